@@ -1,0 +1,163 @@
+/* hnorm: batch and instance normalization. The C interface.
+ *
+ * A tensor is (N, C, spatial...) of rank 2 to 5. "S" below is the number of positions, the product of the spatial
+ * extents (1 for rank 2). A *group* is what is normalized together:
+ *   batch:    one channel,                 C groups of N*S elements, index c
+ *   instance: one channel of one sample, N*C groups of S elements,   index n*C + c
+ *
+ * Every function that can fail returns a status; on failure nothing has been written and hnorm_last_error() says, in a
+ * sentence, which argument was wrong, its value and what is allowed. An empty tensor (an extent of 0) is valid input to
+ * every function: nothing is computed, nothing is written but moments' zero counts.
+ *
+ * Concurrency: all functions may be called from several threads at once, except that one layer must not be trained (or
+ * changed) by two threads at once, and that settings (threads, target, parallel_for) must not be changed while others compute.
+ */
+#ifndef HNORM_H
+#define HNORM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum hnorm_status {
+    HNORM_OK = 0,
+    HNORM_INVALID_ARGUMENT = 1, /* the caller's mistake: null, shape, stride, range, overlap */
+    HNORM_UNSUPPORTED = 2,      /* meaningful, but not in this build or on this machine */
+    HNORM_OUT_OF_MEMORY = 3,
+    HNORM_INTERNAL = 4          /* a defect of hnorm */
+} hnorm_status;
+
+/* The reason of the calling thread's latest failure; never null. Valid until its next failure. */
+const char *hnorm_last_error(void);
+/* "HNORM_OK" and so on; never null. */
+const char *hnorm_status_name(hnorm_status status);
+/* "major.minor.patch" */
+const char *hnorm_version(void);
+
+/* ---- tensors ---------------------------------------------------------------------------------------------------- */
+
+typedef enum hnorm_type { HNORM_F32 = 0 } hnorm_type;
+typedef enum hnorm_device { HNORM_CPU = 0 } hnorm_device;
+
+#define HNORM_MAX_RANK 5
+
+/* A view of memory that the caller owns. Strides count elements. The spatial axes must be dense (each stride the product
+ * of the extents after it); n and c may be padded (views into larger tensors). An axis of extent 1 may have any stride. */
+typedef struct hnorm_tensor {
+    void *data;
+    hnorm_type type;
+    hnorm_device device;
+    int rank;
+    int64_t shape[HNORM_MAX_RANK];
+    int64_t strides[HNORM_MAX_RANK];
+} hnorm_tensor;
+
+/* A dense channels-first f32 tensor (rightmost axis contiguous) on the CPU. Does not validate: the functions do.
+ * A rank outside 0..5 is kept, with no shape copied. */
+hnorm_tensor hnorm_channels_first(float *data, int rank, const int64_t *shape);
+
+typedef enum hnorm_group { HNORM_BATCH = 0, HNORM_INSTANCE = 1 } hnorm_group;
+
+/* gamma(n, c) = gamma[n*stride_n + c*stride_c], likewise beta. A null gamma is 1, a null beta is 0.
+ * Per channel: {gamma, beta, 0, 1}. Per sample and channel, as AdaIN or conditional normalization: {gamma, beta, C, 1}. */
+typedef struct hnorm_affine {
+    const float *gamma;
+    const float *beta;
+    int64_t stride_n;
+    int64_t stride_c;
+} hnorm_affine;
+
+/* ---- functions -------------------------------------------------------------------------------------------------- */
+
+/* Count, mean and M2 = sum of (x - mean)^2 of each group (biased variance = M2/count). count, mean, M2: one double a
+ * group. An empty group gives 0, 0, 0. */
+hnorm_status hnorm_moments(const hnorm_tensor *x, hnorm_group group, double *count, double *mean, double *m2);
+
+/* Merges the moments of two disjoint sets of samples, group by group, into the first (Chan, Golub, LeVeque 1983):
+ * statistics merge across batches and machines. Counts may differ and may be 0. */
+hnorm_status hnorm_merge_moments(int64_t groups, double *count, double *mean, double *m2, const double *other_count,
+                                 const double *other_mean, const double *other_m2);
+
+/* y = (x - mean)/sqrt(variance + eps) * gamma + beta with given statistics: one double a group. y may be x.
+ * affine may be null. */
+hnorm_status hnorm_normalize(const hnorm_tensor *x, hnorm_group group, const double *mean, const double *variance,
+                             const hnorm_affine *affine, double eps, const hnorm_tensor *y);
+
+/* moments and normalize in one pass over memory. mean and variance (biased) receive one double a group; either may be
+ * null. Refuses groups of one element (their variance is 0 and y would be beta whatever x). y may be x. */
+hnorm_status hnorm_forward(const hnorm_tensor *x, hnorm_group group, const hnorm_affine *affine, double eps,
+                           const hnorm_tensor *y, double *mean, double *variance);
+
+/* tf.nn.batch_normalization: y = (x - mean)/sqrt(variance + variance_epsilon) * scale + offset. mean, variance and, where
+ * not null, offset and scale hold `length` floats: length is C (per channel) or N*C (per sample and channel). y may be x. */
+hnorm_status hnorm_batch_normalization(const hnorm_tensor *x, int64_t length, const float *mean, const float *variance,
+                                       const float *offset, const float *scale, double variance_epsilon,
+                                       const hnorm_tensor *y);
+
+/* ---- layers ----------------------------------------------------------------------------------------------------- */
+
+typedef struct hnorm_layer hnorm_layer;
+
+/* As torch.nn.BatchNorm2d / InstanceNorm2d. hnorm_layer_defaults fills the defaults of each. */
+typedef struct hnorm_layer_options {
+    hnorm_group group;
+    double eps;
+    double momentum;         /* weight of the new value, in [0, 1] */
+    int cumulative;          /* nonzero: momentum=None of PyTorch, the running statistics are the plain average so far */
+    int affine;              /* nonzero: gamma (starts at 1) and beta (starts at 0), one a channel */
+    int track_running_stats; /* zero: batch statistics in evaluation too */
+} hnorm_layer_options;
+
+/* batch: eps 1e-5, momentum 0.1, affine 1, track 1. instance: eps 1e-5, momentum 0.1, affine 0, track 0. */
+hnorm_layer_options hnorm_layer_defaults(hnorm_group group);
+
+/* A layer in training mode. options null: the batch defaults. */
+hnorm_status hnorm_layer_create(int64_t num_features, const hnorm_layer_options *options, hnorm_layer **layer);
+void hnorm_layer_destroy(hnorm_layer *layer); /* null is allowed */
+
+/* training nonzero: forward uses the batch's statistics and, when tracked, updates the running ones (variance unbiased).
+ * zero (evaluation): forward uses the running statistics where tracked, else the batch's. */
+hnorm_status hnorm_layer_train(hnorm_layer *layer, int training);
+hnorm_status hnorm_layer_forward(hnorm_layer *layer, const hnorm_tensor *x, const hnorm_tensor *y);
+/* running mean 0, running variance 1, num_batches_tracked 0 */
+hnorm_status hnorm_layer_reset_running_stats(hnorm_layer *layer);
+
+/* The layer's own arrays, num_features long, to read and write; null where the layer has none or is itself null. */
+float *hnorm_layer_gamma(hnorm_layer *layer);
+float *hnorm_layer_beta(hnorm_layer *layer);
+double *hnorm_layer_running_mean(hnorm_layer *layer);
+double *hnorm_layer_running_var(hnorm_layer *layer);
+int64_t *hnorm_layer_num_batches_tracked(hnorm_layer *layer);
+int64_t hnorm_layer_num_features(const hnorm_layer *layer);
+int hnorm_layer_is_training(const hnorm_layer *layer);
+
+/* ---- machine ---------------------------------------------------------------------------------------------------- */
+
+/* Threads that a call may use, 1 to 256; 0 restores the default: HNORM_NUM_THREADS if set, else the machine's cores.
+ * Never changes results. */
+hnorm_status hnorm_set_num_threads(int threads);
+int hnorm_get_num_threads(void);
+
+/* Runs task(argument, i) for every 0 <= i < count, each once, in any order, and returns after the last has returned. */
+typedef void (*hnorm_task)(void *argument, int index);
+typedef void (*hnorm_parallel_for)(void *pool, int count, hnorm_task task, void *argument);
+/* Replaces hnorm's thread pool by the caller's. Null restores it. */
+hnorm_status hnorm_set_parallel_for(hnorm_parallel_for parallel_for, void *pool);
+
+/* The kernel sets in this library, best first ("x86-64-avx2", "x86-64-sse41"). name: null past the end. unusable: why
+ * target i cannot run here ("CPU lacks avx2"), or null if it can. */
+int hnorm_target_count(void);
+const char *hnorm_target_name(int index);
+const char *hnorm_target_unusable(int index);
+/* The one in use: the first usable, or the one forced by HNORM_TARGET or hnorm_set_target. */
+const char *hnorm_target(void);
+/* Forces a target; null or "" restores the choice. An unknown or unusable one is an error. */
+hnorm_status hnorm_set_target(const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
