@@ -1,0 +1,229 @@
+// The mathematics of batch and instance normalization, once. What is computed, and in which order (docs/order.md, whose
+// names are used here); nothing on how: schedules/ decides that and cannot change a bit of the result.
+#pragma once
+
+#include <Halide.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace hnorm {
+
+using namespace Halide;
+
+// Shape classes: constants of the order of summation.
+enum class Planes { Tiny, Small, Large };
+
+inline const std::map<std::string, Planes> &planes_names() {
+    static const std::map<std::string, Planes> names = {
+        {"tiny", Planes::Tiny}, {"small", Planes::Small}, {"large", Planes::Large}};
+    return names;
+}
+
+constexpr int kRowsPerChunk = 64;
+constexpr int lanes_of(Planes p) { return p == Planes::Tiny ? 1 : p == Planes::Small ? 16 : 64; }
+
+// Chunks whose M2 leaves this range are summed again in double: squares of float overflow or lose bits beyond it.
+constexpr double kLeastM2 = 1e-30, kGreatestM2 = 1e38;
+
+// Position, reduced plane, group; lane, chunk of a plane, chunk of planes.
+struct Axes {
+    Var s{"s"}, r{"r"}, g0{"g0"}, g1{"g1"}, l{"l"}, k{"k"}, m{"m"};
+};
+
+// Lane sums of one chunk quantity and the tree that adds them up.
+struct LaneSum {
+    Func lanes;               // (l, k, m, g0, g1): init, and one update over `rows`
+    std::vector<Func> tree;   // (l, k, m, g0, g1), halving; empty for one lane
+    std::vector<Expr> total;  // one an element of the tuple
+    RDom rows;                // x: row within the chunk (and the plane), y: plane within the chunk
+};
+
+// The reduction: moments of every group.
+struct Reduction {
+    Axes v;
+    Planes planes;
+    Func pivot;               // (k, m, g0, g1)      first element of the chunk
+    LaneSum sum;              //                     of x - pivot
+    Func center;              // (k, m, g0, g1)      chunk's mean, rounded to float
+    LaneSum squares;          //                     of d and d*d, d = x - center
+    Func raw;                 // (k, m, g0, g1)      mean and M2 from `squares`
+    Func redo;                // (k, m, g0, g1)      out of float's range
+    LaneSum redone;           //                     of d and d*d in double
+    Func chunk;               // (k, m, g0, g1)      mean and M2
+    Func mean_sum, mean, m2;  // (g0, g1)            merged; init and one update over `chunks` in mean_sum and m2
+    RDom chunks;              // x: k, y: m
+    Expr total;               // elements of a group, double
+};
+
+// The pointwise part's coefficients of each group: y = (x - m) * a + b.
+struct Coefficients {
+    Func value;  // (g0, g1): m, a, b
+};
+
+namespace detail {
+
+inline Expr keep_below(Expr index, const Expr &extent) { return unsafe_promise_clamped(index, 0, extent - 1); }
+
+// f(args) = values, as a plain value or a tuple.
+inline void define(Func f, const std::vector<Var> &args, const std::vector<Expr> &values) {
+    if (values.size() == 1) {
+        f(args) = values[0];
+    } else {
+        f(args) = Tuple(values);
+    }
+}
+
+// f(args) as one expression for each element of its tuple.
+inline std::vector<Expr> elements(const Func &f, const std::vector<Expr> &args) {
+    std::vector<Expr> values;
+    for (int i = 0; i < f.outputs(); i++) values.push_back(f.outputs() == 1 ? Expr(f(args)) : Expr(f(args)[i]));
+    return values;
+}
+
+inline std::vector<Expr> sums(const std::vector<Expr> &a, const std::vector<Expr> &b) {
+    std::vector<Expr> values;
+    for (size_t i = 0; i < a.size(); i++) values.push_back(a[i] + b[i]);
+    return values;
+}
+
+// Adds lanes l and l + w for w = L/2, L/4, ..., 1. The last four lanes are added where the total is used, so that a
+// schedule may vectorize that across groups.
+inline void add_tree(LaneSum &sum, const Axes &v, int lanes, const std::string &name) {
+    const auto lane = [&](const Func &f, const Expr &l) { return elements(f, {l, v.k, v.m, v.g0, v.g1}); };
+    Func level = sum.lanes;
+    for (int w = lanes / 2; w >= 4; w /= 2) {
+        Func next(name + "_tree_" + std::to_string(w));
+        define(next, {v.l, v.k, v.m, v.g0, v.g1}, sums(lane(level, v.l), lane(level, v.l + w)));
+        sum.tree.push_back(next);
+        level = next;
+    }
+    sum.total = lanes == 1 ? lane(level, 0) : sums(sums(lane(level, 0), lane(level, 2)), sums(lane(level, 1), lane(level, 3)));
+}
+
+}  // namespace detail
+
+// moments of x(s, r, g0, g1) over s and r
+inline Reduction reduce(Func x, const Expr &positions, const Expr &reduced_planes, Planes planes) {
+    using detail::keep_below;
+    Reduction d;
+    d.planes = planes;
+    const Axes &v = d.v;
+    const Expr S = positions, N = reduced_planes;
+    const int L = lanes_of(planes), R = kRowsPerChunk;
+    const bool large = planes == Planes::Large;
+
+    const Expr rows = (S + L - 1) / L;
+    const Expr planes_per_chunk = large ? Expr(1) : max(R / rows, 1);
+    const Expr chunks_of_plane = large ? (rows + R - 1) / R : Expr(1);
+    const Expr chunks_of_planes = (N + planes_per_chunk - 1) / planes_per_chunk;
+    const auto count = [&](Expr k, Expr m) {
+        return large ? cast<double>(min(S - k * (R * L), R * L))
+                     : cast<double>(S) * cast<double>(min(N - m * planes_per_chunk, planes_per_chunk));
+    };
+
+    // The sum of f(x) over a chunk, lane by lane. A partial last row is moved back to end with the plane; lanes that the
+    // row before has counted add +0.
+    const auto lane_sum = [&](const std::string &name, auto f) {
+        LaneSum sum;
+        sum.rows = large ? RDom(0, min(rows, R), 0, 1, name + "_rows") : RDom(0, rows, 0, planes_per_chunk, name + "_rows");
+        if (large) {
+            sum.rows.where(v.k * R + sum.rows.x < rows);
+        } else {
+            sum.rows.where(v.m * planes_per_chunk + sum.rows.y < N);
+        }
+        const Expr row = large ? v.k * R + sum.rows.x : Expr(sum.rows.x);
+        const Expr plane = large ? Expr(v.m) : keep_below(v.m * planes_per_chunk + sum.rows.y, N);
+        const Expr full = (row + 1) * L <= S;
+        const Expr start = L == 1 ? row : select(likely(full), row * L, S - L);
+        const Expr counted = L == 1 ? Expr() : likely(full) || start + v.l >= row * L;
+        const std::vector<Expr> values = f(x(keep_below(start + v.l, S), plane, v.g0, v.g1));
+        const std::vector<Var> args = {v.l, v.k, v.m, v.g0, v.g1};
+        std::vector<Expr> zeros, terms;
+        for (const Expr &value : values) {
+            zeros.push_back(cast(value.type(), 0));
+            terms.push_back(L == 1 ? value : select(counted, value, zeros.back()));
+        }
+        sum.lanes = Func(name);
+        detail::define(sum.lanes, args, zeros);
+        detail::define(sum.lanes, args, detail::sums(detail::elements(sum.lanes, {args.begin(), args.end()}), terms));
+        detail::add_tree(sum, v, L, name);
+        return sum;
+    };
+    const Expr cnt = count(v.k, v.m);
+
+    d.pivot = Func("pivot");
+    d.pivot(v.k, v.m, v.g0, v.g1) =
+        x(keep_below(v.k * (R * L), S), keep_below(v.m * planes_per_chunk, N), v.g0, v.g1);
+    const Expr pivot = d.pivot(v.k, v.m, v.g0, v.g1);
+
+    d.sum = lane_sum("sum", [&](Expr e) { return std::vector<Expr>{e - pivot}; });
+    d.center = Func("center");
+    d.center(v.k, v.m, v.g0, v.g1) = cast<float>(cast<double>(pivot) + cast<double>(d.sum.total[0]) / cnt);
+    const Expr center = d.center(v.k, v.m, v.g0, v.g1);
+
+    const auto corrected = [&](Expr c, Expr e, Expr q) {
+        const Expr m2 = q - e * e / cnt;
+        return Tuple(c + e / cnt, select(m2 < 0, cast<double>(0), m2));  // this form keeps a NaN
+    };
+    d.squares = lane_sum("squares", [&](Expr e) {
+        const Expr dev = e - center;
+        return std::vector<Expr>{dev, dev * dev};
+    });
+    d.raw = Func("raw");
+    d.raw(v.k, v.m, v.g0, v.g1) =
+        corrected(cast<double>(center), cast<double>(d.squares.total[0]), cast<double>(d.squares.total[1]));
+
+    d.redo = Func("redo");
+    const Expr raw_m2 = d.raw(v.k, v.m, v.g0, v.g1)[1];
+    d.redo(v.k, v.m, v.g0, v.g1) = !(raw_m2 >= Expr(kLeastM2) && raw_m2 <= Expr(kGreatestM2));
+    const Expr redo = d.redo(v.k, v.m, v.g0, v.g1);
+    // On the bits: under strict_float, Halide 21 folds `abs(c) <= max` and calls an is_finite that is wrong on x86.
+    const Expr finite = (reinterpret<uint32_t>(center) & 0x7f800000u) != 0x7f800000u;
+    const Expr safe_center = cast<double>(select(finite, center, pivot));
+    d.redone = lane_sum("redone", [&](Expr e) {
+        const Expr dev = cast<double>(e) - safe_center;
+        return std::vector<Expr>{dev, dev * dev};
+    });
+    const Tuple redone = corrected(safe_center, d.redone.total[0], d.redone.total[1]);
+    d.chunk = Func("chunk");
+    d.chunk(v.k, v.m, v.g0, v.g1) = Tuple(select(redo, redone[0], d.raw(v.k, v.m, v.g0, v.g1)[0]),
+                                          select(redo, redone[1], d.raw(v.k, v.m, v.g0, v.g1)[1]));
+
+    // Merging in double, about the first chunk's mean: a constant group's mean is exact, whatever the count.
+    d.total = cast<double>(S) * cast<double>(N);
+    d.chunks = RDom(0, chunks_of_plane, 0, chunks_of_planes, "chunks");
+    const Expr pk = d.chunks.x, pm = d.chunks.y;
+    const Expr weight = count(pk, pm);
+    const Expr chunk_mean = d.chunk(pk, pm, v.g0, v.g1)[0], chunk_m2 = d.chunk(pk, pm, v.g0, v.g1)[1];
+    const Expr first_mean = d.chunk(0, 0, v.g0, v.g1)[0];
+    d.mean_sum = Func("mean_sum");
+    d.mean_sum(v.g0, v.g1) = cast<double>(0);
+    d.mean_sum(v.g0, v.g1) += (chunk_mean - first_mean) * weight;
+    d.mean = Func("mean_");
+    d.mean(v.g0, v.g1) = first_mean + d.mean_sum(v.g0, v.g1) / d.total;
+    const Expr off = chunk_mean - d.mean(v.g0, v.g1);
+    d.m2 = Func("m2_");
+    d.m2(v.g0, v.g1) = cast<double>(0);
+    d.m2(v.g0, v.g1) += chunk_m2 + (weight * off) * off;
+    return d;
+}
+
+// m, a, b of y = (x - m) * a + b, rounded once each from double. Subtracting m first keeps full accuracy where |mean|
+// is 100,000 times sigma.
+inline Coefficients coefficients(const Axes &v, Expr mean, Expr variance, Expr gamma, Expr beta, Expr eps) {
+    Coefficients c;
+    c.value = Func("coefficients");
+    const Expr m = cast<float>(mean);
+    const Expr a = cast<float>(cast<double>(gamma) / sqrt(variance + eps));
+    const Expr b = cast<float>(cast<double>(beta) - (mean - cast<double>(m)) * cast<double>(a));
+    c.value(v.g0, v.g1) = Tuple(m, a, b);
+    return c;
+}
+
+inline Expr normalized(Expr x, const FuncRef &coefficients) {
+    return (x - coefficients[0]) * coefficients[1] + coefficients[2];
+}
+
+}  // namespace hnorm

@@ -1,0 +1,157 @@
+// How the kernels run on CPUs: schedule templates, whose knobs get their values from schedules/<target>.json. Nothing here
+// can change a bit of a result.
+#pragma once
+
+#include "../generators/algorithm.h"
+
+namespace hnorm {
+
+// The knobs of every CPU template. Legal values in comments; 0 means "does not apply".
+struct CpuKnobs {
+    int vector;       // floats a vector: 4, 8, 16
+    int lane_block;   // large planes: lanes summed at a time, keeping accumulators in registers: vector .. 64
+    int row_unroll;   // rows added a loop step: 1, 2, 4
+    int store_unroll; // vectors a step of the pointwise loop: 1, 2, 4
+    int group_block;  // small planes: groups worked on together: 1 .. 64
+};
+
+namespace cpu {
+
+constexpr auto kTail = TailStrategy::GuardWithIf;  // in place, no element may be stored twice
+
+// Lanes in registers while the rows of a plane pass by; the tree right after.
+inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLevel where, int lanes) {
+    if (lanes == 1) {  // tiny planes: vectors across groups
+        sum.lanes.compute_at(where).vectorize(v.g0, knobs.vector, kTail);
+        sum.lanes.update().reorder(v.g0, sum.rows.x, sum.rows.y).vectorize(v.g0, knobs.vector, kTail);
+        return;
+    }
+    const int type_vector = std::min(lanes, knobs.vector);
+    const int block = std::min(lanes, std::max(knobs.lane_block, type_vector));
+    Var lo("lo"), li("li");
+    sum.lanes.compute_at(where).bound(v.l, 0, lanes).vectorize(v.l, type_vector).unroll(v.l);
+    Stage update = sum.lanes.update();
+    if (block < lanes) {
+        update.split(v.l, lo, li, block).reorder(li, sum.rows.x, lo, v.g0, sum.rows.y);
+    } else {
+        update.split(v.l, lo, li, lanes).reorder(li, lo, sum.rows.x, v.g0, sum.rows.y);
+    }
+    update.vectorize(li, type_vector).unroll(li);
+    if (knobs.row_unroll > 1) update.unroll(sum.rows.x, knobs.row_unroll);
+    for (Func f : sum.tree) f.compute_at(where).vectorize(v.l, type_vector).unroll(v.l);
+}
+
+// Everything that one step of the loop over chunks needs; `groups` is the block of groups a step works on.
+inline void chunk_step(Reduction &d, const CpuKnobs &knobs, LoopLevel step, LoopLevel group) {
+    const Axes &v = d.v;
+    const int lanes = lanes_of(d.planes);
+    lane_sum(d.sum, v, knobs, step, lanes);
+    lane_sum(d.squares, v, knobs, step, lanes);
+    lane_sum(d.redone, v, knobs, group, lanes);
+    for (Func f : {d.pivot, d.center, d.raw, d.redo}) {
+        f.compute_at(step);
+        if (d.planes != Planes::Large) f.vectorize(v.g0, knobs.vector, kTail);
+    }
+}
+
+// Moments of a block of groups inside `where`, the consumer's loop over blocks.
+inline void moments_at(Reduction &d, const CpuKnobs &knobs, LoopLevel where) {
+    const Axes &v = d.v;
+    d.chunk.compute_at(where);
+    if (d.planes == Planes::Large) {
+        d.chunk.reorder(v.k, v.m, v.g0, v.g1);
+        chunk_step(d, knobs, LoopLevel(d.chunk, v.k), LoopLevel(d.chunk, v.k));
+    } else {
+        d.chunk.reorder(v.g0, v.k, v.m, v.g1);
+        chunk_step(d, knobs, LoopLevel(d.chunk, v.m), LoopLevel(d.chunk, v.g0));
+    }
+    for (Func f : {d.mean_sum, d.mean, d.m2}) {
+        f.compute_at(where);
+        if (d.planes != Planes::Large) f.vectorize(v.g0, knobs.vector, kTail);
+    }
+    if (d.planes != Planes::Large) {
+        for (Func f : {d.mean_sum, d.m2}) {
+            f.update().reorder(v.g0, d.chunks.x, d.chunks.y).vectorize(v.g0, knobs.vector, kTail);
+        }
+    }
+}
+
+// The stores of y, along the plane; tiny planes along the groups.
+inline void pointwise(Func y, const Axes &v, Planes planes, const CpuKnobs &knobs) {
+    if (planes == Planes::Tiny) {
+        y.reorder(v.g0, v.s).vectorize(v.g0, knobs.vector, kTail);
+        return;
+    }
+    Var vec("vec");
+    y.split(v.s, v.s, vec, knobs.vector, kTail).vectorize(vec);
+    if (knobs.store_unroll > 1) y.unroll(v.s, knobs.store_unroll, kTail);
+}
+
+// One group, or one block of groups, a step: its moments, then the pointwise part while it is in cache.
+inline void forward_groups(Reduction &d, Coefficients &coef, Func y, std::vector<Func> statistics, const CpuKnobs &knobs) {
+    const Axes &v = d.v;
+    const bool large = d.planes == Planes::Large;
+    Var block("block");
+    const Var loop = large ? v.g0 : block;
+    if (large) {
+        y.reorder(v.s, v.r, v.g0, v.g1);
+    } else {
+        y.split(v.g0, block, v.g0, knobs.group_block, kTail).reorder(v.s, v.g0, v.r, block, v.g1);
+    }
+    y.parallel(v.g1).parallel(loop);
+    pointwise(y, v, d.planes, knobs);
+    for (Func f : statistics) {
+        if (!large) f.split(v.g0, block, v.g0, knobs.group_block, kTail).vectorize(v.g0, knobs.vector, kTail);
+        f.parallel(v.g1).parallel(loop).compute_with(y, loop);
+    }
+    const LoopLevel where(y, loop);
+    moments_at(d, knobs, where);
+    coef.value.compute_at(where);
+    if (!large) coef.value.vectorize(v.g0, knobs.vector, kTail);
+}
+
+inline void moments_groups(Reduction &d, std::vector<Func> statistics, const CpuKnobs &knobs) {
+    const Axes &v = d.v;
+    const bool large = d.planes == Planes::Large;
+    Var block("block");
+    const Var loop = large ? v.g0 : block;
+    for (Func f : statistics) {
+        if (!large) f.split(v.g0, block, v.g0, knobs.group_block, kTail).vectorize(v.g0, knobs.vector, kTail);
+        f.parallel(v.g1).parallel(loop);
+    }
+    statistics[1].compute_with(statistics[0], loop);
+    moments_at(d, knobs, LoopLevel(statistics[0], loop));
+}
+
+// Few large groups: chunks first, in parallel, then their merging.
+inline void moments_split(Reduction &d, std::vector<Func> statistics, const CpuKnobs &knobs) {
+    const Axes &v = d.v;
+    d.chunk.compute_root();
+    if (d.planes == Planes::Large) {
+        d.chunk.reorder(v.k, v.g0, v.m, v.g1).parallel(v.g1).parallel(v.m).parallel(v.g0).parallel(v.k);
+        chunk_step(d, knobs, LoopLevel(d.chunk, v.k), LoopLevel(d.chunk, v.k));
+    } else {
+        Var block("block");
+        d.chunk.split(v.g0, block, v.g0, knobs.group_block, kTail).reorder(v.g0, v.k, block, v.m, v.g1);
+        d.chunk.parallel(v.g1).parallel(v.m).parallel(block);
+        chunk_step(d, knobs, LoopLevel(d.chunk, block), LoopLevel(d.chunk, v.g0));
+    }
+    for (Func f : {d.mean_sum, d.mean, d.m2}) f.compute_root();
+}
+
+inline void normalize(Planes planes, const Axes &v, Coefficients &coef, Func y, const CpuKnobs &knobs) {
+    coef.value.compute_root().vectorize(v.g0, knobs.vector, kTail);
+    if (planes == Planes::Large) {
+        Var part("part");
+        y.split(v.s, part, v.s, 16384, kTail).reorder(v.s, part, v.g0, v.r, v.g1);
+        y.parallel(v.g1).parallel(v.r).parallel(v.g0).parallel(part);
+    } else {
+        Var block("block");
+        y.split(v.g0, block, v.g0, knobs.group_block, kTail).reorder(v.s, v.g0, block, v.r, v.g1);
+        y.parallel(v.g1).parallel(v.r).parallel(block);
+    }
+    pointwise(y, v, planes, knobs);
+}
+
+}  // namespace cpu
+}  // namespace hnorm
