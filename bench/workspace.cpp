@@ -1,0 +1,113 @@
+#include "workspace.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+#include <random>
+#include <stdexcept>
+#include <string>
+
+namespace hnorm::bench {
+namespace {
+
+constexpr double kEps = 1e-5;
+
+void check(hnorm_status status) {
+    if (status != HNORM_OK) throw std::runtime_error(std::string(hnorm_status_name(status)) + ": " + hnorm_last_error());
+}
+
+template <typename Measure>
+int64_t largest(Measure measure) {
+    int64_t most = 0;
+    for (const Shape &shape : kTableShapes) most = std::max(most, measure(shape));
+    for (const Shape &shape : kFurtherShapes) most = std::max(most, measure(shape));
+    return most;
+}
+
+}  // namespace
+
+const char *op_name(Op op) {
+    return op == Op::kForward ? "forward" : op == Op::kMoments ? "moments" : "normalize";
+}
+
+const char *group_name(hnorm_group group) {
+    return group == HNORM_BATCH ? "batch" : "instance";
+}
+
+int64_t bytes_moved(Op op, const Shape &shape) {
+    return shape.elements() * static_cast<int64_t>(sizeof(float)) * (op == Op::kMoments ? 1 : 2);
+}
+
+void Workspace::Free::operator()(float *p) const {
+    std::free(p);
+}
+
+Workspace::Floats Workspace::allocate(int64_t count) {
+    constexpr size_t kAlignment = 64;
+    const size_t bytes = (count * sizeof(float) + kAlignment - 1) / kAlignment * kAlignment;
+    float *p = static_cast<float *>(std::aligned_alloc(kAlignment, bytes));
+    if (!p) throw std::bad_alloc();
+    return Floats(p);
+}
+
+Workspace::Workspace() {
+    const int64_t elements = largest([](const Shape &s) { return s.elements(); });
+    const int64_t groups = largest([](const Shape &s) { return s.n * s.c; });
+    x_ = allocate(elements);
+    y_ = allocate(elements);
+    // Random, since constant data would take the kernels' path for vanishing variance.
+    std::minstd_rand random(1);
+    for (int64_t i = 0; i < elements; i++) x_[i] = static_cast<float>(random()) / random.max() + 0.25f;
+    std::fill_n(y_.get(), elements, 0.0f);
+    gamma_.assign(groups, 1.5f);
+    beta_.assign(groups, 0.5f);
+    count_.assign(groups, 0.0);
+    mean_.assign(groups, 0.0);
+    variance_.assign(groups, 0.0);
+    kernel(Op::kForward, HNORM_BATCH, kTableShapes[0])();  // starts the thread pool
+}
+
+Work Workspace::kernel(Op op, hnorm_group group, const Shape &shape) {
+    const int64_t extents[] = {shape.n, shape.c, shape.h, shape.w};
+    const hnorm_tensor x = hnorm_channels_first(x_.get(), 4, extents);
+    const hnorm_tensor y = hnorm_channels_first(y_.get(), 4, extents);
+    const hnorm_affine affine{gamma_.data(), beta_.data(), 0, 1};
+    double *count = count_.data(), *mean = mean_.data(), *variance = variance_.data();
+
+    if (op == Op::kForward) return [=] { check(hnorm_forward(&x, group, &affine, kEps, &y, mean, variance)); };
+    if (op == Op::kMoments) return [=] { check(hnorm_moments(&x, group, count, mean, variance)); };
+    check(hnorm_forward(&x, group, &affine, kEps, &y, mean, variance));  // the statistics that normalize takes
+    return [=] { check(hnorm_normalize(&x, group, mean, variance, &affine, kEps, &y)); };
+}
+
+Work Workspace::copy(Copy kind, const Shape &shape) {
+    const float *x = x_.get();
+    float *y = y_.get();
+    const int64_t count = shape.elements();
+    return [=] { bench::copy(kind, x, y, count); };
+}
+
+Comparison Workspace::compare_with_floor(Op op, hnorm_group group, const Shape &shape, const Effort &effort) {
+    return compare(copy(Copy::kOrdinary, shape), kernel(op, group, shape), effort);
+}
+
+CopySpeeds Workspace::compare_copies(const Shape &shape, const Effort &effort) {
+    const Work floor = copy(Copy::kOrdinary, shape);
+    CopySpeeds speeds{};
+    speeds.memcpy_ = compare(floor, copy(Copy::kMemcpy, shape), effort);
+    speeds.streaming = compare(floor, copy(Copy::kStreaming, shape), effort);
+    speeds.floor_seconds = speeds.memcpy_.reference_seconds;
+    speeds.fastest = Copy::kOrdinary;
+    speeds.fastest_ratio = 1;
+    if (speeds.memcpy_.ratio > speeds.fastest_ratio) {
+        speeds.fastest = Copy::kMemcpy;
+        speeds.fastest_ratio = speeds.memcpy_.ratio;
+    }
+    if (speeds.streaming.ratio > speeds.fastest_ratio) {
+        speeds.fastest = Copy::kStreaming;
+        speeds.fastest_ratio = speeds.streaming.ratio;
+    }
+    return speeds;
+}
+
+}  // namespace hnorm::bench

@@ -1,0 +1,58 @@
+// The buffers that all measurements share, and the kernels and copies over them as pieces of work.
+#pragma once
+
+#include "copies.h"
+#include "measure.h"
+#include "shapes.h"
+
+#include <hnorm/hnorm.h>
+
+#include <memory>
+#include <vector>
+
+namespace hnorm::bench {
+
+enum class Op { kForward, kMoments, kNormalize };
+
+const char *op_name(Op op);              // "forward"
+const char *group_name(hnorm_group group);  // "batch"
+// The least that must move: x read and, but for moments, y written; one float each.
+int64_t bytes_moved(Op op, const Shape &shape);
+
+struct CopySpeeds {
+    Comparison memcpy_, streaming;  // against the floor
+    double floor_seconds;
+    Copy fastest;
+    double fastest_ratio;  // the floor's time over the fastest copy's: 1 where the floor is the fastest
+};
+
+// Throws std::bad_alloc. A Work must not outlive its Workspace, and only one may run at a time.
+class Workspace {
+public:
+    // Holds tensors of any of kTableShapes and kFurtherShapes. x has random values, every page of x and y has been touched, and
+    // the library's thread pool is up.
+    Workspace();
+
+    // The kernel, in training's usual form: gamma and beta per channel, statistics returned. It throws std::runtime_error with
+    // hnorm's reason if a call fails.
+    Work kernel(Op op, hnorm_group group, const Shape &shape);
+    // The copy floor or another copy, over the same buffers.
+    Work copy(Copy kind, const Shape &shape);
+    // The kernel against the copy floor.
+    Comparison compare_with_floor(Op op, hnorm_group group, const Shape &shape, const Effort &effort);
+    // Apart from the kernels: a streaming copy evicts what a kernel after it would have found in cache.
+    CopySpeeds compare_copies(const Shape &shape, const Effort &effort);
+
+private:
+    struct Free {
+        void operator()(float *p) const;
+    };
+    using Floats = std::unique_ptr<float[], Free>;
+    static Floats allocate(int64_t count);
+
+    Floats x_, y_;
+    std::vector<float> gamma_, beta_;
+    std::vector<double> count_, mean_, variance_;
+};
+
+}  // namespace hnorm::bench
