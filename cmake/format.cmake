@@ -3,7 +3,7 @@
 cmake_minimum_required(VERSION 3.28)
 
 if(NOT CLANG_FORMAT)
-    # tests/CMakeLists.txt's `format` takes this line for a reason to skip.
+    # The test `format` takes this line for a reason to skip.
     message("skipped: no clang-format in .venv, where ./dev puts the version that requirements.txt names")
     return()
 endif()
