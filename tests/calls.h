@@ -1,0 +1,171 @@
+// hnorm's functions on test tensors: every call checks its status, the padding of all tensors and that x was not written.
+#pragma once
+
+#include "catch.hpp"
+#include "data.h"
+#include "tensor.h"
+
+#include <hnorm/hnorm.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace test {
+
+constexpr hnorm_group kGroups[] = {HNORM_BATCH, HNORM_INSTANCE};
+
+inline const char *name(hnorm_group group) { return group == HNORM_BATCH ? "batch" : "instance"; }
+
+inline int64_t group_count(const Tensor &x, hnorm_group group) {
+    return group == HNORM_BATCH ? x.channels() : x.samples() * x.channels();
+}
+inline int64_t group_size(const Tensor &x, hnorm_group group) {
+    return x.positions() * (group == HNORM_BATCH ? x.samples() : 1);
+}
+inline int64_t group_of(const Tensor &x, hnorm_group group, int64_t n, int64_t c) {
+    return group == HNORM_BATCH ? c : n * x.channels() + c;
+}
+
+enum class AffineKind { kNone, kChannel, kSampleAndChannel, kGammaOnly, kBetaOnly };
+constexpr AffineKind kAffineKinds[] = {AffineKind::kNone, AffineKind::kChannel, AffineKind::kSampleAndChannel,
+                                       AffineKind::kGammaOnly, AffineKind::kBetaOnly};
+
+// gamma in +-[0.5, 2), beta in [-2, 2): per channel, or per sample and channel.
+struct Affine {
+    AffineKind kind;
+    int64_t channels;
+    std::vector<float> gammas, betas;
+
+    Affine(AffineKind kind_, const Tensor &x, uint64_t seed = 1) : kind(kind_), channels(x.channels()) {
+        Random random(seed);
+        const int64_t count = kind == AffineKind::kSampleAndChannel ? x.samples() * channels : channels;
+        for (int64_t i = 0; i < count; i++) {
+            const double size = 0.5 + 1.5 * random.uniform();
+            gammas.push_back(static_cast<float>(random.index(4) ? size : -size));
+            betas.push_back(static_cast<float>(4 * random.uniform() - 2));
+        }
+    }
+    float gamma(int64_t n, int64_t c) const {
+        return kind == AffineKind::kNone || kind == AffineKind::kBetaOnly ? 1 : gammas[index(n, c)];
+    }
+    float beta(int64_t n, int64_t c) const {
+        return kind == AffineKind::kNone || kind == AffineKind::kGammaOnly ? 0 : betas[index(n, c)];
+    }
+    hnorm_affine view() const {
+        return {kind == AffineKind::kBetaOnly ? nullptr : gammas.data(),
+                kind == AffineKind::kGammaOnly ? nullptr : betas.data(),
+                kind == AffineKind::kSampleAndChannel ? channels : 0, 1};
+    }
+    const char *describe() const {
+        switch (kind) {
+        case AffineKind::kNone: return "no affine";
+        case AffineKind::kChannel: return "affine per channel";
+        case AffineKind::kSampleAndChannel: return "affine per sample and channel";
+        case AffineKind::kGammaOnly: return "gamma only";
+        case AffineKind::kBetaOnly: return "beta only";
+        }
+        return "?";
+    }
+
+private:
+    size_t index(int64_t n, int64_t c) const {
+        return static_cast<size_t>(kind == AffineKind::kSampleAndChannel ? n * channels + c : c);
+    }
+};
+
+struct Statistics {
+    std::vector<double> count, mean, m2;
+};
+
+inline void require_ok(const char *function, hnorm_status status) {
+    if (status != HNORM_OK) FAIL(function << ": " << hnorm_status_name(status) << ": " << hnorm_last_error());
+}
+
+inline void check_padding(const char *function, const char *which, const Tensor &tensor) {
+    const std::string damage = tensor.damage();
+    if (!damage.empty()) FAIL(function << ": " << which << " " << tensor.describe() << " " << damage);
+}
+
+inline void check_input(const char *function, const Tensor &x, const std::vector<float> &before) {
+    check_padding(function, "x", x);
+    size_t i = 0;
+    for (int64_t n = 0; n < x.samples(); n++)
+        for (int64_t c = 0; c < x.channels(); c++, i += static_cast<size_t>(x.positions()))
+            if (x.positions() &&
+                std::memcmp(&before[i], x.plane(n, c), sizeof(float) * static_cast<size_t>(x.positions())))
+                FAIL(function << " wrote into its input");
+}
+
+// All elements, dense.
+inline std::vector<float> elements(const Tensor &x) {
+    std::vector<float> result;
+    result.reserve(static_cast<size_t>(x.size()));
+    for (int64_t n = 0; n < x.samples(); n++)
+        for (int64_t c = 0; c < x.channels(); c++)
+            result.insert(result.end(), x.plane(n, c), x.plane(n, c) + x.positions());
+    return result;
+}
+
+inline Statistics moments(const Tensor &x, hnorm_group group) {
+    const size_t groups = static_cast<size_t>(group_count(x, group));
+    const std::vector<float> before = elements(x);
+    Statistics result{std::vector<double>(groups + 1, -1), std::vector<double>(groups + 1, -1),
+                      std::vector<double>(groups + 1, -1)};
+    const hnorm_tensor view = x.view();
+    require_ok("hnorm_moments", hnorm_moments(&view, group, result.count.data(), result.mean.data(), result.m2.data()));
+    for (std::vector<double> *list : {&result.count, &result.mean, &result.m2}) {
+        if (list->back() != -1) FAIL("hnorm_moments wrote beyond the last group");
+        list->pop_back();
+    }
+    check_input("hnorm_moments", x, before);
+    return result;
+}
+
+// The biased variances of moments().
+inline std::vector<double> variances(const Statistics &statistics) {
+    std::vector<double> result;
+    for (size_t g = 0; g < statistics.m2.size(); g++) result.push_back(statistics.m2[g] / statistics.count[g]);
+    return result;
+}
+
+// y may be x. y's elements are the sentinel before the call, so that one left unwritten shows.
+inline void normalize(const Tensor &x, hnorm_group group, const std::vector<double> &mean,
+                      const std::vector<double> &variance, const Affine &affine, double eps, Tensor &y) {
+    const bool in_place = &x == &y;
+    const std::vector<float> before = in_place ? std::vector<float>() : elements(x);
+    if (!in_place) y.clear();
+    const hnorm_tensor x_view = x.view(), y_view = y.view();
+    const hnorm_affine parameters = affine.view();
+    require_ok("hnorm_normalize",
+               hnorm_normalize(&x_view, group, mean.data(), variance.data(),
+                               affine.kind == AffineKind::kNone ? nullptr : &parameters, eps, &y_view));
+    if (!in_place) check_input("hnorm_normalize", x, before);
+    check_padding("hnorm_normalize", "y", y);
+}
+
+struct MeanAndVariance {
+    std::vector<double> mean, variance;
+};
+
+// y may be x, as for normalize().
+inline MeanAndVariance forward(const Tensor &x, hnorm_group group, const Affine &affine, double eps, Tensor &y) {
+    const bool in_place = &x == &y;
+    const std::vector<float> before = in_place ? std::vector<float>() : elements(x);
+    if (!in_place) y.clear();
+    const size_t groups = static_cast<size_t>(group_count(x, group));
+    MeanAndVariance result{std::vector<double>(groups + 1, -1), std::vector<double>(groups + 1, -1)};
+    const hnorm_tensor x_view = x.view(), y_view = y.view();
+    const hnorm_affine parameters = affine.view();
+    require_ok("hnorm_forward", hnorm_forward(&x_view, group, affine.kind == AffineKind::kNone ? nullptr : &parameters,
+                                              eps, &y_view, result.mean.data(), result.variance.data()));
+    for (std::vector<double> *list : {&result.mean, &result.variance}) {
+        if (list->back() != -1) FAIL("hnorm_forward wrote beyond the last group");
+        list->pop_back();
+    }
+    if (!in_place) check_input("hnorm_forward", x, before);
+    check_padding("hnorm_forward", "y", y);
+    return result;
+}
+
+}  // namespace test

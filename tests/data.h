@@ -1,0 +1,142 @@
+// Test data, by kind. The same seed gives the same data everywhere: no std:: distributions, whose output is
+// implementation-defined, and no libm.
+#pragma once
+
+#include "tensor.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <random>
+#include <sstream>
+#include <string>
+
+namespace test {
+
+class Random {
+public:
+    explicit Random(uint64_t seed) : engine_(seed) {}
+    // [0, 1)
+    double uniform() { return static_cast<double>(engine_() >> 11) * 0x1p-53; }
+    // Mean 0, variance 1, within -6..6: the sum of twelve uniform numbers, less 6.
+    double normal() {
+        double sum = 0;
+        for (int i = 0; i < 12; i++) sum += uniform();
+        return sum - 6;
+    }
+    // 0 <= result < count
+    int64_t index(int64_t count) { return static_cast<int64_t>(engine_() % static_cast<uint64_t>(count)); }
+
+private:
+    std::mt19937_64 engine_;
+};
+
+enum class Kind {
+    kNormal,
+    kUniform,
+    kRamp,           // rises through the channel's samples and positions
+    kTwoValued,      // -1 and 1
+    kQuantised,      // multiples of 1/8
+    kConstant,       // one value a channel
+    kPivotOutlier,   // normal, but each chunk starts with a value 1000 sigma off
+    kHiddenOutlier,  // normal, with one value 1000 sigma off somewhere in each stretch of 1024
+};
+
+constexpr Kind kAllKinds[] = {Kind::kNormal,    Kind::kUniform,  Kind::kRamp,         Kind::kTwoValued,
+                              Kind::kQuantised, Kind::kConstant, Kind::kPivotOutlier, Kind::kHiddenOutlier};
+
+inline const char *name(Kind kind) {
+    switch (kind) {
+    case Kind::kNormal: return "normal";
+    case Kind::kUniform: return "uniform";
+    case Kind::kRamp: return "ramp";
+    case Kind::kTwoValued: return "two-valued";
+    case Kind::kQuantised: return "quantised";
+    case Kind::kConstant: return "constant";
+    case Kind::kPivotOutlier: return "outlier first in every chunk";
+    case Kind::kHiddenOutlier: return "outlier somewhere in every chunk";
+    }
+    return "?";
+}
+
+// Values scale * (mean_over_sigma * (+1 or -1, alternating by channel) + unit), unit of mean about 0 and sigma about 1.
+struct Recipe {
+    Kind kind = Kind::kNormal;
+    double mean_over_sigma = 0;
+    double scale = 1;
+    uint64_t seed = 1;
+
+    std::string describe() const {
+        std::ostringstream out;
+        out << name(kind) << " data, |mean|/sigma " << mean_over_sigma << ", scale " << scale << ", seed " << seed;
+        return out.str();
+    }
+};
+
+inline float clamp_to_float(double value) {
+    constexpr double kMax = std::numeric_limits<float>::max();
+    return static_cast<float>(value > kMax ? kMax : value < -kMax ? -kMax : value);
+}
+
+inline void fill(Tensor &x, const Recipe &recipe) {
+    Random random(recipe.seed);
+    const double total = static_cast<double>(x.samples() * x.positions());
+    const double root3 = 1.7320508075688772;
+    for (int64_t n = 0; n < x.samples(); n++) {
+        for (int64_t c = 0; c < x.channels(); c++) {
+            float *plane = x.plane(n, c);
+            int64_t outlier = 0;
+            for (int64_t s = 0; s < x.positions(); s++) {
+                if (s % 1024 == 0)
+                    outlier = s + (recipe.kind == Kind::kHiddenOutlier
+                                       ? random.index(std::min<int64_t>(1024, x.positions() - s))
+                                   : s % 4096 == 0 ? 0
+                                                   : -1);
+                double unit = 0;
+                switch (recipe.kind) {
+                case Kind::kNormal: unit = random.normal(); break;
+                case Kind::kUniform: unit = (2 * random.uniform() - 1) * root3; break;
+                case Kind::kRamp: unit = (2 * static_cast<double>(n * x.positions() + s) / total - 1) * root3; break;
+                case Kind::kTwoValued: unit = random.index(2) ? 1 : -1; break;
+                case Kind::kQuantised: unit = std::floor(random.normal() * 8 + 0.5) / 8; break;
+                case Kind::kConstant: unit = 0.1 * static_cast<double>(c + 1); break;
+                case Kind::kPivotOutlier:
+                case Kind::kHiddenOutlier: unit = s == outlier ? 1000 : random.normal(); break;
+                }
+                const double mean = c % 2 ? -recipe.mean_over_sigma : recipe.mean_over_sigma;
+                plane[s] = clamp_to_float(recipe.scale * (mean + unit));
+            }
+        }
+    }
+}
+
+// Normal data whose channels take different ways through the algorithm: some need the second pass in double everywhere (constant,
+// minus zero, 1e30, 1e-22, denormal), some in part of their chunks; some hold a NaN or an infinity.
+inline void fill_mixed(Tensor &x, uint64_t seed) {
+    Random random(seed);
+    enum { kPlain, kConstantBlock, kHuge, kSmall, kDenormal, kMinusZero, kWays };
+    constexpr double kScale[] = {1, 0, 1e30, 1e-22, 1e-42, -0.0};
+    for (int64_t c = 0; c < x.channels(); c++) {
+        const bool whole = random.index(2) != 0;  // the channel takes one way, else each stretch its own
+        int64_t way = random.index(kWays);
+        const double offset = way == kPlain ? 100 * random.normal() : 0;
+        for (int64_t n = 0; n < x.samples(); n++) {
+            for (int64_t s = 0; s < x.positions(); s++) {
+                if (!whole && (s % 4096 == 0)) way = random.index(kWays);
+                const double plain = offset + random.normal();
+                x.at(n, c, s) = way == kConstantBlock ? 7.3f
+                                : way == kMinusZero   ? -0.0f
+                                                      : static_cast<float>(plain * kScale[way]);
+            }
+        }
+        const int64_t special = random.index(8);
+        if (special < 3 && x.channels() > 2 && x.size() > 0) {
+            constexpr float kInfinity = std::numeric_limits<float>::infinity();
+            const float values[] = {std::numeric_limits<float>::quiet_NaN(), kInfinity, -kInfinity};
+            x.at(random.index(x.samples()), c, random.index(x.positions())) = values[special];
+        }
+    }
+}
+
+}  // namespace test

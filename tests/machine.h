@@ -1,0 +1,57 @@
+// Kernel sets and thread counts to run the tests with.
+#pragma once
+
+#include "catch.hpp"
+
+#include <hnorm/hnorm.h>
+
+#include <string>
+#include <vector>
+
+namespace test {
+
+constexpr int kThreadCounts[] = {1, 2, 3, 7};
+
+// Uses one target and number of threads while it lives; then the defaults again.
+class Machine {
+public:
+    explicit Machine(const std::string &target, int threads = 2) : target_(target), threads_(threads) {
+        const hnorm_status status = hnorm_set_target(target.c_str());
+        INFO("hnorm_set_target(" << target << "): " << hnorm_last_error());
+        REQUIRE(status == HNORM_OK);
+        REQUIRE(std::string(hnorm_target()) == target);
+        REQUIRE(hnorm_set_num_threads(threads) == HNORM_OK);
+    }
+    ~Machine() {
+        hnorm_set_target(nullptr);
+        hnorm_set_num_threads(0);
+    }
+    Machine(const Machine &) = delete;
+    Machine &operator=(const Machine &) = delete;
+
+    std::string describe() const { return "target " + target_ + ", threads " + std::to_string(threads_); }
+
+private:
+    std::string target_;
+    int threads_;
+};
+
+// The targets that this CPU runs. The others are named once in each process, with the reason, and have a test of their
+// own which ctest lists as skipped (test_targets.cpp).
+inline const std::vector<std::string> &usable_targets() {
+    static const std::vector<std::string> targets = [] {
+        std::vector<std::string> result;
+        for (int i = 0; i < hnorm_target_count(); i++) {
+            const char *reason = hnorm_target_unusable(i);
+            if (reason)
+                WARN("SKIPPED: " << hnorm_target_name(i) << ": " << reason);
+            else
+                result.push_back(hnorm_target_name(i));
+        }
+        return result;
+    }();
+    REQUIRE(!targets.empty());
+    return targets;
+}
+
+}  // namespace test

@@ -1,0 +1,207 @@
+// The promise of docs/order.md: every target and every number of threads gives the bits of the plain serial transcription,
+// through the public interface. (test_kernels.cpp: each kernel by itself.)
+#include "catch.hpp"
+#include "compare.h"
+#include "expected.h"
+#include "machine.h"
+
+#include <string>
+#include <vector>
+
+using namespace test;
+
+namespace {
+
+struct Case {
+    Shape shape;
+    Padding padding;
+    Recipe recipe;
+    bool mixed = false;  // fill_mixed instead of the recipe
+    AffineKind affine = AffineKind::kChannel;
+    double eps = 1e-5;
+
+    std::string describe(const Tensor &x) const {
+        std::string data = mixed ? "mixed data, seed " + std::to_string(recipe.seed) : recipe.describe();
+        return x.describe() + ", " + data + ", eps " + std::to_string(eps);
+    }
+};
+
+void require_same(const char *op, hnorm_group group, const std::string &difference, const std::string &where) {
+    if (!difference.empty()) FAIL(op << "/" << name(group) << " " << where << ": " << difference);
+}
+
+// All three functions, both groups, out of place and in place, all targets, 1, 2, 3 and 7 threads.
+void check_case(const Case &test_case) {
+    Tensor x(test_case.shape, test_case.padding);
+    if (test_case.mixed)
+        fill_mixed(x, test_case.recipe.seed);
+    else
+        fill(x, test_case.recipe);
+    // y is padded otherwise than x.
+    Tensor y(test_case.shape, {test_case.padding.c ? 0 : 3, test_case.padding.n + 5, !test_case.padding.at_end});
+    const Affine affine(test_case.affine, x, test_case.recipe.seed);
+    const double eps = test_case.eps;
+
+    for (hnorm_group group : kGroups) {
+        const Statistics expected = transcribed_moments(x, group);
+        const std::vector<double> variance = variances(expected);
+        const std::vector<float> expected_y = transcribed_normalize(x, group, expected.mean, variance, affine, eps);
+        // normalize with statistics that are not those of x, as in evaluation
+        std::vector<double> other_mean, other_variance;
+        for (size_t g = 0; g < variance.size(); g++) {
+            other_mean.push_back(expected.mean[g] + 0.3);
+            other_variance.push_back(variance[g] * 1.7);
+        }
+        const std::vector<float> expected_other =
+            transcribed_normalize(x, group, other_mean, other_variance, affine, eps);
+
+        for (const std::string &target : usable_targets()) {
+            for (int threads : kThreadCounts) {
+                const Machine machine(target, threads);
+                const std::string where = test_case.describe(x) + ", " + affine.describe() + ", " + machine.describe();
+                INFO(name(group) << " " << where);
+
+                const Statistics actual = moments(x, group);
+                require_same("moments", group, difference("count", actual.count, expected.count), where);
+                require_same("moments", group, difference("mean", actual.mean, expected.mean), where);
+                require_same("moments", group, difference("M2", actual.m2, expected.m2), where);
+
+                normalize(x, group, other_mean, other_variance, affine, eps, y);
+                require_same("normalize", group, difference(y, expected_other), where);
+
+                if (group_size(x, group) > 1) {
+                    const MeanAndVariance saved = forward(x, group, affine, eps, y);
+                    require_same("forward", group, difference(y, expected_y), where);
+                    require_same("forward", group, difference("mean", saved.mean, expected.mean), where);
+                    require_same("forward", group, difference("variance", saved.variance, variance), where);
+                }
+                if (threads == 1 || threads == 3) {
+                    y.clear();
+                    y.copy_elements(x);
+                    normalize(y, group, other_mean, other_variance, affine, eps, y);
+                    require_same("normalize in place", group, difference(y, expected_other), where);
+                    if (group_size(x, group) > 1) {
+                        y.clear();
+                        y.copy_elements(x);
+                        forward(y, group, affine, eps, y);
+                        require_same("forward in place", group, difference(y, expected_y), where);
+                    }
+                }
+            }
+        }
+    }
+    SUCCEED();
+}
+
+// The case number i of a list: kinds of data, ratios, padding and affine change from case to case.
+Case varied(Shape shape, uint64_t i) {
+    constexpr double kRatios[] = {0, 3, 1e3, 1e5};
+    Case result;
+    result.shape = std::move(shape);
+    result.recipe = {kAllKinds[i % 8], kRatios[(i / 3) % 4], 1, i + 1};
+    result.mixed = i % 3 == 2;
+    result.padding = {static_cast<int64_t>(i % 4 == 1 ? 1 + i % 7 : 0),
+                      static_cast<int64_t>(i % 3 == 1 ? 1 + i % 19 : 0), i % 2 == 0};
+    result.affine = kAffineKinds[i % 5];
+    result.eps = i % 7 == 3 ? 0 : 1e-5;
+    return result;
+}
+
+const std::vector<std::pair<int64_t, int64_t>> kSamplesAndChannels = {
+    {1, 1},  {2, 3},  {3, 1},  {1, 5},   {5, 2},  {16, 1},  {17, 2}, {1, 33}, {33, 3}, {2, 64}, {64, 2},
+    {65, 1}, {3, 65}, {70, 3}, {16, 17}, {1, 70}, {33, 16}, {5, 70}, {65, 5}, {1, 2},  {1, 3},  {70, 64}};
+
+// Each S with every (N, C) whose tensor stays under `most` elements, at most `cases` of them, others for the next S.
+void check_positions(const std::vector<int64_t> &list, int64_t most, int cases) {
+    uint64_t i = 0;
+    for (int64_t S : list) {
+        int done = 0;
+        for (size_t k = 0; k < kSamplesAndChannels.size() && done < cases; k++, i++) {
+            const auto [N, C] = kSamplesAndChannels[(i * 5) % kSamplesAndChannels.size()];
+            if (N * C * S > most) continue;
+            check_case(varied({N, C, S}, i));
+            done++;
+        }
+    }
+}
+
+}  // namespace
+
+TEST_CASE("tiny planes, 1 to 15 positions, give the transcription's bits") {
+    std::vector<int64_t> list;
+    for (int64_t S = 1; S < 16; S++) list.push_back(S);
+    check_positions(list, 70'000, 12);
+}
+
+TEST_CASE("small planes, 16 to 1024 positions, give the transcription's bits") {
+    check_positions({16,  17,  18,  19,  20,  31,  32,  33,  47,  48,  49,  63,  64,   65,   79,   80,   81,  196,
+                     255, 256, 257, 337, 511, 512, 513, 527, 528, 529, 784, 961, 1007, 1008, 1009, 1023, 1024},
+                    50'000, 6);
+}
+
+TEST_CASE("large planes, from 1025 positions, give the transcription's bits") {
+    check_positions({1025, 1026, 1087, 1088, 1089, 2047, 2048, 2049, 4032, 4033,  4095,  4096,
+                     4097, 4098, 4159, 4160, 4161, 8191, 8192, 8193, 8256, 12288, 12289, 12544},
+                    80'000, 4);
+}
+
+// Large enough for the runtime to share the work among threads; with few groups it does so inside a group.
+TEST_CASE("few groups, where threads work inside a group, give the transcription's bits") {
+    const std::vector<Shape> shapes = {{1, 1, 1024, 1024}, {1, 3, 409, 511}, {3, 1, 300'001},  {64, 1, 71, 71},
+                                       {700, 3, 14, 14},   {600, 1, 31, 33}, {7000, 1, 7, 7},  {3001, 3, 5, 5},
+                                       {40'000, 1, 3, 3},  {90'001, 2},      {20, 3, 112, 112}};
+    for (size_t i = 0; i < shapes.size(); i++) {
+        Case test_case = varied(shapes[i], i);
+        check_case(test_case);
+        test_case.mixed = !test_case.mixed;
+        check_case(test_case);
+    }
+}
+
+TEST_CASE("many groups, where threads share the groups, give the transcription's bits") {
+    const std::vector<Shape> shapes = {{2, 70, 41, 43}, {3, 64, 56, 56}, {32, 65, 14, 14}, {8, 257, 7, 7},
+                                       {5, 513, 3, 3},  {9, 1000, 4, 3}, {64, 1025},       {1, 70, 65, 64},
+                                       {33, 130, 8, 8}, {16, 16, 32, 32}};
+    for (size_t i = 0; i < shapes.size(); i++) {
+        Case test_case = varied(shapes[i], i + 100);
+        check_case(test_case);
+        test_case.mixed = !test_case.mixed;
+        check_case(test_case);
+    }
+}
+
+TEST_CASE("ranks 2 to 5 with padded strides give the transcription's bits") {
+    const std::vector<Shape> shapes = {{1, 1},          {17, 70},         {2, 33},           {4, 3, 1},
+                                       {4, 3, 29},      {2, 5, 1, 1},     {2, 5, 7, 9},      {1, 2, 33, 65},
+                                       {2, 3, 2, 3, 4}, {3, 2, 5, 7, 11}, {1, 2, 9, 21, 23}, {5, 4, 1, 1, 1},
+                                       {2, 3, 1, 40, 1}};
+    uint64_t i = 0;
+    for (const Shape &shape : shapes) {
+        for (Padding padding :
+             {Padding{0, 0, false}, Padding{1, 0, true}, Padding{0, 1, false}, Padding{16, 64, true}}) {
+            Case test_case = varied(shape, i++);
+            test_case.padding = padding;
+            check_case(test_case);
+        }
+    }
+}
+
+TEST_CASE("chunks beyond float's range, NaN and infinities among ordinary ones give the transcription's bits") {
+    uint64_t seed = 1000;
+    for (const Shape &shape : std::vector<Shape>{{70, 9, 1},
+                                                 {70, 9, 3},
+                                                 {9, 9, 15},
+                                                 {70, 9, 16},
+                                                 {33, 8, 49},
+                                                 {3, 9, 1000},
+                                                 {2, 9, 4097},
+                                                 {3, 5, 12'545},
+                                                 {30, 9, 70, 70}}) {
+        for (int i = 0; i < 3; i++) {
+            Case test_case = varied(shape, seed++);
+            test_case.mixed = true;
+            test_case.eps = i == 2 ? 0 : 1e-5;
+            check_case(test_case);
+        }
+    }
+}

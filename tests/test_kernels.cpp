@@ -1,0 +1,187 @@
+// Each compiled kernel by itself, from the runtime's private table, on shapes and strides for which the runtime would
+// choose another: groups and split, every class, every target, bit for bit.
+#include "catch.hpp"
+#include "compare.h"
+#include "expected.h"
+#include "kernels.h"
+#include "machine.h"
+
+#include <string>
+#include <vector>
+
+using namespace test;
+using namespace hnorm::detail;
+
+namespace {
+
+// A buffer as kernels.h describes them; all extents from `extents`.
+struct Buffer {
+    halide_dimension_t dims[4];
+    halide_buffer_t raw = {};
+
+    Buffer(void *data, halide_type_t type, const std::vector<int64_t> &extents, const std::vector<int64_t> &strides) {
+        for (size_t i = 0; i < extents.size(); i++)
+            dims[i] = halide_dimension_t(0, static_cast<int32_t>(extents[i]), static_cast<int32_t>(strides[i]));
+        raw.host = static_cast<uint8_t *>(data);
+        raw.type = type;
+        raw.dimensions = static_cast<int>(extents.size());
+        raw.dim = dims;
+    }
+    Buffer(const Buffer &) = delete;
+    Buffer &operator=(const Buffer &) = delete;
+};
+
+const halide_type_t kFloat(halide_type_float, 32), kDouble(halide_type_float, 64);
+
+// The view of docs/order.md: x(s, r, g0, g1).
+struct View {
+    int64_t planes, g0, g1, stride_r, stride_g0, stride_g1;
+
+    View(const Tensor &x, hnorm_group group) {
+        const bool batch = group == HNORM_BATCH;
+        planes = batch ? x.samples() : 1;
+        g0 = x.channels();
+        g1 = batch ? 1 : x.samples();
+        stride_r = batch ? x.stride_n() : 1;
+        stride_g0 = x.stride_c();
+        stride_g1 = batch ? 1 : x.stride_n();
+    }
+};
+
+struct TensorBuffer : Buffer {
+    TensorBuffer(const Tensor &x, const View &v)
+        : Buffer(x.data(), kFloat, {x.positions(), v.planes, v.g0, v.g1}, {1, v.stride_r, v.stride_g0, v.stride_g1}) {}
+};
+
+// Statistics: dense over (g0, g1), with a guard behind.
+struct StatisticsBuffer {
+    std::vector<double> values;
+    Buffer buffer;
+    explicit StatisticsBuffer(const View &v)
+        : values(static_cast<size_t>(v.g0 * v.g1) + 1, -1), buffer(values.data(), kDouble, {v.g0, v.g1}, {1, v.g0}) {}
+    std::vector<double> result() const {
+        if (values.back() != -1) FAIL("statistics written beyond the last group");
+        return std::vector<double>(values.begin(), values.end() - 1);
+    }
+};
+
+void require_same(const std::string &difference, const std::string &where) {
+    if (!difference.empty()) FAIL(where << ": " << difference);
+}
+
+const TargetKernels &kernels_of(const std::string &target) {
+    for (int i = 0; i < kTargetCount; i++)
+        if (target == kTargets[i].name) return kTargets[i];
+    FAIL("no kernels for " << target);
+    return kTargets[0];
+}
+
+struct Names {
+    MomentsKernel kernel;
+    const char *name;
+};
+
+void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector<int> &thread_counts) {
+    Tensor x(shape, padding), y(shape, {padding.c + 1, padding.n, !padding.at_end});
+    if (seed % 2)
+        fill_mixed(x, seed);
+    else
+        fill(x, {kAllKinds[seed / 2 % 8], seed % 3 ? 100.0 : 0.0, 1, seed});
+    const PlaneClass plane_class = hnorm::detail::plane_class(x.positions());
+    const double eps = 1e-5;
+
+    for (hnorm_group group : kGroups) {
+        const View view(x, group);
+        // Per sample and channel exists for the kernels where g1 is the sample: as batch they see g1 = 1.
+        Affine affine(group == HNORM_BATCH ? AffineKind::kChannel : AffineKind::kSampleAndChannel, x, seed);
+        Buffer gamma(affine.gammas.data(), kFloat, {view.g0, view.g1}, {1, view.g0});
+        Buffer beta(affine.betas.data(), kFloat, {view.g0, view.g1}, {1, view.g0});
+        const Statistics expected = transcribed_moments(x, group);
+        std::vector<double> mean = expected.mean, variance = variances(expected);
+        const std::vector<float> expected_y = transcribed_normalize(x, group, mean, variance, affine, eps);
+
+        for (const std::string &target : usable_targets()) {
+            const TargetKernels &kernels = kernels_of(target);
+            for (int threads : thread_counts) {
+                const Machine machine(target, threads);
+                const std::string where = std::string("/") + name(group) + " " + x.describe() + ", seed " +
+                                          std::to_string(seed) + ", " + machine.describe();
+                TensorBuffer in(x, view), out(y, view);
+
+                for (const Names &moments : {Names{kernels.moments_groups[plane_class], "moments_groups"},
+                                             Names{kernels.moments_split[plane_class], "moments_split"}}) {
+                    StatisticsBuffer found_mean(view), found_m2(view);
+                    if (moments.kernel(&in.raw, &found_mean.buffer.raw, &found_m2.buffer.raw))
+                        FAIL(moments.name << where << ": the kernel failed");
+                    require_same(difference("mean", found_mean.result(), mean), moments.name + where);
+                    require_same(difference("M2", found_m2.result(), expected.m2), moments.name + where);
+                    check_padding(moments.name, "x", x);
+                }
+
+                for (bool in_place : {false, true}) {
+                    const std::string place = in_place ? " in place" : "";
+                    TensorBuffer result(y, view);
+                    TensorBuffer &source = in_place ? result : in;
+                    const auto prepare = [&] {
+                        y.clear();
+                        if (in_place) y.copy_elements(x);
+                    };
+                    prepare();
+                    StatisticsBuffer found_mean(view), found_variance(view);
+                    if (kernels.forward_groups[plane_class](&source.raw, &gamma.raw, &beta.raw, eps, &result.raw,
+                                                            &found_mean.buffer.raw, &found_variance.buffer.raw))
+                        FAIL("forward_groups" << place << where << ": the kernel failed");
+                    require_same(difference(y, expected_y), "forward_groups" + place + where);
+                    require_same(difference("mean", found_mean.result(), mean), "forward_groups" + place + where);
+                    require_same(difference("variance", found_variance.result(), variance), "forward_groups" + place + where);
+                    check_padding("forward_groups", "y", y);
+
+                    prepare();
+                    Buffer given_mean(mean.data(), kDouble, {view.g0, view.g1}, {1, view.g0});
+                    Buffer given_variance(variance.data(), kDouble, {view.g0, view.g1}, {1, view.g0});
+                    if (kernels.normalize[plane_class](&source.raw, &given_mean.raw, &given_variance.raw, &gamma.raw,
+                                                       &beta.raw, eps, &result.raw))
+                        FAIL("normalize" << place << where << ": the kernel failed");
+                    require_same(difference(y, expected_y), "normalize" + place + where);
+                    check_padding("normalize", "y", y);
+                }
+            }
+        }
+    }
+    SUCCEED();
+}
+
+void check_positions(const std::vector<int64_t> &positions) {
+    constexpr int64_t kCounts[][2] = {{1, 1}, {1, 17}, {3, 2}, {17, 1}, {2, 33}, {65, 1}, {5, 3}, {33, 5}, {70, 2}, {129, 1}};
+    uint64_t seed = 0;
+    for (int64_t S : positions) {
+        for (const auto &[N, C] : kCounts) {
+            if (N * C * S > 40'000) continue;
+            seed++;
+            const Padding padding{static_cast<int64_t>(seed % 5 == 1 ? 3 : 0), static_cast<int64_t>(seed % 7 == 2 ? 9 : 0),
+                                  seed % 2 == 0};
+            check({N, C, S}, padding, seed, {1, 3});
+        }
+    }
+}
+
+}  // namespace
+
+TEST_CASE("every kernel for tiny planes gives the transcription's bits on shapes of any size") {
+    check_positions({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15});
+}
+
+TEST_CASE("every kernel for small planes gives the transcription's bits on shapes of any size") {
+    check_positions({16, 17, 24, 31, 32, 33, 48, 49, 65, 100, 196, 255, 257, 513, 784, 1007, 1008, 1009, 1023, 1024});
+}
+
+TEST_CASE("every kernel for large planes gives the transcription's bits on shapes of any size") {
+    check_positions({1025, 1087, 1088, 1089, 2049, 4095, 4096, 4097, 4160, 4161, 8191, 8192, 8193, 12544});
+}
+
+TEST_CASE("every kernel gives the transcription's bits where chunks and groups outnumber the threads") {
+    uint64_t seed = 500;
+    for (const Shape &shape : std::vector<Shape>{{1, 1, 200'001}, {2, 3, 30'000}, {900, 2, 7, 7}, {2, 300, 14, 14},
+                                                 {5000, 1, 3}, {300, 70}, {20, 300, 9}, {2, 90, 33, 33}, {1, 40, 66, 66}})
+        for (int i = 0; i < 2; i++) check(shape, {i * 5, i * 11, i == 0}, seed++, {1, 2, 3, 7});
+}

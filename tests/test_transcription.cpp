@@ -1,0 +1,84 @@
+// The order of docs/order.md itself, before any kernel: its transcription is accurate and takes chunks as the page says.
+// The kernels equal it bit for bit (test_bits.cpp, test_kernels.cpp).
+#include "accuracy.h"
+#include "catch.hpp"
+#include "expected.h"
+
+#include <string>
+#include <vector>
+
+using namespace test;
+
+namespace {
+
+struct Chunks {
+    int64_t count = 0, elements = 0, largest = 0;
+};
+
+Chunks chunks(int64_t S, int64_t N) {
+    Chunks result;
+    transcription::for_each_chunk({nullptr, S, N, 0}, [&](const transcription::Chunk &chunk) {
+        result.count++;
+        result.elements += chunk.cnt;
+        result.largest = std::max(result.largest, chunk.cnt);
+    });
+    return result;
+}
+
+}  // namespace
+
+TEST_CASE("chunks cover each element once and hold 64 rows at most") {
+    for (int64_t S = 1; S < 9000; S += S < 1100 ? 1 : 61) {
+        for (int64_t N : {1, 2, 63, 64, 65, 130}) {
+            INFO("S " << S << ", N " << N);
+            const Chunks found = chunks(S, N);
+            REQUIRE(found.elements == S * N);
+            REQUIRE(found.largest <= 64 * transcription::lanes(S));
+        }
+    }
+}
+
+TEST_CASE("chunks are those of the page's table") {
+    CHECK(chunks(1, 130).count == 3);     // 64 planes of one row
+    CHECK(chunks(3, 43).count == 3);      // 21 planes of three rows
+    CHECK(chunks(15, 9).count == 3);      // 4 planes of 15 rows
+    CHECK(chunks(16, 65).count == 2);     // 64 planes of one row
+    CHECK(chunks(49, 33).count == 3);     // 16 planes of 4 rows
+    CHECK(chunks(1024, 5).count == 5);    // one plane of 64 rows
+    CHECK(chunks(1025, 5).count == 5);    // 17 rows of 64
+    CHECK(chunks(4096, 5).count == 5);    // 64 rows
+    CHECK(chunks(4097, 5).count == 10);   // 64 rows, and one row of one element
+    CHECK(chunks(12'544, 2).count == 8);  // 196 rows
+}
+
+TEST_CASE("the transcription is within 5e-7 of the reference for every kind of data") {
+    const std::vector<Shape> shapes = {{70, 2},        {130, 2, 3},  {33, 2, 15},  {70, 2, 16},  {40, 2, 7, 7},
+                                       {9, 2, 14, 14}, {3, 2, 1024}, {2, 2, 1025}, {3, 2, 4097}, {1, 2, 150, 150}};
+    uint64_t seed = 1;
+    for (const Shape &shape : shapes) {
+        for (Kind kind : kAllKinds) {
+            for (double ratio : {0.0, 1.0, 1e3, 1e5}) {
+                Tensor x(shape);
+                const Recipe recipe{kind, ratio, 1, seed++};
+                fill(x, recipe);
+                const Affine affine(AffineKind::kChannel, x);
+                for (hnorm_group group : kGroups) {
+                    INFO(name(group) << " " << x.describe() << ", " << recipe.describe());
+                    const References expected = references(x, group);
+                    const Statistics found = transcribed_moments(x, group);
+                    CHECK(worst_mean(expected, found.mean).error <= kMeanBound);
+                    CHECK(worst_variance(expected, variances(found)).error <= kM2Bound);
+                    Tensor y(shape);
+                    const std::vector<float> dense =
+                        transcribed_normalize(x, group, found.mean, variances(found), affine, 1e-5);
+                    for (int64_t n = 0, i = 0; n < x.samples(); n++)
+                        for (int64_t c = 0; c < x.channels(); c++)
+                            for (int64_t s = 0; s < x.positions(); s++) y.at(n, c, s) = dense[static_cast<size_t>(i++)];
+                    const Worst worst = worst_y(x, group, expected, affine, 1e-5, y);
+                    INFO(worst.where);
+                    CHECK(worst.error <= kTolerance);
+                }
+            }
+        }
+    }
+}

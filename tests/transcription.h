@@ -1,0 +1,140 @@
+// docs/order.md, word for word, as plain serial loops: what every kernel must give, bit for bit. It shares no code with
+// the kernels. Compile with -ffp-contract=off.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+namespace transcription {
+
+// One group of the view: x(s, r) = data[s + r*stride_r], S positions, N planes.
+struct Group {
+    const float *data;
+    int64_t S, N, stride_r;
+    float operator()(int64_t s, int64_t r) const { return data[s + r * stride_r]; }
+};
+
+struct Moments {
+    double mean, M2;
+};
+
+constexpr int64_t kMaxLanes = 64;
+
+inline int64_t lanes(int64_t S) { return S < 16 ? 1 : S <= 1024 ? 16 : 64; }
+
+// Rows [row, row_end) of the planes [plane, plane_end).
+struct Chunk {
+    int64_t plane, plane_end, row, row_end;
+    int64_t cnt;
+};
+
+// "Sum over the chunk" of term(x), all in T: lanes first, then their tree.
+template <typename T, typename Term>
+T sum_over_chunk(const Group &x, const Chunk &chunk, Term term) {
+    const int64_t L = lanes(x.S);
+    T v[kMaxLanes];
+    for (int64_t l = 0; l < L; l++) v[l] = T(0);
+    for (int64_t r = chunk.plane; r < chunk.plane_end; r++) {
+        for (int64_t i = chunk.row; i < chunk.row_end; i++) {
+            const int64_t b = std::min(i * L, x.S - L);
+            for (int64_t l = 0; l < L; l++) {
+                const T added = b + l < i * L ? T(0) : term(x(b + l, r));
+                v[l] = v[l] + added;
+            }
+        }
+    }
+    for (int64_t w = L / 2; w >= 1; w /= 2)
+        for (int64_t l = 0; l < w; l++) v[l] = v[l] + v[l + w];
+    return v[0];
+}
+
+inline Moments moments_of_sums(double c, double e, double q, double cnt) {
+    Moments result{c + e / cnt, q - e * e / cnt};
+    if (result.M2 < 0) result.M2 = 0;
+    return result;
+}
+
+// "One chunk", steps 1 to 4.
+inline Moments chunk_moments(const Group &x, const Chunk &chunk) {
+    const double cnt = static_cast<double>(chunk.cnt);
+    const float pivot = x(chunk.row * lanes(x.S), chunk.plane);
+    const float t = sum_over_chunk<float>(x, chunk, [=](float v) { return v - pivot; });
+    const float c = static_cast<float>(static_cast<double>(pivot) + static_cast<double>(t) / cnt);
+    const float e = sum_over_chunk<float>(x, chunk, [=](float v) { return v - c; });
+    const float q = sum_over_chunk<float>(x, chunk, [=](float v) {
+        const float d = v - c;
+        return d * d;
+    });
+    const Moments moments = moments_of_sums(c, e, q, cnt);
+    if (1e-30 <= moments.M2 && moments.M2 <= 1e38) return moments;
+
+    const double c2 = std::isfinite(c) ? c : pivot;
+    const double e2 = sum_over_chunk<double>(x, chunk, [=](float v) { return static_cast<double>(v) - c2; });
+    const double q2 = sum_over_chunk<double>(x, chunk, [=](float v) {
+        const double d = static_cast<double>(v) - c2;
+        return d * d;
+    });
+    return moments_of_sums(c2, e2, q2, cnt);
+}
+
+// Calls visit(chunk) in the order of merging.
+template <typename Visit>
+void for_each_chunk(const Group &x, Visit visit) {
+    const int64_t L = lanes(x.S);
+    const int64_t rows = (x.S + L - 1) / L;
+    if (x.S <= 1024) {
+        const int64_t P = std::max<int64_t>(64 / rows, 1);
+        for (int64_t r = 0; r < x.N; r += P) {
+            const int64_t end = std::min(r + P, x.N);
+            visit(Chunk{r, end, 0, rows, (end - r) * x.S});
+        }
+    } else {
+        for (int64_t r = 0; r < x.N; r++) {
+            for (int64_t row = 0; row < rows; row += 64) {
+                const int64_t end = std::min(row + 64, rows);
+                visit(Chunk{r, r + 1, row, end, std::min(end * L, x.S) - row * L});
+            }
+        }
+    }
+}
+
+// "Merging chunks".
+inline Moments moments(const Group &x) {
+    struct Part {
+        Moments moments;
+        double cnt;
+    };
+    std::vector<Part> parts;
+    for_each_chunk(
+        x, [&](const Chunk &chunk) { parts.push_back({chunk_moments(x, chunk), static_cast<double>(chunk.cnt)}); });
+    const double total = static_cast<double>(x.S * x.N);
+    const double mean_0 = parts[0].moments.mean;
+    double sum = 0;
+    for (const Part &k : parts) sum = sum + (k.moments.mean - mean_0) * k.cnt;
+    const double mean = mean_0 + sum / total;
+    double M2 = 0;
+    for (const Part &k : parts) M2 = M2 + (k.moments.M2 + (k.cnt * (k.moments.mean - mean)) * (k.moments.mean - mean));
+    return {mean, M2};
+}
+
+// "The pointwise part", of one group.
+class Pointwise {
+public:
+    Pointwise(double mean, double variance, float gamma, float beta, double eps) {
+        m_ = static_cast<float>(mean);
+        a_ = static_cast<float>(static_cast<double>(gamma) / std::sqrt(variance + eps));
+        b_ = static_cast<float>(static_cast<double>(beta) - (mean - static_cast<double>(m_)) * static_cast<double>(a_));
+    }
+    float operator()(float x) const {
+        const float d = x - m_;
+        const float scaled = d * a_;
+        return scaled + b_;
+    }
+
+private:
+    float m_, a_, b_;
+};
+
+}  // namespace transcription
