@@ -9,8 +9,8 @@
 
 // The entry of the thread pool that the compiled kernels call (libhnorm.a carries Halide's runtime; hnorm puts its own pool
 // behind this symbol). Declared here since the installed headers need no Halide.
-extern "C" int halide_do_par_for(void *user_context, int (*task)(void *user_context, int index, uint8_t *closure), int min,
-                                 int size, uint8_t *closure);
+extern "C" int halide_do_par_for(void *user_context, int (*task)(void *user_context, int index, uint8_t *closure),
+                                 int min, int size, uint8_t *closure);
 
 namespace hnorm::bench {
 namespace {
@@ -19,9 +19,7 @@ constexpr int64_t kTaskFloats = 64 * 1024 / sizeof(float);
 
 using CopyRange = void (*)(const float *x, float *y, int64_t count);
 
-void memcpy_range(const float *x, float *y, int64_t count) {
-    std::memcpy(y, x, count * sizeof(float));
-}
+void memcpy_range(const float *x, float *y, int64_t count) { std::memcpy(y, x, count * sizeof(float)); }
 
 #if defined(__x86_64__)
 
@@ -116,9 +114,10 @@ struct Vectors {
 };
 
 const Vectors &vectors() {
-    static const Vectors chosen = __builtin_cpu_supports("avx512f") ? Vectors{"avx512", ordinary_avx512, streaming_avx512}
-                                  : __builtin_cpu_supports("avx")   ? Vectors{"avx", ordinary_avx, streaming_avx}
-                                                                    : Vectors{"sse2", ordinary_sse2, streaming_sse2};
+    static const Vectors chosen = __builtin_cpu_supports("avx512f")
+                                      ? Vectors{"avx512", ordinary_avx512, streaming_avx512}
+                                  : __builtin_cpu_supports("avx") ? Vectors{"avx", ordinary_avx, streaming_avx}
+                                                                  : Vectors{"sse2", ordinary_sse2, streaming_sse2};
     return chosen;
 }
 
@@ -174,8 +173,6 @@ const char *copy_name(Copy kind) {
     return kind == Copy::kMemcpy ? "memcpy" : kind == Copy::kStreaming ? "streaming" : "ordinary";
 }
 
-const char *copy_vectors() {
-    return vectors().name;
-}
+const char *copy_vectors() { return vectors().name; }
 
 }  // namespace hnorm::bench

@@ -41,9 +41,7 @@ struct Options {
     std::vector<std::string> passed_on;  // to Google Benchmark
 };
 
-bool starts_with(const std::string &text, const char *prefix) {
-    return text.rfind(prefix, 0) == 0;
-}
+bool starts_with(const std::string &text, const char *prefix) { return text.rfind(prefix, 0) == 0; }
 
 // Returns an empty string, or what is wrong.
 std::string parse(int argc, char **argv, Options &options) {
@@ -90,18 +88,22 @@ void report_comparison(benchmark::State &state, const Comparison &result, int64_
 
 // All rounds make one "iteration" of Google Benchmark, whose own loop cannot interleave two things.
 void add_row(const std::string &name, const std::function<void(benchmark::State &)> &measure) {
-    benchmark::RegisterBenchmark(name.c_str(), [measure](benchmark::State &state) {
-        for (auto _ : state) {
-            try {
-                measure(state);
-            } catch (const std::exception &error) {
-                any_failed = true;
-                state.SetLabel(error.what());
-                state.SkipWithError(error.what());
-                break;
-            }
-        }
-    })->UseManualTime()->Iterations(1)->Unit(benchmark::kMicrosecond);
+    benchmark::RegisterBenchmark(name.c_str(),
+                                 [measure](benchmark::State &state) {
+                                     for (auto _ : state) {
+                                         try {
+                                             measure(state);
+                                         } catch (const std::exception &error) {
+                                             any_failed = true;
+                                             state.SetLabel(error.what());
+                                             state.SkipWithError(error.what());
+                                             break;
+                                         }
+                                     }
+                                 })
+        ->UseManualTime()
+        ->Iterations(1)
+        ->Unit(benchmark::kMicrosecond);
 }
 
 void add_copies(Workspace &workspace, const Shape &shape, const Effort &effort) {
@@ -128,7 +130,8 @@ void add_kernels(Workspace &workspace, const Shape &shape, const std::string &ta
                                      shape.name() + "/" + target + "/default";
             add_row(name, [&workspace, &shape, op, group, target, effort](benchmark::State &state) {
                 if (hnorm_set_target(target.c_str()) != HNORM_OK) throw std::runtime_error(hnorm_last_error());
-                report_comparison(state, workspace.compare_with_floor(op, group, shape, effort), bytes_moved(op, shape));
+                report_comparison(state, workspace.compare_with_floor(op, group, shape, effort),
+                                  bytes_moved(op, shape));
             });
         }
     }

@@ -20,9 +20,7 @@ using Clock = std::chrono::steady_clock;
 constexpr double kLeastTiming = 200e-6;
 constexpr double kWarmUp = 5e-3;
 
-double seconds_since(Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-}
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // Seconds of one call, over `calls` calls.
 double time_calls(const Work &work, int calls) {

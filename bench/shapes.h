@@ -17,14 +17,13 @@ struct Shape {
 
 // The shapes with a promised fraction of the copy floor; the demo's table shows these.
 inline constexpr Shape kTableShapes[] = {
-    {32, 64, 112, 112}, {32, 256, 56, 56},   {1, 32, 256, 256},  {1, 64, 128, 128},
-    {64, 3, 224, 224},  {1, 3, 1024, 1024},  // few groups: the threads have to share one
-    {32, 1024, 14, 14}, {32, 2048, 7, 7},    // small planes: the work for each group shows
+    {32, 64, 112, 112}, {32, 256, 56, 56}, {1, 32, 256, 256},
+    {1, 64, 128, 128},  {64, 3, 224, 224}, {1, 3, 1024, 1024},  // few groups: the threads have to share one
+    {32, 1024, 14, 14}, {32, 2048, 7, 7},                       // small planes: the work for each group shows
 };
 
 inline constexpr Shape kFurtherShapes[] = {
-    {32, 128, 28, 28},
-    {1, 16, 8, 8},  // what a call costs
+    {32, 128, 28, 28}, {1, 16, 8, 8},  // what a call costs
 };
 
 }  // namespace hnorm::bench

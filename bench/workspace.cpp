@@ -13,7 +13,8 @@ namespace {
 constexpr double kEps = 1e-5;
 
 void check(hnorm_status status) {
-    if (status != HNORM_OK) throw std::runtime_error(std::string(hnorm_status_name(status)) + ": " + hnorm_last_error());
+    if (status != HNORM_OK)
+        throw std::runtime_error(std::string(hnorm_status_name(status)) + ": " + hnorm_last_error());
 }
 
 template <typename Measure>
@@ -26,21 +27,15 @@ int64_t largest(Measure measure) {
 
 }  // namespace
 
-const char *op_name(Op op) {
-    return op == Op::kForward ? "forward" : op == Op::kMoments ? "moments" : "normalize";
-}
+const char *op_name(Op op) { return op == Op::kForward ? "forward" : op == Op::kMoments ? "moments" : "normalize"; }
 
-const char *group_name(hnorm_group group) {
-    return group == HNORM_BATCH ? "batch" : "instance";
-}
+const char *group_name(hnorm_group group) { return group == HNORM_BATCH ? "batch" : "instance"; }
 
 int64_t bytes_moved(Op op, const Shape &shape) {
     return shape.elements() * static_cast<int64_t>(sizeof(float)) * (op == Op::kMoments ? 1 : 2);
 }
 
-void Workspace::Free::operator()(float *p) const {
-    std::free(p);
-}
+void Workspace::Free::operator()(float *p) const { std::free(p); }
 
 Workspace::Floats Workspace::allocate(int64_t count) {
     constexpr size_t kAlignment = 64;

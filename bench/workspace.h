@@ -14,7 +14,7 @@ namespace hnorm::bench {
 
 enum class Op { kForward, kMoments, kNormalize };
 
-const char *op_name(Op op);              // "forward"
+const char *op_name(Op op);                 // "forward"
 const char *group_name(hnorm_group group);  // "batch"
 // The least that must move: x read and, but for moments, y written; one float each.
 int64_t bytes_moved(Op op, const Shape &shape);
