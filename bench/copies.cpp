@@ -7,8 +7,8 @@
 #include <immintrin.h>
 #endif
 
-// The entry of the thread pool that the compiled kernels call (libhnorm.a carries Halide's runtime; hnorm puts its own pool
-// behind this symbol). Declared here since the installed headers need no Halide.
+// The entry of the thread pool that the compiled kernels call (libhnorm.a carries Halide's runtime; hnorm puts its own
+// pool behind this symbol). Declared here since the installed headers need no Halide.
 extern "C" int halide_do_par_for(void *user_context, int (*task)(void *user_context, int index, uint8_t *closure),
                                  int min, int size, uint8_t *closure);
 
@@ -23,9 +23,10 @@ void memcpy_range(const float *x, float *y, int64_t count) { std::memcpy(y, x, c
 
 #if defined(__x86_64__)
 
-// One function an instruction set, in intrinsics, so that the vector's width is what the name says whatever the compiler
-// prefers. Four vectors a turn: in cache the loop's own instructions must not be the limit. The whole vectors end at a
-// multiple of 64 floats; only a tensor's last task has a rest. This file is compiled so that no loop becomes a call of memcpy.
+// One function an instruction set, in intrinsics, so that the vector's width is what the name says whatever the
+// compiler prefers. Four vectors a turn: in cache the loop's own instructions must not be the limit. The whole vectors
+// end at a multiple of 64 floats; only a tensor's last task has a rest. This file is compiled so that no loop becomes a
+// call of memcpy.
 
 __attribute__((target("avx512f"))) void ordinary_avx512(const float *x, float *y, int64_t count) {
     int64_t i = 0;

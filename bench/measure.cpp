@@ -1,10 +1,11 @@
 // Why rounds of pairs, and the median of the pairs' ratios:
-// - A machine's speed drifts (clock, temperature, neighbours on a shared host) by more than what is to be measured. Reference
-//   and work timed within the same few milliseconds see the same machine, and the drift leaves their ratio.
-// - The minimum of each would compare the luckiest moment of one with the luckiest of the other, which need not have been the
-//   same state of the machine; the mean follows every interruption. The median of the ratios does neither.
+// - A machine's speed drifts (clock, temperature, neighbours on a shared host) by more than what is to be measured.
+//   Reference and work timed within the same few milliseconds see the same machine, and the drift leaves their ratio.
+// - The minimum of each would compare the luckiest moment of one with the luckiest of the other, which need not have
+//   been the same state of the machine; the mean follows every interruption. The median of the ratios does neither.
 // - What runs first in a pair finds the caches as the other left them, so the order alternates from round to round.
-// - A timing lasts at least 200 microseconds, many calls for small tensors, so that the clock's own cost and grain vanish.
+// - A timing lasts at least 200 microseconds, many calls for small tensors, so that the clock's own cost and grain
+//   vanish.
 #include "measure.h"
 
 #include <algorithm>

@@ -19,8 +19,8 @@ inline constexpr Effort kThorough{2.5, 21, 801};
 struct Comparison {
     double seconds;            // of one call of the work, the median over the rounds
     double reference_seconds;  // likewise of the reference
-    // The reference's time over the work's, in the same round: median and quartiles over the rounds. 1 is as fast as the
-    // reference, 0.5 takes twice its time.
+    // The reference's time over the work's, in the same round: median and quartiles over the rounds. 1 is as fast as
+    // the reference, 0.5 takes twice its time.
     double ratio, ratio_lower, ratio_upper;
     int rounds;
 };

@@ -9,7 +9,8 @@
 
 namespace hnorm::bench {
 
-// Google Benchmark adds "/iterations:1/manual_time" to a name; rows are to be called op/group/layout/type/shape/target/variant.
+// Google Benchmark adds "/iterations:1/manual_time" to a name; rows are to be called
+// op/group/layout/type/shape/target/variant.
 inline std::vector<benchmark::BenchmarkReporter::Run> plainly_named(
     const std::vector<benchmark::BenchmarkReporter::Run> &runs) {
     auto named = runs;

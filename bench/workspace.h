@@ -29,12 +29,12 @@ struct CopySpeeds {
 // Throws std::bad_alloc. A Work must not outlive its Workspace, and only one may run at a time.
 class Workspace {
 public:
-    // Holds tensors of any of kTableShapes and kFurtherShapes. x has random values, every page of x and y has been touched, and
-    // the library's thread pool is up.
+    // Holds tensors of any of kTableShapes and kFurtherShapes. x has random values, every page of x and y has been
+    // touched, and the library's thread pool is up.
     Workspace();
 
-    // The kernel, in training's usual form: gamma and beta per channel, statistics returned. It throws std::runtime_error with
-    // hnorm's reason if a call fails.
+    // The kernel, in training's usual form: gamma and beta per channel, statistics returned. It throws
+    // std::runtime_error with hnorm's reason if a call fails.
     Work kernel(Op op, hnorm_group group, const Shape &shape);
     // The copy floor or another copy, over the same buffers.
     Work copy(Copy kind, const Shape &shape);

@@ -12,8 +12,8 @@ namespace {
 constexpr const char *kUsage =
     "usage: dev demo [--out FOLDER] [--no-table] [CONTENT STYLE]\n"
     "\n"
-    "Shows hnorm at work: a published example of batch norm; a picture CONTENT that takes over the colour statistics of\n"
-    "another, STYLE (PNG or JPEG; two pictures come with the demo); and a table of times.\n"
+    "Shows hnorm at work: a published example of batch norm; a picture CONTENT that takes over the colour statistics\n"
+    "of another, STYLE (PNG or JPEG; two pictures come with the demo); and a table of times.\n"
     "\n"
     "  --out FOLDER   where result.png and statistics_transfer.png go (default: out)\n"
     "  --no-table     without the times\n";

@@ -28,8 +28,8 @@ void show_table(std::ostream &out) {
     out << "forward on " << hnorm_target() << ", " << hnorm_get_num_threads()
         << (hnorm_get_num_threads() == 1 ? " thread" : " threads")
         << ", f32, channels first. The floor copies the tensor with ordinary " << copy_vectors()
-        << "\nstores on the same threads; `of floor` is its time over forward's, median and quartiles of pairs timed side by\n"
-           "side; the last column is the fastest of ordinary stores, memcpy and streaming stores, relative to the floor.\n\n"
+        << "\nstores on the same threads; `of floor` is its time over forward's, median and quartiles of pairs timed\n"
+           "side by side; last, the fastest of ordinary stores, memcpy and streaming stores, relative to the floor.\n\n"
         << "shape          group      time us    GB/s    floor us  of floor  quartiles       fastest copy" << std::endl;
     for (const Shape &shape : kTableShapes) {
         const CopySpeeds copies = workspace.compare_copies(shape, kEffort);

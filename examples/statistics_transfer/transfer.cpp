@@ -12,8 +12,8 @@
 namespace demo {
 namespace {
 
-// A deviation below this is the rounding of constant data (1e-7 or so), not a picture's: one pixel in a million, one 8-bit
-// step off, gives more.
+// A deviation below this is the rounding of constant data (1e-7 or so), not a picture's: one pixel in a million, one
+// 8-bit step off, gives more.
 constexpr double kConstant = 1e-6;
 
 // Far too small against any variance to be seen in the result.

@@ -43,15 +43,15 @@ Transfer transfer_statistics(const LabPicture &content, const LabPicture &style)
 // By two plain passes in double, independent of hnorm's kernels.
 ChannelStatistics plain_statistics(const LabPicture &picture);
 
-// |achieved - target| relative to |target|, or to 0.001 where the target is less (a grey style's alpha and beta): a thousandth
-// in log10 of light is below one 8-bit step.
+// |achieved - target| relative to |target|, or to 0.001 where the target is less (a grey style's alpha and beta): a
+// thousandth in log10 of light is below one 8-bit step.
 double relative_difference(double achieved, double target);
 
 inline constexpr double kTransferBound = 1e-3;
 
-// Transfers, writes result.png and statistics_transfer.png (content, style, result) into `out_folder`, and prints target and
-// achieved statistics. Returns whether they agree within kTransferBound. Throws std::runtime_error for pictures that cannot
-// be read, one-pixel pictures and files that cannot be written.
+// Transfers, writes result.png and statistics_transfer.png (content, style, result) into `out_folder`, and prints
+// target and achieved statistics. Returns whether they agree within kTransferBound. Throws std::runtime_error for
+// pictures that cannot be read, one-pixel pictures and files that cannot be written.
 bool show_transfer(const std::string &content_path, const std::string &style_path, const std::string &out_folder,
                    std::ostream &out);
 
