@@ -49,7 +49,7 @@ struct Reduction {
     Func center;              // (k, m, g0, g1)      chunk's mean, rounded to float
     LaneSum squares;          //                     of d and d*d, d = x - center
     Func raw;                 // (k, m, g0, g1)      mean and M2 from `squares`
-    Func redo;                // (k, m, g0, g1)      out of float's range
+    Func in_range;            // (k, m, g0, g1)      0: out of float's range, sum again in double
     LaneSum redone;           //                     of d and d*d in double
     Func chunk;               // (k, m, g0, g1)      mean and M2
     Func mean_sum, mean, m2;  // (g0, g1)            merged; init and one update over `chunks` in mean_sum and m2
@@ -99,7 +99,8 @@ inline void add_tree(LaneSum &sum, const Axes &v, int lanes, const std::string &
         sum.tree.push_back(next);
         level = next;
     }
-    sum.total = lanes == 1 ? lane(level, 0) : sums(sums(lane(level, 0), lane(level, 2)), sums(lane(level, 1), lane(level, 3)));
+    sum.total =
+        lanes == 1 ? lane(level, 0) : sums(sums(lane(level, 0), lane(level, 2)), sums(lane(level, 1), lane(level, 3)));
 }
 
 }  // namespace detail
@@ -125,14 +126,16 @@ inline Reduction reduce(Func x, const Expr &positions, const Expr &reduced_plane
 
     // The sum of f(x) over a chunk, lane by lane. A partial last row is moved back to end with the plane; lanes that the
     // row before has counted add +0.
-    const auto lane_sum = [&](const std::string &name, auto f) {
+    const auto lane_sum = [&](const std::string &name, auto f, Expr needed = Expr()) {
         LaneSum sum;
-        sum.rows = large ? RDom(0, min(rows, R), 0, 1, name + "_rows") : RDom(0, rows, 0, planes_per_chunk, name + "_rows");
+        sum.rows =
+            large ? RDom(0, min(rows, R), 0, 1, name + "_rows") : RDom(0, rows, 0, planes_per_chunk, name + "_rows");
         if (large) {
             sum.rows.where(v.k * R + sum.rows.x < rows);
         } else {
             sum.rows.where(v.m * planes_per_chunk + sum.rows.y < N);
         }
+        if (needed.defined()) sum.rows.where(needed);
         const Expr row = large ? v.k * R + sum.rows.x : Expr(sum.rows.x);
         const Expr plane = large ? Expr(v.m) : keep_below(v.m * planes_per_chunk + sum.rows.y, N);
         const Expr full = (row + 1) * L <= S;
@@ -154,8 +157,7 @@ inline Reduction reduce(Func x, const Expr &positions, const Expr &reduced_plane
     const Expr cnt = count(v.k, v.m);
 
     d.pivot = Func("pivot");
-    d.pivot(v.k, v.m, v.g0, v.g1) =
-        x(keep_below(v.k * (R * L), S), keep_below(v.m * planes_per_chunk, N), v.g0, v.g1);
+    d.pivot(v.k, v.m, v.g0, v.g1) = x(keep_below(v.k * (R * L), S), keep_below(v.m * planes_per_chunk, N), v.g0, v.g1);
     const Expr pivot = d.pivot(v.k, v.m, v.g0, v.g1);
 
     d.sum = lane_sum("sum", [&](Expr e) { return std::vector<Expr>{e - pivot}; });
@@ -175,17 +177,17 @@ inline Reduction reduce(Func x, const Expr &positions, const Expr &reduced_plane
     d.raw(v.k, v.m, v.g0, v.g1) =
         corrected(cast<double>(center), cast<double>(d.squares.total[0]), cast<double>(d.squares.total[1]));
 
-    d.redo = Func("redo");
+    // Only "<" serves here: Halide 21 compiles a <= b as !(b < a), strict_float or not, which is true for a NaN.
+    d.in_range = Func("in_range");
     const Expr raw_m2 = d.raw(v.k, v.m, v.g0, v.g1)[1];
-    d.redo(v.k, v.m, v.g0, v.g1) = !(raw_m2 >= Expr(kLeastM2) && raw_m2 <= Expr(kGreatestM2));
-    const Expr redo = d.redo(v.k, v.m, v.g0, v.g1);
-    // On the bits: under strict_float, Halide 21 folds `abs(c) <= max` and calls an is_finite that is wrong on x86.
-    const Expr finite = (reinterpret<uint32_t>(center) & 0x7f800000u) != 0x7f800000u;
+    d.in_range(v.k, v.m, v.g0, v.g1) = cast<uint8_t>(Expr(kLeastM2) < raw_m2 && raw_m2 < Expr(kGreatestM2));
+    const Expr redo = d.in_range(v.k, v.m, v.g0, v.g1) == 0;
+    const Expr finite = (reinterpret<int32_t>(center) & 0x7f800000) != 0x7f800000;
     const Expr safe_center = cast<double>(select(finite, center, pivot));
     d.redone = lane_sum("redone", [&](Expr e) {
         const Expr dev = cast<double>(e) - safe_center;
         return std::vector<Expr>{dev, dev * dev};
-    });
+    }, redo);
     const Tuple redone = corrected(safe_center, d.redone.total[0], d.redone.total[1]);
     d.chunk = Func("chunk");
     d.chunk(v.k, v.m, v.g0, v.g1) = Tuple(select(redo, redone[0], d.raw(v.k, v.m, v.g0, v.g1)[0]),

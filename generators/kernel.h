@@ -6,7 +6,7 @@
 
 namespace hnorm {
 
-template<typename T>
+template <typename T>
 class Kernel : public Generator<T> {
 public:
     GeneratorParam<Planes> planes{"planes", Planes::Large, planes_names()};
@@ -20,17 +20,17 @@ protected:
     CpuKnobs knobs() const { return {vector, lane_block, row_unroll, store_unroll, group_block}; }
 
     // A tensor of x's shape: stride 1 in s, any elsewhere.
-    template<typename X, typename Y>
+    template <typename X, typename Y>
     static void like(X &x, Y &y) {
         for (int i = 0; i < 4; i++) y.dim(i).set_bounds(0, x.dim(i).extent());
     }
 
     // A value a group: stride 1 in g0 when written, any stride, 0 included, when read.
-    template<typename X, typename Y>
+    template <typename X, typename Y>
     static void per_group(X &x, Y &statistic) {
         for (int i = 0; i < 2; i++) statistic.dim(i).set_bounds(0, x.dim(2 + i).extent());
     }
-    template<typename X, typename Y>
+    template <typename X, typename Y>
     static void per_group_input(X &x, Y &statistic) {
         per_group(x, statistic);
         statistic.dim(0).set_stride(Expr());

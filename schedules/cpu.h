@@ -8,11 +8,11 @@ namespace hnorm {
 
 // The knobs of every CPU template. Legal values in comments; 0 means "does not apply".
 struct CpuKnobs {
-    int vector;       // floats a vector: 4, 8, 16
-    int lane_block;   // large planes: lanes summed at a time, keeping accumulators in registers: vector .. 64
-    int row_unroll;   // rows added a loop step: 1, 2, 4
-    int store_unroll; // vectors a step of the pointwise loop: 1, 2, 4
-    int group_block;  // small planes: groups worked on together: 1 .. 64
+    int vector;        // floats a vector: 4, 8, 16
+    int lane_block;    // large planes: lanes summed at a time, keeping accumulators in registers: vector .. 64
+    int row_unroll;    // rows added a loop step: 1, 2, 4
+    int store_unroll;  // vectors a step of the pointwise loop: 1, 2, 4
+    int group_block;   // small planes: groups worked on together: 1 .. 64
 };
 
 namespace cpu {
@@ -38,7 +38,11 @@ inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLev
     }
     update.vectorize(li, type_vector).unroll(li);
     if (knobs.row_unroll > 1) update.unroll(sum.rows.x, knobs.row_unroll);
-    for (Func f : sum.tree) f.compute_at(where).vectorize(v.l, type_vector).unroll(v.l);
+    int width = lanes;
+    for (Func f : sum.tree) {
+        width /= 2;
+        f.compute_at(where).bound(v.l, 0, width).vectorize(v.l, std::min(width, knobs.vector)).unroll(v.l);
+    }
 }
 
 // Everything that one step of the loop over chunks needs; `groups` is the block of groups a step works on.
@@ -48,7 +52,7 @@ inline void chunk_step(Reduction &d, const CpuKnobs &knobs, LoopLevel step, Loop
     lane_sum(d.sum, v, knobs, step, lanes);
     lane_sum(d.squares, v, knobs, step, lanes);
     lane_sum(d.redone, v, knobs, group, lanes);
-    for (Func f : {d.pivot, d.center, d.raw, d.redo}) {
+    for (Func f : {d.pivot, d.center, d.raw, d.in_range}) {
         f.compute_at(step);
         if (d.planes != Planes::Large) f.vectorize(v.g0, knobs.vector, kTail);
     }
@@ -88,7 +92,8 @@ inline void pointwise(Func y, const Axes &v, Planes planes, const CpuKnobs &knob
 }
 
 // One group, or one block of groups, a step: its moments, then the pointwise part while it is in cache.
-inline void forward_groups(Reduction &d, Coefficients &coef, Func y, std::vector<Func> statistics, const CpuKnobs &knobs) {
+inline void forward_groups(Reduction &d, Coefficients &coef, Func y, std::vector<Func> statistics,
+                           const CpuKnobs &knobs) {
     const Axes &v = d.v;
     const bool large = d.planes == Planes::Large;
     Var block("block");
