@@ -163,7 +163,7 @@ TEST_CASE("pictures side by side have one height and a margin") {
     CHECK(stripe.height == 1 + 2 * 12);
 }
 
-TEST_CASE("the demo's numbers are right and its pictures are written") {
+TEST_CASE("its numbers are right and its pictures are written") {
     const TemporaryFolder folder;
     const Outcome outcome = run_demo({"--no-table", "--out", folder.file("new/out")});
     CAPTURE(outcome.out, outcome.err);
@@ -177,7 +177,7 @@ TEST_CASE("the demo's numbers are right and its pictures are written") {
     CHECK(std::filesystem::exists(folder.file("new/out/statistics_transfer.png")));
 }
 
-TEST_CASE("demo reports a missing picture, and what else is wrong with one") {
+TEST_CASE("it reports a missing picture, and what else is wrong with one") {
     const TemporaryFolder folder;
     const auto transfer = [&](const std::string &content, const std::string &style) {
         return run_demo({"--no-table", "--out", folder.file("out"), content, style});
@@ -205,7 +205,7 @@ TEST_CASE("demo reports a missing picture, and what else is wrong with one") {
     CHECK(contains(unwritable.err, folder.file("good.png")));
 }
 
-TEST_CASE("demo refuses wrong arguments and says what it takes") {
+TEST_CASE("it refuses wrong arguments and says what it takes") {
     const std::vector<std::vector<std::string>> wrong = {
         {"one.png"}, {"a.png", "b.png", "c.png"}, {"--speed"}, {"--out"}};
     const char *reasons[] = {"STYLE is missing", "'c.png'", "'--speed'", "--out needs"};
