@@ -1,5 +1,6 @@
 # The runtime's sources, relative to this folder. runtime/CMakeLists.txt reads this list; nothing globs.
 set(HNORM_RUNTIME_SOURCES
+    src/compute.cpp
     src/error.cpp
     src/functions.cpp
     src/layer.cpp

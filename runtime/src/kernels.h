@@ -35,8 +35,8 @@ struct TargetKernels {
     NormalizeKernel normalize[kPlaneClasses];
     ForwardKernel forward_groups[kPlaneClasses];
     // Dispatch values of the target's schedule file.
-    int64_t serial_below;            // tensors of fewer elements run on the calling thread
-    int64_t split_groups_per_thread; // fewer groups than this per thread: use split
+    int64_t serial_below;             // tensors of fewer elements run on the calling thread
+    int64_t split_groups_per_thread;  // fewer groups than this per thread: use split
 };
 
 extern const TargetKernels kTargets[];  // best first

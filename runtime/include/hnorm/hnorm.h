@@ -27,7 +27,7 @@ typedef enum hnorm_status {
     HNORM_INVALID_ARGUMENT = 1, /* the caller's mistake: null, shape, stride, range, overlap */
     HNORM_UNSUPPORTED = 2,      /* meaningful, but not in this build or on this machine */
     HNORM_OUT_OF_MEMORY = 3,
-    HNORM_INTERNAL = 4          /* a defect of hnorm */
+    HNORM_INTERNAL = 4 /* a defect of hnorm */
 } hnorm_status;
 
 /* The reason of the calling thread's latest failure; never null. Valid until its next failure. */
@@ -105,9 +105,9 @@ typedef struct hnorm_layer hnorm_layer;
 typedef struct hnorm_layer_options {
     hnorm_group group;
     double eps;
-    double momentum;         /* weight of the new value, in [0, 1] */
-    int cumulative;          /* nonzero: momentum=None of PyTorch, the running statistics are the plain average so far */
-    int affine;              /* nonzero: gamma (starts at 1) and beta (starts at 0), one a channel */
+    double momentum; /* weight of the new value, in [0, 1] */
+    int cumulative;  /* nonzero: momentum=None of PyTorch, the running statistics are the plain average so far */
+    int affine;      /* nonzero: gamma (starts at 1) and beta (starts at 0), one a channel */
     int track_running_stats; /* zero: batch statistics in evaluation too */
 } hnorm_layer_options;
 

@@ -48,8 +48,9 @@ inline hnorm_affine c_affine(const char *function, const ConstTensor &x, const A
     check_length(function, "affine.beta", affine.beta.size(), static_cast<std::int64_t>(length));
     if (length != 0 && static_cast<std::int64_t>(length) != channels && static_cast<std::int64_t>(length) != all) {
         throw Error(HNORM_INVALID_ARGUMENT, std::string(function) + ": affine holds " + std::to_string(length) +
-                                                " values but must hold " + std::to_string(channels) + " (per channel) or " +
-                                                std::to_string(all) + " (per sample and channel)");
+                                                " values but must hold " + std::to_string(channels) +
+                                                " (per channel) or " + std::to_string(all) +
+                                                " (per sample and channel)");
     }
     const bool per_channel = length == 0 || static_cast<std::int64_t>(length) == channels;
     return {affine.gamma.data(), affine.beta.data(), per_channel ? 0 : channels, 1};
@@ -92,7 +93,8 @@ struct Moments {
 inline Moments moments(const ConstTensor &x, Group group) {
     const auto size = static_cast<std::size_t>(header::groups(x, group));
     Moments result{std::vector<double>(size), std::vector<double>(size), std::vector<double>(size)};
-    header::check(hnorm_moments(x.c(), header::c_group(group), result.count.data(), result.mean.data(), result.m2.data()));
+    header::check(
+        hnorm_moments(x.c(), header::c_group(group), result.count.data(), result.mean.data(), result.m2.data()));
     return result;
 }
 
@@ -103,8 +105,7 @@ inline void normalize(const ConstTensor &x, Group group, Span<const double> mean
     header::check_length("normalize", "mean", mean.size(), groups);
     header::check_length("normalize", "variance", variance.size(), groups);
     const hnorm_affine c_affine = header::c_affine("normalize", x, affine);
-    header::check(
-        hnorm_normalize(x.c(), header::c_group(group), mean.data(), variance.data(), &c_affine, eps, y.c()));
+    header::check(hnorm_normalize(x.c(), header::c_group(group), mean.data(), variance.data(), &c_affine, eps, y.c()));
 }
 
 // hnorm_forward. mean and variance (biased) receive one value a group where given.
@@ -114,8 +115,7 @@ inline void forward(const ConstTensor &x, Group group, const Affine &affine, dou
     header::check_length("forward", "mean", mean.size(), groups);
     header::check_length("forward", "variance", variance.size(), groups);
     const hnorm_affine c_affine = header::c_affine("forward", x, affine);
-    header::check(
-        hnorm_forward(x.c(), header::c_group(group), &c_affine, eps, y.c(), mean.data(), variance.data()));
+    header::check(hnorm_forward(x.c(), header::c_group(group), &c_affine, eps, y.c(), mean.data(), variance.data()));
 }
 
 // tf.nn.batch_normalization. All arrays are one value a channel, or all one a sample and channel; offset and scale may

@@ -79,7 +79,9 @@ public:
     Span<const std::int64_t> shape() const noexcept { return {c_.shape, axes()}; }
     Span<const std::int64_t> strides() const noexcept { return {c_.strides, axes()}; }
     // The same memory with other strides between samples and between channels: a view into a larger tensor.
-    ConstTensor with_strides(std::int64_t stride_n, std::int64_t stride_c) const { return ConstTensor(c_, stride_n, stride_c); }
+    ConstTensor with_strides(std::int64_t stride_n, std::int64_t stride_c) const {
+        return ConstTensor(c_, stride_n, stride_c);
+    }
     const hnorm_tensor *c() const noexcept { return &c_; }
 
 protected:
@@ -126,20 +128,24 @@ header::TensorOf<T> channels_first(T *data, Span<const std::int64_t> shape) {
 }
 
 // The same with the rank in the name, checked at compile time: nchw(data, {32, 64, 56, 56}).
-template <typename T>
-header::TensorOf<T> nc(T *data, const std::int64_t (&shape)[2]) {
+template <typename T, std::size_t Rank>
+header::TensorOf<T> nc(T *data, const std::int64_t (&shape)[Rank]) {
+    static_assert(Rank == 2, "nc takes 2 extents");
     return {data, shape};
 }
-template <typename T>
-header::TensorOf<T> ncl(T *data, const std::int64_t (&shape)[3]) {
+template <typename T, std::size_t Rank>
+header::TensorOf<T> ncl(T *data, const std::int64_t (&shape)[Rank]) {
+    static_assert(Rank == 3, "ncl takes 3 extents");
     return {data, shape};
 }
-template <typename T>
-header::TensorOf<T> nchw(T *data, const std::int64_t (&shape)[4]) {
+template <typename T, std::size_t Rank>
+header::TensorOf<T> nchw(T *data, const std::int64_t (&shape)[Rank]) {
+    static_assert(Rank == 4, "nchw takes 4 extents");
     return {data, shape};
 }
-template <typename T>
-header::TensorOf<T> ncdhw(T *data, const std::int64_t (&shape)[5]) {
+template <typename T, std::size_t Rank>
+header::TensorOf<T> ncdhw(T *data, const std::int64_t (&shape)[Rank]) {
+    static_assert(Rank == 5, "ncdhw takes 5 extents");
     return {data, shape};
 }
 

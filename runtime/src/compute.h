@@ -1,0 +1,49 @@
+// The computations, on validated arguments and tensors that are not empty.
+#pragma once
+
+#include "kernels.h"
+#include "validate.h"
+#include "view.h"
+
+namespace hnorm::detail {
+
+// What a call runs on.
+struct Machine {
+    const TargetKernels *kernels;
+    int threads;
+};
+
+// Fails where the environment names a target or a number of threads that cannot be.
+hnorm_status find_machine(const char *function, Machine *machine);
+
+// mean, m2: one double a group.
+hnorm_status compute_moments(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
+                             double *mean, double *m2);
+
+// Given statistics: (n, c) has mean[n*stride_n + c]; stride_n is 0 for one value a channel, else C.
+hnorm_status compute_normalize(const char *function, const Machine &machine, const Planes &x, const double *mean,
+                               const double *variance, int64_t stride_n, const AffineView &affine, double eps,
+                               const Planes &y);
+
+// mean, variance: one double a group, written.
+hnorm_status compute_forward(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
+                             const AffineView &affine, double eps, const Planes &y, double *mean, double *variance);
+
+// Memory for statistics: on the stack where they are few, so that small calls do not allocate.
+class Scratch {
+public:
+    Scratch() = default;
+    ~Scratch() { delete[] large_; }
+    Scratch(const Scratch &) = delete;
+    Scratch &operator=(const Scratch &) = delete;
+
+    hnorm_status reserve(const char *function, int64_t count);
+    double *data() { return large_ ? large_ : small_; }
+
+private:
+    static constexpr int64_t kSmall = 512;
+    double small_[kSmall];
+    double *large_ = nullptr;
+};
+
+}  // namespace hnorm::detail

@@ -1,0 +1,66 @@
+// Merging of moments.
+#include <cinttypes>
+#include <cmath>
+
+#include "error.h"
+#include "validate.h"
+
+using namespace hnorm::detail;
+
+namespace {
+
+hnorm_status check_counts(const char *function, const char *name, const double *counts, int64_t groups) {
+    for (int64_t i = 0; i < groups; ++i) {
+        if (!(counts[i] >= 0) || std::isinf(counts[i])) {
+            return fail(HNORM_INVALID_ARGUMENT, "%s: %s[%" PRId64 "] is %g: it must be finite and 0 or more", function,
+                        name, i, counts[i]);
+        }
+    }
+    return HNORM_OK;
+}
+
+}  // namespace
+
+extern "C" hnorm_status hnorm_merge_moments(int64_t groups, double *count, double *mean, double *m2,
+                                            const double *other_count, const double *other_mean,
+                                            const double *other_m2) {
+    const char *const function = "hnorm_merge_moments";
+    if (groups < 0) {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: groups is %" PRId64 ": it must be 0 or more", function, groups);
+    }
+    if (groups > kMaxElements) {
+        return fail(HNORM_UNSUPPORTED, "%s: groups is %" PRId64 ": more than %" PRId64 " are not supported", function,
+                    groups, kMaxElements);
+    }
+    const Array written[] = {{"count", count, groups}, {"mean", mean, groups}, {"m2", m2, groups}};
+    const Array read[] = {
+        {"other_count", other_count, groups}, {"other_mean", other_mean, groups}, {"other_m2", other_m2, groups}};
+    for (int i = 0; i < 3; ++i) {
+        HNORM_TRY(check_array(function, written[i]));
+        HNORM_TRY(check_array(function, read[i]));
+    }
+    for (int i = 0; i < 3; ++i) {
+        HNORM_TRY(check_apart(function, written[i], written[(i + 1) % 3]));
+        for (const Array &other : read) {
+            HNORM_TRY(check_apart(function, written[i], other));
+        }
+    }
+    HNORM_TRY(check_counts(function, "count", count, groups));
+    HNORM_TRY(check_counts(function, "other_count", other_count, groups));
+    for (int64_t i = 0; i < groups; ++i) {
+        const double a = count[i], b = other_count[i], total = a + b;
+        if (b == 0) {
+            continue;  // Nothing to add, whatever its mean.
+        }
+        if (a == 0) {
+            mean[i] = other_mean[i];
+            m2[i] = other_m2[i];
+        } else {
+            const double delta = other_mean[i] - mean[i];
+            mean[i] += delta * (b / total);
+            m2[i] += other_m2[i] + delta * delta * (a * (b / total));
+        }
+        count[i] = total;
+    }
+    return HNORM_OK;
+}

@@ -1,0 +1,181 @@
+#include "targets.h"
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "error.h"
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
+
+namespace hnorm::detail {
+
+namespace {
+
+struct Feature {
+    const char *name;  // as in /proc/cpuinfo
+    const char *lacking;
+    bool (*present)();
+};
+
+#if defined(__x86_64__) || defined(__i386__)
+// The builtin takes literals only, and spells some names in its own way. It also asks whether the system saves the registers.
+#define HNORM_FEATURE(name, builtin_name) \
+    {name, "CPU lacks " name, [] { return __builtin_cpu_supports(builtin_name) != 0; }}
+const Feature kFeatures[] = {
+    HNORM_FEATURE("ssse3", "ssse3"),
+    HNORM_FEATURE("sse4_1", "sse4.1"),
+    HNORM_FEATURE("sse4_2", "sse4.2"),
+    HNORM_FEATURE("popcnt", "popcnt"),
+    HNORM_FEATURE("avx", "avx"),
+    HNORM_FEATURE("avx2", "avx2"),
+    HNORM_FEATURE("fma", "fma"),
+    HNORM_FEATURE("bmi1", "bmi"),
+    HNORM_FEATURE("bmi2", "bmi2"),
+    HNORM_FEATURE("avx512f", "avx512f"),
+    HNORM_FEATURE("avx512cd", "avx512cd"),
+    HNORM_FEATURE("avx512bw", "avx512bw"),
+    HNORM_FEATURE("avx512dq", "avx512dq"),
+    HNORM_FEATURE("avx512vl", "avx512vl"),
+    // Not every compiler's builtin knows this one.
+    {"f16c", "CPU lacks f16c",
+     [] {
+         unsigned a = 0, b = 0, c = 0, d = 0;
+         return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) && __builtin_cpu_supports("avx");
+     }},
+};
+#undef HNORM_FEATURE
+#elif defined(__aarch64__)
+const Feature kFeatures[] = {{"asimd", "CPU lacks asimd", [] { return true; }}};  // part of the architecture
+#else
+const Feature kFeatures[] = {{"", "", [] { return false; }}};
+#endif
+
+const char *unusable(const TargetKernels &target) {
+    for (const char *const *feature = target.features; *feature; ++feature) {
+        const char *reason = "this library cannot tell whether the CPU has every feature it needs";
+        for (const Feature &known : kFeatures) {
+            if (std::strcmp(known.name, *feature) == 0) {
+                reason = known.present() ? nullptr : known.lacking;
+            }
+        }
+        if (reason) {
+            return reason;
+        }
+    }
+    return nullptr;
+}
+
+// A target, or why there is none.
+struct Choice {
+    const TargetKernels *kernels = nullptr;
+    hnorm_status status = HNORM_OK;
+    char reason[512] = "";
+
+    // The sentence `problem`, then every target and what it lacks here.
+    void refuse(hnorm_status why, const char *problem) {
+        status = why;
+        int used = std::snprintf(reason, sizeof reason, "%s; this library has", problem);
+        for (int i = 0; i < kTargetCount && used < static_cast<int>(sizeof reason); ++i) {
+            const char *lacking = unusable(kTargets[i]);
+            used += std::snprintf(reason + used, sizeof reason - static_cast<size_t>(used), "%s %s%s%s%s", i ? "," : "",
+                                  kTargets[i].name, lacking ? " (" : "", lacking ? lacking : "", lacking ? ")" : "");
+        }
+    }
+};
+
+// `what` introduces the name in a refusal.
+Choice choose_named(const char *what, const char *name) {
+    Choice choice;
+    char problem[256];
+    for (int i = 0; i < kTargetCount; ++i) {
+        if (std::strcmp(kTargets[i].name, name) == 0) {
+            const char *lacking = unusable(kTargets[i]);
+            if (lacking) {
+                std::snprintf(problem, sizeof problem, "%s \"%s\" cannot run here: %s", what, name, lacking);
+                choice.refuse(HNORM_UNSUPPORTED, problem);
+            } else {
+                choice.kernels = &kTargets[i];
+            }
+            return choice;
+        }
+    }
+    std::snprintf(problem, sizeof problem, "%s \"%.100s\" is unknown", what, name);
+    choice.refuse(HNORM_INVALID_ARGUMENT, problem);
+    return choice;
+}
+
+Choice choose_default() {
+    const char *name = std::getenv("HNORM_TARGET");
+    if (name && *name) {
+        return choose_named("environment variable HNORM_TARGET:", name);
+    }
+    Choice choice;
+    for (int i = 0; i < kTargetCount && !choice.kernels; ++i) {
+        choice.kernels = unusable(kTargets[i]) ? nullptr : &kTargets[i];
+    }
+    if (!choice.kernels) {
+        choice.refuse(HNORM_UNSUPPORTED, "this CPU runs no target of hnorm");
+    }
+    return choice;
+}
+
+// The environment is read once, at the first use.
+const Choice &default_choice() {
+    static const Choice choice = choose_default();
+    return choice;
+}
+
+std::atomic<const TargetKernels *> forced{nullptr};
+
+}  // namespace
+
+hnorm_status active_kernels(const char *function, const TargetKernels **kernels) {
+    *kernels = forced.load(std::memory_order_acquire);
+    if (*kernels == nullptr) {
+        const Choice &choice = default_choice();
+        if (choice.kernels == nullptr) {
+            return fail(choice.status, "%s: %s", function, choice.reason);
+        }
+        *kernels = choice.kernels;
+    }
+    return HNORM_OK;
+}
+
+}  // namespace hnorm::detail
+
+using namespace hnorm::detail;
+
+extern "C" {
+
+int hnorm_target_count(void) { return kTargetCount; }
+
+const char *hnorm_target_name(int index) { return index >= 0 && index < kTargetCount ? kTargets[index].name : nullptr; }
+
+const char *hnorm_target_unusable(int index) {
+    return index >= 0 && index < kTargetCount ? unusable(kTargets[index]) : "there is no such target";
+}
+
+const char *hnorm_target(void) {
+    const TargetKernels *kernels = forced.load(std::memory_order_acquire);
+    kernels = kernels ? kernels : default_choice().kernels;
+    return kernels ? kernels->name : "";
+}
+
+hnorm_status hnorm_set_target(const char *name) {
+    if (name == nullptr || *name == '\0') {
+        forced.store(nullptr, std::memory_order_release);
+        return HNORM_OK;
+    }
+    const Choice choice = choose_named("target", name);
+    if (choice.kernels == nullptr) {
+        return fail(choice.status, "hnorm_set_target: %s", choice.reason);
+    }
+    forced.store(choice.kernels, std::memory_order_release);
+    return HNORM_OK;
+}
+
+}  // extern "C"

@@ -1,0 +1,44 @@
+// A validated tensor (N, C, spatial...) as planes: what the rest of the runtime computes with.
+#pragma once
+
+#include <hnorm/hnorm.h>
+
+#include <cstdint>
+
+namespace hnorm::detail {
+
+// Halide's limit for extents and element offsets without its large_buffers feature.
+constexpr int64_t kMaxElements = 0x7fffffff;
+
+// N*C planes of S adjacent floats; plane (n, c) starts at data + n*stride_n + c*stride_c. The stride of an axis of
+// extent 1 is 0, whatever the caller wrote.
+struct Planes {
+    float *data;
+    int64_t n, c, s;
+    int64_t stride_n, stride_c;
+
+    bool empty() const { return s == 0; }  // read_tensor sets s to 0 whichever extent is 0
+    int64_t elements() const { return n * c * s; }
+    // One past the largest element offset; 0 if empty.
+    int64_t span() const { return empty() ? 0 : (n - 1) * stride_n + (c - 1) * stride_c + s; }
+    int64_t groups(hnorm_group group) const { return group == HNORM_BATCH ? c : n * c; }
+    int64_t group_size(hnorm_group group) const { return group == HNORM_BATCH ? n * s : s; }
+};
+
+// A shape in words: "(2, 3, 4)".
+struct ShapeText {
+    explicit ShapeText(const hnorm_tensor &tensor);
+    char text[24 * HNORM_MAX_RANK];
+};
+
+// Validates one tensor argument. Messages begin with "function: name".
+hnorm_status read_tensor(const char *function, const char *name, const hnorm_tensor *tensor, Planes *planes);
+
+// Validates the pair x, y: equal shapes, and memory that is either the same or shares no element.
+hnorm_status read_pair(const char *function, const hnorm_tensor *x, const hnorm_tensor *y, Planes *x_planes,
+                       Planes *y_planes);
+
+// Whether any byte of [begin, end) belongs to an element of the tensor.
+bool touches(const Planes &planes, const void *begin, const void *end);
+
+}  // namespace hnorm::detail

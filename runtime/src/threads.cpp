@@ -1,0 +1,221 @@
+#include "threads.h"
+
+#include <HalideRuntime.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+
+#include "error.h"
+
+namespace hnorm::detail {
+
+namespace {
+
+constexpr int kMaxThreads = 256;  // the size of Halide's pool
+
+// Each thread's share of a loop is cut into this many ranges, so that a late thread's share can be taken over. Results
+// never depend on it: a kernel's tasks are independent.
+constexpr int kRangesPerThread = 8;
+
+thread_local bool serial_thread = false;
+
+struct CallersPool {
+    hnorm_parallel_for parallel_for = nullptr;
+    void *pool = nullptr;
+};
+CallersPool callers_pool;
+
+// What HNORM_NUM_THREADS and the machine say, read once.
+struct DefaultThreads {
+    int count = 0;
+    char problem[128] = "";
+
+    DefaultThreads() {
+        const int cores = static_cast<int>(std::thread::hardware_concurrency());
+        count = std::clamp(cores, 1, kMaxThreads);
+        const char *text = std::getenv("HNORM_NUM_THREADS");
+        if (text && *text) {
+            char *end = nullptr;
+            const long value = std::strtol(text, &end, 10);
+            if (*end == '\0' && value >= 1 && value <= kMaxThreads) {
+                count = static_cast<int>(value);
+            } else {
+                std::snprintf(problem, sizeof problem,
+                              "environment variable HNORM_NUM_THREADS is \"%.40s\": it must be 1 to %d", text,
+                              kMaxThreads);
+            }
+        }
+    }
+};
+
+const DefaultThreads &default_threads() {
+    static const DefaultThreads threads;
+    return threads;
+}
+
+std::atomic<int> requested_threads{0};  // 0: the default
+
+// One thread's share of a loop, on a cache line of its own.
+struct alignas(64) Share {
+    std::atomic<int64_t> next;
+    int64_t end;
+};
+
+// A parallel loop of a kernel. Threads take ranges of their own share first, which keeps what a thread touched in one
+// loop near it in the next, then ranges of the others'.
+struct Loop {
+    halide_task_t body;
+    void *user_context;
+    uint8_t *closure;
+    int workers;
+    int64_t range;
+    Share shares[kMaxThreads];
+    std::atomic<int64_t> done{0};
+    std::atomic<int> result{0};
+    char message[512] = "";
+
+    void run_range(int64_t first, int64_t last) {
+        for (int64_t i = first; i < last; ++i) {
+            const int code = body(user_context, static_cast<int>(i), closure);
+            if (code != 0) {
+                int none = 0;
+                if (result.compare_exchange_strong(none, code)) {
+                    // Kernels speak on the thread where they fail; the caller must read it on its own.
+                    std::snprintf(message, sizeof message, "%s", kernel_message());
+                }
+                return;
+            }
+        }
+        done.fetch_add(last - first, std::memory_order_relaxed);
+    }
+
+    void work(int worker) {
+        for (int i = 0; i < workers; ++i) {
+            Share &share = shares[(worker + i) % workers];
+            while (result.load(std::memory_order_relaxed) == 0) {
+                const int64_t first = share.next.fetch_add(range, std::memory_order_relaxed);
+                if (first >= share.end) {
+                    break;
+                }
+                run_range(first, std::min(first + range, share.end));
+            }
+        }
+    }
+};
+
+int run_serially(void *user_context, halide_task_t body, int min, int size, uint8_t *closure) {
+    for (int i = 0; i < size; ++i) {
+        const int code = body(user_context, min + i, closure);
+        if (code != 0) {
+            return code;
+        }
+    }
+    return 0;
+}
+
+int fail_loop(const char *message) {
+    set_kernel_message(message);
+    return halide_error_code_generic_error;
+}
+
+// Halide's hook for the parallel loops of kernels.
+int parallel_loop(void *user_context, halide_task_t body, int min, int size, uint8_t *closure) {
+    const int requested = requested_threads.load(std::memory_order_relaxed);
+    const int workers = std::min(requested ? requested : default_threads().count, size);
+    if (serial_thread || workers <= 1) {
+        return run_serially(user_context, body, min, size, closure);
+    }
+    // As many tasks as threads, each of which takes ranges until none is left: Halide's pool does not shrink when it is
+    // told to use fewer threads, and takes a lock for every task.
+    Loop loop;
+    loop.body = body;
+    loop.user_context = user_context;
+    loop.closure = closure;
+    loop.workers = workers;
+    loop.range = std::max<int64_t>(size / (int64_t(workers) * kRangesPerThread), 1);
+    for (int i = 0; i < workers; ++i) {
+        loop.shares[i].next.store(min + int64_t(size) * i / workers, std::memory_order_relaxed);
+        loop.shares[i].end = min + int64_t(size) * (i + 1) / workers;
+    }
+    if (callers_pool.parallel_for) {
+        try {
+            callers_pool.parallel_for(
+                callers_pool.pool, workers,
+                [](void *argument, int index) { static_cast<Loop *>(argument)->work(index); }, &loop);
+        } catch (...) {  // It may be C++; a kernel's frames cannot be unwound.
+            return fail_loop("the caller's parallel_for threw an exception");
+        }
+    } else {
+        halide_default_do_par_for(
+            user_context,
+            [](void *, int index, uint8_t *argument) {
+                reinterpret_cast<Loop *>(argument)->work(index);
+                return 0;
+            },
+            0, workers, reinterpret_cast<uint8_t *>(&loop));
+    }
+    if (loop.result != 0) {
+        set_kernel_message(loop.message);
+        return loop.result;
+    }
+    return loop.done == size ? 0 : fail_loop("the caller's parallel_for returned before its tasks had run");
+}
+
+void install_hooks() {
+    // The default handler aborts the process.
+    halide_set_error_handler([](void *, const char *message) { set_kernel_message(message); });
+    halide_set_custom_do_par_for(parallel_loop);
+    const int requested = requested_threads.load(std::memory_order_relaxed);
+    halide_set_num_threads(requested ? requested : default_threads().count);
+}
+
+}  // namespace
+
+hnorm_status thread_count(const char *function, int *threads) {
+    static const bool installed = (install_hooks(), true);
+    (void)installed;
+    *threads = requested_threads.load(std::memory_order_relaxed);
+    if (*threads == 0) {
+        const DefaultThreads &defaults = default_threads();
+        if (*defaults.problem) {
+            return fail(HNORM_INVALID_ARGUMENT, "%s: %s", function, defaults.problem);
+        }
+        *threads = defaults.count;
+    }
+    return HNORM_OK;
+}
+
+SerialScope::SerialScope(bool serial) : before_(serial_thread) { serial_thread = serial; }
+SerialScope::~SerialScope() { serial_thread = before_; }
+
+}  // namespace hnorm::detail
+
+using namespace hnorm::detail;
+
+extern "C" {
+
+hnorm_status hnorm_set_num_threads(int threads) {
+    if (threads < 0 || threads > kMaxThreads) {
+        return fail(HNORM_INVALID_ARGUMENT,
+                    "hnorm_set_num_threads: threads is %d: it must be 1 to %d, or 0 for the default", threads,
+                    kMaxThreads);
+    }
+    requested_threads.store(threads, std::memory_order_relaxed);
+    halide_set_num_threads(threads ? threads : default_threads().count);
+    return HNORM_OK;
+}
+
+int hnorm_get_num_threads(void) {
+    const int requested = requested_threads.load(std::memory_order_relaxed);
+    return requested ? requested : default_threads().count;
+}
+
+hnorm_status hnorm_set_parallel_for(hnorm_parallel_for parallel_for, void *pool) {
+    callers_pool = {parallel_for, pool};
+    return HNORM_OK;
+}
+
+}  // extern "C"

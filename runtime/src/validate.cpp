@@ -1,0 +1,125 @@
+#include "validate.h"
+
+#include <cinttypes>
+#include <cmath>
+
+#include "error.h"
+
+namespace hnorm::detail {
+
+namespace {
+
+const float kOne = 1.0F, kZero = 0.0F;
+
+hnorm_status check_affine_stride(const char *function, const char *name, int64_t stride, const char *axis,
+                                 int64_t extent) {
+    if (stride < 0) {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: affine.%s is %" PRId64 ": it must be 0 or more", function, name,
+                    stride);
+    }
+    if (stride > kMaxElements / extent) {
+        return fail(HNORM_UNSUPPORTED,
+                    "%s: affine.%s is %" PRId64 " and %s is %" PRId64 ": spans of more than %" PRId64
+                    " elements are not supported",
+                    function, name, stride, axis, extent, kMaxElements);
+    }
+    return HNORM_OK;
+}
+
+int64_t affine_count(const Planes &y, int64_t stride_n, int64_t stride_c) {
+    return y.empty() ? 0 : (y.n - 1) * stride_n + (y.c - 1) * stride_c + 1;
+}
+
+}  // namespace
+
+hnorm_status check_group(const char *function, hnorm_group group) {
+    const int value = static_cast<int>(group);
+    if (value != HNORM_BATCH && value != HNORM_INSTANCE) {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: group is %d: it must be HNORM_BATCH (0) or HNORM_INSTANCE (1)",
+                    function, value);
+    }
+    return HNORM_OK;
+}
+
+hnorm_status check_eps(const char *function, const char *name, double eps) {
+    if (!(eps >= 0) || std::isinf(eps)) {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: %s is %g: it must be finite and 0 or more", function, name, eps);
+    }
+    return HNORM_OK;
+}
+
+hnorm_status check_array(const char *function, const Array &array) {
+    if (array.data == nullptr && array.count > 0) {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: %s is null: it must hold %" PRId64 " values", function, array.name,
+                    array.count);
+    }
+    if (reinterpret_cast<uintptr_t>(array.data) % static_cast<uintptr_t>(array.size) != 0) {
+        return fail(HNORM_INVALID_ARGUMENT,
+                    "%s: %s is %p: it must be a multiple of %" PRId64 " bytes, as its elements are", function,
+                    array.name, array.data, array.size);
+    }
+    return HNORM_OK;
+}
+
+hnorm_status check_array(const char *function, const Array &array, const char *tensor_name, const Planes &tensor) {
+    HNORM_TRY(check_array(function, array));
+    if (array.data != nullptr && touches(tensor, array.data, array.end())) {
+        return fail(HNORM_INVALID_ARGUMENT,
+                    "%s: %s (%" PRId64 " values at %p) overlaps %s: it must have its own memory", function, array.name,
+                    array.count, array.data, tensor_name);
+    }
+    return HNORM_OK;
+}
+
+hnorm_status check_apart(const char *function, const Array &a, const Array &b) {
+    const auto begin = [](const Array &array) { return reinterpret_cast<uintptr_t>(array.data); };
+    const auto end = [](const Array &array) { return reinterpret_cast<uintptr_t>(array.end()); };
+    if (a.data && b.data && a.count > 0 && b.count > 0 && begin(a) < end(b) && begin(b) < end(a)) {
+        return fail(HNORM_INVALID_ARGUMENT,
+                    "%s: %s (%" PRId64 " values at %p) overlaps %s (%" PRId64 " at %p): each must have its own memory",
+                    function, a.name, a.count, a.data, b.name, b.count, b.data);
+    }
+    return HNORM_OK;
+}
+
+hnorm_status read_affine(const char *function, const hnorm_affine *affine, const Planes &y, AffineView *view) {
+    *view = {&kOne, &kZero, 0, 0, 0, 0};
+    if (affine == nullptr || y.empty() || (affine->gamma == nullptr && affine->beta == nullptr)) {
+        return HNORM_OK;
+    }
+    const int64_t stride_n = y.n > 1 ? affine->stride_n : 0, stride_c = y.c > 1 ? affine->stride_c : 0;
+    HNORM_TRY(check_affine_stride(function, "stride_n", stride_n, "N", y.n));
+    HNORM_TRY(check_affine_stride(function, "stride_c", stride_c, "C", y.c));
+    if (affine->gamma) {
+        view->gamma = affine->gamma;
+        view->gamma_n = stride_n;
+        view->gamma_c = stride_c;
+        HNORM_TRY(check_array(function, gamma_array(*view, y), "y", y));
+    }
+    if (affine->beta) {
+        view->beta = affine->beta;
+        view->beta_n = stride_n;
+        view->beta_c = stride_c;
+        HNORM_TRY(check_array(function, beta_array(*view, y), "y", y));
+    }
+    return HNORM_OK;
+}
+
+Array gamma_array(const AffineView &view, const Planes &y) {
+    return {"affine.gamma", view.gamma, affine_count(y, view.gamma_n, view.gamma_c)};
+}
+
+Array beta_array(const AffineView &view, const Planes &y) {
+    return {"affine.beta", view.beta, affine_count(y, view.beta_n, view.beta_c)};
+}
+
+hnorm_status check_group_size(const char *function, const hnorm_tensor &x, const Planes &planes, hnorm_group group,
+                              const char *when) {
+    if (planes.group_size(group) == 1) {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: expected more than 1 value per channel%s%s, got shape %s", function,
+                    group == HNORM_INSTANCE ? " of a sample" : "", when, ShapeText(x).text);
+    }
+    return HNORM_OK;
+}
+
+}  // namespace hnorm::detail

@@ -1,0 +1,50 @@
+// Validation of the arguments that are not tensors. Messages name the argument, its value and what is allowed.
+#pragma once
+
+#include "tensor.h"
+
+namespace hnorm::detail {
+
+// An array argument: `count` elements of `size` bytes.
+struct Array {
+    Array(const char *its_name, const double *its_data, int64_t its_count)
+        : name(its_name), data(its_data), count(its_count), size(sizeof(double)) {}
+    Array(const char *its_name, const float *its_data, int64_t its_count)
+        : name(its_name), data(its_data), count(its_count), size(sizeof(float)) {}
+
+    const void *end() const { return static_cast<const char *>(data) + count * size; }
+
+    const char *name;
+    const void *data;
+    int64_t count, size;
+};
+
+// gamma and beta with an absent one replaced by a constant of stride 0, and strides of axes of extent 1 set to 0.
+struct AffineView {
+    const float *gamma, *beta;
+    int64_t gamma_n, gamma_c, beta_n, beta_c;
+
+    bool per_sample() const { return gamma_n != 0 || beta_n != 0; }
+};
+
+hnorm_status check_group(const char *function, hnorm_group group);
+hnorm_status check_eps(const char *function, const char *name, double eps);
+
+// Not null unless it has no elements, and aligned.
+hnorm_status check_array(const char *function, const Array &array);
+// check_array, and no byte in common with the tensor.
+hnorm_status check_array(const char *function, const Array &array, const char *tensor_name, const Planes &tensor);
+// No byte in common; null arrays share nothing.
+hnorm_status check_apart(const char *function, const Array &a, const Array &b);
+
+// affine may be null, as may its gamma and beta. Neither may touch y.
+hnorm_status read_affine(const char *function, const hnorm_affine *affine, const Planes &y, AffineView *view);
+// The values of an affine as arrays, for check_apart: from the first to the last, padding included.
+Array gamma_array(const AffineView &view, const Planes &y);
+Array beta_array(const AffineView &view, const Planes &y);
+
+// Groups of one value have no variance. `when` is "" or " in training".
+hnorm_status check_group_size(const char *function, const hnorm_tensor &x, const Planes &planes, hnorm_group group,
+                              const char *when);
+
+}  // namespace hnorm::detail
