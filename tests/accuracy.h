@@ -56,8 +56,10 @@ inline Worst worst_y(const Tensor &x, hnorm_group group, const References &stati
             const long double invstd = 1 / std::sqrt(group_statistics.variance + static_cast<long double>(eps));
             const float *plane = x.plane(n, c), *result = y.plane(n, c);
             for (int64_t s = 0; s < x.positions(); s++) {
-                if (non_finite == NonFinite::kAllowed && !std::isfinite(result[s])) continue;
                 const long double scaled = gamma * ((plane[s] - group_statistics.mean) * invstd);
+                // 0/0, a constant group with eps 0, has no clean result
+                const bool allowed_non_finite = non_finite == NonFinite::kAllowed || std::isnan(scaled);
+                if (allowed_non_finite && !std::isfinite(result[s])) continue;
                 const long double allowed = std::max(1.0L, std::fabs(scaled) + std::fabs(beta));
                 const double error = static_cast<double>(std::fabs(result[s] - (scaled + beta)) / allowed);
                 if (error <= worst.error) continue;

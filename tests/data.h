@@ -40,7 +40,7 @@ enum class Kind {
     kQuantised,      // multiples of 1/8
     kConstant,       // one value a channel
     kPivotOutlier,   // normal, but each chunk starts with a value 1000 sigma off
-    kHiddenOutlier,  // normal, with one value 1000 sigma off somewhere in each stretch of 1024
+    kHiddenOutlier,  // normal, but each chunk holds a value 1000 sigma off somewhere (a partial one may not)
 };
 
 constexpr Kind kAllKinds[] = {Kind::kNormal,    Kind::kUniform,  Kind::kRamp,         Kind::kTwoValued,
@@ -79,33 +79,38 @@ inline float clamp_to_float(double value) {
     return static_cast<float>(value > kMax ? kMax : value < -kMax ? -kMax : value);
 }
 
+// Elements of a channel between outliers: those of a chunk of docs/order.md.
+inline int64_t chunk_elements(int64_t positions) {
+    if (positions > 1024) return 4096;
+    const int64_t rows = positions < 16 ? positions : (positions + 15) / 16;
+    return std::max<int64_t>(64 / rows, 1) * positions;
+}
+
 inline void fill(Tensor &x, const Recipe &recipe) {
     Random random(recipe.seed);
-    const double total = static_cast<double>(x.samples() * x.positions());
+    const int64_t positions = x.positions();
+    const double total = static_cast<double>(x.samples() * positions);
     const double root3 = 1.7320508075688772;
-    for (int64_t n = 0; n < x.samples(); n++) {
-        for (int64_t c = 0; c < x.channels(); c++) {
-            float *plane = x.plane(n, c);
-            int64_t outlier = 0;
-            for (int64_t s = 0; s < x.positions(); s++) {
-                if (s % 1024 == 0)
-                    outlier = s + (recipe.kind == Kind::kHiddenOutlier
-                                       ? random.index(std::min<int64_t>(1024, x.positions() - s))
-                                   : s % 4096 == 0 ? 0
-                                                   : -1);
+    const int64_t chunk = chunk_elements(positions);
+    for (int64_t c = 0; c < x.channels(); c++) {
+        const double mean = c % 2 ? -recipe.mean_over_sigma : recipe.mean_over_sigma;
+        int64_t outlier = 0;
+        for (int64_t n = 0; n < x.samples(); n++) {
+            for (int64_t s = 0; s < positions; s++) {
+                const int64_t i = positions > 1024 ? s : n * positions + s;  // large planes share no chunks
+                if (i % chunk == 0) outlier = recipe.kind == Kind::kHiddenOutlier ? i + random.index(chunk) : i;
                 double unit = 0;
                 switch (recipe.kind) {
                 case Kind::kNormal: unit = random.normal(); break;
                 case Kind::kUniform: unit = (2 * random.uniform() - 1) * root3; break;
-                case Kind::kRamp: unit = (2 * static_cast<double>(n * x.positions() + s) / total - 1) * root3; break;
+                case Kind::kRamp: unit = (2 * static_cast<double>(n * positions + s) / total - 1) * root3; break;
                 case Kind::kTwoValued: unit = random.index(2) ? 1 : -1; break;
                 case Kind::kQuantised: unit = std::floor(random.normal() * 8 + 0.5) / 8; break;
                 case Kind::kConstant: unit = 0.1 * static_cast<double>(c + 1); break;
                 case Kind::kPivotOutlier:
-                case Kind::kHiddenOutlier: unit = s == outlier ? 1000 : random.normal(); break;
+                case Kind::kHiddenOutlier: unit = i == outlier ? 1000 : random.normal(); break;
                 }
-                const double mean = c % 2 ? -recipe.mean_over_sigma : recipe.mean_over_sigma;
-                plane[s] = clamp_to_float(recipe.scale * (mean + unit));
+                x.at(n, c, s) = clamp_to_float(recipe.scale * (mean + unit));
             }
         }
     }

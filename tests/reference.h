@@ -48,10 +48,4 @@ inline Statistics statistics(const test::Tensor &x, hnorm_group group, int64_t g
     return result;
 }
 
-// (x - mean)/sqrt(variance + eps), the normalized value before gamma and beta
-inline long double xhat(float x, const Statistics &statistics, double eps) {
-    return (static_cast<long double>(x) - statistics.mean) /
-           std::sqrt(statistics.variance + static_cast<long double>(eps));
-}
-
 }  // namespace reference

@@ -133,7 +133,8 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
                         FAIL("forward_groups" << place << where << ": the kernel failed");
                     require_same(difference(y, expected_y), "forward_groups" + place + where);
                     require_same(difference("mean", found_mean.result(), mean), "forward_groups" + place + where);
-                    require_same(difference("variance", found_variance.result(), variance), "forward_groups" + place + where);
+                    require_same(difference("variance", found_variance.result(), variance),
+                                 "forward_groups" + place + where);
                     check_padding("forward_groups", "y", y);
 
                     prepare();
@@ -152,14 +153,15 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
 }
 
 void check_positions(const std::vector<int64_t> &positions) {
-    constexpr int64_t kCounts[][2] = {{1, 1}, {1, 17}, {3, 2}, {17, 1}, {2, 33}, {65, 1}, {5, 3}, {33, 5}, {70, 2}, {129, 1}};
+    constexpr int64_t kCounts[][2] = {{1, 1},  {1, 17}, {3, 2},  {17, 1}, {2, 33},
+                                      {65, 1}, {5, 3},  {33, 5}, {70, 2}, {129, 1}};
     uint64_t seed = 0;
     for (int64_t S : positions) {
         for (const auto &[N, C] : kCounts) {
             if (N * C * S > 40'000) continue;
             seed++;
-            const Padding padding{static_cast<int64_t>(seed % 5 == 1 ? 3 : 0), static_cast<int64_t>(seed % 7 == 2 ? 9 : 0),
-                                  seed % 2 == 0};
+            const Padding padding{static_cast<int64_t>(seed % 5 == 1 ? 3 : 0),
+                                  static_cast<int64_t>(seed % 7 == 2 ? 9 : 0), seed % 2 == 0};
             check({N, C, S}, padding, seed, {1, 3});
         }
     }
@@ -181,7 +183,14 @@ TEST_CASE("every kernel for large planes gives the transcription's bits on shape
 
 TEST_CASE("every kernel gives the transcription's bits where chunks and groups outnumber the threads") {
     uint64_t seed = 500;
-    for (const Shape &shape : std::vector<Shape>{{1, 1, 200'001}, {2, 3, 30'000}, {900, 2, 7, 7}, {2, 300, 14, 14},
-                                                 {5000, 1, 3}, {300, 70}, {20, 300, 9}, {2, 90, 33, 33}, {1, 40, 66, 66}})
+    for (const Shape &shape : std::vector<Shape>{{1, 1, 200'001},
+                                                 {2, 3, 30'000},
+                                                 {900, 2, 7, 7},
+                                                 {2, 300, 14, 14},
+                                                 {5000, 1, 3},
+                                                 {300, 70},
+                                                 {20, 300, 9},
+                                                 {2, 90, 33, 33},
+                                                 {1, 40, 66, 66}})
         for (int i = 0; i < 2; i++) check(shape, {i * 5, i * 11, i == 0}, seed++, {1, 2, 3, 7});
 }

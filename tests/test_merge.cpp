@@ -24,8 +24,7 @@ Tensor samples(const Tensor &x, int64_t first, int64_t last) {
     shape[0] = last - first;
     Tensor part(shape);
     for (int64_t n = first; n < last; n++)
-        for (int64_t c = 0; c < x.channels(); c++)
-            std::copy_n(x.plane(n, c), x.positions(), part.plane(n - first, c));
+        for (int64_t c = 0; c < x.channels(); c++) std::copy_n(x.plane(n, c), x.positions(), part.plane(n - first, c));
     return part;
 }
 

@@ -18,9 +18,9 @@ constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // One or more of each class, rank and way of sharing the work.
-const std::vector<Shape> kShapes = {{70, 5},          {33, 4, 3},     {9, 6, 15},     {65, 3, 17},        {20, 5, 7, 7}, {6, 4, 2, 5, 5},
-                                    {3, 3, 32, 32},   {2, 3, 1025},   {3, 2, 65, 63}, {1, 2, 300, 301},   {1, 4, 9},     {2, 3, 4096},
-                                    {600, 2, 14, 14}, {2, 70, 30, 31}};
+const std::vector<Shape> kShapes = {{70, 5},         {33, 4, 3},     {9, 6, 15},       {65, 3, 17},    {20, 5, 7, 7},
+                                    {6, 4, 2, 5, 5}, {3, 3, 32, 32}, {2, 3, 1025},     {3, 2, 65, 63}, {1, 2, 300, 301},
+                                    {1, 4, 9},       {2, 3, 4096},   {600, 2, 14, 14}, {2, 70, 30, 31}};
 
 // Calls check(group, where) for every target and group that `shape` can be normalized by.
 template <typename Check>
@@ -44,7 +44,8 @@ void require_same(const std::string &difference, const std::string &where) {
 }
 
 // to = from, element for element, with sample n of `to` taken from samples[n] and channel c from channels[c]
-void permute(const Tensor &from, const std::vector<int64_t> &samples, const std::vector<int64_t> &channels, Tensor &to) {
+void permute(const Tensor &from, const std::vector<int64_t> &samples, const std::vector<int64_t> &channels,
+             Tensor &to) {
     for (int64_t n = 0; n < from.samples(); n++)
         for (int64_t c = 0; c < from.channels(); c++)
             std::copy_n(from.plane(samples[static_cast<size_t>(n)], channels[static_cast<size_t>(c)]), from.positions(),
@@ -93,7 +94,8 @@ TEST_CASE("permuting samples permutes the output of instance norm") {
     for (const Shape &shape : kShapes) {
         Tensor x(shape), permuted(shape), y(shape), of_permuted(shape), expected(shape);
         fill_mixed(x, 11);
-        const std::vector<int64_t> samples = permutation(x.samples(), false), channels = permutation(x.channels(), true);
+        const std::vector<int64_t> samples = permutation(x.samples(), false),
+                                   channels = permutation(x.channels(), true);
         permute(x, samples, channels, permuted);
         const Affine none(AffineKind::kNone, x);
         for_each_group(shape, [&](hnorm_group group, const std::string &where) {
@@ -110,7 +112,8 @@ TEST_CASE("permuting channels permutes the output of batch and instance norm") {
     for (const Shape &shape : kShapes) {
         Tensor x(shape), permuted(shape), y(shape), of_permuted(shape), expected(shape);
         fill_mixed(x, 12);
-        const std::vector<int64_t> samples = permutation(x.samples(), true), channels = permutation(x.channels(), false);
+        const std::vector<int64_t> samples = permutation(x.samples(), true),
+                                   channels = permutation(x.channels(), false);
         permute(x, samples, channels, permuted);
         const Affine none(AffineKind::kNone, x);
         for_each_group(shape, [&](hnorm_group group, const std::string &where) {
@@ -304,7 +307,8 @@ TEST_CASE("affine per channel, repeated for each sample, equals affine per sampl
 }
 
 TEST_CASE("an empty tensor gives zero moments and writes nothing") {
-    for (const Shape &shape : std::vector<Shape>{{0, 3}, {3, 0}, {0, 3, 4, 4}, {2, 3, 0}, {2, 3, 4, 0, 5}, {0, 0}, {2, 0, 9}}) {
+    for (const Shape &shape :
+         std::vector<Shape>{{0, 3}, {3, 0}, {0, 3, 4, 4}, {2, 3, 0}, {2, 3, 4, 0, 5}, {0, 0}, {2, 0, 9}}) {
         Tensor x(shape), y(shape);
         const Affine none(AffineKind::kNone, x);
         for (const std::string &target : usable_targets()) {

@@ -21,8 +21,10 @@ struct Moments {
 };
 
 constexpr int64_t kMaxLanes = 64;
+constexpr int64_t kRows = 64;  // of a chunk, at most
+constexpr int64_t kMostSmall = 16 * kRows;
 
-inline int64_t lanes(int64_t S) { return S < 16 ? 1 : S <= 1024 ? 16 : 64; }
+inline int64_t lanes(int64_t S) { return S < 16 ? 1 : S <= kMostSmall ? 16 : 64; }
 
 // Rows [row, row_end) of the planes [plane, plane_end).
 struct Chunk {
@@ -84,16 +86,16 @@ template <typename Visit>
 void for_each_chunk(const Group &x, Visit visit) {
     const int64_t L = lanes(x.S);
     const int64_t rows = (x.S + L - 1) / L;
-    if (x.S <= 1024) {
-        const int64_t P = std::max<int64_t>(64 / rows, 1);
+    if (x.S <= kMostSmall) {
+        const int64_t P = std::max<int64_t>(kRows / rows, 1);
         for (int64_t r = 0; r < x.N; r += P) {
             const int64_t end = std::min(r + P, x.N);
             visit(Chunk{r, end, 0, rows, (end - r) * x.S});
         }
     } else {
         for (int64_t r = 0; r < x.N; r++) {
-            for (int64_t row = 0; row < rows; row += 64) {
-                const int64_t end = std::min(row + 64, rows);
+            for (int64_t row = 0; row < rows; row += kRows) {
+                const int64_t end = std::min(row + kRows, rows);
                 visit(Chunk{r, r + 1, row, end, std::min(end * L, x.S) - row * L});
             }
         }
