@@ -4,6 +4,7 @@
 #include "catch.hpp"
 #include "expected.h"
 
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,14 @@ Chunks chunks(int64_t S, int64_t N) {
         result.largest = std::max(result.largest, chunk.cnt);
     });
     return result;
+}
+
+// y = dense, as elements().
+void assign(Tensor &y, const std::vector<float> &dense) {
+    const float *from = dense.data();
+    for (int64_t n = 0; n < y.samples(); n++)
+        for (int64_t c = 0; c < y.channels(); c++, from += y.positions())
+            std::copy_n(from, y.positions(), y.plane(n, c));
 }
 
 }  // namespace
@@ -51,35 +60,39 @@ TEST_CASE("chunks are those of the page's table") {
     CHECK(chunks(12'544, 2).count == 8);  // 196 rows
 }
 
+// Ramps, two-valued and quantised data are the hard ones: a lane adds many nearly equal squares, whose roundings go the
+// same way. No affine: |beta| would only widen what is allowed.
 TEST_CASE("the transcription is within 5e-7 of the reference for every kind of data") {
-    const std::vector<Shape> shapes = {{70, 2},        {130, 2, 3},  {33, 2, 15},     {70, 2, 16},  {40, 2, 7, 7},
-                                       {9, 2, 14, 14}, {2, 2, 900},  {2, 2, 1008},    {3, 2, 1024}, {2, 2, 1025},
-                                       {1, 2, 2048},   {3, 2, 4097}, {1, 2, 150, 150}};
+    const std::vector<Shape> shapes = {{70, 2},      {130, 2, 3},  {33, 2, 15},  {70, 2, 16},  {40, 2, 7, 7},
+                                       {9, 2, 196},  {2, 2, 500},  {2, 2, 784},  {2, 2, 900},  {2, 2, 1008},
+                                       {2, 2, 1024}, {2, 2, 1025}, {2, 2, 2048}, {2, 2, 4096}, {1, 2, 12'544}};
+    Worst worst_of_all;
     uint64_t seed = 1;
     for (const Shape &shape : shapes) {
         for (Kind kind : kAllKinds) {
-            for (double ratio : {0.0, 1.0, 3.0, 30.0, 1e3, 1e5}) {
-                Tensor x(shape);
-                const Recipe recipe{kind, ratio, 1, seed++};
-                fill(x, recipe);
-                const Affine affine(AffineKind::kChannel, x);
-                for (hnorm_group group : kGroups) {
-                    INFO(name(group) << " " << x.describe() << ", " << recipe.describe());
-                    const References expected = references(x, group);
-                    const Statistics found = transcribed_moments(x, group);
-                    CHECK(worst_mean(expected, found.mean).error <= kMeanBound);
-                    CHECK(worst_variance(expected, variances(found)).error <= kM2Bound);
-                    Tensor y(shape);
-                    const std::vector<float> dense =
-                        transcribed_normalize(x, group, found.mean, variances(found), affine, 1e-5);
-                    for (int64_t n = 0, i = 0; n < x.samples(); n++)
-                        for (int64_t c = 0; c < x.channels(); c++)
-                            for (int64_t s = 0; s < x.positions(); s++) y.at(n, c, s) = dense[static_cast<size_t>(i++)];
-                    const Worst worst = worst_y(x, group, expected, affine, 1e-5, y);
-                    INFO(worst.where);
-                    CHECK(worst.error <= kTolerance);
+            for (double ratio : {0.0, 0.5, 1.0, 3.0, 30.0, 1e3, 1e5}) {
+                for (double scale : {1.0, 1.17, 1.34}) {
+                    Tensor x(shape), y(shape);
+                    const Recipe recipe{kind, ratio, scale, seed++};
+                    fill(x, recipe);
+                    const Affine none(AffineKind::kNone, x);
+                    for (hnorm_group group : kGroups) {
+                        const std::string where =
+                            std::string(name(group)) + " " + x.describe() + ", " + recipe.describe();
+                        INFO(where);
+                        const References expected = references(x, group);
+                        const Statistics found = transcribed_moments(x, group);
+                        CHECK(worst_mean(expected, found.mean).error <= kMeanBound);
+                        CHECK(worst_variance(expected, variances(found)).error <= kM2Bound);
+                        assign(y, transcribed_normalize(x, group, found.mean, variances(found), none, 1e-5));
+                        const Worst worst = worst_y(x, group, expected, none, 1e-5, y);
+                        INFO(worst.where);
+                        CHECK(worst.error <= kTolerance);
+                        worst_of_all.add(worst.error, where);
+                    }
                 }
             }
         }
     }
+    std::cout << "worst error " << worst_of_all.error << ": " << worst_of_all.where << "\n";
 }
