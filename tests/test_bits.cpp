@@ -3,8 +3,10 @@
 #include "catch.hpp"
 #include "compare.h"
 #include "expected.h"
+#include "kernels.h"
 #include "machine.h"
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -125,6 +127,27 @@ void check_positions(const std::vector<int64_t> &list, int64_t most, int cases) 
     }
 }
 
+// The classes of planes for which some shape has at least serial_below elements, so that threads share it, and fewer groups
+// (or not fewer) than the runtime asks for before they share groups: for every target, with 2, 3 and 7 threads.
+std::set<int> classes_shared(const std::vector<Shape> &shapes, bool inside_groups) {
+    using namespace hnorm::detail;
+    std::set<int> result;
+    for (const Shape &shape : shapes) {
+        const Tensor x(shape);
+        bool all = true;
+        for (int i = 0; i < kTargetCount; i++) {
+            for (int threads : {2, 3, 7}) {
+                const bool few = x.channels() < kTargets[i].split_groups_per_thread * threads;
+                all = all && x.size() >= kTargets[i].serial_below && few == inside_groups;
+            }
+        }
+        if (all) result.insert(plane_class(x.positions()));
+    }
+    return result;
+}
+
+const std::set<int> kAllClasses = {hnorm::detail::kTiny, hnorm::detail::kSmall, hnorm::detail::kLarge};
+
 }  // namespace
 
 TEST_CASE("tiny planes, 1 to 15 positions, give the transcription's bits") {
@@ -150,6 +173,7 @@ TEST_CASE("few groups, where threads work inside a group, give the transcription
     const std::vector<Shape> shapes = {{1, 1, 1024, 1024}, {1, 3, 409, 511}, {3, 1, 300'001},  {64, 1, 71, 71},
                                        {700, 3, 14, 14},   {600, 1, 31, 33}, {7000, 1, 7, 7},  {3001, 3, 5, 5},
                                        {40'000, 1, 3, 3},  {90'001, 2},      {20, 3, 112, 112}};
+    REQUIRE(classes_shared(shapes, true) == kAllClasses);
     for (size_t i = 0; i < shapes.size(); i++) {
         Case test_case = varied(shapes[i], i);
         check_case(test_case);
@@ -162,6 +186,7 @@ TEST_CASE("many groups, where threads share the groups, give the transcription's
     const std::vector<Shape> shapes = {{2, 70, 41, 43}, {3, 64, 56, 56}, {32, 65, 14, 14}, {8, 257, 7, 7},
                                        {5, 513, 3, 3},  {9, 1000, 4, 3}, {64, 1025},       {1, 70, 65, 64},
                                        {33, 130, 8, 8}, {16, 16, 32, 32}};
+    REQUIRE(classes_shared(shapes, false) == kAllClasses);
     for (size_t i = 0; i < shapes.size(); i++) {
         Case test_case = varied(shapes[i], i + 100);
         check_case(test_case);
