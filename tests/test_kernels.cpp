@@ -49,6 +49,9 @@ struct View {
 };
 
 struct TensorBuffer : Buffer {
+    TensorBuffer(const Tensor &x, hnorm_group group) : TensorBuffer(x, View(x, group)) {}
+
+private:
     TensorBuffer(const Tensor &x, const View &v)
         : Buffer(x.data(), kFloat, {x.positions(), v.planes, v.g0, v.g1}, {1, v.stride_r, v.stride_g0, v.stride_g1}) {}
 };
@@ -107,7 +110,7 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
                 const Machine machine(target, threads);
                 const std::string where = std::string("/") + name(group) + " " + x.describe() + ", seed " +
                                           std::to_string(seed) + ", " + machine.describe();
-                TensorBuffer in(x, view), out(y, view);
+                TensorBuffer in(x, group);
 
                 for (const Names &moments : {Names{kernels.moments_groups[plane_class], "moments_groups"},
                                              Names{kernels.moments_split[plane_class], "moments_split"}}) {
@@ -121,7 +124,7 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
 
                 for (bool in_place : {false, true}) {
                     const std::string place = in_place ? " in place" : "";
-                    TensorBuffer result(y, view);
+                    TensorBuffer result(y, group);
                     TensorBuffer &source = in_place ? result : in;
                     const auto prepare = [&] {
                         y.clear();
