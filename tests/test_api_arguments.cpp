@@ -52,7 +52,7 @@ TEST_CASE("a group that is no group is refused") {
     good.require_untouched();
 }
 
-TEST_CASE("eps is finite and not negative; 0 is allowed") {
+TEST_CASE("eps is finite and not negative, and may be 0") {
     for (double eps : kBadEps) {
         INFO("eps " << eps);
         Good good;
