@@ -67,8 +67,13 @@ inline void require_refused(hnorm_status status, hnorm_status expected, const st
 // Arrays for every argument that a function of x and y may take, all sentinels where it writes.
 struct Arrays {
     explicit Arrays(size_t groups)
-        : count(groups, kSentinelDouble), mean(groups, kSentinelDouble), m2(groups, kSentinelDouble),
-          given_mean(groups, 0.25), given_variance(groups, 2.0), mean_f(groups, 0.25f), variance_f(groups, 2.0f) {}
+        : count(groups, kSentinelDouble),
+          mean(groups, kSentinelDouble),
+          m2(groups, kSentinelDouble),
+          given_mean(groups, 0.25),
+          given_variance(groups, 2.0),
+          mean_f(groups, 0.25f),
+          variance_f(groups, 2.0f) {}
 
     bool untouched() const {
         return all_are(count, kSentinelDouble) && all_are(mean, kSentinelDouble) && all_are(m2, kSentinelDouble);

@@ -72,7 +72,8 @@ TEST_CASE("eps is finite and not negative, and may be 0") {
 
 TEST_CASE("absent statistics are refused by name") {
     Good good;
-    double *const mean = good.arrays.mean.data(), *const m2 = good.arrays.m2.data(), *const n = good.arrays.count.data();
+    double *const mean = good.arrays.mean.data(), *const m2 = good.arrays.m2.data(),
+                  *const n = good.arrays.count.data();
     const double *const given = good.arrays.given_mean.data();
     const float *const mean_f = good.arrays.mean_f.data();
     require_refused(hnorm_moments(&good.in, HNORM_BATCH, nullptr, mean, m2), HNORM_INVALID_ARGUMENT,
@@ -92,7 +93,8 @@ TEST_CASE("absent statistics are refused by name") {
 
 TEST_CASE("statistics that overlap a tensor or one another are refused") {
     Good good;
-    double *const mean = good.arrays.mean.data(), *const m2 = good.arrays.m2.data(), *const n = good.arrays.count.data();
+    double *const mean = good.arrays.mean.data(), *const m2 = good.arrays.m2.data(),
+                  *const n = good.arrays.count.data();
     // The first address in x and in y that a double may have.
     const auto doubles_in = [](std::vector<float> &values) {
         const size_t skip = reinterpret_cast<uintptr_t>(values.data()) % sizeof(double) ? 1 : 0;
@@ -113,8 +115,9 @@ TEST_CASE("statistics that overlap a tensor or one another are refused") {
     require_refused(good.forward(mean, mean), HNORM_INVALID_ARGUMENT, {"hnorm_forward: mean", "overlaps variance"});
     require_refused(good.normalize(in_y, m2), HNORM_INVALID_ARGUMENT, {"hnorm_normalize: mean", "overlaps y"});
     require_refused(good.normalize(m2, in_y), HNORM_INVALID_ARGUMENT, {"hnorm_normalize: variance", "overlaps y"});
-    require_refused(hnorm_batch_normalization(&good.in, 3, good.y.data(), good.y.data(), nullptr, nullptr, 1e-3, &good.out),
-                    HNORM_INVALID_ARGUMENT, {"hnorm_batch_normalization: mean", "overlaps y"});
+    require_refused(
+        hnorm_batch_normalization(&good.in, 3, good.y.data(), good.y.data(), nullptr, nullptr, 1e-3, &good.out),
+        HNORM_INVALID_ARGUMENT, {"hnorm_batch_normalization: mean", "overlaps y"});
     for (float *affine : {good.gamma.data(), good.beta.data()}) {
         const size_t skip = reinterpret_cast<uintptr_t>(affine) % sizeof(double) ? 1 : 0;
         require_refused(good.forward(nullptr, reinterpret_cast<double *>(affine + skip)), HNORM_INVALID_ARGUMENT,
@@ -129,7 +132,8 @@ TEST_CASE("a bad affine is refused") {
     const auto refuse = [&](const char *what, hnorm_status status, const std::vector<std::string> &words) {
         INFO(what);
         require_refused(good.forward(nullptr, nullptr), status, words);
-        require_refused(good.normalize(good.arrays.given_mean.data(), good.arrays.given_variance.data()), status, words);
+        require_refused(good.normalize(good.arrays.given_mean.data(), good.arrays.given_variance.data()), status,
+                        words);
         good.require_untouched();
         good.affine = {good.gamma.data(), good.beta.data(), 3, 1};
     };
@@ -146,8 +150,8 @@ TEST_CASE("a bad affine is refused") {
     good.affine.gamma = reinterpret_cast<float *>(reinterpret_cast<char *>(good.gamma.data()) + 1);
     refuse("misaligned", HNORM_INVALID_ARGUMENT, {"affine.gamma is 0x", "multiple of 4"});
     const float *const scale = good.y.data() + 7;
-    require_refused(hnorm_batch_normalization(&good.in, 3, good.arrays.mean_f.data(), good.arrays.variance_f.data(), scale,
-                                              nullptr, 1e-3, &good.out),
+    require_refused(hnorm_batch_normalization(&good.in, 3, good.arrays.mean_f.data(), good.arrays.variance_f.data(),
+                                              scale, nullptr, 1e-3, &good.out),
                     HNORM_INVALID_ARGUMENT, {"hnorm_batch_normalization: offset", "overlaps y"});
     require_refused(hnorm_batch_normalization(&good.in, 3, good.arrays.mean_f.data(), good.arrays.variance_f.data(),
                                               nullptr, scale, 1e-3, &good.out),
@@ -178,8 +182,9 @@ TEST_CASE("forward refuses groups of one value") {
     for (const Shape &bad : shapes) {
         Pair pair(bad.shape);
         Arrays arrays(12);
-        require_refused(hnorm_forward(&pair.in, bad.group, nullptr, 1e-5, &pair.out, arrays.mean.data(), arrays.m2.data()),
-                        HNORM_INVALID_ARGUMENT, {"hnorm_forward: expected ", bad.words});
+        require_refused(
+            hnorm_forward(&pair.in, bad.group, nullptr, 1e-5, &pair.out, arrays.mean.data(), arrays.m2.data()),
+            HNORM_INVALID_ARGUMENT, {"hnorm_forward: expected ", bad.words});
         REQUIRE(all_are(pair.y, kSentinel));
         REQUIRE(arrays.untouched());
     }
@@ -197,9 +202,9 @@ TEST_CASE("merging refuses bad counts, absent arrays and shared memory, and then
     require_refused(merge(INT64_MAX, n.data()), HNORM_UNSUPPORTED, {"groups is 9223372036854775807"});
     require_refused(merge(2, nullptr), HNORM_INVALID_ARGUMENT, {"other_count is null: it must hold 2 values"});
     require_refused(merge(2, count.data()), HNORM_INVALID_ARGUMENT, {"count", "overlaps other_count"});
-    require_refused(hnorm_merge_moments(2, count.data(), mean.data(), mean.data(), n.data(), other_mean.data(),
-                                        other_m2.data()),
-                    HNORM_INVALID_ARGUMENT, {"mean", "overlaps m2"});
+    require_refused(
+        hnorm_merge_moments(2, count.data(), mean.data(), mean.data(), n.data(), other_mean.data(), other_m2.data()),
+        HNORM_INVALID_ARGUMENT, {"mean", "overlaps m2"});
     for (double bad : {-1.0, kNan, kInfinity}) {
         INFO("count " << bad);
         n[1] = bad;

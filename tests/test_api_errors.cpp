@@ -17,46 +17,85 @@ struct Spoiled {
 
 const std::vector<Spoiled> &spoiled() {
     static const std::vector<Spoiled> all = {
-        {"no data", [](hnorm_tensor &t) { t.data = nullptr; }, HNORM_INVALID_ARGUMENT, {".data is null", "(2, 3, 4, 5)"}},
-        {"misaligned data", [](hnorm_tensor &t) { t.data = static_cast<char *>(t.data) + 2; }, HNORM_INVALID_ARGUMENT,
+        {"no data",
+         [](hnorm_tensor &t) { t.data = nullptr; },
+         HNORM_INVALID_ARGUMENT,
+         {".data is null", "(2, 3, 4, 5)"}},
+        {"misaligned data",
+         [](hnorm_tensor &t) { t.data = static_cast<char *>(t.data) + 2; },
+         HNORM_INVALID_ARGUMENT,
          {".data is 0x", "multiple of 4 bytes"}},
-        {"type", [](hnorm_tensor &t) { t.type = static_cast<hnorm_type>(3); }, HNORM_UNSUPPORTED,
+        {"type",
+         [](hnorm_tensor &t) { t.type = static_cast<hnorm_type>(3); },
+         HNORM_UNSUPPORTED,
          {".type is 3", "HNORM_F32 (0)"}},
-        {"device", [](hnorm_tensor &t) { t.device = static_cast<hnorm_device>(2); }, HNORM_UNSUPPORTED,
+        {"device",
+         [](hnorm_tensor &t) { t.device = static_cast<hnorm_device>(2); },
+         HNORM_UNSUPPORTED,
          {".device is 2", "HNORM_CPU (0)"}},
         {"rank 1", [](hnorm_tensor &t) { t.rank = 1; }, HNORM_INVALID_ARGUMENT, {".rank is 1", "2 to 5"}},
         {"rank 6", [](hnorm_tensor &t) { t.rank = 6; }, HNORM_INVALID_ARGUMENT, {".rank is 6", "2 to 5"}},
         {"rank -1", [](hnorm_tensor &t) { t.rank = -1; }, HNORM_INVALID_ARGUMENT, {".rank is -1", "2 to 5"}},
-        {"negative extent", [](hnorm_tensor &t) { t.shape[2] = -4; }, HNORM_INVALID_ARGUMENT,
+        {"negative extent",
+         [](hnorm_tensor &t) { t.shape[2] = -4; },
+         HNORM_INVALID_ARGUMENT,
          {".shape[2] is -4", "0 or more"}},
-        {"negative extent beside an empty one", [](hnorm_tensor &t) { t.shape[0] = 0, t.shape[3] = -1; },
-         HNORM_INVALID_ARGUMENT, {".shape[3] is -1"}},
-        {"too large", [](hnorm_tensor &t) { t.shape[0] = kLimit / 60 + 1; }, HNORM_UNSUPPORTED,
+        {"negative extent beside an empty one",
+         [](hnorm_tensor &t) { t.shape[0] = 0, t.shape[3] = -1; },
+         HNORM_INVALID_ARGUMENT,
+         {".shape[3] is -1"}},
+        {"too large",
+         [](hnorm_tensor &t) { t.shape[0] = kLimit / 60 + 1; },
+         HNORM_UNSUPPORTED,
          {".shape is (35791395, 3, 4, 5)", "2147483647"}},
-        {"far too large", [](hnorm_tensor &t) { t.shape[0] = t.shape[1] = t.shape[2] = INT64_MAX; }, HNORM_UNSUPPORTED,
+        {"far too large",
+         [](hnorm_tensor &t) { t.shape[0] = t.shape[1] = t.shape[2] = INT64_MAX; },
+         HNORM_UNSUPPORTED,
          {".shape is (9223372036854775807, 9223372036854775807, ", "2147483647"}},
-        {"span too large", [](hnorm_tensor &t) { t.strides[0] = kLimit; }, HNORM_UNSUPPORTED,
+        {"span too large",
+         [](hnorm_tensor &t) { t.strides[0] = kLimit; },
+         HNORM_UNSUPPORTED,
          {".strides[0] is 2147483647", "2147483647 elements are not supported"}},
-        {"stride of the largest integer", [](hnorm_tensor &t) { t.strides[1] = INT64_MAX; }, HNORM_UNSUPPORTED,
+        {"stride of the largest integer",
+         [](hnorm_tensor &t) { t.strides[1] = INT64_MAX; },
+         HNORM_UNSUPPORTED,
          {".strides[1] is 9223372036854775807"}},
-        {"innermost axis not dense", [](hnorm_tensor &t) { t.strides[3] = 2; }, HNORM_INVALID_ARGUMENT,
+        {"innermost axis not dense",
+         [](hnorm_tensor &t) { t.strides[3] = 2; },
+         HNORM_INVALID_ARGUMENT,
          {".strides[3] is 2", "dense", "must be 1"}},
-        {"spatial axes not dense", [](hnorm_tensor &t) { t.strides[2] = 8; }, HNORM_INVALID_ARGUMENT,
+        {"spatial axes not dense",
+         [](hnorm_tensor &t) { t.strides[2] = 8; },
+         HNORM_INVALID_ARGUMENT,
          {".strides[2] is 8", "dense", "must be 5"}},
-        {"negative n", [](hnorm_tensor &t) { t.strides[0] = -60; }, HNORM_INVALID_ARGUMENT,
+        {"negative n",
+         [](hnorm_tensor &t) { t.strides[0] = -60; },
+         HNORM_INVALID_ARGUMENT,
          {".strides[0] is -60", "negative"}},
-        {"negative c", [](hnorm_tensor &t) { t.strides[1] = -20; }, HNORM_INVALID_ARGUMENT,
+        {"negative c",
+         [](hnorm_tensor &t) { t.strides[1] = -20; },
+         HNORM_INVALID_ARGUMENT,
          {".strides[1] is -20", "negative"}},
-        {"broadcast n", [](hnorm_tensor &t) { t.strides[0] = 0; }, HNORM_INVALID_ARGUMENT,
+        {"broadcast n",
+         [](hnorm_tensor &t) { t.strides[0] = 0; },
+         HNORM_INVALID_ARGUMENT,
          {".strides[0] is 0", "overlap"}},
-        {"broadcast c", [](hnorm_tensor &t) { t.strides[1] = 0; }, HNORM_INVALID_ARGUMENT,
+        {"broadcast c",
+         [](hnorm_tensor &t) { t.strides[1] = 0; },
+         HNORM_INVALID_ARGUMENT,
          {".strides[1] is 0", "overlap"}},
-        {"planes overlap by one", [](hnorm_tensor &t) { t.strides[1] = 19; }, HNORM_INVALID_ARGUMENT,
+        {"planes overlap by one",
+         [](hnorm_tensor &t) { t.strides[1] = 19; },
+         HNORM_INVALID_ARGUMENT,
          {".strides[1] is 19", "overlap"}},
-        {"samples overlap by one", [](hnorm_tensor &t) { t.strides[0] = 59; }, HNORM_INVALID_ARGUMENT,
+        {"samples overlap by one",
+         [](hnorm_tensor &t) { t.strides[0] = 59; },
+         HNORM_INVALID_ARGUMENT,
          {".strides[0] is 59", "overlap"}},
-        {"samples within the gaps of channels, too wide", [](hnorm_tensor &t) { t.strides[0] = 20, t.strides[1] = 39; },
-         HNORM_INVALID_ARGUMENT, {".strides[1] is 39", "overlap"}},
+        {"samples within the gaps of channels, too wide",
+         [](hnorm_tensor &t) { t.strides[0] = 20, t.strides[1] = 39; },
+         HNORM_INVALID_ARGUMENT,
+         {".strides[1] is 39", "overlap"}},
     };
     return all;
 }
@@ -127,18 +166,18 @@ TEST_CASE("y may be x, or interleave with it, but shares no element with it othe
         const char *words;
     };
     const Place places[] = {
-        {0, 8, 4, 8, 4, true, ""},                                     // in place
-        {24, 8, 4, 8, 4, true, ""},                                    // directly after
-        {23, 8, 4, 8, 4, false, "y overlaps x, 23 elements"},          // the last element
+        {0, 8, 4, 8, 4, true, ""},                             // in place
+        {24, 8, 4, 8, 4, true, ""},                            // directly after
+        {23, 8, 4, 8, 4, false, "y overlaps x, 23 elements"},  // the last element
         {-23, 8, 4, 8, 4, false, "y overlaps x, -23 elements"},
         {1, 8, 4, 8, 4, false, "y overlaps x, 1 elements"},
-        {8, 8, 4, 8, 4, false, "y overlaps x, 8 elements"},            // whole samples, exactly
-        {8, 16, 4, 16, 4, true, ""},                                   // the two halves of the channels of one buffer
+        {8, 8, 4, 8, 4, false, "y overlaps x, 8 elements"},  // whole samples, exactly
+        {8, 16, 4, 16, 4, true, ""},                         // the two halves of the channels of one buffer
         {7, 16, 4, 16, 4, false, "y overlaps x, 7 elements"},
-        {9, 16, 4, 16, 4, false, "y overlaps x, 9 elements"},          // into the next sample's
-        {4, 16, 8, 16, 8, true, ""},                                   // even and odd channels
+        {9, 16, 4, 16, 4, false, "y overlaps x, 9 elements"},  // into the next sample's
+        {4, 16, 8, 16, 8, true, ""},                           // even and odd channels
         {3, 16, 8, 16, 8, false, "y overlaps x, 3 elements"},
-        {4, 8, 24, 8, 24, true, ""},                                   // c outside n, interleaved
+        {4, 8, 24, 8, 24, true, ""},  // c outside n, interleaved
         {0, 8, 4, 16, 4, false, "y lies within x but has other strides"},
         {8, 16, 4, 16, 5, false, "y lies within x but has other strides"},
     };
@@ -175,8 +214,7 @@ TEST_CASE("axes of extent 1 may have any stride") {
         INFO(function.name);
         Pair pair({1, 1, 1, 6});
         Arrays arrays(1);
-        for (hnorm_tensor *t : {&pair.in, &pair.out})
-            t->strides[0] = -7, t->strides[1] = INT64_MAX, t->strides[2] = 0;
+        for (hnorm_tensor *t : {&pair.in, &pair.out}) t->strides[0] = -7, t->strides[1] = INT64_MAX, t->strides[2] = 0;
         REQUIRE(function.call(&pair.in, &pair.out, arrays) == HNORM_OK);
         REQUIRE(function.writes_y == !all_are(pair.y, kSentinel));
     }

@@ -1,0 +1,116 @@
+// Running statistics, against their definition.
+#include "layer_reference.h"
+
+#include <limits>
+
+using namespace api;
+
+namespace {
+
+constexpr int64_t kChannels = 3, kHeight = 5, kWidth = 7, kPositions = kHeight * kWidth;
+
+// Runs `steps` training steps of varying batch size on data whose mean and scale change, next to the definition.
+void train(const hnorm_layer_options &options, int steps) {
+    Layer layer(kChannels, options);
+    std::vector<long double> mean(kChannels, 0.0L), variance(kChannels, 1.0L);
+    for (int step = 1; step <= steps; step++) {
+        const int64_t samples = 1 + step % 4;
+        Pair pair({samples, kChannels, kHeight, kWidth}, static_cast<uint32_t>(step));
+        for (float &value : pair.x) value = value * static_cast<float>(step) + 0.5f * static_cast<float>(step % 3);
+        INFO("step " << step << ", " << samples << " samples, group " << options.group << ", momentum "
+                     << options.momentum << ", cumulative " << options.cumulative);
+        const Step now(pair.x, samples, kChannels, kPositions, options.group);
+        REQUIRE(hnorm_layer_forward(layer, &pair.in, &pair.out) == HNORM_OK);
+        REQUIRE(*hnorm_layer_num_batches_tracked(layer) == step);
+        const long double weight = options.cumulative ? 1.0L / step : static_cast<long double>(options.momentum);
+        for (size_t c = 0; c < kChannels; c++) {
+            mean[c] += weight * (now.mean[c] - mean[c]);
+            variance[c] += weight * (now.variance[c] - variance[c]);
+            INFO("channel " << c << ": mean " << hnorm_layer_running_mean(layer)[c] << ", expected " << double(mean[c])
+                            << "; variance " << hnorm_layer_running_var(layer)[c] << ", expected "
+                            << double(variance[c]));
+            REQUIRE(close(hnorm_layer_running_mean(layer)[c], mean[c]));
+            REQUIRE(close(hnorm_layer_running_var(layer)[c], variance[c]));
+        }
+    }
+}
+
+hnorm_layer_options tracking(hnorm_group group) {
+    hnorm_layer_options options = hnorm_layer_defaults(group);
+    options.track_running_stats = 1;
+    return options;
+}
+
+}  // namespace
+
+TEST_CASE("running statistics follow their definition over many steps") {
+    for (hnorm_group group : {HNORM_BATCH, HNORM_INSTANCE}) {
+        hnorm_layer_options options = tracking(group);
+        for (double momentum : {0.1, 0.5, 0.997}) {
+            options.momentum = momentum;
+            train(options, 25);
+        }
+    }
+}
+
+TEST_CASE("cumulative running statistics are the plain average of all steps") {
+    for (hnorm_group group : {HNORM_BATCH, HNORM_INSTANCE}) {
+        hnorm_layer_options options = tracking(group);
+        options.cumulative = 1;
+        options.momentum = std::numeric_limits<double>::quiet_NaN();  // not used
+        train(options, 25);
+    }
+}
+
+TEST_CASE("momentum 0 keeps the running statistics, 1 replaces them") {
+    for (hnorm_group group : {HNORM_BATCH, HNORM_INSTANCE}) {
+        hnorm_layer_options options = tracking(group);
+        options.momentum = 0;
+        train(options, 3);
+        Layer layer(kChannels, options);
+        Pair pair({2, kChannels, kHeight, kWidth});
+        REQUIRE(hnorm_layer_forward(layer, &pair.in, &pair.out) == HNORM_OK);
+        for (int64_t c = 0; c < kChannels; c++) {
+            REQUIRE(hnorm_layer_running_mean(layer)[c] == 0.0);
+            REQUIRE(hnorm_layer_running_var(layer)[c] == 1.0);
+        }
+        options.momentum = 1;
+        train(options, 3);
+    }
+}
+
+TEST_CASE("the first step starts from mean 0 and variance 1, and reset returns there") {
+    Layer layer(2);
+    const int64_t shape[] = {1, 2, 2};
+    float x[] = {1, 3, -5, -5}, y[4];
+    const hnorm_tensor in = hnorm_channels_first(x, 3, shape), out = hnorm_channels_first(y, 3, shape);
+    const auto require_fresh = [&] {
+        for (int c = 0; c < 2; c++) {
+            REQUIRE(hnorm_layer_running_mean(layer)[c] == 0.0);
+            REQUIRE(hnorm_layer_running_var(layer)[c] == 1.0);
+        }
+        REQUIRE(*hnorm_layer_num_batches_tracked(layer) == 0);
+    };
+    require_fresh();
+    REQUIRE(hnorm_layer_forward(layer, &in, &out) == HNORM_OK);
+    // Channel 0: mean 2, unbiased variance 2. Channel 1: constant.
+    REQUIRE(hnorm_layer_running_mean(layer)[0] == Approx(0.2).epsilon(1e-14));
+    REQUIRE(hnorm_layer_running_var(layer)[0] == Approx(0.9 + 0.2).epsilon(1e-14));
+    REQUIRE(hnorm_layer_running_mean(layer)[1] == Approx(-0.5).epsilon(1e-14));
+    REQUIRE(hnorm_layer_running_var(layer)[1] == Approx(0.9).epsilon(1e-14));
+    REQUIRE(*hnorm_layer_num_batches_tracked(layer) == 1);
+    // Normalized with the biased variance, 1.
+    REQUIRE(y[1] == Approx(1 / std::sqrt(1 + 1e-5)).epsilon(1e-6));
+    REQUIRE(hnorm_layer_reset_running_stats(layer) == HNORM_OK);
+    require_fresh();
+}
+
+TEST_CASE("a NaN in the input shows in the running statistics") {
+    Layer layer(2);
+    Pair pair({2, 2, 3});
+    pair.x[4] = std::numeric_limits<float>::quiet_NaN();
+    REQUIRE(hnorm_layer_forward(layer, &pair.in, &pair.out) == HNORM_OK);
+    REQUIRE(!std::isnan(hnorm_layer_running_mean(layer)[0]));
+    REQUIRE(std::isnan(hnorm_layer_running_mean(layer)[1]));
+    REQUIRE(std::isnan(hnorm_layer_running_var(layer)[1]));
+}
