@@ -15,9 +15,10 @@ public:
     GeneratorParam<int> row_unroll{"row_unroll", 1};
     GeneratorParam<int> store_unroll{"store_unroll", 1};
     GeneratorParam<int> group_block{"group_block", 16};
+    GeneratorParam<int> part_vectors{"part_vectors", 2048};
 
 protected:
-    CpuKnobs knobs() const { return {vector, lane_block, row_unroll, store_unroll, group_block}; }
+    CpuKnobs knobs() const { return {vector, lane_block, row_unroll, store_unroll, group_block, part_vectors}; }
 
     // A tensor of x's shape: stride 1 in s, any elsewhere.
     template <typename X, typename Y>

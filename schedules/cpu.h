@@ -13,6 +13,7 @@ struct CpuKnobs {
     int row_unroll;    // rows added a loop step: 1, 2, 4
     int store_unroll;  // vectors a step of the pointwise loop: 1, 2, 4
     int group_block;   // small planes: groups worked on together: 1 .. 64
+    int part_vectors;  // large planes: normalize's parallel step, in vectors: 256 .. 8192
 };
 
 namespace cpu {
@@ -20,7 +21,8 @@ namespace cpu {
 constexpr auto kTail = TailStrategy::GuardWithIf;  // in place, no element may be stored twice
 
 // Lanes in registers while the rows of a plane pass by; the tree right after.
-inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLevel where, int lanes) {
+inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLevel where, int lanes,
+                     bool rare = false) {
     if (lanes == 1) {  // tiny planes: vectors across groups
         sum.lanes.compute_at(where).vectorize(v.g0, knobs.vector, kTail);
         sum.lanes.update().reorder(v.g0, sum.rows.x, sum.rows.y).vectorize(v.g0, knobs.vector, kTail);
@@ -37,6 +39,11 @@ inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLev
         update.split(v.l, lo, li, lanes).reorder(li, lo, sum.rows.x, v.g0, sum.rows.y);
     }
     update.vectorize(li, type_vector).unroll(li);
+    if (rare) {
+        update.never_partition_all();
+    } else {
+        update.always_partition(sum.rows.x);  // only the last row of a plane may be partial
+    }
     if (knobs.row_unroll > 1) update.unroll(sum.rows.x, knobs.row_unroll);
     int width = lanes;
     for (Func f : sum.tree) {
@@ -51,7 +58,7 @@ inline void chunk_step(Reduction &d, const CpuKnobs &knobs, LoopLevel step, Loop
     const int lanes = lanes_of(d.planes);
     lane_sum(d.sum, v, knobs, step, lanes);
     lane_sum(d.squares, v, knobs, step, lanes);
-    lane_sum(d.redone, v, knobs, group, lanes);
+    lane_sum(d.redone, v, knobs, group, lanes, true);
     for (Func f : {d.pivot, d.center, d.raw, d.in_range}) {
         f.compute_at(step);
         if (d.planes != Planes::Large) f.vectorize(v.g0, knobs.vector, kTail);
@@ -63,7 +70,7 @@ inline void moments_at(Reduction &d, const CpuKnobs &knobs, LoopLevel where) {
     const Axes &v = d.v;
     d.chunk.compute_at(where);
     if (d.planes == Planes::Large) {
-        d.chunk.reorder(v.k, v.m, v.g0, v.g1);
+        d.chunk.reorder(v.k, v.m, v.g0, v.g1).never_partition_all();
         chunk_step(d, knobs, LoopLevel(d.chunk, v.k), LoopLevel(d.chunk, v.k));
     } else {
         d.chunk.reorder(v.g0, v.k, v.m, v.g1);
@@ -80,15 +87,16 @@ inline void moments_at(Reduction &d, const CpuKnobs &knobs, LoopLevel where) {
     }
 }
 
-// The stores of y, along the plane; tiny planes along the groups.
-inline void pointwise(Func y, const Axes &v, Planes planes, const CpuKnobs &knobs) {
+// The stores of y, along the plane; tiny planes along the groups. Returns the loop over a plane.
+inline Var pointwise(Func y, const Axes &v, Planes planes, const CpuKnobs &knobs) {
     if (planes == Planes::Tiny) {
         y.reorder(v.g0, v.s).vectorize(v.g0, knobs.vector, kTail);
-        return;
+        return v.s;
     }
-    Var vec("vec");
-    y.split(v.s, v.s, vec, knobs.vector, kTail).vectorize(vec);
-    if (knobs.store_unroll > 1) y.unroll(v.s, knobs.store_unroll, kTail);
+    Var row("row"), lane("lane");
+    y.split(v.s, row, lane, knobs.vector, kTail).vectorize(lane);
+    if (knobs.store_unroll > 1) y.unroll(row, knobs.store_unroll, kTail);
+    return row;
 }
 
 // One group, or one block of groups, a step: its moments, then the pointwise part while it is in cache.
@@ -133,7 +141,7 @@ inline void moments_split(Reduction &d, std::vector<Func> statistics, const CpuK
     const Axes &v = d.v;
     d.chunk.compute_root();
     if (d.planes == Planes::Large) {
-        d.chunk.reorder(v.k, v.g0, v.m, v.g1).parallel(v.g1).parallel(v.m).parallel(v.g0).parallel(v.k);
+        d.chunk.reorder(v.k, v.g0, v.m, v.g1).never_partition_all().parallel(v.g1).parallel(v.m).parallel(v.g0).parallel(v.k);
         chunk_step(d, knobs, LoopLevel(d.chunk, v.k), LoopLevel(d.chunk, v.k));
     } else {
         Var block("block");
@@ -147,15 +155,20 @@ inline void moments_split(Reduction &d, std::vector<Func> statistics, const CpuK
 inline void normalize(Planes planes, const Axes &v, Coefficients &coef, Func y, const CpuKnobs &knobs) {
     coef.value.compute_root().vectorize(v.g0, knobs.vector, kTail);
     if (planes == Planes::Large) {
-        Var part("part");
-        y.split(v.s, part, v.s, 16384, kTail).reorder(v.s, part, v.g0, v.r, v.g1);
+        // Parts of a plane as equal as vectors allow: a fixed size would leave a short last part that steps through
+        // its missing elements.
+        const Expr vectors = (y.output_buffer().dim(0).extent() + knobs.vector - 1) / knobs.vector;
+        const Expr parts = (vectors + knobs.part_vectors - 1) / knobs.part_vectors;
+        Var part("part"), step("step");
+        const Var row = pointwise(y, v, planes, knobs);
+        y.split(row, part, step, (vectors + parts - 1) / parts, kTail).reorder(step, part, v.g0, v.r, v.g1);
         y.parallel(v.g1).parallel(v.r).parallel(v.g0).parallel(part);
     } else {
         Var block("block");
         y.split(v.g0, block, v.g0, knobs.group_block, kTail).reorder(v.s, v.g0, block, v.r, v.g1);
         y.parallel(v.g1).parallel(v.r).parallel(block);
+        pointwise(y, v, planes, knobs);
     }
-    pointwise(y, v, planes, knobs);
 }
 
 }  // namespace cpu
