@@ -20,6 +20,9 @@ constexpr int kMaxThreads = 256;  // the size of Halide's pool
 // never depend on it: a kernel's tasks are independent.
 constexpr int kRangesPerThread = 8;
 
+// A loop of this many tasks a thread needs no help from the loops inside its tasks.
+constexpr int kTasksThatSuffice = 8;
+
 thread_local bool serial_thread = false;
 
 struct CallersPool {
@@ -72,6 +75,7 @@ struct Loop {
     uint8_t *closure;
     int workers;
     int64_t range;
+    bool serial_inside;
     Share shares[kMaxThreads];
     std::atomic<int64_t> done{0};
     std::atomic<int> result{0};
@@ -93,6 +97,8 @@ struct Loop {
     }
 
     void work(int worker) {
+        // A loop that keeps all threads busy runs the loops inside its tasks in place: handing those out would only cost.
+        const SerialScope inner(serial_inside);
         for (int i = 0; i < workers; ++i) {
             Share &share = shares[(worker + i) % workers];
             while (result.load(std::memory_order_relaxed) == 0) {
@@ -136,6 +142,7 @@ int parallel_loop(void *user_context, halide_task_t body, int min, int size, uin
     loop.closure = closure;
     loop.workers = workers;
     loop.range = std::max<int64_t>(size / (int64_t(workers) * kRangesPerThread), 1);
+    loop.serial_inside = size >= workers * kTasksThatSuffice;
     for (int i = 0; i < workers; ++i) {
         loop.shares[i].next.store(min + int64_t(size) * i / workers, std::memory_order_relaxed);
         loop.shares[i].end = min + int64_t(size) * (i + 1) / workers;
