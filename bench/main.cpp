@@ -1,4 +1,5 @@
 // hnorm_bench: every kernel over the shapes of shapes.h, next to the copy floor.
+#include "machine.h"
 #include "report.h"
 #include "workspace.h"
 
@@ -20,7 +21,7 @@ constexpr const char *kUsage =
     "\n"
     "Times forward, moments and normalize over batch and instance groups. Run it on an idle machine.\n"
     "\n"
-    "  --quick       only the target in use, and less time for each row (two minutes or so)\n"
+    "  --quick       only the target in use, and less time for each row (about a minute)\n"
     "  --json FILE   also write the rows to FILE, in Google Benchmark's format\n"
     "  --benchmark_filter=REGEX and Google Benchmark's other options (--benchmark_format: console or json)\n"
     "\n"
@@ -29,7 +30,8 @@ constexpr const char *kUsage =
     "  GB/s       8 bytes an element; moments, which writes nothing, 4\n"
     "  of floor   the copy floor's time over the row's own: median of pairs timed side by side, and quartiles.\n"
     "             The copy floor copies x to y with vector loads and ordinary stores on hnorm's own threads.\n"
-    "The row copy/... of each shape is the fastest of ordinary stores (the floor), memcpy and streaming stores.\n"
+    "The row copy/... of each shape is the fastest of ordinary stores (the floor), memcpy and streaming stores,\n"
+    "each measured with the caches as it leaves them itself.\n"
     "\n"
     "Environment: HNORM_NUM_THREADS (default: all cores), HNORM_TARGET.\n";
 
@@ -180,8 +182,9 @@ int run(const Options &options, char *program) {
     benchmark::AddCustomContext("hnorm_threads", std::to_string(hnorm_get_num_threads()));
     benchmark::AddCustomContext("hnorm_target", hnorm_target());
     benchmark::AddCustomContext("copy_vectors", copy_vectors());
-    std::fprintf(stderr, "hnorm %s, %d threads, copies with %s vectors\n", hnorm_version(), hnorm_get_num_threads(),
-                 copy_vectors());
+    benchmark::AddCustomContext("cpu_name", cpu_name());
+    std::fprintf(stderr, "hnorm %s on %s: target %s, threads: %d, vectors of the copies: %s\n", hnorm_version(),
+                 cpu_name().c_str(), hnorm_target(), hnorm_get_num_threads(), copy_vectors());
 
     Workspace workspace;
     add_rows(workspace, options.quick);

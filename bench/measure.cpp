@@ -49,9 +49,13 @@ double quantile(std::vector<double> values, double fraction) {
 
 }  // namespace
 
-Comparison compare(const Work &reference, const Work &work, const Effort &effort) {
+Comparison compare(const Work &reference, const Work &work, const Effort &effort, Caches caches) {
     const int reference_calls = calls_per_timing(reference);
     const int work_calls = calls_per_timing(work);
+    const auto timed = [caches](const Work &which, int calls) {
+        if (caches == Caches::kOfItsOwn) which();
+        return time_calls(which, calls);
+    };
 
     std::vector<double> reference_times, times, ratios;
     const auto start = Clock::now();
@@ -59,11 +63,11 @@ Comparison compare(const Work &reference, const Work &work, const Effort &effort
         if (round >= effort.least_rounds && seconds_since(start) >= effort.seconds) break;
         double reference_time, time;
         if (round % 2 == 0) {
-            reference_time = time_calls(reference, reference_calls);
-            time = time_calls(work, work_calls);
+            reference_time = timed(reference, reference_calls);
+            time = timed(work, work_calls);
         } else {
-            time = time_calls(work, work_calls);
-            reference_time = time_calls(reference, reference_calls);
+            time = timed(work, work_calls);
+            reference_time = timed(reference, reference_calls);
         }
         reference_times.push_back(reference_time);
         times.push_back(time);

@@ -25,7 +25,10 @@ struct Comparison {
     int rounds;
 };
 
+// What a timing finds in the caches: what the other one left, or, after an untimed call, what its own call leaves.
+enum class Caches { kOfTheOther, kOfItsOwn };
+
 // Both run several times before the first timing. Nothing else should run on the machine.
-Comparison compare(const Work &reference, const Work &work, const Effort &effort);
+Comparison compare(const Work &reference, const Work &work, const Effort &effort, Caches caches = Caches::kOfTheOther);
 
 }  // namespace hnorm::bench

@@ -10,20 +10,21 @@
 namespace hnorm::bench {
 
 // Google Benchmark adds "/iterations:1/manual_time" to a name; rows are to be called
-// op/group/layout/type/shape/target/variant.
-inline std::vector<benchmark::BenchmarkReporter::Run> plainly_named(
+// op/group/layout/type/shape/target/variant. The CPU time it measures is of all rounds together: of no use in a row.
+inline std::vector<benchmark::BenchmarkReporter::Run> tidied(
     const std::vector<benchmark::BenchmarkReporter::Run> &runs) {
-    auto named = runs;
-    for (auto &run : named) {
+    auto tidy = runs;
+    for (auto &run : tidy) {
         run.run_name.iterations.clear();
         run.run_name.time_type.clear();
+        run.cpu_accumulated_time = 0;
     }
-    return named;
+    return tidy;
 }
 
 class JsonReport : public benchmark::JSONReporter {
 public:
-    void ReportRuns(const std::vector<Run> &runs) override { JSONReporter::ReportRuns(plainly_named(runs)); }
+    void ReportRuns(const std::vector<Run> &runs) override { JSONReporter::ReportRuns(tidied(runs)); }
 };
 
 // One line a row, printed as soon as it is measured.
@@ -37,15 +38,19 @@ public:
     }
 
     void ReportRuns(const std::vector<Run> &runs) override {
-        for (const Run &run : plainly_named(runs)) {
+        for (const Run &run : tidied(runs)) {
             const std::string name = run.benchmark_name();
             if (!run.counters.count("of_floor")) {  // a failure (its label says why), or an aggregate that has none
                 std::printf("%-*s %s\n", kNameWidth, name.c_str(), run.report_label.c_str());
                 continue;
             }
-            std::printf("%-*s %9.1f us %8.2f %9.3f  %.3f to %.3f%s%s\n", kNameWidth, name.c_str(),
-                        run.GetAdjustedRealTime() * 1e6 / benchmark::GetTimeUnitMultiplier(run.time_unit),
-                        value(run, "bytes_per_second") * 1e-9, value(run, "of_floor"), value(run, "of_floor_lo"),
+            const double time = run.GetAdjustedRealTime();  // in microseconds, the unit that main() gives all rows
+            if (run.aggregate_unit == benchmark::kPercentage) {
+                std::printf("%-*s %11.2f %%\n", kNameWidth, name.c_str(), run.real_accumulated_time * 100);
+                continue;
+            }
+            std::printf("%-*s %9.*f us %8.2f %9.3f  %.3f to %.3f%s%s\n", kNameWidth, name.c_str(), time < 10 ? 3 : 1,
+                        time, value(run, "bytes_per_second") * 1e-9, value(run, "of_floor"), value(run, "of_floor_lo"),
                         value(run, "of_floor_hi"), run.report_label.empty() ? "" : "  ", run.report_label.c_str());
         }
         std::fflush(stdout);

@@ -89,8 +89,8 @@ Comparison Workspace::compare_with_floor(Op op, hnorm_group group, const Shape &
 CopySpeeds Workspace::compare_copies(const Shape &shape, const Effort &effort) {
     const Work floor = copy(Copy::kOrdinary, shape);
     CopySpeeds speeds{};
-    speeds.memcpy_ = compare(floor, copy(Copy::kMemcpy, shape), effort);
-    speeds.streaming = compare(floor, copy(Copy::kStreaming, shape), effort);
+    speeds.memcpy_ = compare(floor, copy(Copy::kMemcpy, shape), effort, Caches::kOfItsOwn);
+    speeds.streaming = compare(floor, copy(Copy::kStreaming, shape), effort, Caches::kOfItsOwn);
     speeds.floor_seconds = speeds.memcpy_.reference_seconds;
     speeds.fastest = Copy::kOrdinary;
     speeds.fastest_ratio = 1;

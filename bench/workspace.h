@@ -40,7 +40,8 @@ public:
     Work copy(Copy kind, const Shape &shape);
     // The kernel against the copy floor.
     Comparison compare_with_floor(Op op, hnorm_group group, const Shape &shape, const Effort &effort);
-    // Apart from the kernels: a streaming copy evicts what a kernel after it would have found in cache.
+    // Apart from the kernels, and each copy with the caches as it leaves them itself: a streaming copy evicts what the
+    // next would have found there.
     CopySpeeds compare_copies(const Shape &shape, const Effort &effort);
 
 private:

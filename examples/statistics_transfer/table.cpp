@@ -1,5 +1,6 @@
 #include "table.h"
 
+#include "machine.h"
 #include "workspace.h"
 
 #include <iomanip>
@@ -25,11 +26,13 @@ void print_row(std::ostream &out, const Shape &shape, hnorm_group group, const C
 
 void show_table(std::ostream &out) {
     Workspace workspace;
-    out << "forward on " << hnorm_target() << ", " << hnorm_get_num_threads()
-        << (hnorm_get_num_threads() == 1 ? " thread" : " threads")
-        << ", f32, channels first. The floor copies the tensor with ordinary " << copy_vectors()
-        << "\nstores on the same threads; `of floor` is its time over forward's, median and quartiles of pairs timed\n"
-           "side by side; last, the fastest of ordinary stores, memcpy and streaming stores, relative to the floor.\n\n"
+    const int threads = hnorm_get_num_threads();
+    out << "forward, f32, channels first; " << hnorm_target() << " kernels on " << cpu_name() << ", " << threads
+        << (threads == 1 ? " thread" : " threads") << ".\nThe floor copies the tensor with ordinary stores ("
+        << copy_vectors()
+        << ") on the same threads; `of floor` is its time over\n"
+           "forward's, median and quartiles of pairs timed side by side. Last, the fastest of ordinary stores, memcpy\n"
+           "and streaming stores, relative to the floor.\n\n"
         << "shape          group      time us    GB/s    floor us  of floor  quartiles       fastest copy" << std::endl;
     for (const Shape &shape : kTableShapes) {
         const CopySpeeds copies = workspace.compare_copies(shape, kEffort);
