@@ -117,22 +117,26 @@ inline void fill(Tensor &x, const Recipe &recipe) {
 }
 
 // Normal data whose channels take different ways through the algorithm: some need the second pass in double everywhere (constant,
-// minus zero, 1e30, 1e-22, denormal), some in part of their chunks; some hold a NaN or an infinity.
+// minus zero, 1e30, 1e-22, denormal), some in part of their chunks, some near the limits for that; some hold a NaN or an
+// infinity.
 inline void fill_mixed(Tensor &x, uint64_t seed) {
     Random random(seed);
-    enum { kPlain, kConstantBlock, kHuge, kSmall, kDenormal, kMinusZero, kWays };
-    constexpr double kScale[] = {1, 0, 1e30, 1e-22, 1e-42, -0.0};
+    enum { kPlain, kConstantBlock, kHuge, kSmall, kDenormal, kMinusZero, kLowerLimit, kUpperLimit, kWays };
+    constexpr double kScale[] = {1, 0, 1e30, 1e-22, 1e-42, -0.0, 1e-18, 1e17};
+    constexpr double kDecades[] = {1, 3, 10, 30, 100, 300, 1000};  // from the last two scales upwards
     for (int64_t c = 0; c < x.channels(); c++) {
         const bool whole = random.index(2) != 0;  // the channel takes one way, else each stretch its own
         int64_t way = random.index(kWays);
+        const double decade = kDecades[random.index(7)];
         const double offset = way == kPlain ? 100 * random.normal() : 0;
         for (int64_t n = 0; n < x.samples(); n++) {
             for (int64_t s = 0; s < x.positions(); s++) {
                 if (!whole && (s % 4096 == 0)) way = random.index(kWays);
                 const double plain = offset + random.normal();
                 x.at(n, c, s) = way == kConstantBlock ? 7.3f
-                                : way == kMinusZero   ? -0.0f
-                                                      : static_cast<float>(plain * kScale[way]);
+                                : way == kMinusZero
+                                    ? -0.0f
+                                    : static_cast<float>(plain * kScale[way] * (way >= kLowerLimit ? decade : 1));
             }
         }
         const int64_t special = random.index(8);
