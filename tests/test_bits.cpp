@@ -153,19 +153,19 @@ const std::set<int> kAllClasses = {hnorm::detail::kTiny, hnorm::detail::kSmall, 
 TEST_CASE("tiny planes, 1 to 15 positions, give the transcription's bits") {
     std::vector<int64_t> list;
     for (int64_t S = 1; S < 16; S++) list.push_back(S);
-    check_positions(list, 70'000, 12);
+    check_positions(list, 70'000, 20);
 }
 
 TEST_CASE("small planes, 16 to 1024 positions, give the transcription's bits") {
     check_positions({16,  17,  18,  19,  20,  31,  32,  33,  47,  48,  49,  63,  64,   65,   79,   80,   81,  196,
                      255, 256, 257, 337, 511, 512, 513, 527, 528, 529, 784, 961, 1007, 1008, 1009, 1023, 1024},
-                    50'000, 6);
+                    50'000, 10);
 }
 
 TEST_CASE("large planes, from 1025 positions, give the transcription's bits") {
     check_positions({1025, 1026, 1087, 1088, 1089, 2047, 2048, 2049, 4032, 4033,  4095,  4096,
                      4097, 4098, 4159, 4160, 4161, 8191, 8192, 8193, 8256, 12288, 12289, 12544},
-                    80'000, 4);
+                    80'000, 8);
 }
 
 // Large enough for the runtime to share the work among threads; with few groups it does so inside a group.

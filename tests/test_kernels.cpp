@@ -166,7 +166,7 @@ void check_positions(const std::vector<int64_t> &positions) {
             seed++;
             const Padding padding{static_cast<int64_t>(seed % 5 == 1 ? 3 : 0),
                                   static_cast<int64_t>(seed % 7 == 2 ? 9 : 0), seed % 2 == 0};
-            check({N, C, S}, padding, seed, {1, 3});
+            check({N, C, S}, padding, seed, {1, 2, 3, 7});
         }
     }
 }
@@ -178,7 +178,11 @@ TEST_CASE("every kernel for tiny planes gives the transcription's bits on shapes
 }
 
 TEST_CASE("every kernel for small planes gives the transcription's bits on shapes of any size") {
-    check_positions({16, 17, 24, 31, 32, 33, 48, 49, 65, 100, 196, 255, 257, 513, 784, 1007, 1008, 1009, 1023, 1024});
+    std::vector<int64_t> list;
+    for (int64_t S = 16; S <= 66; S++) list.push_back(S);
+    for (int64_t S : {100, 196, 255, 257, 511, 512, 513, 514, 784, 1007, 1008, 1009, 1022, 1023, 1024})
+        list.push_back(S);
+    check_positions(list);
 }
 
 TEST_CASE("every kernel for large planes gives the transcription's bits on shapes of any size") {

@@ -70,7 +70,7 @@ inline Moments chunk_moments(const Group &x, const Chunk &chunk) {
         return d * d;
     });
     const Moments moments = moments_of_sums(c, e, q, cnt);
-    if (1e-30 <= moments.M2 && moments.M2 <= 1e38) return moments;
+    if (1e-30 < moments.M2 && moments.M2 < 1e38) return moments;
 
     const double c2 = std::isfinite(c) ? c : pivot;
     const double e2 = sum_over_chunk<double>(x, chunk, [=](float v) { return static_cast<double>(v) - c2; });
