@@ -224,7 +224,8 @@ bool touches(const Planes &planes, const void *begin, const void *end) {
     if (from >= to || from >= planes.span() * size || to <= 0) {
         return false;
     }
-    // Plane at offset o covers the bytes [o, o + s) * size: it meets [from, to) where o*size < to and (o + s)*size > from.
+    // The plane at offset o covers the bytes [o, o + s) * size: it meets [from, to) where o*size < to and
+    // (o + s)*size > from.
     const int64_t low = floor_divide(from, size) - planes.s + 1, high = floor_divide(to - 1, size);
     return any_offset_in(low, high, planes.n, planes.stride_n, planes.c, planes.stride_c);
 }

@@ -20,9 +20,13 @@
 
 #ifdef __cplusplus
 extern "C" {
+/* An int in both languages, so that a value which names nothing can be passed, and refused. */
+#define HNORM_AN_INT : int
+#else
+#define HNORM_AN_INT
 #endif
 
-typedef enum hnorm_status {
+typedef enum hnorm_status HNORM_AN_INT {
     HNORM_OK = 0,
     HNORM_INVALID_ARGUMENT = 1, /* the caller's mistake: null, shape, stride, range, overlap */
     HNORM_UNSUPPORTED = 2,      /* meaningful, but not in this build or on this machine */
@@ -39,8 +43,8 @@ const char *hnorm_version(void);
 
 /* ---- tensors ---------------------------------------------------------------------------------------------------- */
 
-typedef enum hnorm_type { HNORM_F32 = 0 } hnorm_type;
-typedef enum hnorm_device { HNORM_CPU = 0 } hnorm_device;
+typedef enum hnorm_type HNORM_AN_INT { HNORM_F32 = 0 } hnorm_type;
+typedef enum hnorm_device HNORM_AN_INT { HNORM_CPU = 0 } hnorm_device;
 
 #define HNORM_MAX_RANK 5
 
@@ -59,7 +63,7 @@ typedef struct hnorm_tensor {
  * A rank outside 0..5 is kept, with no shape copied. */
 hnorm_tensor hnorm_channels_first(float *data, int rank, const int64_t *shape);
 
-typedef enum hnorm_group { HNORM_BATCH = 0, HNORM_INSTANCE = 1 } hnorm_group;
+typedef enum hnorm_group HNORM_AN_INT { HNORM_BATCH = 0, HNORM_INSTANCE = 1 } hnorm_group;
 
 /* gamma(n, c) = gamma[n*stride_n + c*stride_c], likewise beta. A null gamma is 1, a null beta is 0.
  * Per channel: {gamma, beta, 0, 1}. Per sample and channel, as AdaIN or conditional normalization: {gamma, beta, C, 1}. */
@@ -101,7 +105,8 @@ hnorm_status hnorm_batch_normalization(const hnorm_tensor *x, int64_t length, co
 
 typedef struct hnorm_layer hnorm_layer;
 
-/* As torch.nn.BatchNorm2d / InstanceNorm2d. hnorm_layer_defaults fills the defaults of each. */
+/* As torch.nn.BatchNorm2d / InstanceNorm2d. hnorm_layer_defaults fills the defaults of each. One difference: instance
+ * norms count their steps too, and so have the cumulative average (PyTorch leaves their counter at 0). */
 typedef struct hnorm_layer_options {
     hnorm_group group;
     double eps;
@@ -137,11 +142,12 @@ int hnorm_layer_is_training(const hnorm_layer *layer);
 /* ---- machine ---------------------------------------------------------------------------------------------------- */
 
 /* Threads that a call may use, 1 to 256; 0 restores the default: HNORM_NUM_THREADS if set, else the machine's cores.
- * Never changes results. */
+ * Never changes results. Where HNORM_NUM_THREADS is no such number, every computation fails and says so. */
 hnorm_status hnorm_set_num_threads(int threads);
 int hnorm_get_num_threads(void);
 
-/* Runs task(argument, i) for every 0 <= i < count, each once, in any order, and returns after the last has returned. */
+/* Runs task(argument, i) for every 0 <= i < count, each once, in any order, and returns after the last has returned.
+ * hnorm asks for at most as many tasks as threads (hnorm_set_num_threads), and may ask from several threads at once. */
 typedef void (*hnorm_task)(void *argument, int index);
 typedef void (*hnorm_parallel_for)(void *pool, int count, hnorm_task task, void *argument);
 /* Replaces hnorm's thread pool by the caller's. Null restores it. */
@@ -152,7 +158,8 @@ hnorm_status hnorm_set_parallel_for(hnorm_parallel_for parallel_for, void *pool)
 int hnorm_target_count(void);
 const char *hnorm_target_name(int index);
 const char *hnorm_target_unusable(int index);
-/* The one in use: the first usable, or the one forced by HNORM_TARGET or hnorm_set_target. */
+/* The one in use: the first usable, or the one forced by HNORM_TARGET or hnorm_set_target. "" where HNORM_TARGET names
+ * none that runs here: every computation then fails and says so. */
 const char *hnorm_target(void);
 /* Forces a target; null or "" restores the choice. An unknown or unusable one is an error. */
 hnorm_status hnorm_set_target(const char *name);
