@@ -3,6 +3,7 @@
 #pragma once
 
 #include "tensor.h"
+#include "transcription.h"
 
 #include <algorithm>
 #include <cmath>
@@ -81,9 +82,10 @@ inline float clamp_to_float(double value) {
 
 // Elements of a channel between outliers: those of a chunk of docs/order.md.
 inline int64_t chunk_elements(int64_t positions) {
-    if (positions > 1024) return 4096;
-    const int64_t rows = positions < 16 ? positions : (positions + 15) / 16;
-    return std::max<int64_t>(64 / rows, 1) * positions;
+    using namespace transcription;
+    if (positions > kMostSmall) return kRows * lanes(positions);
+    const int64_t rows = (positions + lanes(positions) - 1) / lanes(positions);
+    return std::max<int64_t>(kRows / rows, 1) * positions;
 }
 
 inline void fill(Tensor &x, const Recipe &recipe) {
@@ -97,7 +99,8 @@ inline void fill(Tensor &x, const Recipe &recipe) {
         int64_t outlier = 0;
         for (int64_t n = 0; n < x.samples(); n++) {
             for (int64_t s = 0; s < positions; s++) {
-                const int64_t i = positions > 1024 ? s : n * positions + s;  // large planes share no chunks
+                const int64_t i =
+                    positions > transcription::kMostSmall ? s : n * positions + s;  // large planes share no chunks
                 if (i % chunk == 0) outlier = recipe.kind == Kind::kHiddenOutlier ? i + random.index(chunk) : i;
                 double unit = 0;
                 switch (recipe.kind) {
@@ -120,6 +123,7 @@ inline void fill(Tensor &x, const Recipe &recipe) {
 // minus zero, 1e30, 1e-22, denormal), some in part of their chunks, some near the limits for that; some hold a NaN or an
 // infinity.
 inline void fill_mixed(Tensor &x, uint64_t seed) {
+    const int64_t stretch = transcription::kRows * transcription::kMaxLanes;
     Random random(seed);
     enum { kPlain, kConstantBlock, kHuge, kSmall, kDenormal, kMinusZero, kLowerLimit, kUpperLimit, kWays };
     constexpr double kScale[] = {1, 0, 1e30, 1e-22, 1e-42, -0.0, 1e-18, 1e17};
@@ -131,7 +135,7 @@ inline void fill_mixed(Tensor &x, uint64_t seed) {
         const double offset = way == kPlain ? 100 * random.normal() : 0;
         for (int64_t n = 0; n < x.samples(); n++) {
             for (int64_t s = 0; s < x.positions(); s++) {
-                if (!whole && (s % 4096 == 0)) way = random.index(kWays);
+                if (!whole && s % stretch == 0) way = random.index(kWays);
                 const double plain = offset + random.normal();
                 x.at(n, c, s) = way == kConstantBlock ? 7.3f
                                 : way == kMinusZero

@@ -21,8 +21,8 @@ struct Moments {
 };
 
 constexpr int64_t kMaxLanes = 64;
-constexpr int64_t kRows = 64;  // of a chunk, at most
-constexpr int64_t kMostSmall = 16 * kRows;
+constexpr int64_t kRows = 64;         // of a chunk, at most
+constexpr int64_t kMostSmall = 1024;  // positions of a small plane
 
 inline int64_t lanes(int64_t S) { return S < 16 ? 1 : S <= kMostSmall ? 16 : 64; }
 
