@@ -36,7 +36,6 @@ struct Axes {
 struct LaneSum {
     Func lanes;               // (l, k, m, g0, g1): init, and one update over `rows`
     std::vector<Func> tree;   // (l, k, m, g0, g1), halving; empty for one lane
-    std::vector<Expr> total;  // one an element of the tuple
     RDom rows;                // x: row within the chunk (and the plane), y: plane within the chunk
 };
 
@@ -51,6 +50,7 @@ struct Reduction {
     Func raw;                 // (k, m, g0, g1)      mean and M2 from `squares`
     Func in_range;            // (k, m, g0, g1)      0: out of float's range, sum again in double
     LaneSum redone;           //                     of d and d*d in double
+    Func double_squares;      // (k, m, g0, g1)      the totals of `redone`
     Func chunk;               // (k, m, g0, g1)      mean and M2
     Func mean_sum, mean, m2;  // (g0, g1)            merged; init and one update over `chunks` in mean_sum and m2
     RDom chunks;              // x: k, y: m
@@ -88,8 +88,7 @@ inline std::vector<Expr> sums(const std::vector<Expr> &a, const std::vector<Expr
     return values;
 }
 
-// Adds lanes l and l + w for w = L/2, L/4, ..., 1. The last four lanes are added where the total is used, so that a
-// schedule may vectorize that across groups.
+// Adds lanes l and l + w for w = L/2, L/4, ..., 4, each level a Func.
 inline void add_tree(LaneSum &sum, const Axes &v, int lanes, const std::string &name) {
     const auto lane = [&](const Func &f, const Expr &l) { return elements(f, {l, v.k, v.m, v.g0, v.g1}); };
     Func level = sum.lanes;
@@ -99,8 +98,13 @@ inline void add_tree(LaneSum &sum, const Axes &v, int lanes, const std::string &
         sum.tree.push_back(next);
         level = next;
     }
-    sum.total =
-        lanes == 1 ? lane(level, 0) : sums(sums(lane(level, 0), lane(level, 2)), sums(lane(level, 1), lane(level, 3)));
+}
+
+// The last four lanes, added where the total is used, so that a schedule may vectorize that across groups. `first` is 0.
+inline std::vector<Expr> total(const LaneSum &sum, const Axes &v, int lanes, const Expr &first = 0) {
+    const Func &level = sum.tree.empty() ? sum.lanes : sum.tree.back();
+    const auto lane = [&](int l) { return elements(level, {first + l, v.k, v.m, v.g0, v.g1}); };
+    return lanes == 1 ? lane(0) : sums(sums(lane(0), lane(2)), sums(lane(1), lane(3)));
 }
 
 }  // namespace detail
@@ -130,12 +134,9 @@ inline Reduction reduce(Func x, const Expr &positions, const Expr &reduced_plane
         LaneSum sum;
         sum.rows =
             large ? RDom(0, min(rows, R), 0, 1, name + "_rows") : RDom(0, rows, 0, planes_per_chunk, name + "_rows");
-        if (large) {
-            sum.rows.where(v.k * R + sum.rows.x < rows);
-        } else {
-            sum.rows.where(v.m * planes_per_chunk + sum.rows.y < N);
-        }
-        if (needed.defined()) sum.rows.where(needed);
+        // One comparison with the loop's variable, so that it becomes the loop's bound; none where not needed.
+        const Expr rows_left = large ? rows - v.k * R : N - v.m * planes_per_chunk;
+        sum.rows.where((large ? sum.rows.x : sum.rows.y) < (needed.defined() ? select(needed, rows_left, 0) : rows_left));
         const Expr row = large ? v.k * R + sum.rows.x : Expr(sum.rows.x);
         const Expr plane = large ? Expr(v.m) : keep_below(v.m * planes_per_chunk + sum.rows.y, N);
         const Expr full = (row + 1) * L <= S;
@@ -162,20 +163,22 @@ inline Reduction reduce(Func x, const Expr &positions, const Expr &reduced_plane
 
     d.sum = lane_sum("sum", [&](Expr e) { return std::vector<Expr>{e - pivot}; });
     d.center = Func("center");
-    d.center(v.k, v.m, v.g0, v.g1) = cast<float>(cast<double>(pivot) + cast<double>(d.sum.total[0]) / cnt);
+    d.center(v.k, v.m, v.g0, v.g1) = cast<float>(cast<double>(pivot) + cast<double>(detail::total(d.sum, v, L)[0]) / cnt);
     const Expr center = d.center(v.k, v.m, v.g0, v.g1);
 
     const auto corrected = [&](Expr c, Expr e, Expr q) {
-        const Expr m2 = q - e * e / cnt;
-        return Tuple(c + e / cnt, select(m2 < 0, cast<double>(0), m2));  // this form keeps a NaN
+        const Expr offset = e / cnt;
+        const Expr m2 = q - e * offset;
+        return Tuple(c + offset, select(m2 < 0, cast<double>(0), m2));  // this form keeps a NaN
     };
     d.squares = lane_sum("squares", [&](Expr e) {
         const Expr dev = e - center;
         return std::vector<Expr>{dev, dev * dev};
     });
     d.raw = Func("raw");
+    const std::vector<Expr> squares = detail::total(d.squares, v, L);
     d.raw(v.k, v.m, v.g0, v.g1) =
-        corrected(cast<double>(center), cast<double>(d.squares.total[0]), cast<double>(d.squares.total[1]));
+        corrected(cast<double>(center), cast<double>(squares[0]), cast<double>(squares[1]));
 
     // Only "<" serves here: Halide 21 compiles a <= b as !(b < a), strict_float or not, which is true for a NaN.
     d.in_range = Func("in_range");
@@ -188,10 +191,15 @@ inline Reduction reduce(Func x, const Expr &positions, const Expr &reduced_plane
         const Expr dev = cast<double>(e) - safe_center;
         return std::vector<Expr>{dev, dev * dev};
     }, redo);
-    const Tuple redone = corrected(safe_center, d.redone.total[0], d.redone.total[1]);
+    const std::vector<Expr> doubles = detail::total(d.redone, v, L);
+    d.double_squares = Func("double_squares");
+    d.double_squares(v.k, v.m, v.g0, v.g1) = Tuple(doubles[0], doubles[1]);
+
     d.chunk = Func("chunk");
-    d.chunk(v.k, v.m, v.g0, v.g1) = Tuple(select(redo, redone[0], d.raw(v.k, v.m, v.g0, v.g1)[0]),
-                                          select(redo, redone[1], d.raw(v.k, v.m, v.g0, v.g1)[1]));
+    const FuncRef raw = d.raw(v.k, v.m, v.g0, v.g1), in_double = d.double_squares(v.k, v.m, v.g0, v.g1);
+    const Tuple corrected_double = corrected(safe_center, in_double[0], in_double[1]);
+    d.chunk(v.k, v.m, v.g0, v.g1) =
+        Tuple(select(redo, corrected_double[0], raw[0]), select(redo, corrected_double[1], raw[1]));
 
     // Merging in double, about the first chunk's mean: a constant group's mean is exact, whatever the count.
     d.total = cast<double>(S) * cast<double>(N);

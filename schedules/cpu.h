@@ -52,17 +52,19 @@ inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLev
     }
 }
 
-// Everything that one step of the loop over chunks needs; `groups` is the block of groups a step works on.
-inline void chunk_step(Reduction &d, const CpuKnobs &knobs, LoopLevel step, LoopLevel group) {
+// Everything that one step of the loop over chunks needs.
+inline void chunk_step(Reduction &d, const CpuKnobs &knobs, LoopLevel step) {
     const Axes &v = d.v;
     const int lanes = lanes_of(d.planes);
     lane_sum(d.sum, v, knobs, step, lanes);
     lane_sum(d.squares, v, knobs, step, lanes);
-    lane_sum(d.redone, v, knobs, group, lanes, true);
+    d.double_squares.compute_at(step);
+    lane_sum(d.redone, v, knobs, d.planes == Planes::Tiny ? step : LoopLevel(d.double_squares, v.g0), lanes, true);
     for (Func f : {d.pivot, d.center, d.raw, d.in_range}) {
         f.compute_at(step);
         if (d.planes != Planes::Large) f.vectorize(v.g0, knobs.vector, kTail);
     }
+    if (d.planes != Planes::Large) d.chunk.vectorize(v.g0, knobs.vector, kTail);
 }
 
 // Moments of a block of groups inside `where`, the consumer's loop over blocks.
@@ -71,10 +73,10 @@ inline void moments_at(Reduction &d, const CpuKnobs &knobs, LoopLevel where) {
     d.chunk.compute_at(where);
     if (d.planes == Planes::Large) {
         d.chunk.reorder(v.k, v.m, v.g0, v.g1).never_partition_all();
-        chunk_step(d, knobs, LoopLevel(d.chunk, v.k), LoopLevel(d.chunk, v.k));
+        chunk_step(d, knobs, LoopLevel(d.chunk, v.k));
     } else {
         d.chunk.reorder(v.g0, v.k, v.m, v.g1);
-        chunk_step(d, knobs, LoopLevel(d.chunk, v.m), LoopLevel(d.chunk, v.g0));
+        chunk_step(d, knobs, LoopLevel(d.chunk, v.m));
     }
     for (Func f : {d.mean_sum, d.mean, d.m2}) {
         f.compute_at(where);
@@ -142,12 +144,12 @@ inline void moments_split(Reduction &d, std::vector<Func> statistics, const CpuK
     d.chunk.compute_root();
     if (d.planes == Planes::Large) {
         d.chunk.reorder(v.k, v.g0, v.m, v.g1).never_partition_all().parallel(v.g1).parallel(v.m).parallel(v.g0).parallel(v.k);
-        chunk_step(d, knobs, LoopLevel(d.chunk, v.k), LoopLevel(d.chunk, v.k));
+        chunk_step(d, knobs, LoopLevel(d.chunk, v.k));
     } else {
         Var block("block");
         d.chunk.split(v.g0, block, v.g0, knobs.group_block, kTail).reorder(v.g0, v.k, block, v.m, v.g1);
         d.chunk.parallel(v.g1).parallel(v.m).parallel(block);
-        chunk_step(d, knobs, LoopLevel(d.chunk, block), LoopLevel(d.chunk, v.g0));
+        chunk_step(d, knobs, LoopLevel(d.chunk, block));
     }
     for (Func f : {d.mean_sum, d.mean, d.m2}) f.compute_root();
 }

@@ -53,7 +53,7 @@ T sum_over_chunk(const Group &x, const Chunk &chunk, Term term) {
 }
 
 inline Moments moments_of_sums(double c, double e, double q, double cnt) {
-    Moments result{c + e / cnt, q - e * e / cnt};
+    Moments result{c + e / cnt, q - e * (e / cnt)};
     if (result.M2 < 0) result.M2 = 0;
     return result;
 }
