@@ -159,6 +159,16 @@ TEST_CASE("a bad affine is refused") {
     good.require_untouched();
 }
 
+TEST_CASE("strides of an affine do not matter on axes of extent 1") {
+    Pair pair({1, 1, 6}), plain({1, 1, 6});
+    const float gamma = 3, beta = -2;
+    const hnorm_affine odd = {&gamma, &beta, -5, INT64_MAX}, usual = {&gamma, &beta, 0, 1};
+    REQUIRE(hnorm_forward(&pair.in, HNORM_BATCH, &odd, 1e-5, &pair.out, nullptr, nullptr) == HNORM_OK);
+    REQUIRE(hnorm_forward(&plain.in, HNORM_BATCH, &usual, 1e-5, &plain.out, nullptr, nullptr) == HNORM_OK);
+    REQUIRE(same_bits(pair.y, plain.y));
+    REQUIRE(!all_are(pair.y, kSentinel));
+}
+
 TEST_CASE("batch_normalization takes C or N*C values") {
     Good good;
     for (int64_t length : {int64_t(0), int64_t(2), int64_t(4), int64_t(7), int64_t(-3), int64_t(INT64_MAX)}) {

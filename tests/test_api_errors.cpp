@@ -177,7 +177,8 @@ TEST_CASE("y may be x, or interleave with it, but shares no element with it othe
         {9, 16, 4, 16, 4, false, "y overlaps x, 9 elements"},  // into the next sample's
         {4, 16, 8, 16, 8, true, ""},                           // even and odd channels
         {3, 16, 8, 16, 8, false, "y overlaps x, 3 elements"},
-        {4, 8, 24, 8, 24, true, ""},  // c outside n, interleaved
+        {4, 8, 24, 8, 24, true, ""},   // c outside n, interleaved
+        {12, 4, 32, 4, 32, true, ""},  // where a fourth sample would be
         {0, 8, 4, 16, 4, false, "y lies within x but has other strides"},
         {8, 16, 4, 16, 5, false, "y lies within x but has other strides"},
     };
@@ -217,6 +218,12 @@ TEST_CASE("axes of extent 1 may have any stride") {
         for (hnorm_tensor *t : {&pair.in, &pair.out}) t->strides[0] = -7, t->strides[1] = INT64_MAX, t->strides[2] = 0;
         REQUIRE(function.call(&pair.in, &pair.out, arrays) == HNORM_OK);
         REQUIRE(function.writes_y == !all_are(pair.y, kSentinel));
+        // Nor do they tell x in place from x.
+        hnorm_tensor same = pair.in;
+        same.strides[0] = 3, same.strides[1] = 2, same.strides[2] = 1;
+        const std::vector<float> x = pair.x;
+        REQUIRE(function.call(&pair.in, &same, arrays) == HNORM_OK);
+        REQUIRE(function.writes_y == !same_bits(pair.x, x));
     }
 }
 
