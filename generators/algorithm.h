@@ -21,7 +21,7 @@ inline const std::map<std::string, Planes> &planes_names() {
     return names;
 }
 
-constexpr int kRowsPerChunk = 64;
+constexpr int kRowsPerChunk = 32;
 constexpr int lanes_of(Planes p) { return p == Planes::Tiny ? 1 : p == Planes::Small ? 16 : 64; }
 
 // Chunks whose M2 leaves this range are summed again in double: squares of float overflow or lose bits beyond it.
@@ -34,9 +34,9 @@ struct Axes {
 
 // Lane sums of one chunk quantity and the tree that adds them up.
 struct LaneSum {
-    Func lanes;               // (l, k, m, g0, g1): init, and one update over `rows`
-    std::vector<Func> tree;   // (l, k, m, g0, g1), halving; empty for one lane
-    RDom rows;                // x: row within the chunk (and the plane), y: plane within the chunk
+    Func lanes;              // (l, k, m, g0, g1): init, and one update over `rows`
+    std::vector<Func> tree;  // (l, k, m, g0, g1), halving; empty for one lane
+    RDom rows;               // x: row within the chunk (and the plane), y: plane within the chunk
 };
 
 // The reduction: moments of every group.
@@ -117,28 +117,29 @@ inline Reduction reduce(Func x, const Expr &positions, const Expr &reduced_plane
     const Axes &v = d.v;
     const Expr S = positions, N = reduced_planes;
     const int L = lanes_of(planes), R = kRowsPerChunk;
-    const bool large = planes == Planes::Large;
-
+    // Only small planes may either share a chunk or fill several: tiny ones have at most R/2 rows, large ones more.
+    const bool share = planes != Planes::Large, several = planes != Planes::Tiny;
     const Expr rows = (S + L - 1) / L;
-    const Expr planes_per_chunk = large ? Expr(1) : max(R / rows, 1);
-    const Expr chunks_of_plane = large ? (rows + R - 1) / R : Expr(1);
+    const Expr planes_per_chunk = share ? max(R / rows, 1) : Expr(1);
+    const Expr chunks_of_plane = several ? (rows + R - 1) / R : Expr(1);
     const Expr chunks_of_planes = (N + planes_per_chunk - 1) / planes_per_chunk;
     const auto count = [&](Expr k, Expr m) {
-        return large ? cast<double>(min(S - k * (R * L), R * L))
-                     : cast<double>(S) * cast<double>(min(N - m * planes_per_chunk, planes_per_chunk));
+        return cast<double>(min(S - k * (R * L), R * L)) *
+               cast<double>(min(N - m * planes_per_chunk, planes_per_chunk));
     };
 
     // The sum of f(x) over a chunk, lane by lane. A partial last row is moved back to end with the plane; lanes that the
     // row before has counted add +0.
     const auto lane_sum = [&](const std::string &name, auto f, Expr needed = Expr()) {
         LaneSum sum;
-        sum.rows =
-            large ? RDom(0, min(rows, R), 0, 1, name + "_rows") : RDom(0, rows, 0, planes_per_chunk, name + "_rows");
-        // One comparison with the loop's variable, so that it becomes the loop's bound; none where not needed.
-        const Expr rows_left = large ? rows - v.k * R : N - v.m * planes_per_chunk;
-        sum.rows.where((large ? sum.rows.x : sum.rows.y) < (needed.defined() ? select(needed, rows_left, 0) : rows_left));
-        const Expr row = large ? v.k * R + sum.rows.x : Expr(sum.rows.x);
-        const Expr plane = large ? Expr(v.m) : keep_below(v.m * planes_per_chunk + sum.rows.y, N);
+        sum.rows = RDom(0, min(rows, R), 0, planes_per_chunk, name + "_rows");
+        // Comparisons with the loops' variables, so that they become the loops' bounds; no rows where not needed.
+        const Expr rows_left = rows - v.k * R;
+        if (several) sum.rows.where(sum.rows.x < (needed.defined() ? select(needed, rows_left, 0) : rows_left));
+        const Expr planes_left = N - v.m * planes_per_chunk;
+        if (share) sum.rows.where(sum.rows.y < (needed.defined() ? select(needed, planes_left, 0) : planes_left));
+        const Expr row = v.k * R + sum.rows.x;
+        const Expr plane = keep_below(v.m * planes_per_chunk + sum.rows.y, N);
         const Expr full = (row + 1) * L <= S;
         const Expr start = L == 1 ? row : select(likely(full), row * L, S - L);
         const Expr counted = L == 1 ? Expr() : likely(full) || start + v.l >= row * L;
@@ -163,7 +164,8 @@ inline Reduction reduce(Func x, const Expr &positions, const Expr &reduced_plane
 
     d.sum = lane_sum("sum", [&](Expr e) { return std::vector<Expr>{e - pivot}; });
     d.center = Func("center");
-    d.center(v.k, v.m, v.g0, v.g1) = cast<float>(cast<double>(pivot) + cast<double>(detail::total(d.sum, v, L)[0]) / cnt);
+    d.center(v.k, v.m, v.g0, v.g1) =
+        cast<float>(cast<double>(pivot) + cast<double>(detail::total(d.sum, v, L)[0]) / cnt);
     const Expr center = d.center(v.k, v.m, v.g0, v.g1);
 
     const auto corrected = [&](Expr c, Expr e, Expr q) {
@@ -177,8 +179,7 @@ inline Reduction reduce(Func x, const Expr &positions, const Expr &reduced_plane
     });
     d.raw = Func("raw");
     const std::vector<Expr> squares = detail::total(d.squares, v, L);
-    d.raw(v.k, v.m, v.g0, v.g1) =
-        corrected(cast<double>(center), cast<double>(squares[0]), cast<double>(squares[1]));
+    d.raw(v.k, v.m, v.g0, v.g1) = corrected(cast<double>(center), cast<double>(squares[0]), cast<double>(squares[1]));
 
     // Only "<" serves here: Halide 21 compiles a <= b as !(b < a), strict_float or not, which is true for a NaN.
     d.in_range = Func("in_range");
@@ -187,10 +188,13 @@ inline Reduction reduce(Func x, const Expr &positions, const Expr &reduced_plane
     const Expr redo = d.in_range(v.k, v.m, v.g0, v.g1) == 0;
     const Expr finite = (reinterpret<int32_t>(center) & 0x7f800000) != 0x7f800000;
     const Expr safe_center = cast<double>(select(finite, center, pivot));
-    d.redone = lane_sum("redone", [&](Expr e) {
-        const Expr dev = cast<double>(e) - safe_center;
-        return std::vector<Expr>{dev, dev * dev};
-    }, redo);
+    d.redone = lane_sum(
+        "redone",
+        [&](Expr e) {
+            const Expr dev = cast<double>(e) - safe_center;
+            return std::vector<Expr>{dev, dev * dev};
+        },
+        redo);
     const std::vector<Expr> doubles = detail::total(d.redone, v, L);
     d.double_squares = Func("double_squares");
     d.double_squares(v.k, v.m, v.g0, v.g1) = Tuple(doubles[0], doubles[1]);

@@ -11,6 +11,7 @@ class Kernel : public Generator<T> {
 public:
     GeneratorParam<Planes> planes{"planes", Planes::Large, planes_names()};
     GeneratorParam<int> vector{"vector", 8};
+    GeneratorParam<int> store_vector{"store_vector", 8};
     GeneratorParam<int> lane_block{"lane_block", 64};
     GeneratorParam<int> row_unroll{"row_unroll", 1};
     GeneratorParam<int> store_unroll{"store_unroll", 1};
@@ -18,7 +19,9 @@ public:
     GeneratorParam<int> part_vectors{"part_vectors", 2048};
 
 protected:
-    CpuKnobs knobs() const { return {vector, lane_block, row_unroll, store_unroll, group_block, part_vectors}; }
+    CpuKnobs knobs() const {
+        return {vector, store_vector, lane_block, row_unroll, store_unroll, group_block, part_vectors};
+    }
 
     // A tensor of x's shape: stride 1 in s, any elsewhere.
     template <typename X, typename Y>

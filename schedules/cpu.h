@@ -8,7 +8,8 @@ namespace hnorm {
 
 // The knobs of every CPU template. Legal values in comments; 0 means "does not apply".
 struct CpuKnobs {
-    int vector;        // floats a vector: 4, 8, 16
+    int vector;        // floats a vector of the reduction: 4, 8, 16
+    int store_vector;  // floats a vector of the pointwise loop: 4, 8, 16
     int lane_block;    // large planes: lanes summed at a time, keeping accumulators in registers: vector .. 64
     int row_unroll;    // rows added a loop step: 1, 2, 4
     int store_unroll;  // vectors a step of the pointwise loop: 1, 2, 4
@@ -75,8 +76,8 @@ inline void moments_at(Reduction &d, const CpuKnobs &knobs, LoopLevel where) {
         d.chunk.reorder(v.k, v.m, v.g0, v.g1).never_partition_all();
         chunk_step(d, knobs, LoopLevel(d.chunk, v.k));
     } else {
-        d.chunk.reorder(v.g0, v.k, v.m, v.g1);
-        chunk_step(d, knobs, LoopLevel(d.chunk, v.m));
+        d.chunk.reorder(v.g0, v.k, v.m, v.g1).never_partition(v.k, v.m);
+        chunk_step(d, knobs, LoopLevel(d.chunk, v.k));
     }
     for (Func f : {d.mean_sum, d.mean, d.m2}) {
         f.compute_at(where);
@@ -92,11 +93,11 @@ inline void moments_at(Reduction &d, const CpuKnobs &knobs, LoopLevel where) {
 // The stores of y, along the plane; tiny planes along the groups. Returns the loop over a plane.
 inline Var pointwise(Func y, const Axes &v, Planes planes, const CpuKnobs &knobs) {
     if (planes == Planes::Tiny) {
-        y.reorder(v.g0, v.s).vectorize(v.g0, knobs.vector, kTail);
+        y.reorder(v.g0, v.s).vectorize(v.g0, knobs.store_vector, kTail);
         return v.s;
     }
     Var row("row"), lane("lane");
-    y.split(v.s, row, lane, knobs.vector, kTail).vectorize(lane);
+    y.split(v.s, row, lane, knobs.store_vector, kTail).vectorize(lane);
     if (knobs.store_unroll > 1) y.unroll(row, knobs.store_unroll, kTail);
     return row;
 }
@@ -143,24 +144,29 @@ inline void moments_split(Reduction &d, std::vector<Func> statistics, const CpuK
     const Axes &v = d.v;
     d.chunk.compute_root();
     if (d.planes == Planes::Large) {
-        d.chunk.reorder(v.k, v.g0, v.m, v.g1).never_partition_all().parallel(v.g1).parallel(v.m).parallel(v.g0).parallel(v.k);
+        d.chunk.reorder(v.k, v.g0, v.m, v.g1)
+            .never_partition_all()
+            .parallel(v.g1)
+            .parallel(v.m)
+            .parallel(v.g0)
+            .parallel(v.k);
         chunk_step(d, knobs, LoopLevel(d.chunk, v.k));
     } else {
         Var block("block");
         d.chunk.split(v.g0, block, v.g0, knobs.group_block, kTail).reorder(v.g0, v.k, block, v.m, v.g1);
-        d.chunk.parallel(v.g1).parallel(v.m).parallel(block);
-        chunk_step(d, knobs, LoopLevel(d.chunk, block));
+        d.chunk.parallel(v.g1).parallel(v.m).parallel(block).never_partition(v.k, v.m);
+        chunk_step(d, knobs, LoopLevel(d.chunk, v.k));
     }
     for (Func f : {d.mean_sum, d.mean, d.m2}) f.compute_root();
 }
 
 inline void normalize(Planes planes, const Axes &v, Coefficients &coef, Func y, const CpuKnobs &knobs) {
-    coef.value.compute_root().vectorize(v.g0, knobs.vector, kTail);
     if (planes == Planes::Large) {
         // Parts of a plane as equal as vectors allow: a fixed size would leave a short last part that steps through
         // its missing elements.
-        const Expr vectors = (y.output_buffer().dim(0).extent() + knobs.vector - 1) / knobs.vector;
+        const Expr vectors = (y.output_buffer().dim(0).extent() + knobs.store_vector - 1) / knobs.store_vector;
         const Expr parts = (vectors + knobs.part_vectors - 1) / knobs.part_vectors;
+        coef.value.compute_root().vectorize(v.g0, knobs.vector, kTail);
         Var part("part"), step("step");
         const Var row = pointwise(y, v, planes, knobs);
         y.split(row, part, step, (vectors + parts - 1) / parts, kTail).reorder(step, part, v.g0, v.r, v.g1);
@@ -170,6 +176,13 @@ inline void normalize(Planes planes, const Axes &v, Coefficients &coef, Func y, 
         y.split(v.g0, block, v.g0, knobs.group_block, kTail).reorder(v.s, v.g0, block, v.r, v.g1);
         y.parallel(v.g1).parallel(v.r).parallel(block);
         pointwise(y, v, planes, knobs);
+        // A block's coefficients stay in cache; tiny planes are so cheap that computing them anew for every sample shows.
+        if (planes == Planes::Tiny) {
+            coef.value.compute_root();
+        } else {
+            coef.value.compute_at(y, block);
+        }
+        coef.value.vectorize(v.g0, knobs.vector, kTail);
     }
 }
 

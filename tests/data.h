@@ -83,9 +83,8 @@ inline float clamp_to_float(double value) {
 // Elements of a channel between outliers: those of a chunk of docs/order.md.
 inline int64_t chunk_elements(int64_t positions) {
     using namespace transcription;
-    if (positions > kMostSmall) return kRows * lanes(positions);
     const int64_t rows = (positions + lanes(positions) - 1) / lanes(positions);
-    return std::max<int64_t>(kRows / rows, 1) * positions;
+    return rows > kRows ? kRows * lanes(positions) : std::max<int64_t>(kRows / rows, 1) * positions;
 }
 
 inline void fill(Tensor &x, const Recipe &recipe) {
@@ -99,8 +98,7 @@ inline void fill(Tensor &x, const Recipe &recipe) {
         int64_t outlier = 0;
         for (int64_t n = 0; n < x.samples(); n++) {
             for (int64_t s = 0; s < positions; s++) {
-                const int64_t i =
-                    positions > transcription::kMostSmall ? s : n * positions + s;  // large planes share no chunks
+                const int64_t i = chunk < positions ? s : n * positions + s;  // such planes share no chunks
                 if (i % chunk == 0) outlier = recipe.kind == Kind::kHiddenOutlier ? i + random.index(chunk) : i;
                 double unit = 0;
                 switch (recipe.kind) {

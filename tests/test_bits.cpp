@@ -127,8 +127,8 @@ void check_positions(const std::vector<int64_t> &list, int64_t most, int cases) 
     }
 }
 
-// The classes of planes for which some shape has at least serial_below elements, so that threads share it, and fewer groups
-// (or not fewer) than the runtime asks for before they share groups: for every target, with 2, 3 and 7 threads.
+// The classes of planes for which some shape has at least serial_below elements, so that threads share it, and batch norm's
+// groups are too few (or not) for the runtime to give threads whole ones: for every target, with 2, 3 and 7 threads.
 std::set<int> classes_shared(const std::vector<Shape> &shapes, bool inside_groups) {
     using namespace hnorm::detail;
     std::set<int> result;
@@ -137,8 +137,8 @@ std::set<int> classes_shared(const std::vector<Shape> &shapes, bool inside_group
         bool all = true;
         for (int i = 0; i < kTargetCount; i++) {
             for (int threads : {2, 3, 7}) {
-                const bool few = x.channels() < kTargets[i].split_groups_per_thread * threads;
-                all = all && x.size() >= kTargets[i].serial_below && few == inside_groups;
+                const bool split = splits_groups(kTargets[i], plane_class(x.positions()), x.channels(), 1, threads);
+                all = all && x.size() >= kTargets[i].serial_below && split == inside_groups;
             }
         }
         if (all) result.insert(plane_class(x.positions()));

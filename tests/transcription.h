@@ -21,10 +21,9 @@ struct Moments {
 };
 
 constexpr int64_t kMaxLanes = 64;
-constexpr int64_t kRows = 64;         // of a chunk, at most
-constexpr int64_t kMostSmall = 1024;  // positions of a small plane
+constexpr int64_t kRows = 32;  // of a chunk, at most
 
-inline int64_t lanes(int64_t S) { return S < 16 ? 1 : S <= kMostSmall ? 16 : 64; }
+inline int64_t lanes(int64_t S) { return S < 16 ? 1 : S <= 1024 ? 16 : 64; }
 
 // Rows [row, row_end) of the planes [plane, plane_end).
 struct Chunk {
@@ -86,18 +85,12 @@ template <typename Visit>
 void for_each_chunk(const Group &x, Visit visit) {
     const int64_t L = lanes(x.S);
     const int64_t rows = (x.S + L - 1) / L;
-    if (x.S <= kMostSmall) {
-        const int64_t P = std::max<int64_t>(kRows / rows, 1);
-        for (int64_t r = 0; r < x.N; r += P) {
-            const int64_t end = std::min(r + P, x.N);
-            visit(Chunk{r, end, 0, rows, (end - r) * x.S});
-        }
-    } else {
-        for (int64_t r = 0; r < x.N; r++) {
-            for (int64_t row = 0; row < rows; row += kRows) {
-                const int64_t end = std::min(row + kRows, rows);
-                visit(Chunk{r, r + 1, row, end, std::min(end * L, x.S) - row * L});
-            }
+    const int64_t P = std::max<int64_t>(kRows / rows, 1);
+    for (int64_t r = 0; r < x.N; r += P) {
+        const int64_t plane_end = std::min(r + P, x.N);
+        for (int64_t row = 0; row < rows; row += kRows) {
+            const int64_t end = std::min(row + kRows, rows);
+            visit(Chunk{r, plane_end, row, end, (plane_end - r) * (std::min(end * L, x.S) - row * L)});
         }
     }
 }

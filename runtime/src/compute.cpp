@@ -15,9 +15,9 @@ bool runs_serially(const Machine &machine, const Planes &x) {
     return machine.threads == 1 || x.elements() < machine.kernels->serial_below;
 }
 
-// Too few groups to keep the threads busy. Both ways give the same bits.
-bool splits_groups(const Machine &machine, const Planes &x, hnorm_group group) {
-    return !runs_serially(machine, x) && x.groups(group) < machine.kernels->split_groups_per_thread * machine.threads;
+bool runs_split(const Machine &machine, const Planes &x, hnorm_group group) {
+    return !runs_serially(machine, x) &&
+           splits_groups(*machine.kernels, plane_class(x.s), x.c, group == HNORM_INSTANCE ? x.n : 1, machine.threads);
 }
 
 }  // namespace
@@ -34,7 +34,7 @@ hnorm_status compute_moments(const char *function, const Machine &machine, const
     GroupBuffer mean_buffer(mean, x, view, x.c, 1), m2_buffer(m2, x, view, x.c, 1);
     const SerialScope serial(runs_serially(machine, x));
     const auto &kernels =
-        splits_groups(machine, x, group) ? machine.kernels->moments_split : machine.kernels->moments_groups;
+        runs_split(machine, x, group) ? machine.kernels->moments_split : machine.kernels->moments_groups;
     return kernel_status(function, kernels[plane_class(x.s)](x_buffer, mean_buffer, m2_buffer));
 }
 
@@ -56,7 +56,7 @@ hnorm_status compute_forward(const char *function, const Machine &machine, const
                              const AffineView &affine, double eps, const Planes &y, double *mean, double *variance) {
     // The forward kernel has one gamma and beta a group.
     const bool affine_fits = group == HNORM_INSTANCE || !affine.per_sample();
-    if (!affine_fits || splits_groups(machine, x, group)) {
+    if (!affine_fits || runs_split(machine, x, group)) {
         HNORM_TRY(compute_moments(function, machine, x, group, mean, variance));
         const auto total = static_cast<double>(x.group_size(group));
         for (int64_t i = 0; i < x.groups(group); ++i) {

@@ -34,10 +34,21 @@ struct TargetKernels {
     MomentsKernel moments_split[kPlaneClasses];
     NormalizeKernel normalize[kPlaneClasses];
     ForwardKernel forward_groups[kPlaneClasses];
-    // Dispatch values of the target's schedule file.
-    int64_t serial_below;             // tensors of fewer elements run on the calling thread
-    int64_t split_groups_per_thread;  // fewer groups than this per thread: use split
+    // From the target's schedule file.
+    int64_t groups_per_task[kPlaneClasses];  // of the groups kernels: channels worked on together
+    int64_t least_busy_percent;              // of the threads, over a groups kernel's run: below it, use split
+    int64_t serial_below;                    // tensors of fewer elements run on the calling thread
 };
+
+// Whether to use the split kernels: when whole groups would leave too many threads idle in the last round. Both ways give
+// the same bits. Groups are channels x samples (samples 1 in batch norm).
+inline bool splits_groups(const TargetKernels &target, PlaneClass planes, int64_t channels, int64_t samples,
+                          int threads) {
+    const int64_t per_task = target.groups_per_task[planes];
+    const int64_t tasks = (channels + per_task - 1) / per_task * samples;
+    const int64_t rounds = (tasks + threads - 1) / threads;
+    return 100 * tasks < target.least_busy_percent * rounds * threads;
+}
 
 extern const TargetKernels kTargets[];  // best first
 extern const int kTargetCount;
