@@ -34,23 +34,25 @@ struct Axes {
 
 // Lane sums of one chunk quantity and the tree that adds them up.
 struct LaneSum {
-    Func lanes;              // (l, k, m, g0, g1): init, and one update over `rows`
+    Func lanes;              // (l, k, m, g0, g1): init, an update over `rows` and, but for one lane, one over `last`
     std::vector<Func> tree;  // (l, k, m, g0, g1), halving; empty for one lane
-    RDom rows;               // x: row within the chunk (and the plane), y: plane within the chunk
+    RDom rows;               // x: full row within the chunk, y: plane within the chunk
+    RDom last;               // x: plane within the chunk
 };
 
 // The reduction: moments of every group.
 struct Reduction {
     Axes v;
     Planes planes;
-    Func pivot;               // (k, m, g0, g1)      first element of the chunk
-    LaneSum sum;              //                     of x - pivot
-    Func center;              // (k, m, g0, g1)      chunk's mean, rounded to float
-    LaneSum squares;          //                     of d and d*d, d = x - center
-    Func raw;                 // (k, m, g0, g1)      mean and M2 from `squares`
-    Func in_range;            // (k, m, g0, g1)      0: out of float's range, sum again in double
-    LaneSum redone;           //                     of d and d*d in double
-    Func double_squares;      // (k, m, g0, g1)      the totals of `redone`
+    Func pivot;           // (k, m, g0, g1)      first element of the chunk
+    LaneSum sum;          //                     of x - pivot
+    Func center;          // (k, m, g0, g1)      chunk's mean, rounded to float
+    LaneSum squares;      //                     of d and d*d, d = x - center
+    Func raw;             // (k, m, g0, g1)      mean and M2 from `squares`
+    Func in_range;        // (k, m, g0, g1)      0: out of float's range, sum again in double
+    LaneSum redone;       //                     of d and d*d in double
+    Func double_squares;  // (k, m, g0, g1)      the totals of `redone`; but for tiny planes an update over `again`
+    RDom again;
     Func chunk;               // (k, m, g0, g1)      mean and M2
     Func mean_sum, mean, m2;  // (g0, g1)            merged; init and one update over `chunks` in mean_sum and m2
     RDom chunks;              // x: k, y: m
@@ -100,11 +102,15 @@ inline void add_tree(LaneSum &sum, const Axes &v, int lanes, const std::string &
     }
 }
 
-// The last four lanes, added where the total is used, so that a schedule may vectorize that across groups. `first` is 0.
-inline std::vector<Expr> total(const LaneSum &sum, const Axes &v, int lanes, const Expr &first = 0) {
+// The last four lanes, added where the total is used, so that a schedule may vectorize that across groups. `zero` is 0, or
+// a variable of which no more is known.
+inline std::vector<Expr> total(const LaneSum &sum, const Axes &v, int lanes, const Expr &zero = 0) {
     const Func &level = sum.tree.empty() ? sum.lanes : sum.tree.back();
-    const auto lane = [&](int l) { return elements(level, {first + l, v.k, v.m, v.g0, v.g1}); };
-    return lanes == 1 ? lane(0) : sums(sums(lane(0), lane(2)), sums(lane(1), lane(3)));
+    const auto lane = [&](int l) {
+        return elements(level, {unsafe_promise_clamped(zero + l, 0, 3), v.k, v.m, v.g0, v.g1});
+    };
+    return lanes == 1 ? elements(level, {0, v.k, v.m, v.g0, v.g1})
+                      : sums(sums(lane(0), lane(2)), sums(lane(1), lane(3)));
 }
 
 }  // namespace detail
@@ -128,31 +134,38 @@ inline Reduction reduce(Func x, const Expr &positions, const Expr &reduced_plane
                cast<double>(min(N - m * planes_per_chunk, planes_per_chunk));
     };
 
-    // The sum of f(x) over a chunk, lane by lane. A partial last row is moved back to end with the plane; lanes that the
-    // row before has counted add +0.
+    // The sum of f(x) over a chunk, lane by lane: the full rows of its planes, then their partial last rows, which are moved
+    // back to end with the plane; lanes that the row before has counted add +0. Nothing is summed where not `needed`.
+    const Expr full_rows = S / L, last_chunk = chunks_of_plane - 1;
     const auto lane_sum = [&](const std::string &name, auto f, Expr needed = Expr()) {
-        LaneSum sum;
-        sum.rows = RDom(0, min(rows, R), 0, planes_per_chunk, name + "_rows");
-        // Comparisons with the loops' variables, so that they become the loops' bounds; no rows where not needed.
-        const Expr rows_left = rows - v.k * R;
-        if (several) sum.rows.where(sum.rows.x < (needed.defined() ? select(needed, rows_left, 0) : rows_left));
-        const Expr planes_left = N - v.m * planes_per_chunk;
-        if (share) sum.rows.where(sum.rows.y < (needed.defined() ? select(needed, planes_left, 0) : planes_left));
-        const Expr row = v.k * R + sum.rows.x;
-        const Expr plane = keep_below(v.m * planes_per_chunk + sum.rows.y, N);
-        const Expr full = (row + 1) * L <= S;
-        const Expr start = L == 1 ? row : select(likely(full), row * L, S - L);
-        const Expr counted = L == 1 ? Expr() : likely(full) || start + v.l >= row * L;
-        const std::vector<Expr> values = f(x(keep_below(start + v.l, S), plane, v.g0, v.g1));
         const std::vector<Var> args = {v.l, v.k, v.m, v.g0, v.g1};
-        std::vector<Expr> zeros, terms;
-        for (const Expr &value : values) {
-            zeros.push_back(cast(value.type(), 0));
-            terms.push_back(L == 1 ? value : select(counted, value, zeros.back()));
-        }
+        LaneSum sum;
         sum.lanes = Func(name);
-        detail::define(sum.lanes, args, zeros);
-        detail::define(sum.lanes, args, detail::sums(detail::elements(sum.lanes, {args.begin(), args.end()}), terms));
+        const auto add = [&](const Expr &position, const Expr &plane, const Expr &counted) {
+            std::vector<Expr> terms = f(x(keep_below(position, S), keep_below(plane, N), v.g0, v.g1)), zeros;
+            for (Expr &term : terms) {
+                zeros.push_back(cast(term.type(), 0));
+                if (counted.defined()) term = select(counted, term, zeros.back());
+            }
+            if (!sum.lanes.defined()) detail::define(sum.lanes, args, zeros);
+            const std::vector<Expr> before = detail::elements(sum.lanes, {args.begin(), args.end()});
+            detail::define(sum.lanes, args, detail::sums(before, terms));
+        };
+        // The conditions compare a loop's variable, so that they become its bound.
+        const auto if_needed = [&](const Expr &extent) {
+            return needed.defined() ? select(needed, extent, 0) : extent;
+        };
+        const Expr planes_left = N - v.m * planes_per_chunk;
+        sum.rows = RDom(0, min(full_rows, R), 0, planes_per_chunk, name + "_rows");
+        if (several) sum.rows.where(sum.rows.x < if_needed(full_rows - v.k * R));
+        if (share) sum.rows.where(sum.rows.y < if_needed(planes_left));
+        add((v.k * R + sum.rows.x) * L + v.l, v.m * planes_per_chunk + sum.rows.y, Expr());
+        if (L > 1) {
+            const Expr partial = S % L != 0 && v.k == last_chunk;
+            sum.last = RDom(0, planes_per_chunk, name + "_last");
+            sum.last.where(sum.last.x < select(partial, if_needed(planes_left), 0));
+            add(S - L + v.l, v.m * planes_per_chunk + sum.last.x, S - L + v.l >= full_rows * L);
+        }
         detail::add_tree(sum, v, L, name);
         return sum;
     };
@@ -194,10 +207,19 @@ inline Reduction reduce(Func x, const Expr &positions, const Expr &reduced_plane
             const Expr dev = cast<double>(e) - safe_center;
             return std::vector<Expr>{dev, dev * dev};
         },
-        redo);
-    const std::vector<Expr> doubles = detail::total(d.redone, v, L);
+        planes == Planes::Tiny ? redo : Expr());
     d.double_squares = Func("double_squares");
-    d.double_squares(v.k, v.m, v.g0, v.g1) = Tuple(doubles[0], doubles[1]);
+    if (planes == Planes::Tiny) {
+        d.double_squares(v.k, v.m, v.g0, v.g1) = Tuple(detail::total(d.redone, v, L));
+    } else {
+        // A loop of one step or none: with it all of the sum in double is skipped. Halide hoists no condition that reads a
+        // Func, but it turns a comparison with the loop's variable into the loop's bound; and it would drop a loop of
+        // extent 1, or one whose variable is not used.
+        d.again = RDom(0, 2, "again");
+        d.again.where(d.again.x < select(redo, 1, 0));
+        d.double_squares(v.k, v.m, v.g0, v.g1) = Tuple(cast<double>(0), cast<double>(0));
+        d.double_squares(v.k, v.m, v.g0, v.g1) = Tuple(detail::total(d.redone, v, L, d.again.x));
+    }
 
     d.chunk = Func("chunk");
     const FuncRef raw = d.raw(v.k, v.m, v.g0, v.g1), in_double = d.double_squares(v.k, v.m, v.g0, v.g1);

@@ -22,8 +22,7 @@ namespace cpu {
 constexpr auto kTail = TailStrategy::GuardWithIf;  // in place, no element may be stored twice
 
 // Lanes in registers while the rows of a plane pass by; the tree right after.
-inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLevel where, int lanes,
-                     bool rare = false) {
+inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLevel where, int lanes) {
     if (lanes == 1) {  // tiny planes: vectors across groups
         sum.lanes.compute_at(where).vectorize(v.g0, knobs.vector, kTail);
         sum.lanes.update().reorder(v.g0, sum.rows.x, sum.rows.y).vectorize(v.g0, knobs.vector, kTail);
@@ -33,19 +32,16 @@ inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLev
     const int block = std::min(lanes, std::max(knobs.lane_block, type_vector));
     Var lo("lo"), li("li");
     sum.lanes.compute_at(where).bound(v.l, 0, lanes).vectorize(v.l, type_vector).unroll(v.l);
-    Stage update = sum.lanes.update();
+    Stage rows = sum.lanes.update(0), last = sum.lanes.update(1);
     if (block < lanes) {
-        update.split(v.l, lo, li, block).reorder(li, sum.rows.x, lo, v.g0, sum.rows.y);
+        rows.split(v.l, lo, li, block).reorder(li, sum.rows.x, lo, v.g0, sum.rows.y);
     } else {
-        update.split(v.l, lo, li, lanes).reorder(li, lo, sum.rows.x, v.g0, sum.rows.y);
+        rows.reorder(v.l, sum.rows.x, v.g0, sum.rows.y).split(v.l, lo, li, lanes);
     }
-    update.vectorize(li, type_vector).unroll(li);
-    if (rare) {
-        update.never_partition_all();
-    } else {
-        update.always_partition(sum.rows.x);  // only the last row of a plane may be partial
-    }
-    if (knobs.row_unroll > 1) update.unroll(sum.rows.x, knobs.row_unroll);
+    rows.vectorize(li, type_vector).unroll(li).unroll(lo);
+    if (knobs.row_unroll > 1) rows.unroll(sum.rows.x, knobs.row_unroll);
+    last.reorder(v.l, v.g0, sum.last.x).vectorize(v.l, type_vector).unroll(v.l);
+    for (Stage s : {rows, last}) s.never_partition_all();
     int width = lanes;
     for (Func f : sum.tree) {
         width /= 2;
@@ -60,7 +56,7 @@ inline void chunk_step(Reduction &d, const CpuKnobs &knobs, LoopLevel step) {
     lane_sum(d.sum, v, knobs, step, lanes);
     lane_sum(d.squares, v, knobs, step, lanes);
     d.double_squares.compute_at(step);
-    lane_sum(d.redone, v, knobs, d.planes == Planes::Tiny ? step : LoopLevel(d.double_squares, v.g0), lanes, true);
+    lane_sum(d.redone, v, knobs, d.planes == Planes::Tiny ? step : LoopLevel(d.double_squares, d.again.x), lanes);
     for (Func f : {d.pivot, d.center, d.raw, d.in_range}) {
         f.compute_at(step);
         if (d.planes != Planes::Large) f.vectorize(v.g0, knobs.vector, kTail);

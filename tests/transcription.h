@@ -37,12 +37,15 @@ T sum_over_chunk(const Group &x, const Chunk &chunk, Term term) {
     const int64_t L = lanes(x.S);
     T v[kMaxLanes];
     for (int64_t l = 0; l < L; l++) v[l] = T(0);
-    for (int64_t r = chunk.plane; r < chunk.plane_end; r++) {
-        for (int64_t i = chunk.row; i < chunk.row_end; i++) {
-            const int64_t b = std::min(i * L, x.S - L);
+    const int64_t full_rows = x.S / L;
+    for (int64_t r = chunk.plane; r < chunk.plane_end; r++)
+        for (int64_t i = chunk.row; i < std::min(chunk.row_end, full_rows); i++)
+            for (int64_t l = 0; l < L; l++) v[l] = v[l] + term(x(i * L + l, r));
+    if (chunk.row_end > full_rows) {  // a partial last row, moved back
+        for (int64_t r = chunk.plane; r < chunk.plane_end; r++) {
             for (int64_t l = 0; l < L; l++) {
-                const T added = b + l < i * L ? T(0) : term(x(b + l, r));
-                v[l] = v[l] + added;
+                const int64_t s = x.S - L + l;
+                v[l] = v[l] + (s < full_rows * L ? T(0) : term(x(s, r)));
             }
         }
     }
