@@ -18,6 +18,17 @@ using NormalizeKernel = int (*)(halide_buffer_t *x, halide_buffer_t *mean, halid
 using ForwardKernel = int (*)(halide_buffer_t *x, halide_buffer_t *gamma, halide_buffer_t *beta, double eps,
                               halide_buffer_t *y, halide_buffer_t *mean, halide_buffer_t *variance);
 
+// sum_dy_xmu: of dy*(x - mean)
+using BackwardReduceKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *mean,
+                                     halide_buffer_t *sum_dy, halide_buffer_t *sum_dy_xmu);
+using BackwardKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *mean,
+                               halide_buffer_t *variance, halide_buffer_t *gamma, double eps, halide_buffer_t *dx,
+                               halide_buffer_t *sum_dy, halide_buffer_t *sum_dy_xmu);
+// g1, g2: docs/order.md, "Backward", as inputs; count: elements of a group, a 2-D double buffer over (g0, g1) too.
+using BackwardApplyKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *mean,
+                                    halide_buffer_t *variance, halide_buffer_t *gamma, halide_buffer_t *g1,
+                                    halide_buffer_t *g2, halide_buffer_t *count, double eps, halide_buffer_t *dx);
+
 enum PlaneClass { kTiny, kSmall, kLarge, kPlaneClasses };
 
 // The class of planes of S positions (docs/order.md, "Shape classes").
@@ -34,6 +45,10 @@ struct TargetKernels {
     MomentsKernel moments_split[kPlaneClasses];
     NormalizeKernel normalize[kPlaneClasses];
     ForwardKernel forward_groups[kPlaneClasses];
+    BackwardReduceKernel backward_reduce_groups[kPlaneClasses];
+    BackwardReduceKernel backward_reduce_split[kPlaneClasses];
+    BackwardApplyKernel backward_apply[kPlaneClasses];
+    BackwardKernel backward_groups[kPlaneClasses];
     // From the target's schedule file.
     int64_t groups_per_task[kPlaneClasses];  // of the groups kernels: channels worked on together
     int64_t least_busy_percent;              // of the threads, over a groups kernel's run: below it, use split

@@ -101,6 +101,34 @@ hnorm_status hnorm_batch_normalization(const hnorm_tensor *x, int64_t length, co
                                        const float *offset, const float *scale, double variance_epsilon,
                                        const hnorm_tensor *y);
 
+/* ---- backward --------------------------------------------------------------------------------------------------- */
+
+/* The sums over each group that backward rests on: of dy, and of dy*(x - mean); mean and both results one double a group.
+ * They add across machines: distributed batch norm adds them, and frozen statistics' gradients follow from them. */
+hnorm_status hnorm_backward_reduce(const hnorm_tensor *x, const hnorm_tensor *dy, hnorm_group group, const double *mean,
+                                   double *sum_dy, double *sum_dy_xmu);
+
+/* The gradient with respect to x from given sums (docs/order.md, "Backward"): count, the elements of the whole group (all
+ * machines'), mean, variance, sum_dy and sum_dy_xmu one double a group. gamma must not be per sample in batch norm. dx may
+ * be dy or x. */
+hnorm_status hnorm_backward_apply(const hnorm_tensor *x, const hnorm_tensor *dy, hnorm_group group, const double *count,
+                                  const double *mean, const double *variance, const double *sum_dy,
+                                  const double *sum_dy_xmu, const hnorm_affine *affine, double eps,
+                                  const hnorm_tensor *dx);
+
+/* hnorm_forward's gradients; mean and variance are those it gave, x what it was given (not overwritten in place). dgamma
+ * and dbeta receive one float a channel, or N*C (index n*C + c) where affine is per sample and channel. Any of dx, dgamma
+ * and dbeta may be null. dx may be dy or x. */
+hnorm_status hnorm_backward(const hnorm_tensor *x, const hnorm_tensor *dy, hnorm_group group, const double *mean,
+                            const double *variance, const hnorm_affine *affine, double eps, const hnorm_tensor *dx,
+                            float *dgamma, float *dbeta);
+
+/* hnorm_normalize's gradients: as hnorm_backward, but mean and variance are constants (frozen statistics, evaluation).
+ * x may be null where dgamma is. */
+hnorm_status hnorm_normalize_backward(const hnorm_tensor *x, const hnorm_tensor *dy, hnorm_group group,
+                                      const double *mean, const double *variance, const hnorm_affine *affine,
+                                      double eps, const hnorm_tensor *dx, float *dgamma, float *dbeta);
+
 /* ---- layers ----------------------------------------------------------------------------------------------------- */
 
 typedef struct hnorm_layer hnorm_layer;
@@ -127,12 +155,20 @@ void hnorm_layer_destroy(hnorm_layer *layer); /* null is allowed */
  * zero (evaluation): forward uses the running statistics where tracked, else the batch's. */
 hnorm_status hnorm_layer_train(hnorm_layer *layer, int training);
 hnorm_status hnorm_layer_forward(hnorm_layer *layer, const hnorm_tensor *x, const hnorm_tensor *y);
+/* The gradients of the latest forward, which must have been given this x and not have overwritten it. dx may be null, dy or
+ * x. The gradients of gamma and beta are added to gamma_grad and beta_grad. In evaluation with running statistics they are
+ * constants. */
+hnorm_status hnorm_layer_backward(hnorm_layer *layer, const hnorm_tensor *x, const hnorm_tensor *dy,
+                                  const hnorm_tensor *dx);
+hnorm_status hnorm_layer_zero_grad(hnorm_layer *layer);
 /* running mean 0, running variance 1, num_batches_tracked 0 */
 hnorm_status hnorm_layer_reset_running_stats(hnorm_layer *layer);
 
 /* The layer's own arrays, num_features long, to read and write; null where the layer has none or is itself null. */
 float *hnorm_layer_gamma(hnorm_layer *layer);
 float *hnorm_layer_beta(hnorm_layer *layer);
+float *hnorm_layer_gamma_grad(hnorm_layer *layer);
+float *hnorm_layer_beta_grad(hnorm_layer *layer);
 double *hnorm_layer_running_mean(hnorm_layer *layer);
 double *hnorm_layer_running_var(hnorm_layer *layer);
 int64_t *hnorm_layer_num_batches_tracked(hnorm_layer *layer);
