@@ -13,28 +13,25 @@ public:
     Output<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
 
     void generate() {
-        reduction = reduce(x, x.dim(0).extent(), x.dim(1).extent(), planes);
+        reduction = moments(x, x.dim(0).extent(), x.dim(1).extent(), planes);
         const Axes &v = reduction.v;
-        const Expr var = reduction.m2(v.g0, v.g1) / reduction.total;
-        coef = coefficients(v, reduction.mean(v.g0, v.g1), var, gamma(v.g0, v.g1), beta(v.g0, v.g1), eps);
-        y(v.s, v.r, v.g0, v.g1) = normalized(x(v.s, v.r, v.g0, v.g1), coef.value(v.g0, v.g1));
-        mean(v.g0, v.g1) = reduction.mean(v.g0, v.g1);
+        const Expr mu = reduction.mean(v.g0, v.g1), var = reduction.m2(v.g0, v.g1) / reduction.total;
+        coef = coefficients(v, mu, var, gamma(v.g0, v.g1), beta(v.g0, v.g1), eps);
+        y(v.s, v.r, v.g0, v.g1) = normalized(x(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1));
+        mean(v.g0, v.g1) = mu;
         variance(v.g0, v.g1) = var;
     }
 
     void schedule() {
-        like(x, x);
-        like(x, y);
-        per_group_input(x, gamma);
-        per_group_input(x, beta);
-        per_group(x, mean);
-        per_group(x, variance);
-        cpu::forward_groups(reduction, coef, y, {mean, variance}, knobs());
+        tensors(x, y);
+        group_inputs(x, gamma, beta);
+        group_results(x, mean, variance);
+        cpu::reduce_and_apply_groups(reduction, coef, y, {mean, variance}, knobs());
     }
 
 private:
-    Reduction reduction;
-    Coefficients coef;
+    Moments reduction;
+    Func coef;
 };
 
 }  // namespace hnorm

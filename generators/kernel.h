@@ -3,6 +3,7 @@
 
 #include "../schedules/cpu.h"
 #include "algorithm.h"
+#include "gradients.h"
 
 namespace hnorm {
 
@@ -23,21 +24,32 @@ protected:
         return {vector, store_vector, lane_block, row_unroll, store_unroll, group_block, part_vectors};
     }
 
-    // A tensor of x's shape: stride 1 in s, any elsewhere.
+    // Tensors of x's shape: stride 1 in s, any elsewhere.
+    template <typename X, typename... Ys>
+    static void tensors(X &x, Ys &...ys) {
+        like(x, x);
+        (like(x, ys), ...);
+    }
+
+    // A value a group: stride 1 in g0 when written, any stride, 0 included, when read.
+    template <typename X, typename... Ys>
+    static void group_results(X &x, Ys &...ys) {
+        (per_group(x, ys), ...);
+    }
+    template <typename X, typename... Ys>
+    static void group_inputs(X &x, Ys &...ys) {
+        (per_group(x, ys), ...);
+        (ys.dim(0).set_stride(Expr()), ...);
+    }
+
+private:
     template <typename X, typename Y>
     static void like(X &x, Y &y) {
         for (int i = 0; i < 4; i++) y.dim(i).set_bounds(0, x.dim(i).extent());
     }
-
-    // A value a group: stride 1 in g0 when written, any stride, 0 included, when read.
     template <typename X, typename Y>
-    static void per_group(X &x, Y &statistic) {
-        for (int i = 0; i < 2; i++) statistic.dim(i).set_bounds(0, x.dim(2 + i).extent());
-    }
-    template <typename X, typename Y>
-    static void per_group_input(X &x, Y &statistic) {
-        per_group(x, statistic);
-        statistic.dim(0).set_stride(Expr());
+    static void per_group(X &x, Y &y) {
+        for (int i = 0; i < 2; i++) y.dim(i).set_bounds(0, x.dim(2 + i).extent());
     }
 };
 

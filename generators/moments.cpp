@@ -3,34 +3,33 @@
 
 namespace hnorm {
 
-class Moments : public Kernel<Moments> {
+class MomentsKernel : public Kernel<MomentsKernel> {
 public:
     GeneratorParam<bool> split{"split", false};  // work inside groups (few large ones) rather than across them
     Input<Buffer<float, 4>> x{"x"};
     Output<Buffer<double, 2>> mean{"mean"}, m2{"m2"};
 
     void generate() {
-        reduction = reduce(x, x.dim(0).extent(), x.dim(1).extent(), planes);
+        reduction = moments(x, x.dim(0).extent(), x.dim(1).extent(), planes);
         const Axes &v = reduction.v;
         mean(v.g0, v.g1) = reduction.mean(v.g0, v.g1);
         m2(v.g0, v.g1) = reduction.m2(v.g0, v.g1);
     }
 
     void schedule() {
-        like(x, x);
-        per_group(x, mean);
-        per_group(x, m2);
+        tensors(x);
+        group_results(x, mean, m2);
         if (split) {
-            cpu::moments_split(reduction, {mean, m2}, knobs());
+            cpu::reduce_split(reduction, knobs());
         } else {
-            cpu::moments_groups(reduction, {mean, m2}, knobs());
+            cpu::reduce_groups(reduction, {mean, m2}, knobs());
         }
     }
 
 private:
-    Reduction reduction;
+    Moments reduction;
 };
 
 }  // namespace hnorm
 
-HALIDE_REGISTER_GENERATOR(hnorm::Moments, moments)
+HALIDE_REGISTER_GENERATOR(hnorm::MomentsKernel, moments)

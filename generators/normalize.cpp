@@ -13,22 +13,18 @@ public:
 
     void generate() {
         coef = coefficients(v, mean(v.g0, v.g1), variance(v.g0, v.g1), gamma(v.g0, v.g1), beta(v.g0, v.g1), eps);
-        y(v.s, v.r, v.g0, v.g1) = normalized(x(v.s, v.r, v.g0, v.g1), coef.value(v.g0, v.g1));
+        y(v.s, v.r, v.g0, v.g1) = normalized(x(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1));
     }
 
     void schedule() {
-        like(x, x);
-        like(x, y);
-        per_group_input(x, mean);
-        per_group_input(x, variance);
-        per_group_input(x, gamma);
-        per_group_input(x, beta);
-        cpu::normalize(planes, v, coef, y, knobs());
+        tensors(x, y);
+        group_inputs(x, mean, variance, gamma, beta);
+        cpu::apply(planes, v, coef, y, knobs());
     }
 
 private:
     Axes v;
-    Coefficients coef;
+    Func coef;
 };
 
 }  // namespace hnorm

@@ -2,7 +2,7 @@
 // can change a bit of a result.
 #pragma once
 
-#include "../generators/algorithm.h"
+#include "../generators/chunks.h"
 
 namespace hnorm {
 
@@ -53,34 +53,31 @@ inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLev
 inline void chunk_step(Reduction &d, const CpuKnobs &knobs, LoopLevel step) {
     const Axes &v = d.v;
     const int lanes = lanes_of(d.planes);
-    lane_sum(d.sum, v, knobs, step, lanes);
-    lane_sum(d.squares, v, knobs, step, lanes);
-    d.double_squares.compute_at(step);
-    lane_sum(d.redone, v, knobs, d.planes == Planes::Tiny ? step : LoopLevel(d.double_squares, d.again.x), lanes);
-    for (Func f : {d.pivot, d.center, d.raw, d.in_range}) {
+    for (LaneSum &sum : d.sums) lane_sum(sum, v, knobs, step, lanes);
+    d.in_double.compute_at(step);
+    lane_sum(d.redone, v, knobs, d.planes == Planes::Tiny ? step : LoopLevel(d.in_double, d.again.x), lanes);
+    for (Func f : d.of_chunk) {
         f.compute_at(step);
         if (d.planes != Planes::Large) f.vectorize(v.g0, knobs.vector, kTail);
     }
     if (d.planes != Planes::Large) d.chunk.vectorize(v.g0, knobs.vector, kTail);
 }
 
-// Moments of a block of groups inside `where`, the consumer's loop over blocks.
-inline void moments_at(Reduction &d, const CpuKnobs &knobs, LoopLevel where) {
+// The reduction of a block of groups inside `where`, the consumer's loop over blocks.
+inline void reduce_at(Reduction &d, const CpuKnobs &knobs, LoopLevel where) {
     const Axes &v = d.v;
     d.chunk.compute_at(where);
     if (d.planes == Planes::Large) {
         d.chunk.reorder(v.k, v.m, v.g0, v.g1).never_partition_all();
-        chunk_step(d, knobs, LoopLevel(d.chunk, v.k));
     } else {
         d.chunk.reorder(v.g0, v.k, v.m, v.g1).never_partition(v.k, v.m);
-        chunk_step(d, knobs, LoopLevel(d.chunk, v.k));
     }
-    for (Func f : {d.mean_sum, d.mean, d.m2}) {
+    chunk_step(d, knobs, LoopLevel(d.chunk, v.k));
+    for (Func f : d.of_group) {
         f.compute_at(where);
-        if (d.planes != Planes::Large) f.vectorize(v.g0, knobs.vector, kTail);
-    }
-    if (d.planes != Planes::Large) {
-        for (Func f : {d.mean_sum, d.m2}) {
+        if (d.planes == Planes::Large) continue;
+        f.vectorize(v.g0, knobs.vector, kTail);
+        if (f.has_update_definition()) {
             f.update().reorder(v.g0, d.chunks.x, d.chunks.y).vectorize(v.g0, knobs.vector, kTail);
         }
     }
@@ -98,9 +95,9 @@ inline Var pointwise(Func y, const Axes &v, Planes planes, const CpuKnobs &knobs
     return row;
 }
 
-// One group, or one block of groups, a step: its moments, then the pointwise part while it is in cache.
-inline void forward_groups(Reduction &d, Coefficients &coef, Func y, std::vector<Func> statistics,
-                           const CpuKnobs &knobs) {
+// One group, or one block of groups, a step: its reduction, then the pointwise part while it is in cache.
+inline void reduce_and_apply_groups(Reduction &d, Func coefficients, Func y, std::vector<Func> statistics,
+                                    const CpuKnobs &knobs) {
     const Axes &v = d.v;
     const bool large = d.planes == Planes::Large;
     Var block("block");
@@ -117,12 +114,13 @@ inline void forward_groups(Reduction &d, Coefficients &coef, Func y, std::vector
         f.parallel(v.g1).parallel(loop).compute_with(y, loop);
     }
     const LoopLevel where(y, loop);
-    moments_at(d, knobs, where);
-    coef.value.compute_at(where);
-    if (!large) coef.value.vectorize(v.g0, knobs.vector, kTail);
+    reduce_at(d, knobs, where);
+    coefficients.compute_at(where);
+    if (!large) coefficients.vectorize(v.g0, knobs.vector, kTail);
 }
 
-inline void moments_groups(Reduction &d, std::vector<Func> statistics, const CpuKnobs &knobs) {
+// The reduction alone, a group or a block of groups a step.
+inline void reduce_groups(Reduction &d, std::vector<Func> statistics, const CpuKnobs &knobs) {
     const Axes &v = d.v;
     const bool large = d.planes == Planes::Large;
     Var block("block");
@@ -132,37 +130,33 @@ inline void moments_groups(Reduction &d, std::vector<Func> statistics, const Cpu
         f.parallel(v.g1).parallel(loop);
     }
     statistics[1].compute_with(statistics[0], loop);
-    moments_at(d, knobs, LoopLevel(statistics[0], loop));
+    reduce_at(d, knobs, LoopLevel(statistics[0], loop));
 }
 
 // Few large groups: chunks first, in parallel, then their merging.
-inline void moments_split(Reduction &d, std::vector<Func> statistics, const CpuKnobs &knobs) {
+inline void reduce_split(Reduction &d, const CpuKnobs &knobs) {
     const Axes &v = d.v;
     d.chunk.compute_root();
     if (d.planes == Planes::Large) {
-        d.chunk.reorder(v.k, v.g0, v.m, v.g1)
-            .never_partition_all()
-            .parallel(v.g1)
-            .parallel(v.m)
-            .parallel(v.g0)
-            .parallel(v.k);
-        chunk_step(d, knobs, LoopLevel(d.chunk, v.k));
+        d.chunk.reorder(v.k, v.g0, v.m, v.g1).never_partition_all();
+        d.chunk.parallel(v.g1).parallel(v.m).parallel(v.g0).parallel(v.k);
     } else {
         Var block("block");
         d.chunk.split(v.g0, block, v.g0, knobs.group_block, kTail).reorder(v.g0, v.k, block, v.m, v.g1);
         d.chunk.parallel(v.g1).parallel(v.m).parallel(block).never_partition(v.k, v.m);
-        chunk_step(d, knobs, LoopLevel(d.chunk, v.k));
     }
-    for (Func f : {d.mean_sum, d.mean, d.m2}) f.compute_root();
+    chunk_step(d, knobs, LoopLevel(d.chunk, v.k));
+    for (Func f : d.of_group) f.compute_root();
 }
 
-inline void normalize(Planes planes, const Axes &v, Coefficients &coef, Func y, const CpuKnobs &knobs) {
+// The pointwise part alone.
+inline void apply(Planes planes, const Axes &v, Func coefficients, Func y, const CpuKnobs &knobs) {
     if (planes == Planes::Large) {
+        coefficients.compute_root();
         // Parts of a plane as equal as vectors allow: a fixed size would leave a short last part that steps through
         // its missing elements.
         const Expr vectors = (y.output_buffer().dim(0).extent() + knobs.store_vector - 1) / knobs.store_vector;
         const Expr parts = (vectors + knobs.part_vectors - 1) / knobs.part_vectors;
-        coef.value.compute_root().vectorize(v.g0, knobs.vector, kTail);
         Var part("part"), step("step");
         const Var row = pointwise(y, v, planes, knobs);
         y.split(row, part, step, (vectors + parts - 1) / parts, kTail).reorder(step, part, v.g0, v.r, v.g1);
@@ -174,12 +168,12 @@ inline void normalize(Planes planes, const Axes &v, Coefficients &coef, Func y, 
         pointwise(y, v, planes, knobs);
         // A block's coefficients stay in cache; tiny planes are so cheap that computing them anew for every sample shows.
         if (planes == Planes::Tiny) {
-            coef.value.compute_root();
+            coefficients.compute_root();
         } else {
-            coef.value.compute_at(y, block);
+            coefficients.compute_at(y, block);
         }
-        coef.value.vectorize(v.g0, knobs.vector, kTail);
     }
+    coefficients.vectorize(v.g0, knobs.vector, kTail);
 }
 
 }  // namespace cpu

@@ -1,0 +1,202 @@
+// The order of summation (docs/order.md): the view, the chunks, lanes and trees. What is summed is others' matter.
+#pragma once
+
+#include <Halide.h>
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace hnorm {
+
+using namespace Halide;
+
+// Shape classes: constants of the order of summation.
+enum class Planes { Tiny, Small, Large };
+
+inline const std::map<std::string, Planes> &planes_names() {
+    static const std::map<std::string, Planes> names = {
+        {"tiny", Planes::Tiny}, {"small", Planes::Small}, {"large", Planes::Large}};
+    return names;
+}
+
+constexpr int kRowsPerChunk = 32;
+constexpr int lanes_of(Planes p) { return p == Planes::Tiny ? 1 : p == Planes::Small ? 16 : 64; }
+
+// Sums of squares or products outside this range are taken again in double: float overflows or loses bits beyond it.
+constexpr double kLeastInRange = 1e-30, kGreatestInRange = 1e38;
+
+// Position, reduced plane, group; lane, chunk of a plane, chunk of planes.
+struct Axes {
+    Var s{"s"}, r{"r"}, g0{"g0"}, g1{"g1"}, l{"l"}, k{"k"}, m{"m"};
+};
+
+// Lane sums of one chunk quantity and the tree that adds them up.
+struct LaneSum {
+    Func lanes;              // (l, k, m, g0, g1): init, an update over `rows` and, but for one lane, one over `last`
+    std::vector<Func> tree;  // (l, k, m, g0, g1), halving; empty for one lane
+    RDom rows;               // x: full row within the chunk, y: plane within the chunk
+    RDom last;               // x: plane within the chunk
+};
+
+// Any of the reductions, as the schedules see it: what is computed for a chunk, then for a group.
+struct Reduction {
+    Axes v;
+    Planes planes;
+    std::vector<LaneSum> sums;   // in float
+    std::vector<Func> of_chunk;  // (k, m, g0, g1)
+    LaneSum redone;              // in double, where out of float's range
+    Func in_double;              // (k, m, g0, g1)  totals of `redone`; but for tiny planes an update over `again`
+    RDom again;                  //
+    Func chunk;                  // (k, m, g0, g1)  the chunk's result
+    std::vector<Func> of_group;  // (g0, g1)        some with an update over `chunks`
+    RDom chunks;                 // x: k, y: m
+};
+
+// f(args) = values, as a plain value or a tuple.
+inline void define(Func f, const std::vector<Var> &args, const std::vector<Expr> &values) {
+    if (values.size() == 1) {
+        f(args) = values[0];
+    } else {
+        f(args) = Tuple(values);
+    }
+}
+
+// f(args) as one expression for each element of its tuple.
+inline std::vector<Expr> elements(const Func &f, const std::vector<Expr> &args) {
+    std::vector<Expr> values;
+    for (int i = 0; i < f.outputs(); i++) values.push_back(f.outputs() == 1 ? Expr(f(args)) : Expr(f(args)[i]));
+    return values;
+}
+
+inline std::vector<Expr> sums_of(const std::vector<Expr> &a, const std::vector<Expr> &b) {
+    std::vector<Expr> values;
+    for (size_t i = 0; i < a.size(); i++) values.push_back(a[i] + b[i]);
+    return values;
+}
+
+// How groups of N planes of S positions are cut into chunks, and how a chunk is summed.
+class Chunks {
+public:
+    // What is summed, an expression for each element of the result, at a position of a plane of group (g0, g1).
+    using Terms = std::function<std::vector<Expr>(Expr position, Expr plane)>;
+
+    Chunks(const Axes &axes, Planes planes, const Expr &S, const Expr &N)
+        : v(axes),
+          planes(planes),
+          S(S),
+          N(N),
+          L(lanes_of(planes)),
+          // Only small planes may either share a chunk or fill several: tiny ones have at most R/2 rows, large ones more.
+          share(planes != Planes::Large),
+          several(planes != Planes::Tiny) {
+        const Expr rows = (S + L - 1) / L;
+        full_rows = S / L;
+        planes_per_chunk = share ? max(R / rows, 1) : Expr(1);
+        chunks_of_plane = several ? (rows + R - 1) / R : Expr(1);
+    }
+
+    // Elements of a group, of a chunk.
+    Expr total() const { return cast<double>(S) * cast<double>(N); }
+    Expr count(const Expr &k, const Expr &m) const {
+        return cast<double>(min(S - k * (R * L), R * L)) *
+               cast<double>(min(N - m * planes_per_chunk, planes_per_chunk));
+    }
+
+    // All chunks of a group, in the order of merging.
+    RDom all() const { return RDom(0, chunks_of_plane, 0, (N + planes_per_chunk - 1) / planes_per_chunk, "chunks"); }
+
+    // The chunk's first element.
+    Expr first_position() const { return keep_below(v.k * (R * L), S); }
+    Expr first_plane() const { return keep_below(v.m * planes_per_chunk, N); }
+
+    // The sum over a chunk, lane by lane: the full rows of its planes, then their partial last rows, which are moved back to
+    // end with the plane; lanes that the row before has counted add +0. Nothing is summed where not `needed`.
+    LaneSum lane_sum(const std::string &name, const Terms &terms_at, const Expr &needed = Expr()) const {
+        LaneSum sum;
+        sum.lanes = Func(name);
+        const auto add = [&](const Expr &position, const Expr &plane, const Expr &counted) {
+            std::vector<Expr> terms = terms_at(keep_below(position, S), keep_below(plane, N)), zeros;
+            for (Expr &term : terms) {
+                zeros.push_back(cast(term.type(), 0));
+                if (counted.defined()) term = select(counted, term, zeros.back());
+            }
+            const std::vector<Var> args = {v.l, v.k, v.m, v.g0, v.g1};
+            if (!sum.lanes.defined()) define(sum.lanes, args, zeros);
+            define(sum.lanes, args, sums_of(elements(sum.lanes, {args.begin(), args.end()}), terms));
+        };
+        // The conditions compare a loop's variable, so that they become its bound.
+        const auto if_needed = [&](const Expr &extent) {
+            return needed.defined() ? select(needed, extent, 0) : extent;
+        };
+        const Expr planes_left = N - v.m * planes_per_chunk;
+        sum.rows = RDom(0, min(full_rows, R), 0, planes_per_chunk, name + "_rows");
+        if (several) sum.rows.where(sum.rows.x < if_needed(full_rows - v.k * R));
+        if (share) sum.rows.where(sum.rows.y < if_needed(planes_left));
+        add((v.k * R + sum.rows.x) * L + v.l, v.m * planes_per_chunk + sum.rows.y, Expr());
+        if (L > 1) {
+            const Expr partial = S % L != 0 && v.k == chunks_of_plane - 1;
+            sum.last = RDom(0, planes_per_chunk, name + "_last");
+            sum.last.where(sum.last.x < select(partial, if_needed(planes_left), 0));
+            add(S - L + v.l, v.m * planes_per_chunk + sum.last.x, S - L + v.l >= full_rows * L);
+        }
+        add_tree(sum, name);
+        return sum;
+    }
+
+    // The last four lanes, added where the total is used, so that a schedule may vectorize that across groups. `zero` is 0,
+    // or a variable of which no more is known.
+    std::vector<Expr> total(const LaneSum &sum, const Expr &zero = 0) const {
+        const Func &level = sum.tree.empty() ? sum.lanes : sum.tree.back();
+        const auto lane = [&](int l) {
+            return elements(level, {unsafe_promise_clamped(zero + l, 0, 3), v.k, v.m, v.g0, v.g1});
+        };
+        return L == 1 ? elements(level, {0, v.k, v.m, v.g0, v.g1})
+                      : sums_of(sums_of(lane(0), lane(2)), sums_of(lane(1), lane(3)));
+    }
+
+    // Two sums of doubles, taken only where `redo`: sets redone, in_double and again.
+    void sum_in_double(Reduction &d, const Expr &redo, const Terms &terms_at) const {
+        d.redone = lane_sum("redone", terms_at, planes == Planes::Tiny ? redo : Expr());
+        d.in_double = Func("in_double");
+        if (planes == Planes::Tiny) {
+            d.in_double(v.k, v.m, v.g0, v.g1) = Tuple(total(d.redone));
+            return;
+        }
+        // A loop of one step or none: with it all of the sum in double is skipped. Halide hoists no condition that reads a
+        // Func, but it turns a comparison with the loop's variable into the loop's bound; and it would drop a loop of
+        // extent 1, or one whose variable is not used.
+        d.again = RDom(0, 2, "again");
+        d.again.where(d.again.x < select(redo, 1, 0));
+        d.in_double(v.k, v.m, v.g0, v.g1) = Tuple(cast<double>(0), cast<double>(0));
+        d.in_double(v.k, v.m, v.g0, v.g1) = Tuple(total(d.redone, d.again.x));
+    }
+
+private:
+    static Expr keep_below(const Expr &index, const Expr &extent) {
+        return unsafe_promise_clamped(index, 0, extent - 1);
+    }
+
+    // Adds lanes l and l + w for w = L/2, L/4, ..., 4, each level a Func.
+    void add_tree(LaneSum &sum, const std::string &name) const {
+        const auto lane = [&](const Func &f, const Expr &l) { return elements(f, {l, v.k, v.m, v.g0, v.g1}); };
+        Func level = sum.lanes;
+        for (int w = L / 2; w >= 4; w /= 2) {
+            Func next(name + "_tree_" + std::to_string(w));
+            define(next, {v.l, v.k, v.m, v.g0, v.g1}, sums_of(lane(level, v.l), lane(level, v.l + w)));
+            sum.tree.push_back(next);
+            level = next;
+        }
+    }
+
+    static constexpr int R = kRowsPerChunk;
+    Axes v;
+    Planes planes;
+    Expr S, N;
+    int L;
+    bool share, several;
+    Expr full_rows, planes_per_chunk, chunks_of_plane;
+};
+
+}  // namespace hnorm

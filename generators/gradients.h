@@ -1,0 +1,73 @@
+// The mathematics of the gradients (docs/order.md, "Backward").
+#pragma once
+
+#include "chunks.h"
+
+namespace hnorm {
+
+struct GradientSums : Reduction {
+    Func sums;                // (g0, g1): the sums of dy and of dy*(x - m)
+    Expr sum_dy, sum_dy_xmu;  // of the group, at (g0, g1)
+    Expr total;               // elements of a group
+};
+
+// Sums of dy(s, r, g0, g1) and dy*(x - mean) over s and r.
+inline GradientSums gradient_sums(Func x, Func dy, const Expr &mean, const Expr &S, const Expr &N, Planes planes) {
+    GradientSums d;
+    d.planes = planes;
+    const Axes &v = d.v;
+    const Chunks chunks(v, planes, S, N);
+    const Expr m = cast<float>(mean);
+    Func raw("raw"), in_range("in_range");
+
+    const LaneSum products = chunks.lane_sum("products", [&](Expr s, Expr r) {
+        const Expr g = dy(s, r, v.g0, v.g1);
+        return std::vector<Expr>{g, g * (x(s, r, v.g0, v.g1) - m)};
+    });
+    const std::vector<Expr> eq = chunks.total(products);
+    raw(v.k, v.m, v.g0, v.g1) = Tuple(cast<double>(eq[0]), cast<double>(eq[1]));
+    const FuncRef once = raw(v.k, v.m, v.g0, v.g1);
+    in_range(v.k, v.m, v.g0, v.g1) =
+        cast<uint8_t>(abs(once[0]) < Expr(kGreatestInRange) && Expr(kLeastInRange) < abs(once[1]) &&
+                      abs(once[1]) < Expr(kGreatestInRange));
+    const Expr redo = in_range(v.k, v.m, v.g0, v.g1) == 0;
+    chunks.sum_in_double(d, redo, [&](Expr s, Expr r) {
+        const Expr g = cast<double>(dy(s, r, v.g0, v.g1));
+        return std::vector<Expr>{g, g * (cast<double>(x(s, r, v.g0, v.g1)) - cast<double>(m))};
+    });
+    d.chunk = Func("chunk");
+    const FuncRef again = d.in_double(v.k, v.m, v.g0, v.g1);
+    d.chunk(v.k, v.m, v.g0, v.g1) = Tuple(select(redo, again[0], once[0]), select(redo, again[1], once[1]));
+
+    d.total = chunks.total();
+    d.chunks = chunks.all();
+    const FuncRef chunk = d.chunk(d.chunks.x, d.chunks.y, v.g0, v.g1);
+    d.sums = Func("gradient_sums");
+    d.sums(v.g0, v.g1) = Tuple(cast<double>(0), cast<double>(0));
+    const FuncRef sums = d.sums(v.g0, v.g1);
+    d.sums(v.g0, v.g1) = Tuple(sums[0] + chunk[0], sums[1] + chunk[1]);
+    d.sum_dy = d.sums(v.g0, v.g1)[0];
+    d.sum_dy_xmu = d.sums(v.g0, v.g1)[1] - (mean - cast<double>(m)) * d.sum_dy;
+
+    d.Reduction::sums = {products};
+    d.of_chunk = {raw, in_range};
+    d.of_group = {d.sums};
+    return d;
+}
+
+// m, scale, k1, k2 of dx = (dy * scale - k1) - (x - m) * k2, rounded once each from double, for each group. g1 and g2 are
+// the sums of gamma*dy and gamma*dy*(x - mean).
+inline Func gradient_coefficients(const Axes &v, Expr mean, Expr variance, Expr gamma, Expr g1, Expr g2, Expr total,
+                                  Expr eps) {
+    Func c("gradient_coefficients");
+    const Expr m = cast<float>(mean);
+    const Expr invstd = cast<double>(1) / sqrt(variance + eps);
+    const Expr slope = (((g2 / total) * invstd) * invstd) * invstd;
+    c(v.g0, v.g1) = Tuple(m, cast<float>(cast<double>(gamma) * invstd),
+                          cast<float>((g1 / total) * invstd - (mean - cast<double>(m)) * slope), cast<float>(slope));
+    return c;
+}
+
+inline Expr gradient(Expr x, Expr dy, const FuncRef &c) { return (dy * c[1] - c[2]) - (x - c[0]) * c[3]; }
+
+}  // namespace hnorm
