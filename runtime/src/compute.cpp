@@ -9,8 +9,6 @@
 
 namespace hnorm::detail {
 
-namespace {
-
 bool runs_serially(const Machine &machine, const Planes &x) {
     return machine.threads == 1 || x.elements() < machine.kernels->serial_below;
 }
@@ -19,8 +17,6 @@ bool runs_split(const Machine &machine, const Planes &x, hnorm_group group) {
     return !runs_serially(machine, x) &&
            splits_groups(*machine.kernels, plane_class(x.s), x.c, group == HNORM_INSTANCE ? x.n : 1, machine.threads);
 }
-
-}  // namespace
 
 hnorm_status find_machine(const char *function, Machine *machine) {
     HNORM_TRY(active_kernels(function, &machine->kernels));

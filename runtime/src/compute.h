@@ -16,6 +16,10 @@ struct Machine {
 // Fails where the environment names a target or a number of threads that cannot be.
 hnorm_status find_machine(const char *function, Machine *machine);
 
+// Whether work on the tensor stays on the calling thread, and whether it takes the split kernels.
+bool runs_serially(const Machine &machine, const Planes &x);
+bool runs_split(const Machine &machine, const Planes &x, hnorm_group group);
+
 // mean, m2: one double a group.
 hnorm_status compute_moments(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
                              double *mean, double *m2);

@@ -1,53 +1,14 @@
-// Layers: torch.nn.BatchNorm1d, 2d, 3d and InstanceNorm1d, 2d, 3d (pytorch.org, torch.nn), without their gradients.
+// Layers: torch.nn.BatchNorm1d, 2d, 3d and InstanceNorm1d, 2d, 3d (pytorch.org, torch.nn); layer_backward.cpp has their
+// gradients.
+#include "layer.h"
+
 #include <cinttypes>
 #include <new>
-#include <vector>
 
 #include "compute.h"
 #include "error.h"
 
 using namespace hnorm::detail;
-
-struct hnorm_layer {
-    int64_t num_features;
-    hnorm_layer_options options;
-    bool training;
-    std::vector<float> gamma, beta;
-    std::vector<double> running_mean, running_var;
-    int64_t num_batches_tracked;
-
-    bool tracks() const { return options.track_running_stats != 0; }
-
-    // The affine of this layer's channels.
-    hnorm_affine affine() const {
-        return options.affine ? hnorm_affine{gamma.data(), beta.data(), 0, 1} : hnorm_affine{nullptr, nullptr, 0, 0};
-    }
-
-    void reset_running_stats() {
-        running_mean.assign(running_mean.size(), 0.0);
-        running_var.assign(running_var.size(), 1.0);
-        num_batches_tracked = 0;
-    }
-
-    // Takes in one step's statistics, one a group: of an instance norm, the average over the samples.
-    void track(const Planes &x, const double *mean, const double *variance) {
-        ++num_batches_tracked;
-        const double momentum = options.cumulative ? 1.0 / static_cast<double>(num_batches_tracked) : options.momentum;
-        const auto count = static_cast<double>(x.group_size(options.group));
-        const int64_t samples = options.group == HNORM_BATCH ? 1 : x.n;
-        for (int64_t c = 0; c < num_features; ++c) {
-            double new_mean = 0, new_variance = 0;
-            for (int64_t n = 0; n < samples; ++n) {
-                new_mean += mean[n * num_features + c];
-                new_variance += variance[n * num_features + c];
-            }
-            new_mean /= static_cast<double>(samples);
-            new_variance = new_variance / static_cast<double>(samples) * (count / (count - 1));  // unbiased
-            running_mean[c] = (1 - momentum) * running_mean[c] + momentum * new_mean;
-            running_var[c] = (1 - momentum) * running_var[c] + momentum * new_variance;
-        }
-    }
-};
 
 namespace {
 
@@ -73,16 +34,29 @@ hnorm_status check_options(const char *function, const hnorm_layer_options &opti
     return HNORM_OK;
 }
 
-hnorm_status null_layer(const char *function) {
-    return fail(HNORM_INVALID_ARGUMENT, "%s: layer is null: a layer is needed", function);
-}
-
 template <typename T>
 T *data_or_null(std::vector<T> &values) {
     return values.empty() ? nullptr : values.data();
 }
 
 }  // namespace
+
+namespace hnorm::detail {
+
+hnorm_status null_layer(const char *function) {
+    return fail(HNORM_INVALID_ARGUMENT, "%s: layer is null: a layer is needed", function);
+}
+
+hnorm_status check_features(const char *function, const hnorm_layer &layer, const hnorm_tensor &x,
+                            const Planes &planes) {
+    if (planes.c != layer.num_features) {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: x.shape is %s: axis 1 must be the layer's num_features, %" PRId64,
+                    function, ShapeText(x).text, layer.num_features);
+    }
+    return HNORM_OK;
+}
+
+}  // namespace hnorm::detail
 
 extern "C" {
 
@@ -114,6 +88,8 @@ hnorm_status hnorm_layer_create(int64_t num_features, const hnorm_layer_options 
                                  true,
                                  std::vector<float>(affine, 1.0F),
                                  std::vector<float>(affine, 0.0F),
+                                 std::vector<float>(affine, 0.0F),
+                                 std::vector<float>(affine, 0.0F),
                                  std::vector<double>(tracked, 0.0),
                                  std::vector<double>(tracked, 1.0),
                                  0};
@@ -140,17 +116,12 @@ hnorm_status hnorm_layer_forward(hnorm_layer *layer, const hnorm_tensor *x, cons
     }
     Planes in, out;
     HNORM_TRY(read_pair(function, x, y, &in, &out));
-    if (in.c != layer->num_features) {
-        return fail(HNORM_INVALID_ARGUMENT, "%s: x.shape is %s: axis 1 must be the layer's num_features, %" PRId64,
-                    function, ShapeText(*x).text, layer->num_features);
-    }
+    HNORM_TRY(check_features(function, *layer, *x, in));
     const hnorm_affine affine = layer->affine();
     AffineView affine_view;
     HNORM_TRY(read_affine(function, &affine, out, &affine_view));
     const hnorm_group group = layer->options.group;
-    const bool given_statistics = !layer->training && layer->tracks();
-    const bool tracking = layer->training && layer->tracks();
-    if (!given_statistics) {
+    if (layer->training || !layer->tracks()) {
         HNORM_TRY(check_group_size(function, *x, in, group, layer->training ? " in training" : ""));
         HNORM_TRY(check_tracked(function, *layer));
     }
@@ -159,18 +130,26 @@ hnorm_status hnorm_layer_forward(hnorm_layer *layer, const hnorm_tensor *x, cons
     if (in.empty()) {
         return HNORM_OK;
     }
-    if (given_statistics) {
-        return compute_normalize(function, machine, in, layer->running_mean.data(), layer->running_var.data(), 0,
-                                 affine_view, layer->options.eps, out);
-    }
+    const double eps = layer->options.eps;
     const int64_t groups = in.groups(group);
-    Scratch scratch;
-    HNORM_TRY(scratch.reserve(function, 2 * groups));
-    double *const mean = scratch.data(), *const variance = scratch.data() + groups;
-    HNORM_TRY(compute_forward(function, machine, in, group, affine_view, layer->options.eps, out, mean, variance));
-    if (tracking) {
-        layer->track(in, mean, variance);
+    if (layer->training) {
+        LayerRecord &record = layer->record;
+        HNORM_TRY(record.begin_training(function, groups));
+        HNORM_TRY(compute_forward(function, machine, in, group, affine_view, eps, out, record.mean.data(),
+                                  record.variance.data()));
+        if (layer->tracks()) {
+            layer->track(in, record.mean.data(), record.variance.data());
+        }
+    } else if (layer->tracks()) {
+        HNORM_TRY(compute_normalize(function, machine, in, layer->running_mean.data(), layer->running_var.data(), 0,
+                                    affine_view, eps, out));
+    } else {
+        Scratch scratch;
+        HNORM_TRY(scratch.reserve(function, 2 * groups));
+        HNORM_TRY(compute_forward(function, machine, in, group, affine_view, eps, out, scratch.data(),
+                                  scratch.data() + groups));
     }
+    layer->record.end(in, out, layer->training);
     return HNORM_OK;
 }
 
@@ -184,6 +163,8 @@ hnorm_status hnorm_layer_reset_running_stats(hnorm_layer *layer) {
 
 float *hnorm_layer_gamma(hnorm_layer *layer) { return layer ? data_or_null(layer->gamma) : nullptr; }
 float *hnorm_layer_beta(hnorm_layer *layer) { return layer ? data_or_null(layer->beta) : nullptr; }
+float *hnorm_layer_gamma_grad(hnorm_layer *layer) { return layer ? data_or_null(layer->gamma_grad) : nullptr; }
+float *hnorm_layer_beta_grad(hnorm_layer *layer) { return layer ? data_or_null(layer->beta_grad) : nullptr; }
 double *hnorm_layer_running_mean(hnorm_layer *layer) { return layer ? data_or_null(layer->running_mean) : nullptr; }
 double *hnorm_layer_running_var(hnorm_layer *layer) { return layer ? data_or_null(layer->running_var) : nullptr; }
 int64_t *hnorm_layer_num_batches_tracked(hnorm_layer *layer) {

@@ -185,33 +185,46 @@ hnorm_status read_tensor(const char *function, const char *name, const hnorm_ten
     return HNORM_OK;
 }
 
-hnorm_status read_pair(const char *function, const hnorm_tensor *x, const hnorm_tensor *y, Planes *x_planes,
-                       Planes *y_planes) {
-    HNORM_TRY(read_tensor(function, "x", x, x_planes));
-    HNORM_TRY(read_tensor(function, "y", y, y_planes));
-    if (x->rank != y->rank || !std::equal(x->shape, x->shape + x->rank, y->shape)) {
-        return fail(HNORM_INVALID_ARGUMENT, "%s: y.shape is %s but x.shape is %s: they must be equal", function,
-                    ShapeText(*y).text, ShapeText(*x).text);
+hnorm_status check_same_shape(const char *function, const NamedTensor &x, const NamedTensor &y) {
+    const hnorm_tensor &a = *x.tensor, &b = *y.tensor;
+    if (a.rank != b.rank || !std::equal(a.shape, a.shape + a.rank, b.shape)) {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: %s.shape is %s but %s.shape is %s: they must be equal", function,
+                    y.name, ShapeText(b).text, x.name, ShapeText(a).text);
     }
-    const Planes &a = *x_planes, &b = *y_planes;
+    return HNORM_OK;
+}
+
+hnorm_status check_places(const char *function, const NamedTensor &x, const NamedTensor &y) {
+    const Planes &a = x.planes, &b = y.planes;
     const bool same_layout = a.stride_n == b.stride_n && a.stride_c == b.stride_c;
     if (a.empty() || (same_layout && a.data == b.data) || !touches(a, b.data, b.data + b.span())) {
         return HNORM_OK;
     }
     if (!same_layout) {
         return fail(HNORM_INVALID_ARGUMENT,
-                    "%s: y lies within x but has other strides, (%" PRId64 ", %" PRId64 ", ...) and not (%" PRId64
-                    ", %" PRId64 ", ...): y must be x or share no memory with it",
-                    function, y->strides[0], y->strides[1], x->strides[0], x->strides[1]);
+                    "%s: %s lies within %s but has other strides, (%" PRId64 ", %" PRId64 ", ...) and not (%" PRId64
+                    ", %" PRId64 ", ...): %s must be %s or share no memory with it",
+                    function, y.name, x.name, y.tensor->strides[0], y.tensor->strides[1], x.tensor->strides[0],
+                    x.tensor->strides[1], y.name, x.name);
     }
     const int64_t shift =
         (reinterpret_cast<intptr_t>(b.data) - reinterpret_cast<intptr_t>(a.data)) / static_cast<int64_t>(sizeof(float));
     if (planes_meet(a, shift)) {
         return fail(HNORM_INVALID_ARGUMENT,
-                    "%s: y overlaps x, %" PRId64 " elements from its start: y must be x or share no element with it",
-                    function, shift);
+                    "%s: %s overlaps %s, %" PRId64
+                    " elements from its start: %s must be %s or share no element with it",
+                    function, y.name, x.name, shift, y.name, x.name);
     }
     return HNORM_OK;
+}
+
+hnorm_status read_pair(const char *function, const hnorm_tensor *x, const hnorm_tensor *y, Planes *x_planes,
+                       Planes *y_planes) {
+    HNORM_TRY(read_tensor(function, "x", x, x_planes));
+    HNORM_TRY(read_tensor(function, "y", y, y_planes));
+    const NamedTensor in = {"x", x, *x_planes}, out = {"y", y, *y_planes};
+    HNORM_TRY(check_same_shape(function, in, out));
+    return check_places(function, in, out);
 }
 
 bool touches(const Planes &planes, const void *begin, const void *end) {

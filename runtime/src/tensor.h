@@ -34,7 +34,19 @@ struct ShapeText {
 // Validates one tensor argument. Messages begin with "function: name".
 hnorm_status read_tensor(const char *function, const char *name, const hnorm_tensor *tensor, Planes *planes);
 
-// Validates the pair x, y: equal shapes, and memory that is either the same or shares no element.
+// A tensor argument, validated: for checks of two of them, whose messages name both.
+struct NamedTensor {
+    const char *name;
+    const hnorm_tensor *tensor;
+    Planes planes;
+};
+
+// Equal shapes.
+hnorm_status check_same_shape(const char *function, const NamedTensor &x, const NamedTensor &y);
+// Memory that is either the same or shares no element. Of equal shapes.
+hnorm_status check_places(const char *function, const NamedTensor &x, const NamedTensor &y);
+
+// Validates the pair x, y: each, their shapes and their places.
 hnorm_status read_pair(const char *function, const hnorm_tensor *x, const hnorm_tensor *y, Planes *x_planes,
                        Planes *y_planes);
 

@@ -82,7 +82,8 @@ hnorm_status check_apart(const char *function, const Array &a, const Array &b) {
     return HNORM_OK;
 }
 
-hnorm_status read_affine(const char *function, const hnorm_affine *affine, const Planes &y, AffineView *view) {
+hnorm_status read_affine(const char *function, const hnorm_affine *affine, const Planes &y, AffineView *view,
+                         const char *written) {
     *view = {&kOne, &kZero, 0, 0, 0, 0};
     if (affine == nullptr || y.empty() || (affine->gamma == nullptr && affine->beta == nullptr)) {
         return HNORM_OK;
@@ -90,17 +91,20 @@ hnorm_status read_affine(const char *function, const hnorm_affine *affine, const
     const int64_t stride_n = y.n > 1 ? affine->stride_n : 0, stride_c = y.c > 1 ? affine->stride_c : 0;
     HNORM_TRY(check_affine_stride(function, "stride_n", stride_n, "N", y.n));
     HNORM_TRY(check_affine_stride(function, "stride_c", stride_c, "C", y.c));
+    const auto check = [&](const Array &array) {
+        return written ? check_array(function, array, written, y) : check_array(function, array);
+    };
     if (affine->gamma) {
         view->gamma = affine->gamma;
         view->gamma_n = stride_n;
         view->gamma_c = stride_c;
-        HNORM_TRY(check_array(function, gamma_array(*view, y), "y", y));
+        HNORM_TRY(check(gamma_array(*view, y)));
     }
     if (affine->beta) {
         view->beta = affine->beta;
         view->beta_n = stride_n;
         view->beta_c = stride_c;
-        HNORM_TRY(check_array(function, beta_array(*view, y), "y", y));
+        HNORM_TRY(check(beta_array(*view, y)));
     }
     return HNORM_OK;
 }

@@ -37,8 +37,9 @@ hnorm_status check_array(const char *function, const Array &array, const char *t
 // No byte in common; null arrays share nothing.
 hnorm_status check_apart(const char *function, const Array &a, const Array &b);
 
-// affine may be null, as may its gamma and beta. Neither may touch y.
-hnorm_status read_affine(const char *function, const hnorm_affine *affine, const Planes &y, AffineView *view);
+// affine may be null, as may its gamma and beta. Neither may touch y, which `written` names, if y is written: null if not.
+hnorm_status read_affine(const char *function, const hnorm_affine *affine, const Planes &y, AffineView *view,
+                         const char *written = "y");
 // The values of an affine as arrays, for check_apart: from the first to the last, padding included.
 Array gamma_array(const AffineView &view, const Planes &y);
 Array beta_array(const AffineView &view, const Planes &y);

@@ -1,0 +1,38 @@
+// The tensors of a call that computes gradients.
+#pragma once
+
+#include "error.h"
+#include "tensor.h"
+
+namespace hnorm::detail {
+
+// The tensors of a call; one that is absent has a null tensor, and empty planes.
+struct GradientTensors {
+    NamedTensor x, dy, dx;
+
+    GradientTensors(const hnorm_tensor *its_x, const hnorm_tensor *its_dy, const hnorm_tensor *its_dx)
+        : x{"x", its_x, {}}, dy{"dy", its_dy, {}}, dx{"dx", its_dx, {}} {}
+
+    // x and dy are only read, so what they share is no matter; dx must be one of them or apart from both.
+    hnorm_status read(const char *function, bool needs_x, bool needs_dx) {
+        if (x.tensor || needs_x) {
+            HNORM_TRY(read_tensor(function, x.name, x.tensor, &x.planes));
+        }
+        HNORM_TRY(read_tensor(function, dy.name, dy.tensor, &dy.planes));
+        if (x.tensor) {
+            HNORM_TRY(check_same_shape(function, x, dy));
+        }
+        if (dx.tensor || needs_dx) {
+            HNORM_TRY(read_tensor(function, dx.name, dx.tensor, &dx.planes));
+            for (const NamedTensor *other : {&x, &dy}) {
+                if (other->tensor) {
+                    HNORM_TRY(check_same_shape(function, *other, dx));
+                    HNORM_TRY(check_places(function, *other, dx));
+                }
+            }
+        }
+        return HNORM_OK;
+    }
+};
+
+}  // namespace hnorm::detail
