@@ -7,10 +7,11 @@
  *
  * Every function that can fail returns a status; on failure nothing has been written and hnorm_last_error() says, in a
  * sentence, which argument was wrong, its value and what is allowed. An empty tensor (an extent of 0) is valid input to
- * every function: nothing is computed, nothing is written but moments' zero counts.
+ * every function: nothing is computed, nothing is written but zeros: moments', and backward's sums and dgamma, dbeta.
  *
- * Concurrency: all functions may be called from several threads at once, except that one layer must not be trained (or
- * changed) by two threads at once, and that settings (threads, target, parallel_for) must not be changed while others compute.
+ * Concurrency: all functions may be called from several threads at once, except that one layer must not be trained,
+ * changed or given to backward by two threads at once, and that settings (threads, target, parallel_for) must not be
+ * changed while others compute.
  */
 #ifndef HNORM_H
 #define HNORM_H
@@ -103,28 +104,31 @@ hnorm_status hnorm_batch_normalization(const hnorm_tensor *x, int64_t length, co
 
 /* ---- backward --------------------------------------------------------------------------------------------------- */
 
+/* dy is the loss's gradient at y. x and dy are only read: they may share memory. dx has their shape; it is dy, x, or apart
+ * from both. Which results are wanted changes no bit of the others. */
+
 /* The sums over each group that backward rests on: of dy, and of dy*(x - mean); mean and both results one double a group.
  * They add across machines: distributed batch norm adds them, and frozen statistics' gradients follow from them. */
 hnorm_status hnorm_backward_reduce(const hnorm_tensor *x, const hnorm_tensor *dy, hnorm_group group, const double *mean,
                                    double *sum_dy, double *sum_dy_xmu);
 
 /* The gradient with respect to x from given sums (docs/order.md, "Backward"): count, the elements of the whole group (all
- * machines'), mean, variance, sum_dy and sum_dy_xmu one double a group. gamma must not be per sample in batch norm. dx may
- * be dy or x. */
+ * machines'), mean, variance, sum_dy and sum_dy_xmu one double a group. Counts are finite and 1 or more. gamma must not
+ * be per sample in batch norm: those sums do not tell samples apart. */
 hnorm_status hnorm_backward_apply(const hnorm_tensor *x, const hnorm_tensor *dy, hnorm_group group, const double *count,
                                   const double *mean, const double *variance, const double *sum_dy,
                                   const double *sum_dy_xmu, const hnorm_affine *affine, double eps,
                                   const hnorm_tensor *dx);
 
 /* hnorm_forward's gradients; mean and variance are those it gave, x what it was given (not overwritten in place). dgamma
- * and dbeta receive one float a channel, or N*C (index n*C + c) where affine is per sample and channel. Any of dx, dgamma
- * and dbeta may be null. dx may be dy or x. */
+ * and dbeta receive one float a channel, or N*C (index n*C + c) where affine has a stride_n other than 0. Any of dx, dgamma
+ * and dbeta may be null. Refuses groups of one element, as hnorm_forward does. */
 hnorm_status hnorm_backward(const hnorm_tensor *x, const hnorm_tensor *dy, hnorm_group group, const double *mean,
                             const double *variance, const hnorm_affine *affine, double eps, const hnorm_tensor *dx,
                             float *dgamma, float *dbeta);
 
 /* hnorm_normalize's gradients: as hnorm_backward, but mean and variance are constants (frozen statistics, evaluation).
- * x may be null where dgamma is. */
+ * x may be null where dgamma is (dbeta's last bits may then differ). */
 hnorm_status hnorm_normalize_backward(const hnorm_tensor *x, const hnorm_tensor *dy, hnorm_group group,
                                       const double *mean, const double *variance, const hnorm_affine *affine,
                                       double eps, const hnorm_tensor *dx, float *dgamma, float *dbeta);
@@ -155,11 +159,15 @@ void hnorm_layer_destroy(hnorm_layer *layer); /* null is allowed */
  * zero (evaluation): forward uses the running statistics where tracked, else the batch's. */
 hnorm_status hnorm_layer_train(hnorm_layer *layer, int training);
 hnorm_status hnorm_layer_forward(hnorm_layer *layer, const hnorm_tensor *x, const hnorm_tensor *y);
-/* The gradients of the latest forward, which must have been given this x and not have overwritten it. dx may be null, dy or
- * x. The gradients of gamma and beta are added to gamma_grad and beta_grad. In evaluation with running statistics they are
- * constants. */
+/* The gradients of the latest forward, whatever the mode now: x must be the tensor which that forward was given (memory,
+ * shape and strides), with its contents. Refused where no forward came before, where x is another, and where x was overwritten
+ * in place by that forward or by a backward (dx its x). It may be called again: the gradients of gamma and beta are added to
+ * gamma_grad and beta_grad. dx may be null, dy or x. gamma is the one of now. After a forward in evaluation with running
+ * statistics these are constants, and those of now; without, the batch's are computed again. An empty x changes nothing, and
+ * an empty forward is not remembered. */
 hnorm_status hnorm_layer_backward(hnorm_layer *layer, const hnorm_tensor *x, const hnorm_tensor *dy,
                                   const hnorm_tensor *dx);
+/* gamma_grad and beta_grad 0, as they start */
 hnorm_status hnorm_layer_zero_grad(hnorm_layer *layer);
 /* running mean 0, running variance 1, num_batches_tracked 0 */
 hnorm_status hnorm_layer_reset_running_stats(hnorm_layer *layer);
