@@ -18,6 +18,7 @@ namespace {
 constexpr int64_t kTaskFloats = 64 * 1024 / sizeof(float);
 
 using CopyRange = void (*)(const float *x, float *y, int64_t count);
+using AddRange = void (*)(const float *x, const float *y, float *z, int64_t count);
 
 void memcpy_range(const float *x, float *y, int64_t count) { std::memcpy(y, x, count * sizeof(float)); }
 
@@ -109,16 +110,50 @@ void streaming_sse2(const float *x, float *y, int64_t count) {
     _mm_sfence();
 }
 
+__attribute__((target("avx512f"))) void add_avx512(const float *x, const float *y, float *z, int64_t count) {
+    int64_t i = 0;
+    for (; i + 32 <= count; i += 32) {
+        const __m512 a = _mm512_add_ps(_mm512_loadu_ps(x + i), _mm512_loadu_ps(y + i));
+        const __m512 b = _mm512_add_ps(_mm512_loadu_ps(x + i + 16), _mm512_loadu_ps(y + i + 16));
+        _mm512_storeu_ps(z + i, a);
+        _mm512_storeu_ps(z + i + 16, b);
+    }
+    for (; i < count; i++) z[i] = x[i] + y[i];
+}
+
+__attribute__((target("avx"))) void add_avx(const float *x, const float *y, float *z, int64_t count) {
+    int64_t i = 0;
+    for (; i + 16 <= count; i += 16) {
+        const __m256 a = _mm256_add_ps(_mm256_loadu_ps(x + i), _mm256_loadu_ps(y + i));
+        const __m256 b = _mm256_add_ps(_mm256_loadu_ps(x + i + 8), _mm256_loadu_ps(y + i + 8));
+        _mm256_storeu_ps(z + i, a);
+        _mm256_storeu_ps(z + i + 8, b);
+    }
+    for (; i < count; i++) z[i] = x[i] + y[i];
+}
+
+__attribute__((target("sse2"))) void add_sse2(const float *x, const float *y, float *z, int64_t count) {
+    int64_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        const __m128 a = _mm_add_ps(_mm_loadu_ps(x + i), _mm_loadu_ps(y + i));
+        const __m128 b = _mm_add_ps(_mm_loadu_ps(x + i + 4), _mm_loadu_ps(y + i + 4));
+        _mm_storeu_ps(z + i, a);
+        _mm_storeu_ps(z + i + 4, b);
+    }
+    for (; i < count; i++) z[i] = x[i] + y[i];
+}
+
 struct Vectors {
     const char *name;
     CopyRange ordinary, streaming;
+    AddRange add;
 };
 
 const Vectors &vectors() {
-    static const Vectors chosen = __builtin_cpu_supports("avx512f")
-                                      ? Vectors{"avx512", ordinary_avx512, streaming_avx512}
-                                  : __builtin_cpu_supports("avx") ? Vectors{"avx", ordinary_avx, streaming_avx}
-                                                                  : Vectors{"sse2", ordinary_sse2, streaming_sse2};
+    static const Vectors chosen =
+        __builtin_cpu_supports("avx512f") ? Vectors{"avx512", ordinary_avx512, streaming_avx512, add_avx512}
+        : __builtin_cpu_supports("avx")   ? Vectors{"avx", ordinary_avx, streaming_avx, add_avx}
+                                          : Vectors{"sse2", ordinary_sse2, streaming_sse2, add_sse2};
     return chosen;
 }
 
@@ -129,30 +164,42 @@ void ordinary_compiled(const float *__restrict x, float *__restrict y, int64_t c
     for (int64_t i = 0; i < count; i++) y[i] = x[i];
 }
 
+void add_compiled(const float *__restrict x, const float *__restrict y, float *__restrict z, int64_t count) {
+    for (int64_t i = 0; i < count; i++) z[i] = x[i] + y[i];
+}
+
 struct Vectors {
     const char *name;
     CopyRange ordinary, streaming;
+    AddRange add;
 };
 
 const Vectors &vectors() {
-    static const Vectors only{"compiler", ordinary_compiled, ordinary_compiled};
+    static const Vectors only{"compiler", ordinary_compiled, ordinary_compiled, add_compiled};
     return only;
 }
 
 #endif
 
-struct Job {
-    CopyRange range;
-    const float *x;
-    float *y;
-    int64_t count;
-};
-
-int run_task(void *, int index, uint8_t *closure) {
-    const Job &job = *reinterpret_cast<const Job *>(closure);
-    const int64_t begin = index * kTaskFloats;
-    job.range(job.x + begin, job.y + begin, std::min(kTaskFloats, job.count - begin));
-    return 0;
+// range(begin, count) over all of `count`, in tasks.
+template <typename Range>
+void run_tasks(int64_t count, const Range &range) {
+    struct Job {
+        const Range &range;
+        int64_t count;
+    } job{range, count};
+    const int tasks = static_cast<int>((count + kTaskFloats - 1) / kTaskFloats);
+    if (tasks <= 1) {
+        range(0, count);  // as the library: one task stays on the calling thread
+        return;
+    }
+    const auto run_task = [](void *, int index, uint8_t *closure) {
+        const Job &job = *reinterpret_cast<const Job *>(closure);
+        const int64_t begin = index * kTaskFloats;
+        job.range(begin, std::min(kTaskFloats, job.count - begin));
+        return 0;
+    };
+    halide_do_par_for(nullptr, run_task, 0, tasks, reinterpret_cast<uint8_t *>(&job));
 }
 
 }  // namespace
@@ -161,13 +208,12 @@ void copy(Copy kind, const float *x, float *y, int64_t count) {
     const CopyRange range = kind == Copy::kMemcpy      ? memcpy_range
                             : kind == Copy::kStreaming ? vectors().streaming
                                                        : vectors().ordinary;
-    Job job{range, x, y, count};
-    const int tasks = static_cast<int>((count + kTaskFloats - 1) / kTaskFloats);
-    if (tasks <= 1) {
-        range(x, y, count);  // as the library: one task stays on the calling thread
-        return;
-    }
-    halide_do_par_for(nullptr, run_task, 0, tasks, reinterpret_cast<uint8_t *>(&job));
+    run_tasks(count, [=](int64_t begin, int64_t n) { range(x + begin, y + begin, n); });
+}
+
+void add(const float *x, const float *y, float *z, int64_t count) {
+    const AddRange range = vectors().add;
+    run_tasks(count, [=](int64_t begin, int64_t n) { range(x + begin, y + begin, z + begin, n); });
 }
 
 const char *copy_name(Copy kind) {

@@ -27,12 +27,16 @@ int64_t largest(Measure measure) {
 
 }  // namespace
 
-const char *op_name(Op op) { return op == Op::kForward ? "forward" : op == Op::kMoments ? "moments" : "normalize"; }
+const char *op_name(Op op) {
+    constexpr const char *kNames[] = {"forward", "moments", "normalize", "backward"};
+    return kNames[static_cast<int>(op)];
+}
 
 const char *group_name(hnorm_group group) { return group == HNORM_BATCH ? "batch" : "instance"; }
 
 int64_t bytes_moved(Op op, const Shape &shape) {
-    return shape.elements() * static_cast<int64_t>(sizeof(float)) * (op == Op::kMoments ? 1 : 2);
+    const int tensors = op == Op::kMoments ? 1 : op == Op::kBackward ? 3 : 2;
+    return shape.elements() * static_cast<int64_t>(sizeof(float)) * tensors;
 }
 
 void Workspace::Free::operator()(float *p) const { std::free(p); }
@@ -50,12 +54,16 @@ Workspace::Workspace() {
     const int64_t groups = largest([](const Shape &s) { return s.n * s.c; });
     x_ = allocate(elements);
     y_ = allocate(elements);
+    dy_ = allocate(elements);
     // Random, since constant data would take the kernels' path for vanishing variance.
     std::minstd_rand random(1);
     for (int64_t i = 0; i < elements; i++) x_[i] = static_cast<float>(random()) / random.max() + 0.25f;
+    for (int64_t i = 0; i < elements; i++) dy_[i] = static_cast<float>(random()) / random.max() - 0.25f;
     std::fill_n(y_.get(), elements, 0.0f);
     gamma_.assign(groups, 1.5f);
     beta_.assign(groups, 0.5f);
+    dgamma_.assign(groups, 0.0f);
+    dbeta_.assign(groups, 0.0f);
     count_.assign(groups, 0.0);
     mean_.assign(groups, 0.0);
     variance_.assign(groups, 0.0);
@@ -71,7 +79,14 @@ Work Workspace::kernel(Op op, hnorm_group group, const Shape &shape) {
 
     if (op == Op::kForward) return [=] { check(hnorm_forward(&x, group, &affine, kEps, &y, mean, variance)); };
     if (op == Op::kMoments) return [=] { check(hnorm_moments(&x, group, count, mean, variance)); };
-    check(hnorm_forward(&x, group, &affine, kEps, &y, mean, variance));  // the statistics that normalize takes
+    check(hnorm_forward(&x, group, &affine, kEps, &y, mean, variance));  // the statistics that the others take
+    if (op == Op::kBackward) {
+        const hnorm_tensor dy = hnorm_channels_first(dy_.get(), 4, extents);
+        float *dgamma = dgamma_.data(), *dbeta = dbeta_.data();
+        return [=] {  // y takes dx
+            check(hnorm_backward(&x, &dy, group, mean, variance, &affine, kEps, &y, dgamma, dbeta));
+        };
+    }
     return [=] { check(hnorm_normalize(&x, group, mean, variance, &affine, kEps, &y)); };
 }
 
@@ -82,8 +97,16 @@ Work Workspace::copy(Copy kind, const Shape &shape) {
     return [=] { bench::copy(kind, x, y, count); };
 }
 
+Work Workspace::floor(Op op, const Shape &shape) {
+    if (op != Op::kBackward) return copy(Copy::kOrdinary, shape);
+    const float *x = x_.get(), *dy = dy_.get();
+    float *dx = y_.get();
+    const int64_t count = shape.elements();
+    return [=] { add(x, dy, dx, count); };
+}
+
 Comparison Workspace::compare_with_floor(Op op, hnorm_group group, const Shape &shape, const Effort &effort) {
-    return compare(copy(Copy::kOrdinary, shape), kernel(op, group, shape), effort);
+    return compare(floor(op, shape), kernel(op, group, shape), effort);
 }
 
 CopySpeeds Workspace::compare_copies(const Shape &shape, const Effort &effort) {

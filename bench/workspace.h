@@ -12,11 +12,11 @@
 
 namespace hnorm::bench {
 
-enum class Op { kForward, kMoments, kNormalize };
+enum class Op { kForward, kMoments, kNormalize, kBackward };
 
 const char *op_name(Op op);                 // "forward"
 const char *group_name(hnorm_group group);  // "batch"
-// The least that must move: x read and, but for moments, y written; one float each.
+// The least that must move, one float each: x read and, but for moments, y written; backward reads dy too.
 int64_t bytes_moved(Op op, const Shape &shape);
 
 struct CopySpeeds {
@@ -38,7 +38,9 @@ public:
     Work kernel(Op op, hnorm_group group, const Shape &shape);
     // The copy floor or another copy, over the same buffers.
     Work copy(Copy kind, const Shape &shape);
-    // The kernel against the copy floor.
+    // The kernel's floor: the copy floor, or for backward the sum of two tensors into a third.
+    Work floor(Op op, const Shape &shape);
+    // The kernel against its floor.
     Comparison compare_with_floor(Op op, hnorm_group group, const Shape &shape, const Effort &effort);
     // Apart from the kernels, and each copy with the caches as it leaves them itself: a streaming copy evicts what the
     // next would have found there.
@@ -51,8 +53,9 @@ private:
     using Floats = std::unique_ptr<float[], Free>;
     static Floats allocate(int64_t count);
 
-    Floats x_, y_;
+    Floats x_, y_, dy_;
     std::vector<float> gamma_, beta_;
+    std::vector<float> dgamma_, dbeta_;
     std::vector<double> count_, mean_, variance_;
 };
 
