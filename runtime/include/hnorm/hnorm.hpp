@@ -3,17 +3,14 @@
 #pragma once
 
 #include <hnorm/hnorm.h>
+#include <hnorm/layer.hpp>
 #include <hnorm/tensor.hpp>
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace hnorm {
-
-// What is normalized together: a channel, or a channel of one sample.
-enum class Group { batch = HNORM_BATCH, instance = HNORM_INSTANCE };
 
 // gamma and beta, each one a channel (length C), or one a sample and channel (length N*C, as in AdaIN); absent: 1 and 0.
 // Where both are given they are equally long.
@@ -24,12 +21,10 @@ struct Affine {
 
 namespace header {
 
-inline hnorm_group c_group(Group group) { return static_cast<hnorm_group>(group); }
-
 // 0 for shapes that the C functions refuse, so that no memory is taken for them.
 inline std::int64_t groups(const ConstTensor &x, Group group) {
     const hnorm_tensor &t = *x.c();
-    const std::int64_t limit = 0x7fffffff, n = group == Group::batch ? 1 : t.shape[0], c = t.shape[1];
+    const std::int64_t limit = 2000000000, n = group == Group::batch ? 1 : t.shape[0], c = t.shape[1];
     const bool refused = t.rank < 2 || n < 0 || c < 0 || n > limit || c > limit || n * c > limit;
     return refused ? 0 : n * c;
 }
@@ -134,102 +129,76 @@ inline void batch_normalization(const ConstTensor &x, Span<const float> mean, Sp
                                             variance_epsilon, y.c()));
 }
 
-// ---- layers -------------------------------------------------------------------------------------------------------
+// ---- backward -----------------------------------------------------------------------------------------------------
 
-// What differs from a layer's defaults, which are PyTorch's: Options().eps(1e-3).affine(true).
-class Options {
-public:
-    Options &eps(double value) { return eps_ = value, *this; }
-    // The weight of the new value in the running statistics; std::nullopt as cumulative().
-    Options &momentum(std::optional<double> value) { return momentum_ = value, cumulative_ = !value, *this; }
-    // The running statistics are the plain average over all training steps.
-    Options &cumulative() { return momentum(std::nullopt); }
-    Options &affine(bool value) { return affine_ = value, *this; }
-    Options &track_running_stats(bool value) { return track_running_stats_ = value, *this; }
-
-    hnorm_layer_options over(hnorm_layer_options result) const {
-        result.eps = eps_.value_or(result.eps);
-        result.momentum = momentum_.value_or(result.momentum);
-        result.cumulative = cumulative_.value_or(result.cumulative != 0);
-        result.affine = affine_.value_or(result.affine != 0);
-        result.track_running_stats = track_running_stats_.value_or(result.track_running_stats != 0);
-        return result;
-    }
-
-private:
-    std::optional<double> eps_, momentum_;
-    std::optional<bool> cumulative_, affine_, track_running_stats_;
+// The sums over each group that backward rests on. They add across machines.
+struct BackwardSums {
+    std::vector<double> dy, dy_xmu;  // of dy, and of dy*(x - mean)
 };
+
+// hnorm_backward_reduce. mean: one value a group.
+inline BackwardSums backward_reduce(const ConstTensor &x, const ConstTensor &dy, Group group, Span<const double> mean) {
+    const std::int64_t groups = header::groups(x, group);
+    header::check_length("backward_reduce", "mean", mean.size(), groups);
+    const auto size = static_cast<std::size_t>(groups);
+    BackwardSums result{std::vector<double>(size), std::vector<double>(size)};
+    header::check(hnorm_backward_reduce(x.c(), dy.c(), header::c_group(group), mean.data(), result.dy.data(),
+                                        result.dy_xmu.data()));
+    return result;
+}
+
+// hnorm_backward_apply. count, mean, variance and the sums: one value a group.
+inline void backward_apply(const ConstTensor &x, const ConstTensor &dy, Group group, Span<const double> count,
+                           Span<const double> mean, Span<const double> variance, const BackwardSums &sums,
+                           const Affine &affine, double eps, const Tensor &dx) {
+    const char *const function = "backward_apply";
+    const std::int64_t groups = header::groups(x, group);
+    header::check_length(function, "count", count.size(), groups);
+    header::check_length(function, "mean", mean.size(), groups);
+    header::check_length(function, "variance", variance.size(), groups);
+    const Span<const double> sum_dy = sums.dy, sum_dy_xmu = sums.dy_xmu;
+    header::check_length(function, "sums.dy", sum_dy.size(), groups);
+    header::check_length(function, "sums.dy_xmu", sum_dy_xmu.size(), groups);
+    const hnorm_affine c_affine = header::c_affine(function, x, affine);
+    header::check(hnorm_backward_apply(x.c(), dy.c(), header::c_group(group), count.data(), mean.data(),
+                                       variance.data(), sum_dy.data(), sum_dy_xmu.data(), &c_affine, eps, dx.c()));
+}
 
 namespace header {
 
-// What both layers are. Movable, not copyable; a moved-from layer can only be destroyed or assigned to.
-class Layer {
-public:
-    // y may be x. Training: batch statistics, running statistics updated where tracked.
-    void forward(const ConstTensor &x, const Tensor &y) { check(hnorm_layer_forward(layer_.get(), x.c(), y.c())); }
-    void train(bool training = true) { check(hnorm_layer_train(layer_.get(), training)); }
-    void eval() { train(false); }
-    bool is_training() const { return hnorm_layer_is_training(layer_.get()) != 0; }
-    void reset_running_stats() { check(hnorm_layer_reset_running_stats(layer_.get())); }
-    std::int64_t num_features() const { return hnorm_layer_num_features(layer_.get()); }
-
-    // The layer's own arrays, one value a channel, to read and write; empty where the layer has none.
-    Span<float> gamma() { return span<float>(hnorm_layer_gamma(layer_.get())); }
-    Span<float> beta() { return span<float>(hnorm_layer_beta(layer_.get())); }
-    Span<double> running_mean() { return span<double>(hnorm_layer_running_mean(layer_.get())); }
-    Span<double> running_var() { return span<double>(hnorm_layer_running_var(layer_.get())); }
-    Span<const float> gamma() const { return span<const float>(hnorm_layer_gamma(layer_.get())); }
-    Span<const float> beta() const { return span<const float>(hnorm_layer_beta(layer_.get())); }
-    Span<const double> running_mean() const { return span<const double>(hnorm_layer_running_mean(layer_.get())); }
-    Span<const double> running_var() const { return span<const double>(hnorm_layer_running_var(layer_.get())); }
-    // One value, or none where the running statistics are not tracked.
-    Span<std::int64_t> num_batches_tracked() {
-        std::int64_t *value = hnorm_layer_num_batches_tracked(layer_.get());
-        return {value, value ? std::size_t(1) : 0};
-    }
-    Span<const std::int64_t> num_batches_tracked() const {
-        const std::int64_t *value = hnorm_layer_num_batches_tracked(layer_.get());
-        return {value, value ? std::size_t(1) : 0};
-    }
-
-    hnorm_layer *c() noexcept { return layer_.get(); }
-
-protected:
-    Layer(std::int64_t num_features, Group group, const Options &options) {
-        const hnorm_layer_options c_options = options.over(hnorm_layer_defaults(c_group(group)));
-        hnorm_layer *layer = nullptr;
-        check(hnorm_layer_create(num_features, &c_options, &layer));
-        layer_.reset(layer);
-    }
-
-private:
-    template <typename T>
-    Span<T> span(T *data) const {
-        return {data, data ? static_cast<std::size_t>(num_features()) : 0};
-    }
-
-    struct Destroy {
-        void operator()(hnorm_layer *layer) const noexcept { hnorm_layer_destroy(layer); }
-    };
-    std::unique_ptr<hnorm_layer, Destroy> layer_;
-};
+// What backward and normalize_backward have in common.
+inline void backward(const char *function, decltype(&hnorm_backward) c_function, const hnorm_tensor *x,
+                     const ConstTensor &dy, Group group, Span<const double> mean, Span<const double> variance,
+                     const Affine &affine, double eps, const hnorm_tensor *dx, Span<float> dgamma, Span<float> dbeta) {
+    check_length(function, "mean", mean.size(), groups(dy, group));
+    check_length(function, "variance", variance.size(), groups(dy, group));
+    const hnorm_affine c = c_affine(function, dy, affine);
+    const std::int64_t gradients = groups(dy, c.stride_n == 0 ? Group::batch : Group::instance);
+    check_length(function, "dgamma", dgamma.size(), gradients);
+    check_length(function, "dbeta", dbeta.size(), gradients);
+    check(
+        c_function(x, dy.c(), c_group(group), mean.data(), variance.data(), &c, eps, dx, dgamma.data(), dbeta.data()));
+}
 
 }  // namespace header
 
-// torch.nn.BatchNorm1d, 2d and 3d: eps 1e-5, momentum 0.1, affine, running statistics.
-class BatchNorm : public header::Layer {
-public:
-    explicit BatchNorm(std::int64_t num_features, const Options &options = Options())
-        : Layer(num_features, Group::batch, options) {}
-};
+// hnorm_backward. dgamma and dbeta are as long as affine's arrays, or hold one value a channel where it has none; they and
+// dx may be absent (nullptr, std::nullopt).
+inline void backward(const ConstTensor &x, const ConstTensor &dy, Group group, Span<const double> mean,
+                     Span<const double> variance, const Affine &affine, double eps, const std::optional<Tensor> &dx,
+                     Span<float> dgamma = nullptr, Span<float> dbeta = nullptr) {
+    header::backward("backward", hnorm_backward, x.c(), dy, group, mean, variance, affine, eps, dx ? dx->c() : nullptr,
+                     dgamma, dbeta);
+}
 
-// torch.nn.InstanceNorm1d, 2d and 3d: eps 1e-5, momentum 0.1, neither affine nor running statistics.
-class InstanceNorm : public header::Layer {
-public:
-    explicit InstanceNorm(std::int64_t num_features, const Options &options = Options())
-        : Layer(num_features, Group::instance, options) {}
-};
+// hnorm_normalize_backward: the same with mean and variance constants. x may be absent where dgamma is.
+inline void normalize_backward(const std::optional<ConstTensor> &x, const ConstTensor &dy, Group group,
+                               Span<const double> mean, Span<const double> variance, const Affine &affine, double eps,
+                               const std::optional<Tensor> &dx, Span<float> dgamma = nullptr,
+                               Span<float> dbeta = nullptr) {
+    header::backward("normalize_backward", hnorm_normalize_backward, x ? x->c() : nullptr, dy, group, mean, variance,
+                     affine, eps, dx ? dx->c() : nullptr, dgamma, dbeta);
+}
 
 // ---- machine ------------------------------------------------------------------------------------------------------
 

@@ -34,6 +34,11 @@ int main() {
     hnorm::Tensor y = hnorm::nchw(out.data(), {kSamples, kChannels, kHeight, kWidth});
     bn.forward(x, y);
     require_moments("batch norm, training", out, 5, 0, 1);
+    std::vector<float> gradient(out.size(), 1), result(out.size(), 1);
+    bn.backward(x, hnorm::nchw(gradient.data(), {kSamples, kChannels, kHeight, kWidth}),
+                hnorm::nchw(result.data(), {kSamples, kChannels, kHeight, kWidth}));
+    require_moments("batch norm's gradient of a sum, which it keeps", result, 5, 0, 0);
+    if (bn.beta_grad()[5] != kSamples * kPlane) throw std::runtime_error("wrong gradient of beta");
     bn.eval();
     bn.forward(x, y);
 
