@@ -242,13 +242,21 @@ TEST_CASE("exceptions carry the status and the sentence, and nothing is written"
     refused([&] { hnorm::moments(x.with_strides(60, 0), batch); }, "hnorm_moments: x.strides[1] is 0");
     refused([&] { hnorm::moments(hnorm::channels_first(pair.x.data(), {120}), batch); }, "hnorm_moments: x.rank is 1");
     refused([&] { hnorm::moments(hnorm::channels_first(pair.x.data(), {-1, 3}), batch); }, "x.shape[0] is -1");
+    // A shape that is wrong is the reason given, not lengths that do not fit it.
+    for (int rank : {1, 6}) {
+        const std::vector<std::int64_t> shape(static_cast<size_t>(rank), 3);
+        const hnorm::Tensor bad = hnorm::channels_first(pair.x.data(), shape);
+        const std::string reason = "x.rank is " + std::to_string(rank);
+        refused([&] { hnorm::forward(bad, batch, {three_f, three_f}, 0, y); }, "hnorm_forward: " + reason);
+        refused([&] { hnorm::normalize(bad, batch, three, three, {}, 0, y); }, "hnorm_normalize: " + reason);
+    }
     refused([&] { hnorm::BatchNorm layer(0); }, "hnorm_layer_create: num_features is 0");
     refused([&] { hnorm::BatchNorm layer(3, hnorm::Options().momentum(2)); }, "options.momentum is 2");
     refused([&] { hnorm::BatchNorm(4).forward(x, y); }, "hnorm_layer_forward: x.shape is (2, 3, 4, 5)");
     REQUIRE(contains(
         thrown(HNORM_UNSUPPORTED,
                [&] { hnorm::moments(hnorm::nc(pair.x.data(), {INT64_MAX, INT64_MAX}), hnorm::Group::instance); }),
-        "more than 2147483647"));
+        "more than 2000000000"));
 }
 
 TEST_CASE("the machine's settings") {

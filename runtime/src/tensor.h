@@ -7,8 +7,9 @@
 
 namespace hnorm::detail {
 
-// Halide's limit for extents and element offsets without its large_buffers feature.
-constexpr int64_t kMaxElements = 0x7fffffff;
+// Kernels count in 32 bits, and round extents up to rows, chunks and parts: nearer to 2^31 that overflows, and they would
+// compute nothing and say nothing.
+constexpr int64_t kMaxElements = 2000000000;
 
 // N*C planes of S adjacent floats; plane (n, c) starts at data + n*stride_n + c*stride_c. The stride of an axis of
 // extent 1 is 0, whatever the caller wrote.

@@ -91,6 +91,13 @@ hnorm_status read_affine(const char *function, const hnorm_affine *affine, const
     const int64_t stride_n = y.n > 1 ? affine->stride_n : 0, stride_c = y.c > 1 ? affine->stride_c : 0;
     HNORM_TRY(check_affine_stride(function, "stride_n", stride_n, "N", y.n));
     HNORM_TRY(check_affine_stride(function, "stride_c", stride_c, "C", y.c));
+    const int64_t span = affine_count(y, stride_n, stride_c);
+    if (span > kMaxElements) {
+        return fail(HNORM_UNSUPPORTED,
+                    "%s: affine.stride_n (%" PRId64 ") and affine.stride_c (%" PRId64 ") span %" PRId64
+                    " elements: more than %" PRId64 " are not supported",
+                    function, stride_n, stride_c, span, kMaxElements);
+    }
     const auto check = [&](const Array &array) {
         return written ? check_array(function, array, written, y) : check_array(function, array);
     };

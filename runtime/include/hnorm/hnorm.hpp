@@ -1,5 +1,5 @@
 // hnorm for C++17: value types and exceptions over hnorm.h, which says what each function computes, its shapes and its
-// limits. Every function throws hnorm::Error; on failure nothing has been written.
+// limits, and what a failure leaves. Every function that fails throws hnorm::Error.
 #pragma once
 
 #include <hnorm/hnorm.h>
@@ -21,17 +21,22 @@ struct Affine {
 
 namespace header {
 
-// 0 for shapes that the C functions refuse, so that no memory is taken for them.
+// -1 for shapes that every C function refuses before it looks at an array: theirs is the better reason.
 inline std::int64_t groups(const ConstTensor &x, Group group) {
     const hnorm_tensor &t = *x.c();
     const std::int64_t limit = 2000000000, n = group == Group::batch ? 1 : t.shape[0], c = t.shape[1];
-    const bool refused = t.rank < 2 || n < 0 || c < 0 || n > limit || c > limit || n * c > limit;
-    return refused ? 0 : n * c;
+    const bool rank_refused = t.rank < 2 || t.rank > HNORM_MAX_RANK;
+    return rank_refused || n < 0 || c < 0 || n > limit || c > limit || n * c > limit ? -1 : n * c;
+}
+
+// A vector for one value a group; empty where there is no number of groups.
+inline std::vector<double> group_values(std::int64_t groups) {
+    return std::vector<double>(groups < 0 ? 0 : static_cast<std::size_t>(groups));
 }
 
 // C functions take bare pointers; here lengths are known, so they are checked. An absent array is the C function's matter.
 inline void check_length(const char *function, const char *name, std::size_t length, std::int64_t wanted) {
-    if (length != 0 && static_cast<std::int64_t>(length) != wanted) {
+    if (length != 0 && wanted >= 0 && static_cast<std::int64_t>(length) != wanted) {
         throw Error(HNORM_INVALID_ARGUMENT, std::string(function) + ": " + name + " holds " + std::to_string(length) +
                                                 " values but must hold " + std::to_string(wanted));
     }
@@ -41,7 +46,8 @@ inline hnorm_affine c_affine(const char *function, const ConstTensor &x, const A
     const std::size_t length = affine.gamma.empty() ? affine.beta.size() : affine.gamma.size();
     const std::int64_t channels = groups(x, Group::batch), all = groups(x, Group::instance);
     check_length(function, "affine.beta", affine.beta.size(), static_cast<std::int64_t>(length));
-    if (length != 0 && static_cast<std::int64_t>(length) != channels && static_cast<std::int64_t>(length) != all) {
+    if (length != 0 && all >= 0 && static_cast<std::int64_t>(length) != channels &&
+        static_cast<std::int64_t>(length) != all) {
         throw Error(HNORM_INVALID_ARGUMENT, std::string(function) + ": affine holds " + std::to_string(length) +
                                                 " values but must hold " + std::to_string(channels) +
                                                 " (per channel) or " + std::to_string(all) +
@@ -86,8 +92,8 @@ struct Moments {
 
 // hnorm_moments.
 inline Moments moments(const ConstTensor &x, Group group) {
-    const auto size = static_cast<std::size_t>(header::groups(x, group));
-    Moments result{std::vector<double>(size), std::vector<double>(size), std::vector<double>(size)};
+    const std::vector<double> values = header::group_values(header::groups(x, group));
+    Moments result{values, values, values};
     header::check(
         hnorm_moments(x.c(), header::c_group(group), result.count.data(), result.mean.data(), result.m2.data()));
     return result;
@@ -140,8 +146,7 @@ struct BackwardSums {
 inline BackwardSums backward_reduce(const ConstTensor &x, const ConstTensor &dy, Group group, Span<const double> mean) {
     const std::int64_t groups = header::groups(x, group);
     header::check_length("backward_reduce", "mean", mean.size(), groups);
-    const auto size = static_cast<std::size_t>(groups);
-    BackwardSums result{std::vector<double>(size), std::vector<double>(size)};
+    BackwardSums result{header::group_values(groups), header::group_values(groups)};
     header::check(hnorm_backward_reduce(x.c(), dy.c(), header::c_group(group), mean.data(), result.dy.data(),
                                         result.dy_xmu.data()));
     return result;
