@@ -1,8 +1,17 @@
 // The promises about threads: the same bits however the work is spread, and from however many threads at once.
 #include "api.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <deque>
+#include <iostream>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <thread>
 
@@ -92,6 +101,57 @@ struct Pool {
         }
         on_threads(count, [=](int i) { task(argument, i); });
     }
+};
+
+// A pool of the plainest kind: so many threads, a queue, and callers that do nothing while they wait.
+class QueuePool {
+public:
+    explicit QueuePool(int count) {
+        for (int i = 0; i < count; i++) threads_.emplace_back([this] { serve(); });
+    }
+    ~QueuePool() {
+        push(threads_.size(), {});
+        for (std::thread &thread : threads_) thread.join();
+    }
+
+    static void run(void *pool, int count, hnorm_task task, void *argument) {
+        QueuePool &self = *static_cast<QueuePool *>(pool);
+        std::mutex mutex;
+        std::condition_variable finished;
+        int left = count;
+        self.push(static_cast<size_t>(count), [&, task, argument](size_t i) {
+            task(argument, static_cast<int>(i));
+            const std::lock_guard<std::mutex> lock(mutex);
+            if (--left == 0) finished.notify_all();
+        });
+        std::unique_lock<std::mutex> lock(mutex);
+        // A deadlock is a failure, not a test that never ends.
+        if (!finished.wait_for(lock, std::chrono::seconds(20), [&] { return left == 0; })) std::abort();
+    }
+
+private:
+    // No task: a thread that takes it leaves.
+    void push(size_t count, const std::function<void(size_t)> &task) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        for (size_t i = 0; i < count; i++) tasks_.push_back(task ? [=] { task(i); } : std::function<void()>());
+        waiting_.notify_all();
+    }
+    void serve() {
+        for (;;) {
+            std::unique_lock<std::mutex> lock(mutex_);
+            waiting_.wait(lock, [&] { return !tasks_.empty(); });
+            const std::function<void()> task = std::move(tasks_.front());
+            tasks_.pop_front();
+            lock.unlock();
+            if (!task) return;
+            task();
+        }
+    }
+
+    std::mutex mutex_;
+    std::condition_variable waiting_;
+    std::deque<std::function<void()>> tasks_;
+    std::vector<std::thread> threads_;
 };
 
 }  // namespace
@@ -227,6 +287,52 @@ TEST_CASE("hnorm may be called from the tasks of the caller's pool while it uses
         &wrong);
     REQUIRE(wrong == 0);
     REQUIRE(pool.loops > 1);
+}
+
+TEST_CASE("the caller's pool may be one whose threads wait without working") {
+    const Settings restore;
+    reference();
+    for (int threads : {2, 5}) {
+        INFO(threads << " threads");
+        QueuePool pool(threads);
+        REQUIRE(hnorm_set_num_threads(threads) == HNORM_OK);
+        REQUIRE(hnorm_set_parallel_for(QueuePool::run, &pool) == HNORM_OK);
+        REQUIRE(compute_all() == reference());
+        REQUIRE(hnorm_set_parallel_for(nullptr, nullptr) == HNORM_OK);
+    }
+}
+
+TEST_CASE("a child of fork computes the same and ends, also when it was forked while others compute") {
+    const Settings restore;
+    REQUIRE(hnorm_set_num_threads(3) == HNORM_OK);
+    const auto forward = [](Pair &pair) {
+        return hnorm_forward(&pair.in, HNORM_BATCH, nullptr, 1e-5, &pair.out, nullptr, nullptr) == HNORM_OK;
+    };
+    const std::vector<int64_t> shape = {8, 16, 32, 32};
+    Pair expected(shape);
+    REQUIRE(forward(expected));
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> busy;
+    for (int i = 0; i < 3; i++)
+        busy.emplace_back([&] {
+            for (Pair pair(shape); !stop;) forward(pair);
+        });
+    int failures = 0;
+    std::cout << std::flush;  // The child's end writes what is left.
+    for (int i = 0; i < 150 && !failures; i++) {
+        const pid_t child = fork();
+        if (child == 0) {
+            alarm(20);
+            Pair pair(shape);
+            const bool same = forward(pair) && same_bits(pair.y, expected.y) && hnorm_set_num_threads(2) == HNORM_OK;
+            std::exit(same ? 0 : 1);
+        }
+        int status = -1;
+        failures += child < 0 || waitpid(child, &status, 0) != child || status != 0;
+    }
+    stop = true;
+    for (std::thread &thread : busy) thread.join();
+    REQUIRE(failures == 0);
 }
 
 TEST_CASE("a pool that does not do its work is an error") {

@@ -2,6 +2,8 @@
 
 #include <HalideRuntime.h>
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
@@ -30,6 +32,9 @@ struct CallersPool {
     void *pool = nullptr;
 };
 CallersPool callers_pool;
+
+// In a child of fork(). Halide's threads stayed in the parent, and its locks may be held for good.
+std::atomic<bool> forked{false};
 
 // What HNORM_NUM_THREADS and the machine say, read once.
 struct DefaultThreads {
@@ -131,7 +136,8 @@ int fail_loop(const char *message) {
 int parallel_loop(void *user_context, halide_task_t body, int min, int size, uint8_t *closure) {
     const int requested = requested_threads.load(std::memory_order_relaxed);
     const int workers = std::min(requested ? requested : default_threads().count, size);
-    if (serial_thread || workers <= 1) {
+    const bool no_pool = forked.load(std::memory_order_relaxed) && !callers_pool.parallel_for;
+    if (serial_thread || workers <= 1 || no_pool) {
         return run_serially(user_context, body, min, size, closure);
     }
     // As many tasks as threads, each of which takes ranges until none is left: Halide's pool does not shrink when it is
@@ -142,7 +148,8 @@ int parallel_loop(void *user_context, halide_task_t body, int min, int size, uin
     loop.closure = closure;
     loop.workers = workers;
     loop.range = std::max<int64_t>(size / (int64_t(workers) * kRangesPerThread), 1);
-    loop.serial_inside = size >= workers * kTasksThatSuffice;
+    // The caller's pool is never asked from inside its tasks: one whose threads wait for each other would wait for ever.
+    loop.serial_inside = callers_pool.parallel_for || size >= workers * kTasksThatSuffice;
     for (int i = 0; i < workers; ++i) {
         loop.shares[i].next.store(min + int64_t(size) * i / workers, std::memory_order_relaxed);
         loop.shares[i].end = min + int64_t(size) * (i + 1) / workers;
@@ -172,6 +179,7 @@ int parallel_loop(void *user_context, halide_task_t body, int min, int size, uin
 }
 
 void install_hooks() {
+    pthread_atfork(nullptr, nullptr, [] { forked.store(true, std::memory_order_relaxed); });
     // The default handler aborts the process.
     halide_set_error_handler([](void *, const char *message) { set_kernel_message(message); });
     halide_set_custom_do_par_for(parallel_loop);
@@ -204,6 +212,13 @@ using namespace hnorm::detail;
 
 extern "C" {
 
+// Halide runs this as the process ends, and its own, a weak symbol, waits for the pool's threads: not those of the parent.
+void halide_thread_pool_cleanup() {
+    if (!forked.load(std::memory_order_relaxed)) {
+        halide_shutdown_thread_pool();
+    }
+}
+
 hnorm_status hnorm_set_num_threads(int threads) {
     if (threads < 0 || threads > kMaxThreads) {
         return fail(HNORM_INVALID_ARGUMENT,
@@ -211,7 +226,9 @@ hnorm_status hnorm_set_num_threads(int threads) {
                     kMaxThreads);
     }
     requested_threads.store(threads, std::memory_order_relaxed);
-    halide_set_num_threads(threads ? threads : default_threads().count);
+    if (!forked.load(std::memory_order_relaxed)) {
+        halide_set_num_threads(threads ? threads : default_threads().count);
+    }
     return HNORM_OK;
 }
 
