@@ -184,11 +184,13 @@ TEST_CASE("what a layer refuses leaves its running statistics and y alone") {
                         {"y.shape is (1, 3, 1, 1)"});
         REQUIRE(State(layer) == before);
 
-        *hnorm_layer_num_batches_tracked(layer) = -2;
-        Pair negative({2, 3, 4, 5});
-        require_refused(hnorm_layer_forward(layer, &negative.in, &negative.out), HNORM_INVALID_ARGUMENT,
-                        {"num_batches_tracked is -2"});
-        REQUIRE(all_are(negative.y, kSentinel));
+        for (int64_t steps : {int64_t(-2), INT64_MAX}) {
+            *hnorm_layer_num_batches_tracked(layer) = steps;
+            Pair other({2, 3, 4, 5});
+            require_refused(hnorm_layer_forward(layer, &other.in, &other.out), HNORM_INVALID_ARGUMENT,
+                            {"num_batches_tracked is " + std::to_string(steps)});
+            REQUIRE(all_are(other.y, kSentinel));
+        }
     }
 }
 
