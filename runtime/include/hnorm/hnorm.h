@@ -5,13 +5,17 @@
  *   batch:    one channel,                 C groups of N*S elements, index c
  *   instance: one channel of one sample, N*C groups of S elements,   index n*C + c
  *
- * Every function that can fail returns a status; on failure nothing has been written and hnorm_last_error() says, in a
- * sentence, which argument was wrong, its value and what is allowed. An empty tensor (an extent of 0) is valid input to
- * every function: nothing is computed, nothing is written but zeros: moments', and backward's sums and dgamma, dbeta.
+ * Every function that can fail returns a status, and hnorm_last_error() then says in a sentence what was wrong: which
+ * argument, its value and what is allowed. All arguments are checked before anything is written, and a refusal of them leaves
+ * everything as it was. Only where the computation itself fails (memory runs out in it; the caller's parallel_for does not do
+ * its work) are the outputs of that call unspecified, x too if it is in place; a layer's running statistics are not touched.
+ * A tensor spans at most 2,000,000,000 elements, its padding included: more is refused. An empty tensor (an extent of 0) is
+ * valid input to every function: nothing is computed, nothing is written but zeros: moments', and backward's sums and
+ * dgamma, dbeta.
  *
  * Concurrency: all functions may be called from several threads at once, except that one layer must not be trained,
  * changed or given to backward by two threads at once, and that settings (threads, target, parallel_for) must not be
- * changed while others compute.
+ * changed while others compute. In a child of fork(), calls run on the thread that makes them, or on the caller's pool.
  */
 #ifndef HNORM_H
 #define HNORM_H
@@ -191,7 +195,8 @@ hnorm_status hnorm_set_num_threads(int threads);
 int hnorm_get_num_threads(void);
 
 /* Runs task(argument, i) for every 0 <= i < count, each once, in any order, and returns after the last has returned.
- * hnorm asks for at most as many tasks as threads (hnorm_set_num_threads), and may ask from several threads at once. */
+ * hnorm asks for at most as many tasks as threads (hnorm_set_num_threads), never from inside one of its tasks, and from
+ * several threads at once only where several call hnorm. It must not throw: tasks may still be running then. */
 typedef void (*hnorm_task)(void *argument, int index);
 typedef void (*hnorm_parallel_for)(void *pool, int count, hnorm_task task, void *argument);
 /* Replaces hnorm's thread pool by the caller's. Null restores it. */
