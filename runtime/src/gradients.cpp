@@ -148,6 +148,9 @@ hnorm_status compute_backward_apply(const char *function, const Machine &machine
 }
 
 hnorm_status compute_backward(const char *function, const Machine &machine, const Backward &b) {
+    if (!b.dx && !b.dgamma && !b.dbeta) {
+        return HNORM_OK;
+    }
     Sums sums(b);
     HNORM_TRY(sums.reserve(function));
     const bool gamma_fits = summed_group(b) == b.group;
