@@ -98,4 +98,75 @@ inline Worst worst_variance(const References &statistics, const std::vector<doub
     return worst;
 }
 
+// Gradients may be wrong by this much: dx times the group's max |gamma*invstd*dy|, dgamma times sum |dy*xhat|, dbeta times
+// sum |dy|.
+constexpr double kGradientTolerance = 2e-6;
+
+// The worst error of dx, in units of the group's max |gamma*invstd*dy|. dx itself can exceed that (where few values of x
+// hold most of the variance, xhat is large): there its own rounding, half a unit in its last place, is not counted.
+inline Worst worst_dx(const Tensor &x, hnorm_group group, const reference::Gradients &expected, const Tensor &dx) {
+    Worst worst;
+    size_t i = 0;
+    for (int64_t n = 0; n < x.samples(); n++) {
+        for (int64_t c = 0; c < x.channels(); c++) {
+            const long double unit = expected.greatest[static_cast<size_t>(group_of(x, group, n, c))];
+            for (int64_t s = 0; s < x.positions(); s++, i++) {
+                const long double error =
+                    std::fabs(dx.at(n, c, s) - expected.dx[i]) - kUnit * std::fabs(expected.dx[i]);
+                if (error <= 0 || error / unit <= worst.error) continue;
+                std::ostringstream place;
+                place << "at (n " << n << ", c " << c << ", position " << s << "): dx " << dx.at(n, c, s)
+                      << ", reference " << expected.dx[i] << ", max |gamma*invstd*dy| " << unit;
+                worst.add(static_cast<double>(error / unit), place.str());
+            }
+        }
+    }
+    return worst;
+}
+
+// The worst error of dgamma or dbeta in the given units, beyond what is allowed anyway.
+inline Worst worst_parameter(const std::vector<float> &actual, const std::vector<long double> &expected,
+                             const std::vector<long double> &units, const std::vector<long double> &allowed) {
+    Worst worst;
+    for (size_t i = 0; i < actual.size(); i++) {
+        const long double error = std::fabs(actual[i] - expected[i]) - allowed[i];
+        if (error <= 0) continue;
+        std::ostringstream place;
+        place << "parameter " << i << ": " << actual[i] << ", reference " << expected[i] << ", unit " << units[i];
+        worst.add(static_cast<double>(error / units[i]), place.str());
+    }
+    return worst;
+}
+
+// The worst error of dgamma, in units of sum |dy*xhat|, beyond what the error of the given mean costs: it shifts xhat, which
+// shows where all of dy lies at x near its mean (a sum over one element, where gamma is per sample of (N, C)).
+inline Worst worst_dgamma(const Tensor &x, hnorm_group group, const std::vector<float> &dgamma,
+                          const reference::Gradients &expected, const std::vector<double> &mean,
+                          const References &statistics, double eps) {
+    std::vector<long double> allowed(dgamma.size(), 0);
+    for (int64_t n = 0; n < x.samples(); n++) {
+        for (int64_t c = 0; c < x.channels(); c++) {
+            const size_t g = static_cast<size_t>(group_of(x, group, n, c));
+            const size_t p = static_cast<size_t>(n * x.channels() + c) % dgamma.size();
+            const long double shift = std::fabs(mean[g] - statistics[g].mean) /
+                                      std::sqrt(statistics[g].variance + static_cast<long double>(eps));
+            allowed[p] = std::max(allowed[p], shift * std::fabs(expected.dbeta_size[p]));
+        }
+    }
+    return worst_parameter(dgamma, expected.dgamma, expected.dgamma_size, allowed);
+}
+
+// The worst error of dbeta, in units of sum |dy|.
+inline Worst worst_dbeta(const std::vector<float> &dbeta, const reference::Gradients &expected) {
+    return worst_parameter(dbeta, expected.dbeta, expected.dbeta_size, std::vector<long double>(dbeta.size(), 0));
+}
+
+inline reference::Gradients reference_gradients(const Tensor &x, const Tensor &dy, hnorm_group group,
+                                                const References &statistics, bool frozen, const Affine &affine,
+                                                double eps) {
+    return reference::gradients(
+        x, dy, group, statistics, frozen, [&](int64_t n, int64_t c) { return affine.gamma(n, c); },
+        affine.kind == AffineKind::kSampleAndChannel, eps);
+}
+
 }  // namespace test

@@ -57,6 +57,10 @@ struct Affine {
                 kind == AffineKind::kGammaOnly ? nullptr : betas.data(),
                 kind == AffineKind::kSampleAndChannel ? channels : 0, 1};
     }
+    // Elements of gamma's or beta's gradient.
+    size_t parameters(const Tensor &x) const {
+        return static_cast<size_t>(kind == AffineKind::kSampleAndChannel ? x.samples() * channels : channels);
+    }
     const char *describe() const {
         switch (kind) {
         case AffineKind::kNone: return "no affine";
@@ -87,14 +91,15 @@ inline void check_padding(const char *function, const char *which, const Tensor 
     if (!damage.empty()) FAIL(function << ": " << which << " " << tensor.describe() << " " << damage);
 }
 
-inline void check_input(const char *function, const Tensor &x, const std::vector<float> &before) {
-    check_padding(function, "x", x);
+inline void check_input(const char *function, const Tensor &x, const std::vector<float> &before,
+                        const char *which = "x") {
+    check_padding(function, which, x);
     size_t i = 0;
     for (int64_t n = 0; n < x.samples(); n++)
         for (int64_t c = 0; c < x.channels(); c++, i += static_cast<size_t>(x.positions()))
             if (x.positions() &&
                 std::memcmp(&before[i], x.plane(n, c), sizeof(float) * static_cast<size_t>(x.positions())))
-                FAIL(function << " wrote into its input");
+                FAIL(function << " wrote into its input " << which);
 }
 
 // All elements, dense.
@@ -165,6 +170,87 @@ inline MeanAndVariance forward(const Tensor &x, hnorm_group group, const Affine 
     }
     if (!in_place) check_input("hnorm_forward", x, before);
     check_padding("hnorm_forward", "y", y);
+    return result;
+}
+
+struct Sums {
+    std::vector<double> dy, dy_xmu;  // of each group: of dy, and of dy * (x - mean)
+};
+
+inline Sums backward_reduce(const Tensor &x, const Tensor &dy, hnorm_group group, const std::vector<double> &mean) {
+    const size_t groups = static_cast<size_t>(group_count(x, group));
+    const std::vector<float> x_before = elements(x), dy_before = elements(dy);
+    Sums result{std::vector<double>(groups + 1, -1), std::vector<double>(groups + 1, -1)};
+    const hnorm_tensor x_view = x.view(), dy_view = dy.view();
+    require_ok("hnorm_backward_reduce",
+               hnorm_backward_reduce(&x_view, &dy_view, group, mean.data(), result.dy.data(), result.dy_xmu.data()));
+    for (std::vector<double> *list : {&result.dy, &result.dy_xmu}) {
+        if (list->back() != -1) FAIL("hnorm_backward_reduce wrote beyond the last group");
+        list->pop_back();
+    }
+    check_input("hnorm_backward_reduce", x, x_before);
+    check_input("hnorm_backward_reduce", dy, dy_before, "dy");
+    return result;
+}
+
+// Calls call(x, dy, dx), views or null, and checks that it wrote dx alone, which may be dy or x.
+template <typename Call>
+void check_backward_call(const char *function, const Tensor *x, const Tensor &dy, Tensor *dx, Call call) {
+    const std::vector<float> x_before = x && x != dx ? elements(*x) : std::vector<float>();
+    const std::vector<float> dy_before = &dy == dx ? std::vector<float>() : elements(dy);
+    if (dx && dx != x && dx != &dy) dx->clear();
+    const hnorm_tensor x_view = x ? x->view() : hnorm_tensor(), dy_view = dy.view(),
+                       dx_view = dx ? dx->view() : hnorm_tensor();
+    require_ok(function, call(x ? &x_view : nullptr, &dy_view, dx ? &dx_view : nullptr));
+    if (x && x != dx) check_input(function, *x, x_before);
+    if (&dy != dx) check_input(function, dy, dy_before, "dy");
+    if (dx) check_padding(function, "dx", *dx);
+}
+
+inline void backward_apply(const Tensor &x, const Tensor &dy, hnorm_group group, const std::vector<double> &count,
+                           const std::vector<double> &mean, const std::vector<double> &variance, const Sums &sums,
+                           const Affine &affine, double eps, Tensor &dx) {
+    const hnorm_affine parameters = affine.view();
+    check_backward_call("hnorm_backward_apply", &x, dy, &dx,
+                        [&](const hnorm_tensor *x_view, const hnorm_tensor *dy_view, const hnorm_tensor *dx_view) {
+                            return hnorm_backward_apply(x_view, dy_view, group, count.data(), mean.data(),
+                                                        variance.data(), sums.dy.data(), sums.dy_xmu.data(),
+                                                        affine.kind == AffineKind::kNone ? nullptr : &parameters, eps,
+                                                        dx_view);
+                        });
+}
+
+struct ParameterGradients {
+    std::vector<float> dgamma, dbeta;
+};
+
+enum class Wanted { kBoth, kGamma, kBeta, kNeither };  // of the parameters' gradients
+
+// hnorm_backward, or hnorm_normalize_backward where frozen. dx may be null, dy or x; x may be null where frozen and dgamma is
+// not wanted.
+inline ParameterGradients backward(const Tensor *x, const Tensor &dy, hnorm_group group,
+                                   const std::vector<double> &mean, const std::vector<double> &variance,
+                                   const Affine &affine, double eps, bool frozen, Tensor *dx,
+                                   Wanted wanted = Wanted::kBoth) {
+    const char *function = frozen ? "hnorm_normalize_backward" : "hnorm_backward";
+    const size_t count = affine.parameters(dy);
+    ParameterGradients result;
+    if (wanted == Wanted::kBoth || wanted == Wanted::kGamma) result.dgamma.assign(count + 1, -1);
+    if (wanted == Wanted::kBoth || wanted == Wanted::kBeta) result.dbeta.assign(count + 1, -1);
+    const hnorm_affine parameters = affine.view();
+    check_backward_call(function, x, dy, dx,
+                        [&](const hnorm_tensor *x_view, const hnorm_tensor *dy_view, const hnorm_tensor *dx_view) {
+                            return (frozen ? hnorm_normalize_backward : hnorm_backward)(
+                                x_view, dy_view, group, mean.data(), variance.data(),
+                                affine.kind == AffineKind::kNone ? nullptr : &parameters, eps, dx_view,
+                                result.dgamma.empty() ? nullptr : result.dgamma.data(),
+                                result.dbeta.empty() ? nullptr : result.dbeta.data());
+                        });
+    for (std::vector<float> *list : {&result.dgamma, &result.dbeta}) {
+        if (list->empty()) continue;
+        if (list->back() != -1) FAIL(function << " wrote beyond the last parameter");
+        list->pop_back();
+    }
     return result;
 }
 

@@ -40,13 +40,13 @@ inline std::string difference(const Tensor &actual, const std::vector<float> &ex
     return "";
 }
 
-inline std::string difference(const char *what, const std::vector<double> &actual,
-                              const std::vector<double> &expected) {
-    if (actual.size() != expected.size()) return std::string(what) + ": wrong number of groups";
+template <typename T>
+std::string difference(const char *what, const std::vector<T> &actual, const std::vector<T> &expected) {
+    if (actual.size() != expected.size()) return std::string(what) + ": wrong number";
     for (size_t g = 0; g < actual.size(); g++) {
         if (same_bits(actual[g], expected[g])) continue;
         std::ostringstream out;
-        out << what << " of group " << g << ": " << std::setprecision(17) << actual[g] << ", expected " << expected[g];
+        out << what << " number " << g << ": " << std::setprecision(17) << actual[g] << ", expected " << expected[g];
         return out.str();
     }
     return "";

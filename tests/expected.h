@@ -4,6 +4,7 @@
 #include "calls.h"
 #include "transcription.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -39,6 +40,101 @@ inline std::vector<float> transcribed_normalize(const Tensor &x, hnorm_group gro
             for (int64_t s = 0; s < x.positions(); s++) result.push_back(y(plane[s]));
         }
     }
+    return result;
+}
+
+inline Sums transcribed_sums(const Tensor &x, const Tensor &dy, hnorm_group group, const std::vector<double> &mean) {
+    Sums result;
+    for (int64_t g = 0; g < group_count(x, group); g++) {
+        const int64_t n = g / x.channels(), c = g % x.channels();
+        const transcription::GradientSums sums = transcription::gradient_sums(
+            transcribed_group(x, group, n, c), transcribed_group(dy, group, n, c), mean[static_cast<size_t>(g)]);
+        result.dy.push_back(sums.dy);
+        result.dy_xmu.push_back(sums.dy_xmu);
+    }
+    return result;
+}
+
+// The sums of gamma*dy and gamma*dy*(x - mean) that dx follows from.
+struct WeightedSums {
+    std::vector<double> g1, g2;
+};
+
+inline WeightedSums transcribed_weights(const Tensor &x, hnorm_group group, const Sums &sums, const Affine &affine) {
+    WeightedSums result;
+    for (int64_t g = 0; g < group_count(x, group); g++) {
+        const double gamma = affine.gamma(g / x.channels(), g % x.channels());
+        result.g1.push_back(gamma * sums.dy[static_cast<size_t>(g)]);
+        result.g2.push_back(gamma * sums.dy_xmu[static_cast<size_t>(g)]);
+    }
+    return result;
+}
+
+// dx, dense. total: elements of each group, of all machines.
+inline std::vector<float> transcribed_dx(const Tensor &x, const Tensor &dy, hnorm_group group,
+                                         const std::vector<double> &total, const std::vector<double> &mean,
+                                         const std::vector<double> &variance, const WeightedSums &sums,
+                                         const Affine &affine, double eps) {
+    std::vector<float> result;
+    result.reserve(static_cast<size_t>(x.size()));
+    for (int64_t n = 0; n < x.samples(); n++) {
+        for (int64_t c = 0; c < x.channels(); c++) {
+            const size_t g = static_cast<size_t>(group_of(x, group, n, c));
+            const transcription::BackwardPointwise dx(mean[g], variance[g], affine.gamma(n, c), sums.g1[g], sums.g2[g],
+                                                      total[g], eps);
+            for (int64_t s = 0; s < x.positions(); s++) result.push_back(dx(x.at(n, c, s), dy.at(n, c, s)));
+        }
+    }
+    return result;
+}
+
+// Frozen statistics: normalize with dy for x, mean 0 and beta 0.
+inline std::vector<float> transcribed_frozen_dx(const Tensor &dy, hnorm_group group,
+                                                const std::vector<double> &variance, Affine affine, double eps) {
+    std::fill(affine.betas.begin(), affine.betas.end(), 0.0f);
+    return transcribed_normalize(dy, group, std::vector<double>(variance.size(), 0), variance, affine, eps);
+}
+
+struct TranscribedGradients {
+    std::vector<float> dx;  // dense
+    ParameterGradients parameters;
+};
+
+// All that hnorm_backward gives, or hnorm_normalize_backward where frozen.
+inline TranscribedGradients transcribed_gradients(const Tensor &x, const Tensor &dy, hnorm_group group,
+                                                  const std::vector<double> &mean, const std::vector<double> &variance,
+                                                  const Affine &affine, double eps, bool frozen) {
+    const bool per_sample = affine.kind == AffineKind::kSampleAndChannel;
+    // gamma and beta of each sample need the sums of each sample, also where groups span the samples
+    const hnorm_group parts = per_sample ? HNORM_INSTANCE : group;
+    std::vector<double> means;
+    for (int64_t i = 0; i < group_count(x, parts); i++)
+        means.push_back(mean[static_cast<size_t>(group_of(x, group, i / x.channels(), i % x.channels()))]);
+    const Sums sums = transcribed_sums(x, dy, parts, means);
+
+    const size_t groups = static_cast<size_t>(group_count(x, group));
+    const WeightedSums of_parts = transcribed_weights(x, parts, sums, affine);
+    WeightedSums of_groups{std::vector<double>(groups, 0), std::vector<double>(groups, 0)};
+    std::vector<double> dgamma(affine.parameters(x), 0), dbeta(affine.parameters(x), 0);
+    // Sums start at 0, but what is not summed is taken as it is: 0 + -0 is another bit pattern than -0.
+    const auto add = [](double &sum, double value, bool shared) { sum = shared ? sum + value : value; };
+    const bool parameters_shared = group == HNORM_INSTANCE && !per_sample;
+    for (int64_t i = 0; i < group_count(x, parts); i++) {
+        const size_t part = static_cast<size_t>(i);
+        const size_t g = static_cast<size_t>(group_of(x, group, i / x.channels(), i % x.channels()));
+        add(of_groups.g1[g], of_parts.g1[part], parts != group);
+        add(of_groups.g2[g], of_parts.g2[part], parts != group);
+        const size_t p = per_sample ? part : static_cast<size_t>(i % x.channels());
+        add(dgamma[p], sums.dy_xmu[part] * transcription::invstd(variance[g], eps), parameters_shared);
+        add(dbeta[p], sums.dy[part], parameters_shared);
+    }
+
+    const std::vector<double> total(groups, static_cast<double>(group_size(x, group)));
+    TranscribedGradients result;
+    result.dx = frozen ? transcribed_frozen_dx(dy, group, variance, affine, eps)
+                       : transcribed_dx(x, dy, group, total, mean, variance, of_groups, affine, eps);
+    for (double value : dgamma) result.parameters.dgamma.push_back(static_cast<float>(value));
+    for (double value : dbeta) result.parameters.dbeta.push_back(static_cast<float>(value));
     return result;
 }
 

@@ -4,6 +4,7 @@
 
 #include "tensor.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -45,6 +46,52 @@ inline Statistics statistics(const test::Tensor &x, hnorm_group group, int64_t g
         squares += deviation * deviation;
     });
     result.variance = squares / static_cast<long double>(result.count);
+    return result;
+}
+
+// The gradients of a loss with respect to x, gamma and beta, dy being the gradient at y = gamma*xhat + beta.
+struct Gradients {
+    std::vector<long double> dx;             // dense
+    std::vector<long double> dgamma, dbeta;  // one a channel, or N*C where gamma and beta are per sample
+    // What errors are measured by: max |gamma*invstd*dy| of each group; sums of |dy*xhat| and |dy|, as dgamma and dbeta.
+    std::vector<long double> greatest, dgamma_size, dbeta_size;
+};
+
+// statistics: of each group, those of x (statistics()), which change with x, or frozen ones. gamma(n, c).
+template <typename Gamma>
+Gradients gradients(const test::Tensor &x, const test::Tensor &dy, hnorm_group group,
+                    const std::vector<Statistics> &statistics, bool frozen, Gamma gamma, bool per_sample, double eps) {
+    const size_t parameters = static_cast<size_t>(per_sample ? x.samples() * x.channels() : x.channels());
+    Gradients result;
+    result.dx.resize(static_cast<size_t>(x.size()));
+    for (std::vector<long double> *list : {&result.dgamma, &result.dbeta, &result.dgamma_size, &result.dbeta_size})
+        list->resize(parameters);
+    for (int64_t g = 0; g < groups(x, group); g++) {
+        const Statistics &of_group = statistics[static_cast<size_t>(g)];
+        const long double invstd = 1 / std::sqrt(of_group.variance + static_cast<long double>(eps));
+        const auto xhat = [&](int64_t n, int64_t c, int64_t s) { return (x.at(n, c, s) - of_group.mean) * invstd; };
+        const auto dxhat = [&](int64_t n, int64_t c, int64_t s) {
+            return static_cast<long double>(gamma(n, c)) * dy.at(n, c, s);
+        };
+        long double mean_dxhat = 0, mean_dxhat_xhat = 0, greatest = 0;
+        for_each_in_group(x, group, g, [&](int64_t n, int64_t c, int64_t s) {
+            const size_t p = static_cast<size_t>(per_sample ? n * x.channels() + c : c);
+            const long double to_gamma = dy.at(n, c, s) * xhat(n, c, s), to_beta = dy.at(n, c, s);
+            result.dgamma[p] += to_gamma;
+            result.dgamma_size[p] += std::fabs(to_gamma);
+            result.dbeta[p] += to_beta;
+            result.dbeta_size[p] += std::fabs(to_beta);
+            mean_dxhat += dxhat(n, c, s) / static_cast<long double>(of_group.count);
+            mean_dxhat_xhat += dxhat(n, c, s) * xhat(n, c, s) / static_cast<long double>(of_group.count);
+            greatest = std::max(greatest, std::fabs(dxhat(n, c, s) * invstd));
+        });
+        result.greatest.push_back(greatest);
+        for_each_in_group(x, group, g, [&](int64_t n, int64_t c, int64_t s) {
+            const long double through_statistics = frozen ? 0 : mean_dxhat + xhat(n, c, s) * mean_dxhat_xhat;
+            result.dx[static_cast<size_t>((n * x.channels() + c) * x.positions() + s)] =
+                invstd * (dxhat(n, c, s) - through_statistics);
+        });
+    }
     return result;
 }
 

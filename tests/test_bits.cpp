@@ -1,12 +1,11 @@
 // The promise of docs/order.md: every target and every number of threads gives the bits of the plain serial transcription,
 // through the public interface. (test_kernels.cpp: each kernel by itself.)
+#include "cases.h"
 #include "catch.hpp"
 #include "compare.h"
 #include "expected.h"
-#include "kernels.h"
 #include "machine.h"
 
-#include <set>
 #include <string>
 #include <vector>
 
@@ -14,33 +13,14 @@ using namespace test;
 
 namespace {
 
-struct Case {
-    Shape shape;
-    Padding padding;
-    Recipe recipe;
-    bool mixed = false;  // fill_mixed instead of the recipe
-    AffineKind affine = AffineKind::kChannel;
-    double eps = 1e-5;
-
-    std::string describe(const Tensor &x) const {
-        std::string data = mixed ? "mixed data, seed " + std::to_string(recipe.seed) : recipe.describe();
-        return x.describe() + ", " + data + ", eps " + std::to_string(eps);
-    }
-};
-
 void require_same(const char *op, hnorm_group group, const std::string &difference, const std::string &where) {
     if (!difference.empty()) FAIL(op << "/" << name(group) << " " << where << ": " << difference);
 }
 
 // All three functions, both groups, out of place and in place, all targets, 1, 2, 3 and 7 threads.
 void check_case(const Case &test_case) {
-    Tensor x(test_case.shape, test_case.padding);
-    if (test_case.mixed)
-        fill_mixed(x, test_case.recipe.seed);
-    else
-        fill(x, test_case.recipe);
-    // y is padded otherwise than x.
-    Tensor y(test_case.shape, {test_case.padding.c ? 0 : 3, test_case.padding.n + 5, !test_case.padding.at_end});
+    Tensor x(test_case.shape, test_case.padding), y(test_case.shape, test_case.other_padding());
+    test_case.fill(x);
     const Affine affine(test_case.affine, x, test_case.recipe.seed);
     const double eps = test_case.eps;
 
@@ -95,78 +75,25 @@ void check_case(const Case &test_case) {
     SUCCEED();
 }
 
-// The case number i of a list: kinds of data, ratios, padding and affine change from case to case.
-Case varied(Shape shape, uint64_t i) {
-    constexpr double kRatios[] = {0, 3, 1e3, 1e5};
-    Case result;
-    result.shape = std::move(shape);
-    result.recipe = {kAllKinds[i % 8], kRatios[(i / 3) % 4], 1, i + 1};
-    result.mixed = i % 3 == 2;
-    result.padding = {static_cast<int64_t>(i % 4 == 1 ? 1 + i % 7 : 0),
-                      static_cast<int64_t>(i % 3 == 1 ? 1 + i % 19 : 0), i % 2 == 0};
-    result.affine = kAffineKinds[i % 5];
-    result.eps = i % 7 == 3 ? 0 : 1e-5;
-    return result;
-}
-
-const std::vector<std::pair<int64_t, int64_t>> kSamplesAndChannels = {
-    {1, 1},  {2, 3},  {3, 1},  {1, 5},   {5, 2},  {16, 1},  {17, 2}, {1, 33}, {33, 3}, {2, 64}, {64, 2},
-    {65, 1}, {3, 65}, {70, 3}, {16, 17}, {1, 70}, {33, 16}, {5, 70}, {65, 5}, {1, 2},  {1, 3},  {70, 64}};
-
-// Each S with every (N, C) whose tensor stays under `most` elements, at most `cases` of them, others for the next S.
-void check_positions(const std::vector<int64_t> &list, int64_t most, int cases) {
-    uint64_t i = 0;
-    for (int64_t S : list) {
-        int done = 0;
-        for (size_t k = 0; k < kSamplesAndChannels.size() && done < cases; k++, i++) {
-            const auto [N, C] = kSamplesAndChannels[(i * 5) % kSamplesAndChannels.size()];
-            if (N * C * S > most) continue;
-            check_case(varied({N, C, S}, i));
-            done++;
-        }
-    }
-}
-
-// The classes of planes for which some shape has at least serial_below elements, so that threads share it, and batch norm's
-// groups are too few (or not) for the runtime to give threads whole ones: for every target, with 2, 3 and 7 threads.
-std::set<int> classes_shared(const std::vector<Shape> &shapes, bool inside_groups) {
-    using namespace hnorm::detail;
-    std::set<int> result;
-    for (const Shape &shape : shapes) {
-        const Tensor x(shape);
-        bool all = true;
-        for (int i = 0; i < kTargetCount; i++) {
-            for (int threads : {2, 3, 7}) {
-                const bool split = splits_groups(kTargets[i], plane_class(x.positions()), x.channels(), 1, threads);
-                all = all && x.size() >= kTargets[i].serial_below && split == inside_groups;
-            }
-        }
-        if (all) result.insert(plane_class(x.positions()));
-    }
-    return result;
-}
-
-const std::set<int> kAllClasses = {hnorm::detail::kTiny, hnorm::detail::kSmall, hnorm::detail::kLarge};
-
 }  // namespace
 
 TEST_CASE("tiny planes, 1 to 15 positions, give the transcription's bits") {
     std::vector<int64_t> list;
     for (int64_t S = 1; S < 16; S++) list.push_back(S);
-    check_positions(list, 70'000, 20);
+    check_positions(list, 70'000, 20, check_case);
 }
 
 TEST_CASE("small planes, 16 to 1024 positions, give the transcription's bits") {
     check_positions({16,  17,  18,  19,  20,  31,  32,  33,  47,  48,  49,   63,   64,   65,   79,
                      80,  81,  196, 255, 256, 257, 337, 511, 512, 513, 527,  514,  528,  529,  543,
                      544, 545, 575, 576, 577, 639, 640, 641, 784, 961, 1007, 1008, 1009, 1023, 1024},
-                    50'000, 10);
+                    50'000, 10, check_case);
 }
 
 TEST_CASE("large planes, from 1025 positions, give the transcription's bits") {
     check_positions({1025, 1026, 1087, 1088, 1089, 2047, 2048, 2049, 2111, 2112, 2113, 4032, 4033,  4095,  4096,
                      4097, 4098, 4159, 4160, 4161, 8191, 8192, 8193, 8256, 6143, 6144, 6145, 12288, 12289, 12544},
-                    80'000, 8);
+                    80'000, 8, check_case);
 }
 
 // Large enough for the runtime to share the work among threads; with few groups it does so inside a group.

@@ -31,27 +31,33 @@ struct Chunk {
     int64_t cnt;
 };
 
-// "Sum over the chunk" of term(x), all in T: lanes first, then their tree.
+// "Sum over the chunk" of term(s, r), all in T: lanes first, then their tree.
 template <typename T, typename Term>
-T sum_over_chunk(const Group &x, const Chunk &chunk, Term term) {
-    const int64_t L = lanes(x.S);
+T sum_over_positions(int64_t S, const Chunk &chunk, Term term) {
+    const int64_t L = lanes(S);
     T v[kMaxLanes];
     for (int64_t l = 0; l < L; l++) v[l] = T(0);
-    const int64_t full_rows = x.S / L;
+    const int64_t full_rows = S / L;
     for (int64_t r = chunk.plane; r < chunk.plane_end; r++)
         for (int64_t i = chunk.row; i < std::min(chunk.row_end, full_rows); i++)
-            for (int64_t l = 0; l < L; l++) v[l] = v[l] + term(x(i * L + l, r));
+            for (int64_t l = 0; l < L; l++) v[l] = v[l] + term(i * L + l, r);
     if (chunk.row_end > full_rows) {  // a partial last row, moved back
         for (int64_t r = chunk.plane; r < chunk.plane_end; r++) {
             for (int64_t l = 0; l < L; l++) {
-                const int64_t s = x.S - L + l;
-                v[l] = v[l] + (s < full_rows * L ? T(0) : term(x(s, r)));
+                const int64_t s = S - L + l;
+                v[l] = v[l] + (s < full_rows * L ? T(0) : term(s, r));
             }
         }
     }
     for (int64_t w = L / 2; w >= 1; w /= 2)
         for (int64_t l = 0; l < w; l++) v[l] = v[l] + v[l + w];
     return v[0];
+}
+
+// The same of term(x).
+template <typename T, typename Term>
+T sum_over_chunk(const Group &x, const Chunk &chunk, Term term) {
+    return sum_over_positions<T>(x.S, chunk, [&](int64_t s, int64_t r) { return term(x(s, r)); });
 }
 
 inline Moments moments_of_sums(double c, double e, double q, double cnt) {
@@ -133,6 +139,57 @@ public:
 
 private:
     float m_, a_, b_;
+};
+
+struct GradientSums {
+    double dy, dy_xmu;  // of dy, and of dy * (x - mean)
+};
+
+// "Backward", steps 1 to 3.
+inline GradientSums gradient_sums(const Group &x, const Group &dy, double mean) {
+    const float m = static_cast<float>(mean);
+    double E = 0, Q = 0;
+    for_each_chunk(x, [&](const Chunk &chunk) {
+        double e = sum_over_positions<float>(x.S, chunk, [&](int64_t s, int64_t r) { return dy(s, r); });
+        double q = sum_over_positions<float>(x.S, chunk, [&](int64_t s, int64_t r) {
+            const float d = x(s, r) - m;
+            return dy(s, r) * d;
+        });
+        if (!(std::fabs(e) < 1e38 && 1e-30 < std::fabs(q) && std::fabs(q) < 1e38)) {
+            e = sum_over_positions<double>(x.S, chunk,
+                                           [&](int64_t s, int64_t r) { return static_cast<double>(dy(s, r)); });
+            q = sum_over_positions<double>(x.S, chunk, [&](int64_t s, int64_t r) {
+                const double d = static_cast<double>(x(s, r)) - static_cast<double>(m);
+                return static_cast<double>(dy(s, r)) * d;
+            });
+        }
+        E = E + e;
+        Q = Q + q;
+    });
+    return {E, Q - (mean - static_cast<double>(m)) * E};
+}
+
+inline double invstd(double variance, double eps) { return 1 / std::sqrt(variance + eps); }
+
+// "Backward", the pointwise part, of one group.
+class BackwardPointwise {
+public:
+    BackwardPointwise(double mean, double variance, float gamma, double g1, double g2, double total, double eps) {
+        const double inv = invstd(variance, eps);
+        const double slope = (((g2 / total) * inv) * inv) * inv;
+        m_ = static_cast<float>(mean);
+        scale_ = static_cast<float>(static_cast<double>(gamma) * inv);
+        k1_ = static_cast<float>((g1 / total) * inv - (mean - static_cast<double>(m_)) * slope);
+        k2_ = static_cast<float>(slope);
+    }
+    float operator()(float x, float dy) const {
+        const float first = dy * scale_ - k1_;
+        const float second = (x - m_) * k2_;
+        return first - second;
+    }
+
+private:
+    float m_, scale_, k1_, k2_;
 };
 
 }  // namespace transcription

@@ -1,0 +1,91 @@
+// The cases of the tests of bits: shapes at every boundary, whose data, padding and affine change from case to case.
+#pragma once
+
+#include "calls.h"
+#include "kernels.h"
+
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace test {
+
+struct Case {
+    Shape shape;
+    Padding padding;
+    Recipe recipe;
+    bool mixed = false;  // fill_mixed instead of the recipe
+    AffineKind affine = AffineKind::kChannel;
+    double eps = 1e-5;
+
+    void fill(Tensor &x) const {
+        if (mixed)
+            fill_mixed(x, recipe.seed);
+        else
+            test::fill(x, recipe);
+    }
+    // For another tensor of the call.
+    Padding other_padding() const { return {padding.c ? 0 : 3, padding.n + 5, !padding.at_end}; }
+    std::string describe(const Tensor &x) const {
+        std::string data = mixed ? "mixed data, seed " + std::to_string(recipe.seed) : recipe.describe();
+        return x.describe() + ", " + data + ", eps " + std::to_string(eps);
+    }
+};
+
+// The case number i of a list: kinds of data, ratios, padding and affine change from case to case.
+inline Case varied(Shape shape, uint64_t i) {
+    constexpr double kRatios[] = {0, 3, 1e3, 1e5};
+    Case result;
+    result.shape = std::move(shape);
+    result.recipe = {kAllKinds[i % 8], kRatios[(i / 3) % 4], 1, i + 1};
+    result.mixed = i % 3 == 2;
+    result.padding = {static_cast<int64_t>(i % 4 == 1 ? 1 + i % 7 : 0),
+                      static_cast<int64_t>(i % 3 == 1 ? 1 + i % 19 : 0), i % 2 == 0};
+    result.affine = kAffineKinds[i % 5];
+    result.eps = i % 7 == 3 ? 0 : 1e-5;
+    return result;
+}
+
+inline const std::vector<std::pair<int64_t, int64_t>> kSamplesAndChannels = {
+    {1, 1},  {2, 3},  {3, 1},  {1, 5},   {5, 2},  {16, 1},  {17, 2}, {1, 33}, {33, 3}, {2, 64}, {64, 2},
+    {65, 1}, {3, 65}, {70, 3}, {16, 17}, {1, 70}, {33, 16}, {5, 70}, {65, 5}, {1, 2},  {1, 3},  {70, 64}};
+
+// Calls check(case) for each S with every (N, C) whose tensor stays under `most` elements, at most `cases` of them, others
+// for the next S.
+template <typename Check>
+void check_positions(const std::vector<int64_t> &list, int64_t most, int cases, Check check) {
+    uint64_t i = 0;
+    for (int64_t S : list) {
+        int done = 0;
+        for (size_t k = 0; k < kSamplesAndChannels.size() && done < cases; k++, i++) {
+            const auto [N, C] = kSamplesAndChannels[(i * 5) % kSamplesAndChannels.size()];
+            if (N * C * S > most) continue;
+            check(varied({N, C, S}, i));
+            done++;
+        }
+    }
+}
+
+// The classes of planes for which some shape has at least serial_below elements, so that threads share it, and batch norm's
+// groups are too few (or not) for the runtime to give threads whole ones: for every target, with 2, 3 and 7 threads.
+inline std::set<int> classes_shared(const std::vector<Shape> &shapes, bool inside_groups) {
+    using namespace hnorm::detail;
+    std::set<int> result;
+    for (const Shape &shape : shapes) {
+        const Tensor x(shape);
+        bool all = true;
+        for (int i = 0; i < kTargetCount; i++) {
+            for (int threads : {2, 3, 7}) {
+                const bool split = splits_groups(kTargets[i], plane_class(x.positions()), x.channels(), 1, threads);
+                all = all && x.size() >= kTargets[i].serial_below && split == inside_groups;
+            }
+        }
+        if (all) result.insert(plane_class(x.positions()));
+    }
+    return result;
+}
+
+inline const std::set<int> kAllClasses = {hnorm::detail::kTiny, hnorm::detail::kSmall, hnorm::detail::kLarge};
+
+}  // namespace test

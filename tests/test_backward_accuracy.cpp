@@ -1,0 +1,150 @@
+// Errors of the gradients against the reference in long double, after hnorm's own forward: for every kind of x, |mean|/sigma
+// from 0 to 10,000, many kinds of dy, every class of planes and every target. The worst ones are printed: run with --success,
+// or ctest -V -R backward_accuracy.
+#include "accuracy.h"
+#include "catch.hpp"
+#include "machine.h"
+
+#include <iostream>
+#include <string>
+#include <vector>
+
+using namespace test;
+
+namespace {
+
+enum class Dy { kNormal, kOffset, kRamp, kTwoValued, kConstant, kOutlier, kLikeX, kSparse, kSmall, kLarge };
+constexpr Dy kAllDy[] = {Dy::kNormal,  Dy::kOffset, Dy::kRamp,   Dy::kTwoValued, Dy::kConstant,
+                         Dy::kOutlier, Dy::kLikeX,  Dy::kSparse, Dy::kSmall,     Dy::kLarge};
+
+const char *name(Dy kind) {
+    switch (kind) {
+    case Dy::kNormal: return "normal dy";
+    case Dy::kOffset: return "normal dy, mean 30 sigma";
+    case Dy::kRamp: return "ramp dy";
+    case Dy::kTwoValued: return "two-valued dy";
+    case Dy::kConstant: return "constant dy";
+    case Dy::kOutlier: return "dy with outliers";
+    case Dy::kLikeX: return "dy = x - mean";  // dx is about 0
+    case Dy::kSparse: return "dy of one element in 16, else 0";
+    case Dy::kSmall: return "dy about 1e-25";
+    case Dy::kLarge: return "dy about 1e25";
+    }
+    return "?";
+}
+
+void fill_dy(Tensor &dy, Dy kind, const Tensor &x, uint64_t seed) {
+    switch (kind) {
+    case Dy::kNormal: fill(dy, {Kind::kNormal, 0, 1, seed}); return;
+    case Dy::kOffset: fill(dy, {Kind::kNormal, 30, 1, seed}); return;
+    case Dy::kRamp: fill(dy, {Kind::kRamp, 0.3, 1.17, seed}); return;
+    case Dy::kTwoValued: fill(dy, {Kind::kTwoValued, 0, 0.7, seed}); return;
+    case Dy::kConstant: fill(dy, {Kind::kConstant, 0, 1, seed}); return;
+    case Dy::kOutlier: fill(dy, {Kind::kHiddenOutlier, 0, 1, seed}); return;
+    case Dy::kSmall: fill(dy, {Kind::kNormal, 1, 1e-25, seed}); return;
+    case Dy::kLarge: fill(dy, {Kind::kNormal, 1, 1e25, seed}); return;
+    case Dy::kLikeX:
+    case Dy::kSparse: break;
+    }
+    Random random(seed);
+    for (int64_t c = 0; c < x.channels(); c++) {
+        const float mean = static_cast<float>(reference::statistics(x, HNORM_BATCH, c).mean);
+        for (int64_t n = 0; n < x.samples(); n++)
+            for (int64_t s = 0; s < x.positions(); s++)
+                dy.at(n, c, s) = kind == Dy::kLikeX      ? x.at(n, c, s) - mean
+                                 : random.index(16) == 0 ? static_cast<float>(random.normal())
+                                                         : 0.0f;
+    }
+}
+
+struct Totals {
+    Worst dx, dgamma, dbeta;
+
+    void print(const char *what) const {
+        std::cout << what << ", worst errors:\n"
+                  << "  dx      " << dx.error << " * max |gamma*invstd*dy|   " << dx.where << "\n"
+                  << "  dgamma  " << dgamma.error << " * sum |dy*xhat|   " << dgamma.where << "\n"
+                  << "  dbeta   " << dbeta.error << " * sum |dy|   " << dbeta.where << "\n";
+    }
+};
+
+// x, dy, dx of one shape; where: what they hold.
+void check(const Tensor &x, const Tensor &dy, Tensor &dx, const Affine &affine, const std::string &where,
+           Totals &training_totals, Totals &frozen_totals) {
+    constexpr double kEps = 1e-5;
+    for (hnorm_group group : kGroups) {
+        if (group_size(x, group) < 2) continue;
+        const References of_x = references(x, group);
+        References given = of_x;  // as a running mean and variance may be
+        std::vector<double> given_mean, given_variance;
+        for (reference::Statistics &statistics : given) {
+            given_mean.push_back(static_cast<double>(statistics.mean + 0.3L));
+            given_variance.push_back(static_cast<double>(1.7L * statistics.variance));
+            statistics = {statistics.count, given_mean.back(), given_variance.back()};
+        }
+        for (bool frozen : {false, true}) {
+            const reference::Gradients expected =
+                reference_gradients(x, dy, group, frozen ? given : of_x, frozen, affine, kEps);
+            for (const std::string &target : usable_targets()) {
+                const Machine machine(target);
+                const MeanAndVariance saved =
+                    frozen ? MeanAndVariance{given_mean, given_variance} : forward(x, group, affine, kEps, dx);
+                const ParameterGradients found =
+                    backward(&x, dy, group, saved.mean, saved.variance, affine, kEps, frozen, &dx);
+                const std::string place = std::string(frozen ? "normalize_backward/" : "backward/") +
+                                          test::name(group) + " " + where + ", " + affine.describe() + ", " +
+                                          machine.describe();
+                const Worst worst = worst_dx(x, group, expected, dx);
+                const Worst gamma =
+                    worst_dgamma(x, group, found.dgamma, expected, saved.mean, frozen ? given : of_x, kEps);
+                const Worst beta = worst_dbeta(found.dbeta, expected);
+                INFO(place << "\ndx " << worst.where << "\ndgamma " << gamma.where << "\ndbeta " << beta.where);
+                CHECK(worst.error <= kGradientTolerance);
+                CHECK(gamma.error <= kGradientTolerance);
+                CHECK(beta.error <= kGradientTolerance);
+                Totals &totals = frozen ? frozen_totals : training_totals;
+                totals.dx.add(worst.error, place + " " + worst.where);
+                totals.dgamma.add(gamma.error, place + " " + gamma.where);
+                totals.dbeta.add(beta.error, place + " " + beta.where);
+            }
+        }
+    }
+}
+
+void check_shapes(const std::string &planes, const std::vector<Shape> &shapes) {
+    Totals training, frozen;
+    uint64_t seed = 1;
+    for (const Shape &shape : shapes) {
+        for (Kind kind : kAllKinds) {
+            for (double ratio : {0.0, 1.0, 30.0, 1e4}) {
+                Tensor x(shape), dy(shape), dx(shape);
+                const Recipe recipe{kind, ratio, 1, seed};
+                fill(x, recipe);
+                // each kind of dy meets each kind of x at some ratio and shape
+                for (size_t i = seed % 3; i < std::size(kAllDy); i += 3) {
+                    fill_dy(dy, kAllDy[i], x, seed + 1000);
+                    const Affine affine(kAffineKinds[seed % std::size(kAffineKinds)], x, seed);
+                    check(x, dy, dx, affine, x.describe() + ", " + recipe.describe() + ", " + name(kAllDy[i]), training,
+                          frozen);
+                }
+                seed++;
+            }
+        }
+    }
+    training.print((planes + " planes").c_str());
+    frozen.print((planes + " planes, frozen statistics").c_str());
+}
+
+}  // namespace
+
+TEST_CASE("gradients are within 2e-6 of the reference on tiny planes") {
+    check_shapes("tiny", {{300, 2}, {130, 3, 3}, {70, 3, 2, 4}, {33, 5, 15}, {2, 40, 7}});
+}
+
+TEST_CASE("gradients are within 2e-6 of the reference on small planes") {
+    check_shapes("small", {{70, 3, 16}, {33, 3, 7, 7}, {3, 3, 500}, {5, 2, 1008}, {3, 2, 32, 32}, {2, 40, 17}});
+}
+
+TEST_CASE("gradients are within 2e-6 of the reference on large planes") {
+    check_shapes("large", {{3, 3, 1025}, {3, 2, 2048}, {2, 2, 4097}, {2, 1, 56, 56}, {1, 1, 120, 121}});
+}

@@ -1,0 +1,174 @@
+// The gradients give the bits of the plain serial transcription of docs/order.md, "Backward", for every target and number of
+// threads, through the public interface. (test_kernels.cpp: each kernel by itself.)
+#include "cases.h"
+#include "catch.hpp"
+#include "compare.h"
+#include "expected.h"
+#include "machine.h"
+
+#include <string>
+#include <vector>
+
+using namespace test;
+
+namespace {
+
+// Every class of magnitude: within float's range, beyond it on either side, zero, and all of them at once.
+std::string fill_dy(Tensor &dy, uint64_t seed) {
+    constexpr double kScales[] = {1, 1, 1e-25, 1e30, 0};
+    Random random(seed);
+    const int64_t way = random.index(8);
+    if (way >= 5) {
+        fill_mixed(dy, seed + 5000);
+        return "mixed dy";
+    }
+    const Recipe recipe{kAllKinds[random.index(8)], random.index(2) ? 3.0 : 0.0, kScales[way], seed + 5000};
+    fill(dy, recipe);
+    return "dy of " + recipe.describe();
+}
+
+struct Given {
+    std::vector<double> mean, variance;
+    bool frozen;
+};
+
+void require_same(const std::string &where, const std::string &difference) {
+    if (!difference.empty()) FAIL(where << ": " << difference);
+}
+
+void check_gradients(const Tensor &x, const Tensor &dy, Tensor &dx, hnorm_group group, const Given &given,
+                     const Affine &affine, double eps, const TranscribedGradients &expected, bool in_place,
+                     const std::string &where) {
+    const auto check = [&](const Tensor *from_x, const Tensor &from_dy, const std::string &place) {
+        const ParameterGradients found =
+            backward(from_x, from_dy, group, given.mean, given.variance, affine, eps, given.frozen, &dx);
+        require_same(where + place, difference(dx, expected.dx));
+        require_same(where + place, difference("dgamma", found.dgamma, expected.parameters.dgamma));
+        require_same(where + place, difference("dbeta", found.dbeta, expected.parameters.dbeta));
+    };
+    check(&x, dy, "");
+    if (!in_place) return;
+    dx.clear();
+    dx.copy_elements(dy);
+    check(&x, dx, ", dx is dy");
+    dx.clear();
+    dx.copy_elements(x);
+    check(&dx, dy, ", dx is x");
+}
+
+// All four functions, both groups, out of place and in place, all targets, 1, 2, 3 and 7 threads.
+void check_case(const Case &test_case) {
+    Tensor x(test_case.shape, test_case.padding), dy(test_case.shape, test_case.other_padding());
+    Tensor dx(test_case.shape, {test_case.padding.n, test_case.padding.c, test_case.padding.at_end});
+    test_case.fill(x);
+    const std::string dy_data = fill_dy(dy, test_case.recipe.seed);
+    const Affine affine(test_case.affine, x, test_case.recipe.seed);
+    const double eps = test_case.eps;
+
+    for (hnorm_group group : kGroups) {
+        const Statistics moments = transcribed_moments(x, group);
+        Given own{moments.mean, variances(moments), false}, frozen = own;
+        std::vector<double> total;  // as if another machine had as much again
+        for (size_t g = 0; g < own.mean.size(); g++) {
+            frozen.mean[g] += 0.3;
+            frozen.variance[g] *= 1.7;
+            total.push_back(2 * moments.count[g]);
+        }
+        frozen.frozen = true;
+        const Sums sums = transcribed_sums(x, dy, group, own.mean);
+        const bool can_apply = group == HNORM_INSTANCE || affine.kind != AffineKind::kSampleAndChannel;
+        const std::vector<float> applied =
+            can_apply ? transcribed_dx(x, dy, group, total, own.mean, own.variance,
+                                       transcribed_weights(x, group, sums, affine), affine, eps)
+                      : std::vector<float>();
+        const TranscribedGradients of_own =
+            transcribed_gradients(x, dy, group, own.mean, own.variance, affine, eps, false);
+        const TranscribedGradients of_frozen =
+            transcribed_gradients(x, dy, group, frozen.mean, frozen.variance, affine, eps, true);
+
+        for (const std::string &target : usable_targets()) {
+            for (int threads : kThreadCounts) {
+                const Machine machine(target, threads);
+                const std::string where = std::string("/") + name(group) + " " + test_case.describe(x) + ", " +
+                                          dy_data + ", " + affine.describe() + ", " + machine.describe();
+                INFO(where);
+                const Sums found = backward_reduce(x, dy, group, own.mean);
+                require_same("backward_reduce" + where, difference("sum of dy", found.dy, sums.dy));
+                require_same("backward_reduce" + where, difference("sum of dy*(x - mean)", found.dy_xmu, sums.dy_xmu));
+                if (can_apply) {
+                    backward_apply(x, dy, group, total, own.mean, own.variance, sums, affine, eps, dx);
+                    require_same("backward_apply" + where, difference(dx, applied));
+                }
+                const bool in_place = threads == 1 || threads == 3;
+                if (group_size(x, group) > 1)
+                    check_gradients(x, dy, dx, group, own, affine, eps, of_own, in_place, "backward" + where);
+                check_gradients(x, dy, dx, group, frozen, affine, eps, of_frozen, in_place,
+                                "normalize_backward" + where);
+            }
+        }
+    }
+    SUCCEED();
+}
+
+}  // namespace
+
+TEST_CASE("gradients of tiny planes, 1 to 15 positions, have the transcription's bits") {
+    std::vector<int64_t> list;
+    for (int64_t S = 1; S < 16; S++) list.push_back(S);
+    check_positions(list, 20'000, 8, check_case);
+}
+
+TEST_CASE("gradients of small planes, 16 to 1024 positions, have the transcription's bits") {
+    check_positions({16,  17,  18,  31,  32,  33,  47,  48,  49,  63,  64,  65,   79,   80,   81,
+                     196, 255, 256, 257, 511, 512, 513, 527, 528, 529, 543, 1008, 1009, 1023, 1024},
+                    20'000, 4, check_case);
+}
+
+TEST_CASE("gradients of large planes, from 1025 positions, have the transcription's bits") {
+    check_positions({1025, 1087, 1088, 1089, 2047, 2048, 2049, 2111, 2112, 2113, 4095, 4096, 4097, 8193, 12'544},
+                    40'000, 3, check_case);
+}
+
+TEST_CASE("gradients of few groups, where threads work inside a group, have the transcription's bits") {
+    const std::vector<Shape> shapes = {{1, 1, 300, 1024}, {1, 3, 409, 211},  {64, 1, 71, 71}, {700, 2, 14, 14},
+                                       {6000, 1, 7, 7},   {40'000, 1, 3, 3}, {90'001, 2}};
+    REQUIRE(classes_shared(shapes, true) == kAllClasses);
+    for (size_t i = 0; i < shapes.size(); i++) check_case(varied(shapes[i], i + 3));
+}
+
+TEST_CASE("gradients of many groups, where threads share the groups, have the transcription's bits") {
+    const std::vector<Shape> shapes = {{2, 70, 41, 43}, {32, 65, 14, 14}, {8, 257, 7, 7}, {5, 513, 3, 3}, {64, 1025}};
+    REQUIRE(classes_shared(shapes, false) == kAllClasses);
+    for (size_t i = 0; i < shapes.size(); i++) check_case(varied(shapes[i], i + 102));
+}
+
+TEST_CASE("gradients of ranks 2 to 5 with padded strides have the transcription's bits") {
+    uint64_t i = 0;
+    for (const Shape &shape : std::vector<Shape>{
+             {1, 1}, {17, 70}, {4, 3, 29}, {2, 5, 1, 1}, {1, 2, 33, 65}, {3, 2, 5, 7, 11}, {2, 3, 1, 40, 1}}) {
+        for (Padding padding : {Padding{0, 0, false}, Padding{1, 0, true}, Padding{16, 64, true}}) {
+            Case test_case = varied(shape, i++);
+            test_case.padding = padding;
+            check_case(test_case);
+        }
+    }
+}
+
+TEST_CASE("gradients of chunks beyond float's range, NaN and infinities have the transcription's bits") {
+    uint64_t seed = 1000;
+    for (const Shape &shape : std::vector<Shape>{{70, 9, 1},
+                                                 {70, 9, 3},
+                                                 {9, 9, 15},
+                                                 {70, 9, 16},
+                                                 {33, 8, 49},
+                                                 {3, 9, 1000},
+                                                 {2, 9, 4097},
+                                                 {20, 5, 70, 70}}) {
+        for (int i = 0; i < 3; i++) {
+            Case test_case = varied(shape, seed++);
+            test_case.mixed = true;
+            test_case.eps = i == 2 ? 0 : 1e-5;
+            check_case(test_case);
+        }
+    }
+}
