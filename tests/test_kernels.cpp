@@ -6,6 +6,7 @@
 #include "kernels.h"
 #include "machine.h"
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -79,17 +80,98 @@ const TargetKernels &kernels_of(const std::string &target) {
     return kTargets[0];
 }
 
+template <typename Kernel>
 struct Names {
-    MomentsKernel kernel;
+    Kernel kernel;
     const char *name;
 };
 
+// What the kernels of a group read and give: statistics as given buffers, and the transcription's results.
+struct Backward {
+    std::vector<double> mean, variance, total;
+    Sums sums;
+    WeightedSums weights;
+    std::vector<float> dx;
+
+    Backward(const Tensor &x, const Tensor &dy, hnorm_group group, const Statistics &moments, const Affine &affine,
+             double eps)
+        : mean(moments.mean),
+          variance(variances(moments)),
+          total(moments.count),
+          sums(transcribed_sums(x, dy, group, mean)),
+          weights(transcribed_weights(x, group, sums, affine)),
+          dx(transcribed_dx(x, dy, group, total, mean, variance, weights, affine, eps)) {}
+};
+
+void check_backward(const TargetKernels &kernels, const Tensor &x, const Tensor &dy, Tensor &dx, hnorm_group group,
+                    Buffer &gamma, double eps, Backward expected, const std::string &where) {
+    const PlaneClass plane_class = hnorm::detail::plane_class(x.positions());
+    const View view(x, group);
+    const auto given = [&](std::vector<double> &values) {
+        return std::make_unique<Buffer>(values.data(), kDouble, std::vector<int64_t>{view.g0, view.g1},
+                                        std::vector<int64_t>{1, view.g0});
+    };
+    const auto mean = given(expected.mean), variance = given(expected.variance), total = given(expected.total);
+    const auto g1 = given(expected.weights.g1), g2 = given(expected.weights.g2);
+    TensorBuffer x_buffer(x, group), dy_buffer(dy, group), dx_buffer(dx, group);
+    const auto require_sums = [&](const StatisticsBuffer &sum_dy, const StatisticsBuffer &sum_dy_xmu,
+                                  const std::string &place) {
+        require_same(difference("sum of dy", sum_dy.result(), expected.sums.dy), place);
+        require_same(difference("sum of dy*(x - mean)", sum_dy_xmu.result(), expected.sums.dy_xmu), place);
+    };
+
+    for (const auto &reduce :
+         {Names<BackwardReduceKernel>{kernels.backward_reduce_groups[plane_class], "backward_reduce_groups"},
+          Names<BackwardReduceKernel>{kernels.backward_reduce_split[plane_class], "backward_reduce_split"}}) {
+        StatisticsBuffer sum_dy(view), sum_dy_xmu(view);
+        if (reduce.kernel(&x_buffer.raw, &dy_buffer.raw, &mean->raw, &sum_dy.buffer.raw, &sum_dy_xmu.buffer.raw))
+            FAIL(reduce.name << where << ": the kernel failed");
+        require_sums(sum_dy, sum_dy_xmu, reduce.name + where);
+        check_padding(reduce.name, "x", x);
+        check_padding(reduce.name, "dy", dy);
+    }
+
+    enum class Place { kApart, kDy, kX };
+    for (Place place : {Place::kApart, Place::kDy, Place::kX}) {
+        Buffer &from_x = place == Place::kX ? dx_buffer : x_buffer,
+               &from_dy = place == Place::kDy ? dx_buffer : dy_buffer;
+        const std::string in = (place == Place::kX    ? " in place of x"
+                                : place == Place::kDy ? " in place of dy"
+                                                      : "") +
+                               where;
+        const auto prepare = [&] {
+            dx.clear();
+            if (place != Place::kApart) dx.copy_elements(place == Place::kX ? x : dy);
+        };
+        prepare();
+        StatisticsBuffer sum_dy(view), sum_dy_xmu(view);
+        if (kernels.backward_groups[plane_class](&from_x.raw, &from_dy.raw, &mean->raw, &variance->raw, &gamma.raw, eps,
+                                                 &dx_buffer.raw, &sum_dy.buffer.raw, &sum_dy_xmu.buffer.raw))
+            FAIL("backward_groups" << in << ": the kernel failed");
+        require_same(difference(dx, expected.dx), "backward_groups" + in);
+        require_sums(sum_dy, sum_dy_xmu, "backward_groups" + in);
+        check_padding("backward_groups", "dx", dx);
+
+        prepare();
+        if (kernels.backward_apply[plane_class](&from_x.raw, &from_dy.raw, &mean->raw, &variance->raw, &gamma.raw,
+                                                &g1->raw, &g2->raw, &total->raw, eps, &dx_buffer.raw))
+            FAIL("backward_apply" << in << ": the kernel failed");
+        require_same(difference(dx, expected.dx), "backward_apply" + in);
+        check_padding("backward_apply", "dx", dx);
+    }
+}
+
 void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector<int> &thread_counts) {
     Tensor x(shape, padding), y(shape, {padding.c + 1, padding.n, !padding.at_end});
+    Tensor dy(shape, {padding.n, padding.c, padding.at_end});
     if (seed % 2)
         fill_mixed(x, seed);
     else
         fill(x, {kAllKinds[seed / 2 % 8], seed % 3 ? 100.0 : 0.0, 1, seed});
+    if (seed / 2 % 2)
+        fill_mixed(dy, seed + 5000);
+    else
+        fill(dy, {kAllKinds[seed / 4 % 8], 1, 1, seed + 5000});
     const PlaneClass plane_class = hnorm::detail::plane_class(x.positions());
     const double eps = 1e-5;
     moments(x, HNORM_BATCH);  // the first call of the library puts its parallel loop into Halide's runtime
@@ -103,6 +185,7 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
         const Statistics expected = transcribed_moments(x, group);
         std::vector<double> mean = expected.mean, variance = variances(expected);
         const std::vector<float> expected_y = transcribed_normalize(x, group, mean, variance, affine, eps);
+        const Backward expected_backward(x, dy, group, expected, affine, eps);
 
         for (const std::string &target : usable_targets()) {
             const TargetKernels &kernels = kernels_of(target);
@@ -112,8 +195,9 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
                                           std::to_string(seed) + ", " + machine.describe();
                 TensorBuffer in(x, group);
 
-                for (const Names &moments : {Names{kernels.moments_groups[plane_class], "moments_groups"},
-                                             Names{kernels.moments_split[plane_class], "moments_split"}}) {
+                for (const auto &moments :
+                     {Names<MomentsKernel>{kernels.moments_groups[plane_class], "moments_groups"},
+                      Names<MomentsKernel>{kernels.moments_split[plane_class], "moments_split"}}) {
                     StatisticsBuffer found_mean(view), found_m2(view);
                     if (moments.kernel(&in.raw, &found_mean.buffer.raw, &found_m2.buffer.raw))
                         FAIL(moments.name << where << ": the kernel failed");
@@ -150,6 +234,7 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
                     require_same(difference(y, expected_y), "normalize" + place + where);
                     check_padding("normalize", "y", y);
                 }
+                check_backward(kernels, x, dy, y, group, gamma, eps, expected_backward, where);
             }
         }
     }
