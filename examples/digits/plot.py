@@ -50,7 +50,7 @@ def draw_column(loss_axes, accuracy_axes, runs, settings, across, both_modes):
         if both_modes and setting.norm == "batch":
             label = "batch norm, training mode"
             draw_course(accuracy_axes, runs[setting], across, "training_accuracy", colour, label, ":")
-    loss_axes.set(yscale="log", ylim=(2e-3, 10))
+    loss_axes.set(yscale="log", ylim=(3e-4, 10))
     accuracy_axes.set(ylim=(0.9, 1.0) if both_modes else (0.0, 1.02), xlabel=across)
     for axes in (loss_axes, accuracy_axes):
         axes.grid(alpha=0.3)
