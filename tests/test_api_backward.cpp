@@ -130,6 +130,33 @@ TEST_CASE("backward_reduce and backward_apply make backward") {
     });
 }
 
+TEST_CASE("backward_apply takes each group's own count") {
+    for_each_call([](Call &c) {
+        if (c.affine.stride_n != 0) return;
+        INFO(c.describe());
+        const double own = c.count[0];
+        std::vector<std::vector<float>> with_times(3);
+        for (size_t times = 1; times <= 3; times++) {
+            std::fill(c.count.begin(), c.count.end(), own * static_cast<double>(times));
+            REQUIRE(c.apply() == HNORM_OK);
+            with_times[times - 1] = c.dx_values();
+        }
+        const size_t channels = static_cast<size_t>(c.x.shape[1]),
+                     planes = channels * static_cast<size_t>(c.x.shape[0]);
+        const size_t positions = c.dx_values().size() / planes;
+        const auto times_of = [](size_t g) { return (g + g / 7) % 3; };
+        for (size_t g = 0; g < c.groups; g++) c.count[g] = own * static_cast<double>(1 + times_of(g));
+        REQUIRE(c.apply() == HNORM_OK);
+        std::vector<float> expected;
+        for (size_t plane = 0; plane < planes; plane++) {
+            const size_t times = times_of(c.group == HNORM_BATCH ? plane % channels : plane);
+            const float *const first = with_times[times].data() + plane * positions;
+            expected.insert(expected.end(), first, first + positions);
+        }
+        REQUIRE(same_bits(c.dx_values(), expected));
+    });
+}
+
 TEST_CASE("x may be dy, and with constant statistics be absent where dgamma is") {
     for_each_call([](Call &c) {
         INFO(c.describe());

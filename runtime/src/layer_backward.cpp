@@ -152,14 +152,14 @@ hnorm_status hnorm_layer_backward(hnorm_layer *layer, const hnorm_tensor *x, con
                         layer->options.eps,
                         dgamma,
                         dbeta};
+    if (dx && tensors.dx.planes.data == in.data) {
+        layer->record.x_overwritten();  // even by a computation that fails
+    }
     const bool training = forward == LayerRecord::Forward::kTraining;
     if (training || !layer->tracks()) {
         HNORM_TRY(backward_of_batch(function, machine, *layer, training, b));
     } else {
         HNORM_TRY(backward_of_constants(function, machine, *layer, b));
-    }
-    if (dx && tensors.dx.planes.data == in.data) {
-        layer->record.x_overwritten();
     }
     for (size_t c = 0; c < layer->gamma.size(); ++c) {
         layer->gamma_grad[c] += dgamma[c];
