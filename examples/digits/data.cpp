@@ -12,12 +12,15 @@ namespace {
 
 constexpr int kSide = 8, kPixels = kSide * kSide, kBrightest = 16;
 
+[[noreturn]] void refuse(const std::string &where) {
+    throw std::runtime_error(where + ": not 64 pixels from 0 to 16 and a label from 0 to 9");
+}
+
 // The next number of the row, from 0 to largest.
 int number(std::istream &row, int largest, const std::string &where) {
     int value = -1;
     char comma = ',';
-    if (!(row >> value) || value < 0 || value > largest || (row >> comma && comma != ','))
-        throw std::runtime_error(where + ": not 64 pixels from 0 to 16 and a label from 0 to 9");
+    if (!(row >> value) || value < 0 || value > largest || (row >> comma && comma != ',')) refuse(where);
     return value;
 }
 
@@ -33,6 +36,7 @@ Data load(const std::string &path) {
         std::istringstream row(line);
         for (int i = 0; i < kPixels; ++i) pixels.push_back(float(number(row, kBrightest, where)) / kBrightest);
         data.labels.push_back(number(row, kClasses - 1, where));
+        if (row) refuse(where);  // a comma after the label
     }
     if (data.labels.empty()) throw std::runtime_error(path + ": cannot be read, or is empty");
     data.images = Array(int(data.labels.size()), 1, kSide, kSide);

@@ -6,6 +6,8 @@
 #include "normalization.h"
 
 #include <cmath>
+#include <cstdio>
+#include <fstream>
 #include <functional>
 #include <numeric>
 #include <sstream>
@@ -64,9 +66,63 @@ Data some_digits(int count) {
     return pick(load(DIGITS_DATA "/digits.csv"), indices);
 }
 
+std::string refusal(const std::string &path) {
+    try {
+        load(path);
+    } catch (const std::exception &error) {
+        return error.what();
+    }
+    return "";
+}
+
 constexpr Norm kNorms[] = {Norm::none, Norm::batch, Norm::instance};
 
 }  // namespace
+
+TEST_CASE("the file holds 1797 digits, and what is no digit is refused with its line") {
+    const Data data = load(DIGITS_DATA "/digits.csv");
+    CHECK(data.size() == 1797);
+    CHECK(data.images.sample(0)[3] == 13.0f / 16.0f);
+    CHECK(data.labels[9] == 9);
+    const Split parts = split(data, 1);
+    CHECK(parts.held_out.size() == 359);
+    CHECK(parts.training.size() == 1438);
+
+    std::string zeros;
+    for (int i = 0; i < 64; ++i) zeros += "0,";
+    for (const std::string &row : {zeros + "10", zeros + "1,1", zeros, "17," + zeros, "x" + zeros + "1"}) {
+        INFO(row);
+        std::ofstream("test_digits_rows.csv") << zeros << "1\n" << row << "\n";
+        CHECK(refusal("test_digits_rows.csv").find("test_digits_rows.csv, line 2: not 64 pixels") == 0);
+    }
+    std::remove("test_digits_rows.csv");
+    CHECK(refusal("test_digits_none.csv").find("test_digits_none.csv: cannot be read") == 0);
+}
+
+TEST_CASE("convolution is the sum over filter and channels, with zeros around") {
+    const int stride = GENERATE(1, 2);
+    Random random(5);
+    Convolution layer(3, 4, stride, true, random);
+    const auto weights = layer.parameters()[0].value, bias = layer.parameters()[1].value;
+    bias[2] = 0.5f;
+    const Array x = random_array(2, 3, 8, 5, 1), y = layer.forward(x);
+    REQUIRE(y.h == (stride == 1 ? 8 : 4));
+    REQUIRE(y.w == (stride == 1 ? 5 : 3));
+    const auto pixel = [&](int n, int c, int i, int j) {
+        return i < 0 || i >= x.h || j < 0 || j >= x.w ? 0.0 : x.sample(n)[(c * x.h + i) * x.w + j];
+    };
+    for (int n = 0; n < y.n; ++n)
+        for (int o = 0; o < y.c; ++o)
+            for (int i = 0; i < y.h; ++i)
+                for (int j = 0; j < y.w; ++j) {
+                    double sum = bias[o];
+                    for (int c = 0; c < x.c; ++c)
+                        for (int k = 0; k < 9; ++k)
+                            sum += double(weights[(o * x.c + c) * 9 + k]) *
+                                   pixel(n, c, i * stride + k / 3 - 1, j * stride + k % 3 - 1);
+                    CHECK(y.sample(n)[(o * y.h + i) * y.w + j] == Approx(sum).margin(1e-5));
+                }
+}
 
 TEST_CASE("gradients of every layer equal finite differences") {
     Random random(3);
