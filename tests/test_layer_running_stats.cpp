@@ -1,6 +1,8 @@
 // Running statistics, against their definition.
 #include "layer_reference.h"
 
+#include <hnorm/hnorm.hpp>
+
 #include <limits>
 
 using namespace api;
@@ -22,10 +24,15 @@ void train(const hnorm_layer_options &options, int steps) {
         const Step now(pair.x, samples, kChannels, kPositions, options.group);
         REQUIRE(hnorm_layer_forward(layer, &pair.in, &pair.out) == HNORM_OK);
         REQUIRE(*hnorm_layer_num_batches_tracked(layer) == step);
-        const long double weight = options.cumulative ? 1.0L / step : static_cast<long double>(options.momentum);
+        const long double momentum = static_cast<long double>(options.momentum);
+        const long double weight = options.cumulative           ? 1.0L / step
+                                   : options.onnx_running_stats ? 1 - momentum
+                                                                : momentum;
+        const int64_t count = kPositions * (options.group == HNORM_BATCH ? samples : 1);
+        const long double biased = options.onnx_running_stats ? static_cast<long double>(count - 1) / count : 1;
         for (size_t c = 0; c < kChannels; c++) {
             mean[c] += weight * (now.mean[c] - mean[c]);
-            variance[c] += weight * (now.variance[c] - variance[c]);
+            variance[c] += weight * (now.variance[c] * biased - variance[c]);
             INFO("channel " << c << ": mean " << hnorm_layer_running_mean(layer)[c] << ", expected " << double(mean[c])
                             << "; variance " << hnorm_layer_running_var(layer)[c] << ", expected "
                             << double(variance[c]));
@@ -51,6 +58,28 @@ TEST_CASE("running statistics follow their definition over many steps") {
             train(options, 25);
         }
     }
+}
+
+TEST_CASE("running statistics follow ONNX's convention where asked: momentum keeps the old value, variance is biased") {
+    for (hnorm_group group : {HNORM_BATCH, HNORM_INSTANCE}) {
+        hnorm_layer_options options = tracking(group);
+        options.onnx_running_stats = 1;
+        for (double momentum : {0.9, 0.25}) {
+            options.momentum = momentum;
+            train(options, 25);
+        }
+    }
+    const std::vector<float> data{1, 3};
+    hnorm::BatchNorm layer(1, hnorm::Options().onnx_running_stats(true));  // momentum 0.9, ONNX's default
+    std::vector<float> y(2);
+    layer.forward(hnorm::nc(data.data(), {2, 1}), hnorm::nc(y.data(), {2, 1}));
+    CHECK(layer.running_mean()[0] == Approx(0.1 * 2));
+    CHECK(layer.running_var()[0] == Approx(0.9 * 1 + 0.1 * 1));
+    hnorm_layer_options both = tracking(HNORM_BATCH);
+    both.cumulative = both.onnx_running_stats = 1;
+    hnorm_layer *none = nullptr;
+    CHECK(hnorm_layer_create(1, &both, &none) == HNORM_INVALID_ARGUMENT);
+    CHECK(std::string(hnorm_last_error()).find("onnx_running_stats") != std::string::npos);
 }
 
 TEST_CASE("cumulative running statistics are the plain average of all steps") {

@@ -32,6 +32,12 @@ hnorm_status check_options(const char *function, const hnorm_layer_options &opti
         return fail(HNORM_INVALID_ARGUMENT, "%s: options.momentum is %g: it must lie in [0, 1]", function,
                     options.momentum);
     }
+    if (options.cumulative && options.onnx_running_stats) {
+        return fail(HNORM_INVALID_ARGUMENT,
+                    "%s: options.cumulative and options.onnx_running_stats are both nonzero: ONNX has no cumulative "
+                    "average, one of them must be 0",
+                    function);
+    }
     return HNORM_OK;
 }
 
@@ -63,7 +69,7 @@ extern "C" {
 
 hnorm_layer_options hnorm_layer_defaults(hnorm_group group) {
     const int batch = group == HNORM_INSTANCE ? 0 : 1;
-    return {group, 1e-5, 0.1, 0, batch, batch};
+    return {group, 1e-5, 0.1, 0, batch, batch, 0};
 }
 
 hnorm_status hnorm_layer_create(int64_t num_features, const hnorm_layer_options *options, hnorm_layer **layer) {

@@ -64,7 +64,10 @@ struct hnorm_layer {
     // Takes in one step's statistics, one a group: of an instance norm, the average over the samples.
     void track(const hnorm::detail::Planes &x, const double *mean, const double *variance) {
         ++num_batches_tracked;
-        const double momentum = options.cumulative ? 1.0 / static_cast<double>(num_batches_tracked) : options.momentum;
+        const bool onnx = options.onnx_running_stats != 0;
+        const double momentum = options.cumulative ? 1.0 / static_cast<double>(num_batches_tracked)
+                                : onnx             ? 1.0 - options.momentum
+                                                   : options.momentum;
         const auto count = static_cast<double>(x.group_size(options.group));
         const int64_t samples = options.group == HNORM_BATCH ? 1 : x.n;
         for (int64_t c = 0; c < num_features; ++c) {
@@ -74,7 +77,8 @@ struct hnorm_layer {
                 new_variance += variance[n * num_features + c];
             }
             new_mean /= static_cast<double>(samples);
-            new_variance = new_variance / static_cast<double>(samples) * (count / (count - 1));  // unbiased
+            new_variance /= static_cast<double>(samples);
+            if (!onnx) new_variance *= count / (count - 1);  // unbiased
             running_mean[c] = (1 - momentum) * running_mean[c] + momentum * new_mean;
             running_var[c] = (1 - momentum) * running_var[c] + momentum * new_variance;
         }

@@ -146,10 +146,12 @@ typedef struct hnorm_layer hnorm_layer;
 typedef struct hnorm_layer_options {
     hnorm_group group;
     double eps;
-    double momentum; /* weight of the new value, in [0, 1] */
+    double momentum; /* weight of the new value (of the old one where onnx_running_stats), in [0, 1] */
     int cumulative;  /* nonzero: momentum=None of PyTorch, the running statistics are the plain average so far */
     int affine;      /* nonzero: gamma (starts at 1) and beta (starts at 0), one a channel */
     int track_running_stats; /* zero: batch statistics in evaluation too */
+    int onnx_running_stats; /* nonzero: ONNX's BatchNormalization, momentum weights the old value and the running variance
+                              * is the biased one. ONNX's own default momentum is 0.9. Not with cumulative. */
 } hnorm_layer_options;
 
 /* batch: eps 1e-5, momentum 0.1, affine 1, track 1. instance: eps 1e-5, momentum 0.1, affine 0, track 0. */

@@ -24,9 +24,13 @@ public:
     Options &affine(bool value) { return affine_ = value, *this; }
     Options &track_running_stats(bool value) { return track_running_stats_ = value, *this; }
 
+    // ONNX's BatchNormalization: momentum, 0.9 unless given, weights the old value, and the running variance is biased.
+    Options &onnx_running_stats(bool value) { return onnx_running_stats_ = value, *this; }
+
     hnorm_layer_options over(hnorm_layer_options result) const {
         result.eps = eps_.value_or(result.eps);
-        result.momentum = momentum_.value_or(result.momentum);
+        result.onnx_running_stats = onnx_running_stats_.value_or(result.onnx_running_stats != 0);
+        result.momentum = momentum_.value_or(result.onnx_running_stats ? 0.9 : result.momentum);
         result.cumulative = cumulative_.value_or(result.cumulative != 0);
         result.affine = affine_.value_or(result.affine != 0);
         result.track_running_stats = track_running_stats_.value_or(result.track_running_stats != 0);
@@ -35,7 +39,7 @@ public:
 
 private:
     std::optional<double> eps_, momentum_;
-    std::optional<bool> cumulative_, affine_, track_running_stats_;
+    std::optional<bool> cumulative_, affine_, track_running_stats_, onnx_running_stats_;
 };
 
 namespace header {
