@@ -14,17 +14,14 @@ using namespace test;
 namespace {
 
 // Every class of magnitude: within float's range, beyond it on either side, zero, and all of them at once.
-std::string fill_dy(Tensor &dy, uint64_t seed) {
-    constexpr double kScales[] = {1, 1, 1e-25, 1e30, 0};
+Case varied_dy(uint64_t seed) {
+    constexpr double kScales[] = {1, 1, 1e-25, 1e30, 0, 1, 1, 1};
     Random random(seed);
     const int64_t way = random.index(8);
-    if (way >= 5) {
-        fill_mixed(dy, seed + 5000);
-        return "mixed dy";
-    }
-    const Recipe recipe{kAllKinds[random.index(8)], random.index(2) ? 3.0 : 0.0, kScales[way], seed + 5000};
-    fill(dy, recipe);
-    return "dy of " + recipe.describe();
+    Case result;
+    result.mixed = way >= 5;
+    result.recipe = {kAllKinds[random.index(8)], random.index(2) ? 3.0 : 0.0, kScales[way], seed + 5000};
+    return result;
 }
 
 struct Given {
@@ -57,11 +54,11 @@ void check_gradients(const Tensor &x, const Tensor &dy, Tensor &dx, hnorm_group 
 }
 
 // All four functions, both groups, out of place and in place, all targets, 1, 2, 3 and 7 threads.
-void check_case(const Case &test_case) {
+void check_with(const Case &test_case, const Case &dy_case) {
     Tensor x(test_case.shape, test_case.padding), dy(test_case.shape, test_case.other_padding());
     Tensor dx(test_case.shape, {test_case.padding.n, test_case.padding.c, test_case.padding.at_end});
     test_case.fill(x);
-    const std::string dy_data = fill_dy(dy, test_case.recipe.seed);
+    dy_case.fill(dy);
     const Affine affine(test_case.affine, x, test_case.recipe.seed);
     const double eps = test_case.eps;
 
@@ -89,8 +86,8 @@ void check_case(const Case &test_case) {
         for (const std::string &target : usable_targets()) {
             for (int threads : kThreadCounts) {
                 const Machine machine(target, threads);
-                const std::string where = std::string("/") + name(group) + " " + test_case.describe(x) + ", " +
-                                          dy_data + ", " + affine.describe() + ", " + machine.describe();
+                const std::string where = std::string("/") + name(group) + " " + test_case.describe(x) + ", dy " +
+                                          dy_case.describe(dy) + ", " + affine.describe() + ", " + machine.describe();
                 INFO(where);
                 const Sums found = backward_reduce(x, dy, group, own.mean);
                 require_same("backward_reduce" + where, difference("sum of dy", found.dy, sums.dy));
@@ -109,6 +106,8 @@ void check_case(const Case &test_case) {
     }
     SUCCEED();
 }
+
+void check_case(const Case &test_case) { check_with(test_case, varied_dy(test_case.recipe.seed)); }
 
 }  // namespace
 
@@ -169,6 +168,20 @@ TEST_CASE("gradients of chunks beyond float's range, NaN and infinities have the
             test_case.mixed = true;
             test_case.eps = i == 2 ? 0 : 1e-5;
             check_case(test_case);
+        }
+    }
+}
+
+TEST_CASE("gradients whose sums of dy alone come near float's range, or leave it, have the transcription's bits") {
+    uint64_t seed = 2000;
+    for (const Shape &shape :
+         std::vector<Shape>{{70, 9, 1}, {70, 9, 3}, {9, 9, 15}, {70, 9, 16}, {33, 8, 49}, {3, 5, 1000}, {2, 3, 4097}}) {
+        for (const auto &[scale, ratio] : std::vector<std::pair<double, double>>{{1e36, 0}, {5e36, 0}, {3e36, 3}}) {
+            Case test_case = varied(shape, seed++), dy_case;
+            test_case.mixed = false;
+            test_case.recipe = {Kind::kNormal, 0, 1e-6, seed};
+            dy_case.recipe = {Kind::kNormal, ratio, scale, seed};
+            check_with(test_case, dy_case);
         }
     }
 }
