@@ -48,7 +48,7 @@ struct Reduction {
     std::vector<Func> of_chunk;  // (k, m, g0, g1)
     LaneSum redone;              // in double, where out of float's range
     Func in_double;              // (k, m, g0, g1)  totals of `redone`; but for tiny planes an update over `again`
-    RDom again;                  //
+    RDom again;                  // one step, or none
     Func chunk;                  // (k, m, g0, g1)  the chunk's result
     std::vector<Func> of_group;  // (g0, g1)        some with an update over `chunks`
     RDom chunks;                 // x: k, y: m

@@ -6,7 +6,7 @@
 
 namespace hnorm {
 
-// The knobs of every CPU template. Legal values in comments; 0 means "does not apply".
+// The knobs of every CPU template, with their legal values. A kernel reads those that concern it.
 struct CpuKnobs {
     int vector;        // floats a vector of the reduction: 4, 8, 16
     int store_vector;  // floats a vector of the pointwise loop: 4, 8, 16
