@@ -51,6 +51,33 @@ inline const std::vector<std::pair<int64_t, int64_t>> kSamplesAndChannels = {
     {1, 1},  {2, 3},  {3, 1},  {1, 5},   {5, 2},  {16, 1},  {17, 2}, {1, 33}, {33, 3}, {2, 64}, {64, 2},
     {65, 1}, {3, 65}, {70, 3}, {16, 17}, {1, 70}, {33, 16}, {5, 70}, {65, 5}, {1, 2},  {1, 3},  {70, 64}};
 
+// Calls check(case) for each shape with each padding.
+template <typename Check>
+void check_padded(const std::vector<Shape> &shapes, const std::vector<Padding> &paddings, Check check) {
+    uint64_t i = 0;
+    for (const Shape &shape : shapes) {
+        for (const Padding &padding : paddings) {
+            Case test_case = varied(shape, i++);
+            test_case.padding = padding;
+            check(test_case);
+        }
+    }
+}
+
+// Calls check(case) three times for each shape: mixed data, the last time with eps 0.
+template <typename Check>
+void check_mixed(const std::vector<Shape> &shapes, Check check) {
+    uint64_t seed = 1000;
+    for (const Shape &shape : shapes) {
+        for (int i = 0; i < 3; i++) {
+            Case test_case = varied(shape, seed++);
+            test_case.mixed = true;
+            test_case.eps = i == 2 ? 0 : 1e-5;
+            check(test_case);
+        }
+    }
+}
+
 // Calls check(case) for each S with every (N, C) whose tensor stays under `most` elements, at most `cases` of them, others
 // for the next S.
 template <typename Check>

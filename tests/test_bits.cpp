@@ -128,33 +128,19 @@ TEST_CASE("ranks 2 to 5 with padded strides give the transcription's bits") {
                                        {4, 3, 29},      {2, 5, 1, 1},     {2, 5, 7, 9},      {1, 2, 33, 65},
                                        {2, 3, 2, 3, 4}, {3, 2, 5, 7, 11}, {1, 2, 9, 21, 23}, {5, 4, 1, 1, 1},
                                        {2, 3, 1, 40, 1}};
-    uint64_t i = 0;
-    for (const Shape &shape : shapes) {
-        for (Padding padding :
-             {Padding{0, 0, false}, Padding{1, 0, true}, Padding{0, 1, false}, Padding{16, 64, true}}) {
-            Case test_case = varied(shape, i++);
-            test_case.padding = padding;
-            check_case(test_case);
-        }
-    }
+    check_padded(shapes, {Padding{0, 0, false}, Padding{1, 0, true}, Padding{0, 1, false}, Padding{16, 64, true}},
+                 check_case);
 }
 
 TEST_CASE("chunks beyond float's range, NaN and infinities among ordinary ones give the transcription's bits") {
-    uint64_t seed = 1000;
-    for (const Shape &shape : std::vector<Shape>{{70, 9, 1},
-                                                 {70, 9, 3},
-                                                 {9, 9, 15},
-                                                 {70, 9, 16},
-                                                 {33, 8, 49},
-                                                 {3, 9, 1000},
-                                                 {2, 9, 4097},
-                                                 {3, 5, 12'545},
-                                                 {30, 9, 70, 70}}) {
-        for (int i = 0; i < 3; i++) {
-            Case test_case = varied(shape, seed++);
-            test_case.mixed = true;
-            test_case.eps = i == 2 ? 0 : 1e-5;
-            check_case(test_case);
-        }
-    }
+    check_mixed({{70, 9, 1},
+                 {70, 9, 3},
+                 {9, 9, 15},
+                 {70, 9, 16},
+                 {33, 8, 49},
+                 {3, 9, 1000},
+                 {2, 9, 4097},
+                 {3, 5, 12'545},
+                 {30, 9, 70, 70}},
+                check_case);
 }
