@@ -77,17 +77,17 @@ Work Workspace::kernel(Op op, hnorm_group group, const Shape &shape) {
     const hnorm_affine affine{gamma_.data(), beta_.data(), 0, 1};
     double *count = count_.data(), *mean = mean_.data(), *variance = variance_.data();
 
-    if (op == Op::kForward) return [=] { check(hnorm_forward(&x, group, &affine, kEps, &y, mean, variance)); };
+    if (op == Op::kForward) return [=] { check(hnorm_forward(&x, group, &affine, kEps, nullptr, &y, mean, variance)); };
     if (op == Op::kMoments) return [=] { check(hnorm_moments(&x, group, count, mean, variance)); };
-    check(hnorm_forward(&x, group, &affine, kEps, &y, mean, variance));  // the statistics that the others take
+    check(hnorm_forward(&x, group, &affine, kEps, nullptr, &y, mean, variance));  // the statistics that the others take
     if (op == Op::kBackward) {
         const hnorm_tensor dy = hnorm_channels_first(dy_.get(), 4, extents);
         float *dgamma = dgamma_.data(), *dbeta = dbeta_.data();
         return [=] {  // y takes dx
-            check(hnorm_backward(&x, &dy, group, mean, variance, &affine, kEps, &y, dgamma, dbeta));
+            check(hnorm_backward(&x, &dy, group, mean, variance, &affine, kEps, nullptr, &y, dgamma, dbeta));
         };
     }
-    return [=] { check(hnorm_normalize(&x, group, mean, variance, &affine, kEps, &y)); };
+    return [=] { check(hnorm_normalize(&x, group, mean, variance, &affine, kEps, nullptr, &y)); };
 }
 
 Work Workspace::copy(Copy kind, const Shape &shape) {

@@ -90,4 +90,13 @@ inline Expr normalized(Expr x, const FuncRef &coefficients) {
     return (x - coefficients[0]) * coefficients[1] + coefficients[2];
 }
 
+// The activation: values below 0 times slope (1: none, 0: ReLU). This form keeps a NaN on every target, and makes +0 of what
+// slope 0 cuts off.
+inline Expr activated(Expr z, Expr slope) { return select(z < 0.0f, select(slope == 0.0f, 0.0f, z * slope), z); }
+
+// Its gradient: dy where z, or y, which has its sign, is above 0.
+inline Expr activated_gradient(Expr z, Expr dy, Expr slope) {
+    return select(0.0f < z, dy, select(slope == 0.0f, 0.0f, dy * slope));
+}
+
 }  // namespace hnorm

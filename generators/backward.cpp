@@ -1,5 +1,5 @@
-// backward: x, dy, mean, variance, gamma, eps -> dx and the sums of dy and of dy*(x - mean) of each group, which is kept in
-// cache between the sums and the pointwise part.
+// backward: x, dy, mean, variance, gamma, beta, eps, slope -> dx and the sums of dy and of dy*(x - mean) of each group, which
+// is kept in cache between the sums and the pointwise part. dy is taken behind the activation's gradient.
 #include "kernel.h"
 
 namespace hnorm {
@@ -8,25 +8,28 @@ class Backward : public Kernel<Backward> {
 public:
     Input<Buffer<float, 4>> x{"x"}, dy{"dy"};
     Input<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
-    Input<Buffer<float, 2>> gamma{"gamma"};
+    Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
     Input<double> eps{"eps"};
+    Input<float> slope{"slope"};
     Output<Buffer<float, 4>> dx{"dx"};
     Output<Buffer<double, 2>> sum_dy{"sum_dy"}, sum_dy_xmu{"sum_dy_xmu"};
 
     void generate() {
         const Axes v;
-        reduction = gradient_sums(x, dy, mean(v.g0, v.g1), x.dim(0).extent(), x.dim(1).extent(), planes);
-        const Expr scale = cast<double>(gamma(v.g0, v.g1));
-        coef = gradient_coefficients(v, mean(v.g0, v.g1), variance(v.g0, v.g1), gamma(v.g0, v.g1),
-                                     scale * reduction.sum_dy, scale * reduction.sum_dy_xmu, reduction.total, eps);
-        dx(v.s, v.r, v.g0, v.g1) = gradient(x(v.s, v.r, v.g0, v.g1), dy(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1));
+        const Expr mu = mean(v.g0, v.g1), var = variance(v.g0, v.g1), scale = gamma(v.g0, v.g1);
+        const Gate gated = gate(v, mu, var, scale, beta(v.g0, v.g1), eps, slope);
+        reduction = gradient_sums(x, dy, gated, mu, x.dim(0).extent(), x.dim(1).extent(), planes);
+        coef = gradient_coefficients(v, mu, var, scale, cast<double>(scale) * reduction.sum_dy,
+                                     cast<double>(scale) * reduction.sum_dy_xmu, reduction.total, eps);
+        const Expr at_x = x(v.s, v.r, v.g0, v.g1);
+        dx(v.s, v.r, v.g0, v.g1) = gradient(at_x, gated(v, at_x, dy(v.s, v.r, v.g0, v.g1)), coef(v.g0, v.g1));
         sum_dy(v.g0, v.g1) = reduction.sum_dy;
         sum_dy_xmu(v.g0, v.g1) = reduction.sum_dy_xmu;
     }
 
     void schedule() {
         tensors(x, dy, dx);
-        group_inputs(x, mean, variance, gamma);
+        group_inputs(x, mean, variance, gamma, beta);
         group_results(x, sum_dy, sum_dy_xmu);
         cpu::reduce_and_apply_groups(reduction, coef, dx, {sum_dy, sum_dy_xmu}, knobs());
     }

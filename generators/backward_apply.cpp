@@ -7,25 +7,29 @@ class BackwardApply : public Kernel<BackwardApply> {
 public:
     Input<Buffer<float, 4>> x{"x"}, dy{"dy"};
     Input<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
-    Input<Buffer<float, 2>> gamma{"gamma"};
+    Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
     Input<Buffer<double, 2>> g1{"g1"}, g2{"g2"}, count{"count"};
     Input<double> eps{"eps"};
+    Input<float> slope{"slope"};
     Output<Buffer<float, 4>> dx{"dx"};
 
     void generate() {
-        coef = gradient_coefficients(v, mean(v.g0, v.g1), variance(v.g0, v.g1), gamma(v.g0, v.g1), g1(v.g0, v.g1),
-                                     g2(v.g0, v.g1), count(v.g0, v.g1), eps);
-        dx(v.s, v.r, v.g0, v.g1) = gradient(x(v.s, v.r, v.g0, v.g1), dy(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1));
+        const Expr mu = mean(v.g0, v.g1), var = variance(v.g0, v.g1), scale = gamma(v.g0, v.g1);
+        gated = gate(v, mu, var, scale, beta(v.g0, v.g1), eps, slope);
+        coef = gradient_coefficients(v, mu, var, scale, g1(v.g0, v.g1), g2(v.g0, v.g1), count(v.g0, v.g1), eps);
+        const Expr at_x = x(v.s, v.r, v.g0, v.g1);
+        dx(v.s, v.r, v.g0, v.g1) = gradient(at_x, gated(v, at_x, dy(v.s, v.r, v.g0, v.g1)), coef(v.g0, v.g1));
     }
 
     void schedule() {
         tensors(x, dy, dx);
-        group_inputs(x, mean, variance, gamma, g1, g2, count);
-        cpu::apply(planes, v, coef, dx, knobs());
+        group_inputs(x, mean, variance, gamma, beta, g1, g2, count);
+        cpu::apply(planes, v, {coef, gated.coef}, dx, knobs());
     }
 
 private:
     Axes v;
+    Gate gated;
     Func coef;
 };
 

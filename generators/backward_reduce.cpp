@@ -1,4 +1,5 @@
-// backward_reduce: x, dy, mean -> the sums of dy and of dy*(x - mean) of each group.
+// backward_reduce: x, dy, mean, variance, gamma, beta, eps, slope -> the sums of dy and of dy*(x - mean) of each group. dy is
+// taken behind the activation's gradient; where slope is 1, variance, gamma, beta and eps do not matter.
 #include "kernel.h"
 
 namespace hnorm {
@@ -7,19 +8,24 @@ class BackwardReduce : public Kernel<BackwardReduce> {
 public:
     GeneratorParam<bool> split{"split", false};  // work inside groups (few large ones) rather than across them
     Input<Buffer<float, 4>> x{"x"}, dy{"dy"};
-    Input<Buffer<double, 2>> mean{"mean"};
+    Input<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
+    Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
+    Input<double> eps{"eps"};
+    Input<float> slope{"slope"};
     Output<Buffer<double, 2>> sum_dy{"sum_dy"}, sum_dy_xmu{"sum_dy_xmu"};
 
     void generate() {
         const Axes v;
-        reduction = gradient_sums(x, dy, mean(v.g0, v.g1), x.dim(0).extent(), x.dim(1).extent(), planes);
+        const Gate gated =
+            gate(v, mean(v.g0, v.g1), variance(v.g0, v.g1), gamma(v.g0, v.g1), beta(v.g0, v.g1), eps, slope);
+        reduction = gradient_sums(x, dy, gated, mean(v.g0, v.g1), x.dim(0).extent(), x.dim(1).extent(), planes);
         sum_dy(v.g0, v.g1) = reduction.sum_dy;
         sum_dy_xmu(v.g0, v.g1) = reduction.sum_dy_xmu;
     }
 
     void schedule() {
         tensors(x, dy);
-        group_inputs(x, mean);
+        group_inputs(x, mean, variance, gamma, beta);
         group_results(x, sum_dy, sum_dy_xmu);
         if (split) {
             cpu::reduce_split(reduction, knobs());

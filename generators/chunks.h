@@ -44,14 +44,16 @@ struct LaneSum {
 struct Reduction {
     Axes v;
     Planes planes;
-    std::vector<LaneSum> sums;   // in float
-    std::vector<Func> of_chunk;  // (k, m, g0, g1)
-    LaneSum redone;              // in double, where out of float's range
-    Func in_double;              // (k, m, g0, g1)  totals of `redone`; but for tiny planes an update over `again`
-    RDom again;                  // one step, or none
-    Func chunk;                  // (k, m, g0, g1)  the chunk's result
-    std::vector<Func> of_group;  // (g0, g1)        some with an update over `chunks`
-    RDom chunks;                 // x: k, y: m
+    std::vector<LaneSum> sums;     // in float
+    std::vector<Func> of_chunk;    // (k, m, g0, g1)
+    LaneSum redone;                // in double, where out of float's range
+    Func in_double;                // (k, m, g0, g1)  totals of `redone`; but for tiny planes an update over `again`
+    RDom again;                    // one step, or none
+    Func chunk;                    // (k, m, g0, g1)  the chunk's result
+    std::vector<Func> of_group;    // (g0, g1)        some with an update over `chunks`
+    RDom chunks;                   // x: k, y: m
+    std::vector<Func> for_chunks;  // (g0, g1)      what the sums take of the group
+    Expr plain;                    // where defined: a condition that makes the sums in float simpler
 };
 
 // f(args) = values, as a plain value or a tuple.

@@ -1,29 +1,39 @@
-// forward: x, gamma, beta, eps -> y, mean, variance of each group. One pass over memory: a group's moments are taken while
-// its data is in cache for the pointwise part.
+// forward: x, gamma, beta, eps, slope (, residual) -> y, mean, variance of each group. One pass over memory: a group's
+// moments are taken while its data is in cache for the pointwise part.
 #include "kernel.h"
 
 namespace hnorm {
 
 class Forward : public Kernel<Forward> {
 public:
+    GeneratorParam<bool> with_residual{"with_residual", false};  // added before the activation
     Input<Buffer<float, 4>> x{"x"};
     Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
     Input<double> eps{"eps"};
+    Input<float> slope{"slope"};
+    Input<Buffer<float, 4>> *residual = nullptr;
     Output<Buffer<float, 4>> y{"y"};
     Output<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
+
+    void configure() {
+        if (with_residual) residual = add_input<Buffer<float, 4>>("residual");
+    }
 
     void generate() {
         reduction = moments(x, x.dim(0).extent(), x.dim(1).extent(), planes);
         const Axes &v = reduction.v;
         const Expr mu = reduction.mean(v.g0, v.g1), var = reduction.m2(v.g0, v.g1) / reduction.total;
         coef = coefficients(v, mu, var, gamma(v.g0, v.g1), beta(v.g0, v.g1), eps);
-        y(v.s, v.r, v.g0, v.g1) = normalized(x(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1));
+        Expr z = normalized(x(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1));
+        if (residual) z = z + (*residual)(v.s, v.r, v.g0, v.g1);
+        y(v.s, v.r, v.g0, v.g1) = activated(z, slope);
         mean(v.g0, v.g1) = mu;
         variance(v.g0, v.g1) = var;
     }
 
     void schedule() {
         tensors(x, y);
+        if (residual) tensors(x, *residual);
         group_inputs(x, gamma, beta);
         group_results(x, mean, variance);
         cpu::reduce_and_apply_groups(reduction, coef, y, {mean, variance}, knobs());

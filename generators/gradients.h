@@ -1,9 +1,33 @@
 // The mathematics of the gradients (docs/order.md, "Backward").
 #pragma once
 
-#include "chunks.h"
+#include "algorithm.h"
 
 namespace hnorm {
+
+// The gradient of the activation that followed forward's pointwise part, whose sign is recomputed from x.
+struct Gate {
+    Func coef;   // (g0, g1): forward's coefficients(); 0 where the slope is 1, which needs none
+    Expr slope;  // of the activation
+    Expr
+        active;  // not 1. Of integers: Halide simplifies what rests on it where a schedule specializes on its contrary.
+
+    Expr operator()(const Axes &v, Expr x, Expr dy) const {
+        return select(active, activated_gradient(normalized(x, coef(v.g0, v.g1)), dy, slope), dy);
+    }
+};
+
+inline Gate gate(const Axes &v, Expr mean, Expr variance, Expr gamma, Expr beta, Expr eps, Expr slope) {
+    Gate d;
+    d.slope = slope;
+    d.active = reinterpret<int32_t>(slope) != reinterpret<int32_t>(Expr(1.0f));
+    const Func of_forward = coefficients(v, mean, variance, gamma, beta, eps);
+    const FuncRef values = of_forward(v.g0, v.g1);
+    const auto if_active = [&](const Expr &value) { return select(d.active, value, 0.0f); };
+    d.coef = Func("gate");
+    d.coef(v.g0, v.g1) = Tuple(if_active(values[0]), if_active(values[1]), if_active(values[2]));
+    return d;
+}
 
 struct GradientSums : Reduction {
     Func sums;                // (g0, g1): the sums of dy and of dy*(x - m)
@@ -11,8 +35,9 @@ struct GradientSums : Reduction {
     Expr total;               // elements of a group
 };
 
-// Sums of dy(s, r, g0, g1) and dy*(x - mean) over s and r.
-inline GradientSums gradient_sums(Func x, Func dy, const Expr &mean, const Expr &S, const Expr &N, Planes planes) {
+// Sums of dy(s, r, g0, g1), behind the gate, and of that times x - mean, over s and r.
+inline GradientSums gradient_sums(Func x, Func dy, const Gate &gate, const Expr &mean, const Expr &S, const Expr &N,
+                                  Planes planes) {
     GradientSums d;
     d.planes = planes;
     const Axes &v = d.v;
@@ -20,8 +45,9 @@ inline GradientSums gradient_sums(Func x, Func dy, const Expr &mean, const Expr 
     const Expr m = cast<float>(mean);
     Func raw("raw"), in_range("in_range");
 
+    const auto gated = [&](Expr s, Expr r) { return gate(v, x(s, r, v.g0, v.g1), dy(s, r, v.g0, v.g1)); };
     const LaneSum products = chunks.lane_sum("products", [&](Expr s, Expr r) {
-        const Expr g = dy(s, r, v.g0, v.g1);
+        const Expr g = gated(s, r);
         return std::vector<Expr>{g, g * (x(s, r, v.g0, v.g1) - m)};
     });
     const std::vector<Expr> eq = chunks.total(products);
@@ -32,7 +58,7 @@ inline GradientSums gradient_sums(Func x, Func dy, const Expr &mean, const Expr 
                       abs(once[1]) < Expr(kGreatestInRange));
     const Expr redo = in_range(v.k, v.m, v.g0, v.g1) == 0;
     chunks.sum_in_double(d, redo, [&](Expr s, Expr r) {
-        const Expr g = cast<double>(dy(s, r, v.g0, v.g1));
+        const Expr g = cast<double>(gated(s, r));
         return std::vector<Expr>{g, g * (cast<double>(x(s, r, v.g0, v.g1)) - cast<double>(m))};
     });
     d.chunk = Func("chunk");
@@ -52,6 +78,8 @@ inline GradientSums gradient_sums(Func x, Func dy, const Expr &mean, const Expr 
     d.Reduction::sums = {products};
     d.of_chunk = {raw, in_range};
     d.of_group = {d.sums};
+    d.for_chunks = {gate.coef};
+    d.plain = !gate.active;
     return d;
 }
 

@@ -1,25 +1,35 @@
-// normalize: x, mean, variance, gamma, beta, eps -> y. The pointwise part alone, with given statistics.
+// normalize: x, mean, variance, gamma, beta, eps, slope (, residual) -> y. The pointwise part alone, with given statistics.
 #include "kernel.h"
 
 namespace hnorm {
 
 class Normalize : public Kernel<Normalize> {
 public:
+    GeneratorParam<bool> with_residual{"with_residual", false};  // added before the activation
     Input<Buffer<float, 4>> x{"x"};
     Input<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
     Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
     Input<double> eps{"eps"};
+    Input<float> slope{"slope"};
+    Input<Buffer<float, 4>> *residual = nullptr;
     Output<Buffer<float, 4>> y{"y"};
+
+    void configure() {
+        if (with_residual) residual = add_input<Buffer<float, 4>>("residual");
+    }
 
     void generate() {
         coef = coefficients(v, mean(v.g0, v.g1), variance(v.g0, v.g1), gamma(v.g0, v.g1), beta(v.g0, v.g1), eps);
-        y(v.s, v.r, v.g0, v.g1) = normalized(x(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1));
+        Expr z = normalized(x(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1));
+        if (residual) z = z + (*residual)(v.s, v.r, v.g0, v.g1);
+        y(v.s, v.r, v.g0, v.g1) = activated(z, slope);
     }
 
     void schedule() {
         tensors(x, y);
+        if (residual) tensors(x, *residual);
         group_inputs(x, mean, variance, gamma, beta);
-        cpu::apply(planes, v, coef, y, knobs());
+        cpu::apply(planes, v, {coef}, y, knobs());
     }
 
 private:

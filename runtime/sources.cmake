@@ -7,6 +7,8 @@ set(HNORM_RUNTIME_SOURCES
     src/gradients.cpp
     src/layer.cpp
     src/layer_backward.cpp
+    src/post_ops.cpp
+    src/residual_backward.cpp
     src/statistics.cpp
     src/targets.cpp
     src/tensor.cpp

@@ -22,10 +22,12 @@ namespace cpu {
 constexpr auto kTail = TailStrategy::GuardWithIf;  // in place, no element may be stored twice
 
 // Lanes in registers while the rows of a plane pass by; the tree right after.
-inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLevel where, int lanes) {
+inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLevel where, int lanes,
+                     const Expr &plain = Expr()) {
     if (lanes == 1) {  // tiny planes: vectors across groups
         sum.lanes.compute_at(where).vectorize(v.g0, knobs.vector, kTail);
         sum.lanes.update().reorder(v.g0, sum.rows.x, sum.rows.y).vectorize(v.g0, knobs.vector, kTail);
+        if (plain.defined()) sum.lanes.update().specialize(plain);
         return;
     }
     const int type_vector = std::min(lanes, knobs.vector);
@@ -41,7 +43,10 @@ inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLev
     rows.vectorize(li, type_vector).unroll(li).unroll(lo);
     if (knobs.row_unroll > 1) rows.unroll(sum.rows.x, knobs.row_unroll);
     last.reorder(v.l, v.g0, sum.last.x).vectorize(v.l, type_vector).unroll(v.l);
-    for (Stage s : {rows, last}) s.never_partition_all();
+    for (Stage s : {rows, last}) {
+        s.never_partition_all();
+        if (plain.defined()) s.specialize(plain);
+    }
     int width = lanes;
     for (Func f : sum.tree) {
         width /= 2;
@@ -53,7 +58,7 @@ inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLev
 inline void chunk_step(Reduction &d, const CpuKnobs &knobs, LoopLevel step) {
     const Axes &v = d.v;
     const int lanes = lanes_of(d.planes);
-    for (LaneSum &sum : d.sums) lane_sum(sum, v, knobs, step, lanes);
+    for (LaneSum &sum : d.sums) lane_sum(sum, v, knobs, step, lanes, d.plain);
     d.in_double.compute_at(step);
     lane_sum(d.redone, v, knobs, d.planes == Planes::Tiny ? step : LoopLevel(d.in_double, d.again.x), lanes);
     for (Func f : d.of_chunk) {
@@ -66,6 +71,11 @@ inline void chunk_step(Reduction &d, const CpuKnobs &knobs, LoopLevel step) {
 // The reduction of a block of groups inside `where`, the consumer's loop over blocks.
 inline void reduce_at(Reduction &d, const CpuKnobs &knobs, LoopLevel where) {
     const Axes &v = d.v;
+    for (Func f : d.for_chunks) {
+        f.compute_at(where);
+        if (d.planes != Planes::Large) f.vectorize(v.g0, knobs.vector, kTail);
+        f.specialize(d.plain);
+    }
     d.chunk.compute_at(where);
     if (d.planes == Planes::Large) {
         d.chunk.reorder(v.k, v.m, v.g0, v.g1).never_partition_all();
@@ -146,13 +156,14 @@ inline void reduce_split(Reduction &d, const CpuKnobs &knobs) {
         d.chunk.parallel(v.g1).parallel(v.m).parallel(block).never_partition(v.k, v.m);
     }
     chunk_step(d, knobs, LoopLevel(d.chunk, v.k));
+    for (Func f : d.for_chunks) f.compute_root();
     for (Func f : d.of_group) f.compute_root();
 }
 
 // The pointwise part alone.
-inline void apply(Planes planes, const Axes &v, Func coefficients, Func y, const CpuKnobs &knobs) {
+inline void apply(Planes planes, const Axes &v, std::vector<Func> coefficients, Func y, const CpuKnobs &knobs) {
     if (planes == Planes::Large) {
-        coefficients.compute_root();
+        for (Func f : coefficients) f.compute_root();
         // Parts of a plane as equal as vectors allow: a fixed size would leave a short last part that steps through
         // its missing elements.
         const Expr vectors = (y.output_buffer().dim(0).extent() + knobs.store_vector - 1) / knobs.store_vector;
@@ -167,13 +178,15 @@ inline void apply(Planes planes, const Axes &v, Func coefficients, Func y, const
         y.parallel(v.g1).parallel(v.r).parallel(block);
         pointwise(y, v, planes, knobs);
         // A block's coefficients stay in cache; tiny planes are so cheap that computing them anew for every sample shows.
-        if (planes == Planes::Tiny) {
-            coefficients.compute_root();
-        } else {
-            coefficients.compute_at(y, block);
+        for (Func f : coefficients) {
+            if (planes == Planes::Tiny) {
+                f.compute_root();
+            } else {
+                f.compute_at(y, block);
+            }
         }
     }
-    coefficients.vectorize(v.g0, knobs.vector, kTail);
+    for (Func f : coefficients) f.vectorize(v.g0, knobs.vector, kTail);
 }
 
 }  // namespace cpu

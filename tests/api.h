@@ -99,11 +99,12 @@ inline std::vector<Function> computing_functions(hnorm_layer *layer, int64_t cha
          }},
         {"hnorm_normalize", true,
          [](const hnorm_tensor *x, const hnorm_tensor *y, Arrays &a) {
-             return hnorm_normalize(x, HNORM_BATCH, a.given_mean.data(), a.given_variance.data(), nullptr, 1e-5, y);
+             return hnorm_normalize(x, HNORM_BATCH, a.given_mean.data(), a.given_variance.data(), nullptr, 1e-5,
+                                    nullptr, y);
          }},
         {"hnorm_forward", true,
          [](const hnorm_tensor *x, const hnorm_tensor *y, Arrays &a) {
-             return hnorm_forward(x, HNORM_BATCH, nullptr, 1e-5, y, a.mean.data(), a.m2.data());
+             return hnorm_forward(x, HNORM_BATCH, nullptr, 1e-5, nullptr, y, a.mean.data(), a.m2.data());
          }},
         {"hnorm_batch_normalization", true,
          [channels](const hnorm_tensor *x, const hnorm_tensor *y, Arrays &a) {

@@ -78,6 +78,25 @@ private:
     }
 };
 
+struct Activation {
+    hnorm_activation kind = HNORM_NO_ACTIVATION;
+    float negative_slope = -1;  // refused if it were read
+
+    float slope() const { return kind == HNORM_NO_ACTIVATION ? 1 : kind == HNORM_RELU ? 0 : negative_slope; }
+    std::string describe() const { return "slope " + std::to_string(slope()); }
+};
+constexpr Activation kActivations[] = {{HNORM_NO_ACTIVATION, -1},
+                                       {HNORM_RELU, -1},
+                                       {HNORM_LEAKY_RELU, 0.01f},
+                                       {HNORM_LEAKY_RELU, 1.5f},
+                                       {HNORM_LEAKY_RELU, 0}};
+
+// What follows a normalization. residual: null for none.
+struct Post {
+    Activation activation;
+    const Tensor *residual = nullptr;
+};
+
 struct Statistics {
     std::vector<double> count, mean, m2;
 };
@@ -134,42 +153,56 @@ inline std::vector<double> variances(const Statistics &statistics) {
     return result;
 }
 
-// y may be x. y's elements are the sentinel before the call, so that one left unwritten shows.
+// Calls call(x, post, y), views, and checks that it wrote y alone, which may be x or the residual. y's elements are the
+// sentinel before the call, so that one left unwritten shows.
+template <typename Call>
+void check_forward_call(const char *function, const Tensor &x, const Post &post, Tensor &y, Call call) {
+    const bool in_x = &x == &y, in_residual = post.residual == &y;
+    const std::vector<float> x_before = in_x ? std::vector<float>() : elements(x);
+    const std::vector<float> residual_before =
+        post.residual && !in_residual ? elements(*post.residual) : std::vector<float>();
+    if (!in_x && !in_residual) y.clear();
+    const hnorm_tensor x_view = x.view(), y_view = y.view(),
+                       residual = post.residual ? post.residual->view() : hnorm_tensor();
+    const hnorm_post_ops post_ops = {post.activation.kind, post.activation.negative_slope,
+                                     post.residual ? &residual : nullptr};
+    const bool none = post.activation.kind == HNORM_NO_ACTIVATION && !post.residual;
+    require_ok(function, call(&x_view, none ? nullptr : &post_ops, &y_view));
+    if (!in_x) check_input(function, x, x_before);
+    if (post.residual && !in_residual) check_input(function, *post.residual, residual_before, "residual");
+    check_padding(function, "y", y);
+}
+
 inline void normalize(const Tensor &x, hnorm_group group, const std::vector<double> &mean,
-                      const std::vector<double> &variance, const Affine &affine, double eps, Tensor &y) {
-    const bool in_place = &x == &y;
-    const std::vector<float> before = in_place ? std::vector<float>() : elements(x);
-    if (!in_place) y.clear();
-    const hnorm_tensor x_view = x.view(), y_view = y.view();
+                      const std::vector<double> &variance, const Affine &affine, double eps, Tensor &y,
+                      const Post &post = {}) {
     const hnorm_affine parameters = affine.view();
-    require_ok("hnorm_normalize",
-               hnorm_normalize(&x_view, group, mean.data(), variance.data(),
-                               affine.kind == AffineKind::kNone ? nullptr : &parameters, eps, &y_view));
-    if (!in_place) check_input("hnorm_normalize", x, before);
-    check_padding("hnorm_normalize", "y", y);
+    check_forward_call("hnorm_normalize", x, post, y,
+                       [&](const hnorm_tensor *x_view, const hnorm_post_ops *post_ops, const hnorm_tensor *y_view) {
+                           return hnorm_normalize(x_view, group, mean.data(), variance.data(),
+                                                  affine.kind == AffineKind::kNone ? nullptr : &parameters, eps,
+                                                  post_ops, y_view);
+                       });
 }
 
 struct MeanAndVariance {
     std::vector<double> mean, variance;
 };
 
-// y may be x, as for normalize().
-inline MeanAndVariance forward(const Tensor &x, hnorm_group group, const Affine &affine, double eps, Tensor &y) {
-    const bool in_place = &x == &y;
-    const std::vector<float> before = in_place ? std::vector<float>() : elements(x);
-    if (!in_place) y.clear();
+inline MeanAndVariance forward(const Tensor &x, hnorm_group group, const Affine &affine, double eps, Tensor &y,
+                               const Post &post = {}) {
     const size_t groups = static_cast<size_t>(group_count(x, group));
     MeanAndVariance result{std::vector<double>(groups + 1, -1), std::vector<double>(groups + 1, -1)};
-    const hnorm_tensor x_view = x.view(), y_view = y.view();
     const hnorm_affine parameters = affine.view();
-    require_ok("hnorm_forward", hnorm_forward(&x_view, group, affine.kind == AffineKind::kNone ? nullptr : &parameters,
-                                              eps, &y_view, result.mean.data(), result.variance.data()));
+    check_forward_call("hnorm_forward", x, post, y,
+                       [&](const hnorm_tensor *x_view, const hnorm_post_ops *post_ops, const hnorm_tensor *y_view) {
+                           return hnorm_forward(x_view, group, affine.kind == AffineKind::kNone ? nullptr : &parameters,
+                                                eps, post_ops, y_view, result.mean.data(), result.variance.data());
+                       });
     for (std::vector<double> *list : {&result.mean, &result.variance}) {
         if (list->back() != -1) FAIL("hnorm_forward wrote beyond the last group");
         list->pop_back();
     }
-    if (!in_place) check_input("hnorm_forward", x, before);
-    check_padding("hnorm_forward", "y", y);
     return result;
 }
 
@@ -193,17 +226,19 @@ inline Sums backward_reduce(const Tensor &x, const Tensor &dy, hnorm_group group
     return result;
 }
 
-// Calls call(x, dy, dx), views or null, and checks that it wrote dx alone, which may be dy or x.
+// Calls call(x, dy, dx), views or null, and checks that it wrote dx alone, which may be dy or x; and dy, where it may.
 template <typename Call>
-void check_backward_call(const char *function, const Tensor *x, const Tensor &dy, Tensor *dx, Call call) {
+void check_backward_call(const char *function, const Tensor *x, const Tensor &dy, Tensor *dx, bool may_write_dy,
+                         Call call) {
+    const bool keeps_dy = &dy != dx && !may_write_dy;
     const std::vector<float> x_before = x && x != dx ? elements(*x) : std::vector<float>();
-    const std::vector<float> dy_before = &dy == dx ? std::vector<float>() : elements(dy);
+    const std::vector<float> dy_before = keeps_dy ? elements(dy) : std::vector<float>();
     if (dx && dx != x && dx != &dy) dx->clear();
     const hnorm_tensor x_view = x ? x->view() : hnorm_tensor(), dy_view = dy.view(),
                        dx_view = dx ? dx->view() : hnorm_tensor();
     require_ok(function, call(x ? &x_view : nullptr, &dy_view, dx ? &dx_view : nullptr));
     if (x && x != dx) check_input(function, *x, x_before);
-    if (&dy != dx) check_input(function, dy, dy_before, "dy");
+    if (keeps_dy) check_input(function, dy, dy_before, "dy");
     if (dx) check_padding(function, "dx", *dx);
 }
 
@@ -211,7 +246,7 @@ inline void backward_apply(const Tensor &x, const Tensor &dy, hnorm_group group,
                            const std::vector<double> &mean, const std::vector<double> &variance, const Sums &sums,
                            const Affine &affine, double eps, Tensor &dx) {
     const hnorm_affine parameters = affine.view();
-    check_backward_call("hnorm_backward_apply", &x, dy, &dx,
+    check_backward_call("hnorm_backward_apply", &x, dy, &dx, false,
                         [&](const hnorm_tensor *x_view, const hnorm_tensor *dy_view, const hnorm_tensor *dx_view) {
                             return hnorm_backward_apply(x_view, dy_view, group, count.data(), mean.data(),
                                                         variance.data(), sums.dy.data(), sums.dy_xmu.data(),
@@ -224,6 +259,13 @@ struct ParameterGradients {
     std::vector<float> dgamma, dbeta;
 };
 
+// The gradient of what followed a normalization. y: null where there was no residual; dresidual: null where not wanted.
+struct PostGradient {
+    Activation activation;
+    const Tensor *y = nullptr;
+    Tensor *dresidual = nullptr;
+};
+
 enum class Wanted { kBoth, kGamma, kBeta, kNeither };  // of the parameters' gradients
 
 // hnorm_backward, or hnorm_normalize_backward where frozen. dx may be null, dy or x; x may be null where frozen and dgamma is
@@ -231,21 +273,31 @@ enum class Wanted { kBoth, kGamma, kBeta, kNeither };  // of the parameters' gra
 inline ParameterGradients backward(const Tensor *x, const Tensor &dy, hnorm_group group,
                                    const std::vector<double> &mean, const std::vector<double> &variance,
                                    const Affine &affine, double eps, bool frozen, Tensor *dx,
-                                   Wanted wanted = Wanted::kBoth) {
+                                   Wanted wanted = Wanted::kBoth, const PostGradient &post = {}) {
     const char *function = frozen ? "hnorm_normalize_backward" : "hnorm_backward";
     const size_t count = affine.parameters(dy);
     ParameterGradients result;
     if (wanted == Wanted::kBoth || wanted == Wanted::kGamma) result.dgamma.assign(count + 1, -1);
     if (wanted == Wanted::kBoth || wanted == Wanted::kBeta) result.dbeta.assign(count + 1, -1);
     const hnorm_affine parameters = affine.view();
-    check_backward_call(function, x, dy, dx,
+    const std::vector<float> y_before = post.y ? elements(*post.y) : std::vector<float>();
+    const hnorm_tensor y = post.y ? post.y->view() : hnorm_tensor(),
+                       dresidual = post.dresidual ? post.dresidual->view() : hnorm_tensor();
+    if (post.dresidual && post.dresidual != &dy) post.dresidual->clear();
+    const hnorm_post_ops_gradient post_ops = {post.activation.kind, post.activation.negative_slope,
+                                              post.y ? &y : nullptr, post.dresidual ? &dresidual : nullptr};
+    const bool none = post.activation.kind == HNORM_NO_ACTIVATION && !post.y && !post.dresidual;
+    check_backward_call(function, x, dy, dx, post.dresidual == &dy,
                         [&](const hnorm_tensor *x_view, const hnorm_tensor *dy_view, const hnorm_tensor *dx_view) {
                             return (frozen ? hnorm_normalize_backward : hnorm_backward)(
                                 x_view, dy_view, group, mean.data(), variance.data(),
-                                affine.kind == AffineKind::kNone ? nullptr : &parameters, eps, dx_view,
+                                affine.kind == AffineKind::kNone ? nullptr : &parameters, eps,
+                                none ? nullptr : &post_ops, dx_view,
                                 result.dgamma.empty() ? nullptr : result.dgamma.data(),
                                 result.dbeta.empty() ? nullptr : result.dbeta.data());
                         });
+    if (post.y) check_input(function, *post.y, y_before, "y");
+    if (post.dresidual) check_padding(function, "dresidual", *post.dresidual);
     for (std::vector<float> *list : {&result.dgamma, &result.dbeta}) {
         if (list->empty()) continue;
         if (list->back() != -1) FAIL(function << " wrote beyond the last parameter");

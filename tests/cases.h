@@ -17,6 +17,8 @@ struct Case {
     Recipe recipe;
     bool mixed = false;  // fill_mixed instead of the recipe
     AffineKind affine = AffineKind::kChannel;
+    Activation activation = {};
+    bool residual = false;
     double eps = 1e-5;
 
     void fill(Tensor &x) const {
@@ -29,7 +31,8 @@ struct Case {
     Padding other_padding() const { return {padding.c ? 0 : 3, padding.n + 5, !padding.at_end}; }
     std::string describe(const Tensor &x) const {
         std::string data = mixed ? "mixed data, seed " + std::to_string(recipe.seed) : recipe.describe();
-        return x.describe() + ", " + data + ", eps " + std::to_string(eps);
+        return x.describe() + ", " + data + ", eps " + std::to_string(eps) + ", " + activation.describe() +
+               (residual ? ", residual" : "");
     }
 };
 
@@ -43,6 +46,8 @@ inline Case varied(Shape shape, uint64_t i) {
     result.padding = {static_cast<int64_t>(i % 4 == 1 ? 1 + i % 7 : 0),
                       static_cast<int64_t>(i % 3 == 1 ? 1 + i % 19 : 0), i % 2 == 0};
     result.affine = kAffineKinds[i % 5];
+    result.activation = kActivations[(i / 2) % 5];
+    result.residual = i % 4 == 3;
     result.eps = i % 7 == 3 ? 0 : 1e-5;
     return result;
 }

@@ -29,7 +29,8 @@ inline Statistics transcribed_moments(const Tensor &x, hnorm_group group) {
 
 // Dense, as elements().
 inline std::vector<float> transcribed_normalize(const Tensor &x, hnorm_group group, const std::vector<double> &mean,
-                                                const std::vector<double> &variance, const Affine &affine, double eps) {
+                                                const std::vector<double> &variance, const Affine &affine, double eps,
+                                                const Post &post = {}) {
     std::vector<float> result;
     result.reserve(static_cast<size_t>(x.size()));
     for (int64_t n = 0; n < x.samples(); n++) {
@@ -37,7 +38,11 @@ inline std::vector<float> transcribed_normalize(const Tensor &x, hnorm_group gro
             const size_t g = static_cast<size_t>(group_of(x, group, n, c));
             const transcription::Pointwise y(mean[g], variance[g], affine.gamma(n, c), affine.beta(n, c), eps);
             const float *plane = x.plane(n, c);
-            for (int64_t s = 0; s < x.positions(); s++) result.push_back(y(plane[s]));
+            for (int64_t s = 0; s < x.positions(); s++) {
+                float z = y(plane[s]);
+                if (post.residual) z = z + post.residual->at(n, c, s);
+                result.push_back(transcription::activated(z, post.activation.slope()));
+            }
         }
     }
     return result;
@@ -95,15 +100,25 @@ inline std::vector<float> transcribed_frozen_dx(const Tensor &dy, hnorm_group gr
     return transcribed_normalize(dy, group, std::vector<double>(variance.size(), 0), variance, affine, eps);
 }
 
+// dy behind the activation's gradient, dense, from z or y, dense too.
+inline std::vector<float> transcribed_gate(const Tensor &dy, const std::vector<float> &z,
+                                           const Activation &activation) {
+    std::vector<float> result = elements(dy);
+    for (size_t i = 0; i < result.size(); i++)
+        result[i] = transcription::activated_gradient(z[i], result[i], activation.slope());
+    return result;
+}
+
 struct TranscribedGradients {
     std::vector<float> dx;  // dense
     ParameterGradients parameters;
 };
 
-// All that hnorm_backward gives, or hnorm_normalize_backward where frozen.
+// All that hnorm_backward gives, or hnorm_normalize_backward where frozen; dy is behind the gate already where the sign of x
+// decides (gated), or there is no activation.
 inline TranscribedGradients transcribed_gradients(const Tensor &x, const Tensor &dy, hnorm_group group,
                                                   const std::vector<double> &mean, const std::vector<double> &variance,
-                                                  const Affine &affine, double eps, bool frozen) {
+                                                  const Affine &affine, double eps, bool frozen, bool gated = false) {
     const bool per_sample = affine.kind == AffineKind::kSampleAndChannel;
     // gamma and beta of each sample need the sums of each sample, also where groups span the samples
     const hnorm_group parts = per_sample ? HNORM_INSTANCE : group;
@@ -131,8 +146,10 @@ inline TranscribedGradients transcribed_gradients(const Tensor &x, const Tensor 
 
     const std::vector<double> total(groups, static_cast<double>(group_size(x, group)));
     TranscribedGradients result;
-    result.dx = frozen ? transcribed_frozen_dx(dy, group, variance, affine, eps)
-                       : transcribed_dx(x, dy, group, total, mean, variance, of_groups, affine, eps);
+    const std::vector<double> zeros(groups, 0), ones(groups, 1);
+    result.dx = frozen && gated ? transcribed_dx(x, dy, group, ones, mean, variance, {zeros, zeros}, affine, eps)
+                : frozen        ? transcribed_frozen_dx(dy, group, variance, affine, eps)
+                                : transcribed_dx(x, dy, group, total, mean, variance, of_groups, affine, eps);
     for (double value : dgamma) result.parameters.dgamma.push_back(static_cast<float>(value));
     for (double value : dbeta) result.parameters.dbeta.push_back(static_cast<float>(value));
     return result;

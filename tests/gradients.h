@@ -56,12 +56,12 @@ struct BackwardCall {
                                     sum_dy_xmu_given.data(), &affine, eps, &dx);
     }
     hnorm_status backward() {
-        return hnorm_backward(&x, &dy, group, mean.data(), variance.data(), &affine, eps, &dx, dgamma.data(),
+        return hnorm_backward(&x, &dy, group, mean.data(), variance.data(), &affine, eps, post, &dx, dgamma.data(),
                               dbeta.data());
     }
     hnorm_status normalize_backward() {
-        return hnorm_normalize_backward(&x, &dy, group, mean.data(), variance.data(), &affine, eps, &dx, dgamma.data(),
-                                        dbeta.data());
+        return hnorm_normalize_backward(&x, &dy, group, mean.data(), variance.data(), &affine, eps, post, &dx,
+                                        dgamma.data(), dbeta.data());
     }
 
     hnorm_group group;
@@ -71,6 +71,7 @@ struct BackwardCall {
     std::vector<float> gamma, beta, dgamma, dbeta;
     double eps = 1e-5;
     hnorm_affine affine;
+    const hnorm_post_ops_gradient *post = nullptr;
     hnorm_tensor x, dy, dx;
 };
 

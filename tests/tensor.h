@@ -135,6 +135,15 @@ public:
                     std::memcpy(plane(n, c), other.plane(n, c), sizeof(float) * static_cast<size_t>(positions_));
     }
 
+    // From dense values.
+    void set_elements(const std::vector<float> &values) {
+        for (int64_t n = 0, i = 0; n < samples(); n++)
+            for (int64_t c = 0; c < channels(); c++, i += positions_)
+                if (positions_)
+                    std::memcpy(plane(n, c), &values[static_cast<size_t>(i)],
+                                sizeof(float) * static_cast<size_t>(positions_));
+    }
+
     // Empty if nothing outside the elements was written.
     std::string damage() const {
         const float *cursor = memory_->begin();

@@ -22,10 +22,10 @@ struct Good : Pair {
     }
     hnorm_status normalize(const double *mean, const double *variance, double eps = 1e-5,
                            hnorm_group group = HNORM_BATCH) {
-        return hnorm_normalize(&in, group, mean, variance, &affine, eps, &out);
+        return hnorm_normalize(&in, group, mean, variance, &affine, eps, post, &out);
     }
     hnorm_status forward(double *mean, double *variance, double eps = 1e-5, hnorm_group group = HNORM_BATCH) {
-        return hnorm_forward(&in, group, &affine, eps, &out, mean, variance);
+        return hnorm_forward(&in, group, &affine, eps, post, &out, mean, variance);
     }
     void require_untouched() {
         REQUIRE(all_are(y, kSentinel));
@@ -36,6 +36,7 @@ struct Good : Pair {
 
     std::vector<float> gamma, beta;
     hnorm_affine affine;
+    const hnorm_post_ops *post = nullptr;
     Arrays arrays;
 };
 
@@ -170,8 +171,8 @@ TEST_CASE("strides of an affine do not matter on axes of extent 1") {
     Pair pair({1, 1, 6}), plain({1, 1, 6});
     const float gamma = 3, beta = -2;
     const hnorm_affine odd = {&gamma, &beta, -5, INT64_MAX}, usual = {&gamma, &beta, 0, 1};
-    REQUIRE(hnorm_forward(&pair.in, HNORM_BATCH, &odd, 1e-5, &pair.out, nullptr, nullptr) == HNORM_OK);
-    REQUIRE(hnorm_forward(&plain.in, HNORM_BATCH, &usual, 1e-5, &plain.out, nullptr, nullptr) == HNORM_OK);
+    REQUIRE(hnorm_forward(&pair.in, HNORM_BATCH, &odd, 1e-5, nullptr, &pair.out, nullptr, nullptr) == HNORM_OK);
+    REQUIRE(hnorm_forward(&plain.in, HNORM_BATCH, &usual, 1e-5, nullptr, &plain.out, nullptr, nullptr) == HNORM_OK);
     REQUIRE(same_bits(pair.y, plain.y));
     REQUIRE(!all_are(pair.y, kSentinel));
 }
@@ -200,13 +201,13 @@ TEST_CASE("forward refuses groups of one value") {
         Pair pair(bad.shape);
         Arrays arrays(12);
         require_refused(
-            hnorm_forward(&pair.in, bad.group, nullptr, 1e-5, &pair.out, arrays.mean.data(), arrays.m2.data()),
+            hnorm_forward(&pair.in, bad.group, nullptr, 1e-5, nullptr, &pair.out, arrays.mean.data(), arrays.m2.data()),
             HNORM_INVALID_ARGUMENT, {"hnorm_forward: expected ", bad.words});
         REQUIRE(all_are(pair.y, kSentinel));
         REQUIRE(arrays.untouched());
     }
     Pair pair({4, 3});
-    REQUIRE(hnorm_forward(&pair.in, HNORM_BATCH, nullptr, 1e-5, &pair.out, nullptr, nullptr) == HNORM_OK);
+    REQUIRE(hnorm_forward(&pair.in, HNORM_BATCH, nullptr, 1e-5, nullptr, &pair.out, nullptr, nullptr) == HNORM_OK);
 }
 
 TEST_CASE("merging refuses bad counts, absent arrays and shared memory, and then writes nothing") {

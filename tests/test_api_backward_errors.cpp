@@ -83,10 +83,11 @@ TEST_CASE("a tensor that backward needs must be there") {
                 ("hnorm_backward_reduce: " + name).c_str());
         refused(hnorm_backward_apply(x, dy, HNORM_BATCH, c.count.data(), m, v, m, m, nullptr, 0, &c.dx),
                 ("hnorm_backward_apply: " + name).c_str());
-        refused(hnorm_backward(x, dy, HNORM_BATCH, m, v, nullptr, 0, &c.dx, nullptr, nullptr),
+        refused(hnorm_backward(x, dy, HNORM_BATCH, m, v, nullptr, 0, nullptr, &c.dx, nullptr, nullptr),
                 ("hnorm_backward: " + name).c_str());
-        refused(hnorm_normalize_backward(x, dy, HNORM_BATCH, m, v, nullptr, 0, &c.dx, c.dgamma.data(), nullptr),
-                ("hnorm_normalize_backward: " + name).c_str());
+        refused(
+            hnorm_normalize_backward(x, dy, HNORM_BATCH, m, v, nullptr, 0, nullptr, &c.dx, c.dgamma.data(), nullptr),
+            ("hnorm_normalize_backward: " + name).c_str());
     }
     refused(hnorm_backward_apply(&c.x, &c.dy, HNORM_BATCH, c.count.data(), m, v, m, m, nullptr, 0, nullptr),
             "hnorm_backward_apply: dx is null");
@@ -169,7 +170,7 @@ TEST_CASE("what backward writes has memory of its own") {
 
     for (const auto function : {hnorm_backward, hnorm_normalize_backward}) {
         const auto call = [&](float *dgamma, float *dbeta) {
-            return function(&c.x, &c.dy, HNORM_BATCH, m, v, &c.affine, 1e-5, &c.dx, dgamma, dbeta);
+            return function(&c.x, &c.dy, HNORM_BATCH, m, v, &c.affine, 1e-5, nullptr, &c.dx, dgamma, dbeta);
         };
         float *const dg = c.dgamma.data(), *const db = c.dbeta.data();
         refused(call(dg, dg + 2), {"dgamma", "overlaps dbeta"});
@@ -181,7 +182,7 @@ TEST_CASE("what backward writes has memory of its own") {
         refused(call(reinterpret_cast<float *>(c.mean.data()), db), {"dgamma", "overlaps mean"});
         refused(call(dg, reinterpret_cast<float *>(c.variance.data()) + 5), {"dbeta", "overlaps variance"});
         refused(call(reinterpret_cast<float *>(reinterpret_cast<char *>(dg) + 2), db), {"dgamma", "multiple of 4"});
-        refused(function(&c.x, &c.dy, HNORM_BATCH, reinterpret_cast<double *>(c.in.y.data()), v, nullptr, 1e-5, &c.dx,
+        refused(function(&c.x, &c.dy, HNORM_BATCH, reinterpret_cast<double *>(c.in.y.data()), v, nullptr, 1e-5, nullptr, &c.dx,
                          dg, db),
                 {"mean", "overlaps dx"});
     }

@@ -47,10 +47,11 @@ Results compute(const std::vector<int64_t> &shape, hnorm_group group) {
     r.mean.resize(groups), r.variance.resize(groups), r.count.resize(groups), r.moments_mean.resize(groups);
     r.m2.resize(groups);
     if (hnorm_moments(&pair.in, group, r.count.data(), r.moments_mean.data(), r.m2.data()) != HNORM_OK) return {};
-    if (hnorm_forward(&pair.in, group, &affine, 1e-5, &pair.out, r.mean.data(), r.variance.data()) != HNORM_OK)
+    if (hnorm_forward(&pair.in, group, &affine, 1e-5, nullptr, &pair.out, r.mean.data(), r.variance.data()) != HNORM_OK)
         return {};
     r.forward = pair.y;
-    if (hnorm_normalize(&pair.in, group, r.mean.data(), r.variance.data(), &affine, 1e-5, &pair.out) != HNORM_OK)
+    if (hnorm_normalize(&pair.in, group, r.mean.data(), r.variance.data(), &affine, 1e-5, nullptr, &pair.out) !=
+        HNORM_OK)
         return {};
     r.normalize = pair.y;
     return r;
@@ -306,7 +307,7 @@ TEST_CASE("a child of fork computes the same and ends, also when it was forked w
     const Settings restore;
     REQUIRE(hnorm_set_num_threads(3) == HNORM_OK);
     const auto forward = [](Pair &pair) {
-        return hnorm_forward(&pair.in, HNORM_BATCH, nullptr, 1e-5, &pair.out, nullptr, nullptr) == HNORM_OK;
+        return hnorm_forward(&pair.in, HNORM_BATCH, nullptr, 1e-5, nullptr, &pair.out, nullptr, nullptr) == HNORM_OK;
     };
     const std::vector<int64_t> shape = {8, 16, 32, 32};
     Pair expected(shape);
@@ -346,16 +347,16 @@ TEST_CASE("a pool that does not do its work is an error") {
     REQUIRE(hnorm_set_num_threads(2) == HNORM_OK);
     Pair pair({3, 40, 30, 31});
     hnorm_set_parallel_for([](void *, int, hnorm_task, void *) {}, nullptr);
-    require_refused(hnorm_forward(&pair.in, HNORM_BATCH, nullptr, 1e-5, &pair.out, nullptr, nullptr), HNORM_INTERNAL,
-                    {"hnorm_forward: ", "parallel_for returned before its tasks had run"});
+    require_refused(hnorm_forward(&pair.in, HNORM_BATCH, nullptr, 1e-5, nullptr, &pair.out, nullptr, nullptr),
+                    HNORM_INTERNAL, {"hnorm_forward: ", "parallel_for returned before its tasks had run"});
     hnorm_set_parallel_for([](void *, int, hnorm_task, void *) { throw std::runtime_error("tired"); }, nullptr);
-    require_refused(hnorm_forward(&pair.in, HNORM_BATCH, nullptr, 1e-5, &pair.out, nullptr, nullptr), HNORM_INTERNAL,
-                    {"hnorm_forward: ", "parallel_for threw an exception"});
+    require_refused(hnorm_forward(&pair.in, HNORM_BATCH, nullptr, 1e-5, nullptr, &pair.out, nullptr, nullptr),
+                    HNORM_INTERNAL, {"hnorm_forward: ", "parallel_for threw an exception"});
     // A layer whose computation failed has learnt nothing.
     Layer layer(40);
     REQUIRE(hnorm_layer_forward(layer, &pair.in, &pair.out) == HNORM_INTERNAL);
     REQUIRE(*hnorm_layer_num_batches_tracked(layer) == 0);
     REQUIRE(hnorm_layer_running_var(layer)[0] == 1.0);
     hnorm_set_parallel_for(nullptr, nullptr);
-    REQUIRE(hnorm_forward(&pair.in, HNORM_BATCH, nullptr, 1e-5, &pair.out, nullptr, nullptr) == HNORM_OK);
+    REQUIRE(hnorm_forward(&pair.in, HNORM_BATCH, nullptr, 1e-5, nullptr, &pair.out, nullptr, nullptr) == HNORM_OK);
 }

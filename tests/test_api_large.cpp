@@ -51,7 +51,7 @@ TEST_CASE("a plane of the largest size is computed, and one position more is ref
     REQUIRE(count == 2e9);
     REQUIRE(mean == 2.0);
     REQUIRE(m2 == 2e9);
-    REQUIRE(hnorm_forward(&in, HNORM_BATCH, nullptr, 0, &out, &mean, &variance) == HNORM_OK);
+    REQUIRE(hnorm_forward(&in, HNORM_BATCH, nullptr, 0, nullptr, &out, &mean, &variance) == HNORM_OK);
     REQUIRE(variance == 1.0);
     bool right = true;
     for (size_t i = 0; i < y.kLength; i++) right &= y.data[i] == (i % 2 ? -1.0f : 1.0f);
@@ -69,7 +69,7 @@ TEST_CASE("more groups than a kernel can hold coefficients for are refused, and 
     std::fill_n(y.data, y.kLength, kSentinel);
     const int64_t shape[] = {groups, 1};
     const hnorm_tensor in = hnorm_channels_first(x.data, 2, shape), out = hnorm_channels_first(y.data, 2, shape);
-    require_refused(hnorm_normalize(&in, HNORM_INSTANCE, mean.data, variance.data, nullptr, 1e-5, &out),
+    require_refused(hnorm_normalize(&in, HNORM_INSTANCE, mean.data, variance.data, nullptr, 1e-5, nullptr, &out),
                     HNORM_UNSUPPORTED, {"hnorm_normalize: ", "2 GiB", "groups"});
     REQUIRE(std::all_of(y.data, y.data + y.kLength, [](float value) { return value == kSentinel; }));
 }

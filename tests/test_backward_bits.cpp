@@ -33,24 +33,60 @@ void require_same(const std::string &where, const std::string &difference) {
     if (!difference.empty()) FAIL(where << ": " << difference);
 }
 
+// What forward did after normalizing, and what the transcription says of the gradients behind it.
+struct Expected {
+    Activation activation;
+    bool residual;
+    Tensor y;               // forward's, where there was a residual
+    std::vector<float> dz;  // dense
+    TranscribedGradients gradients;
+
+    Expected(const Case &test_case, const Tensor &x, const Tensor &dy, hnorm_group group, const Given &given,
+             const Affine &affine)
+        : activation(test_case.activation), residual(test_case.residual), y(test_case.shape, {3, 1, false}) {
+        Tensor added(test_case.shape);
+        test::fill(added, {Kind::kNormal, 0, 1, test_case.recipe.seed + 9000});
+        const Post post = {residual ? activation : Activation(), residual ? &added : nullptr};
+        const std::vector<float> sign =
+            transcribed_normalize(x, group, given.mean, given.variance, affine, test_case.eps, post);
+        y.set_elements(sign);
+        dz = transcribed_gate(dy, sign, activation);
+        Tensor gated(test_case.shape);
+        gated.set_elements(dz);
+        gradients = transcribed_gradients(x, gated, group, given.mean, given.variance, affine, test_case.eps,
+                                          given.frozen, !residual && activation.slope() != 1);
+    }
+};
+
 void check_gradients(const Tensor &x, const Tensor &dy, Tensor &dx, hnorm_group group, const Given &given,
-                     const Affine &affine, double eps, const TranscribedGradients &expected, bool in_place,
-                     const std::string &where) {
-    const auto check = [&](const Tensor *from_x, const Tensor &from_dy, const std::string &place) {
-        const ParameterGradients found =
-            backward(from_x, from_dy, group, given.mean, given.variance, affine, eps, given.frozen, &dx);
+                     const Affine &affine, double eps, const Expected &all, bool in_place, const std::string &where) {
+    const TranscribedGradients &expected = all.gradients;
+    Tensor dresidual(x.shape(), {2, 0, true});
+    const auto check = [&](const Tensor *from_x, const Tensor &from_dy, const std::string &place,
+                           Tensor *to_dresidual = nullptr) {
+        const PostGradient post = {all.activation, all.residual ? &all.y : nullptr, to_dresidual};
+        const ParameterGradients found = backward(from_x, from_dy, group, given.mean, given.variance, affine, eps,
+                                                  given.frozen, &dx, Wanted::kBoth, post);
         require_same(where + place, difference(dx, expected.dx));
+        if (to_dresidual) require_same(where + place + ", dresidual", difference(*to_dresidual, all.dz));
         require_same(where + place, difference("dgamma", found.dgamma, expected.parameters.dgamma));
         require_same(where + place, difference("dbeta", found.dbeta, expected.parameters.dbeta));
     };
+    const auto in_dx = [&](const Tensor &other) -> const Tensor & {
+        dx.clear();
+        dx.copy_elements(other);
+        return dx;
+    };
     check(&x, dy, "");
+    if (all.residual) check(&x, dy, ", with dresidual", &dresidual);
     if (!in_place) return;
-    dx.clear();
-    dx.copy_elements(dy);
-    check(&x, dx, ", dx is dy");
-    dx.clear();
-    dx.copy_elements(x);
-    check(&dx, dy, ", dx is x");
+    check(&x, in_dx(dy), ", dx is dy");
+    check(&in_dx(x), dy, ", dx is x");
+    if (!all.residual) return;
+    check(&x, in_dx(dy), ", dx is dy, with dresidual", &dresidual);
+    check(&in_dx(x), dy, ", dx is x, with dresidual", &dresidual);
+    dresidual.copy_elements(dy);
+    check(&x, dresidual, ", dresidual is dy", &dresidual);
 }
 
 // All four functions, both groups, out of place and in place, all targets, 1, 2, 3 and 7 threads.
@@ -78,10 +114,8 @@ void check_with(const Case &test_case, const Case &dy_case) {
             can_apply ? transcribed_dx(x, dy, group, total, own.mean, own.variance,
                                        transcribed_weights(x, group, sums, affine), affine, eps)
                       : std::vector<float>();
-        const TranscribedGradients of_own =
-            transcribed_gradients(x, dy, group, own.mean, own.variance, affine, eps, false);
-        const TranscribedGradients of_frozen =
-            transcribed_gradients(x, dy, group, frozen.mean, frozen.variance, affine, eps, true);
+        const Expected of_own(test_case, x, dy, group, own, affine);
+        const Expected of_frozen(test_case, x, dy, group, frozen, affine);
 
         for (const std::string &target : usable_targets()) {
             for (int threads : kThreadCounts) {

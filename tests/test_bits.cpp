@@ -21,13 +21,17 @@ void require_same(const char *op, hnorm_group group, const std::string &differen
 void check_case(const Case &test_case) {
     Tensor x(test_case.shape, test_case.padding), y(test_case.shape, test_case.other_padding());
     test_case.fill(x);
+    Tensor residual(test_case.shape, {test_case.padding.n % 5, test_case.padding.c % 3, test_case.padding.at_end});
+    fill(residual, {Kind::kNormal, 0, 1, test_case.recipe.seed + 9000});
+    const Post post = {test_case.activation, test_case.residual ? &residual : nullptr};
     const Affine affine(test_case.affine, x, test_case.recipe.seed);
     const double eps = test_case.eps;
 
     for (hnorm_group group : kGroups) {
         const Statistics expected = transcribed_moments(x, group);
         const std::vector<double> variance = variances(expected);
-        const std::vector<float> expected_y = transcribed_normalize(x, group, expected.mean, variance, affine, eps);
+        const std::vector<float> expected_y =
+            transcribed_normalize(x, group, expected.mean, variance, affine, eps, post);
         // normalize with statistics that are not those of x, as in evaluation
         std::vector<double> other_mean, other_variance;
         for (size_t g = 0; g < variance.size(); g++) {
@@ -35,7 +39,7 @@ void check_case(const Case &test_case) {
             other_variance.push_back(variance[g] * 1.7);
         }
         const std::vector<float> expected_other =
-            transcribed_normalize(x, group, other_mean, other_variance, affine, eps);
+            transcribed_normalize(x, group, other_mean, other_variance, affine, eps, post);
 
         for (const std::string &target : usable_targets()) {
             for (int threads : kThreadCounts) {
@@ -48,11 +52,11 @@ void check_case(const Case &test_case) {
                 require_same("moments", group, difference("mean", actual.mean, expected.mean), where);
                 require_same("moments", group, difference("M2", actual.m2, expected.m2), where);
 
-                normalize(x, group, other_mean, other_variance, affine, eps, y);
+                normalize(x, group, other_mean, other_variance, affine, eps, y, post);
                 require_same("normalize", group, difference(y, expected_other), where);
 
                 if (group_size(x, group) > 1) {
-                    const MeanAndVariance saved = forward(x, group, affine, eps, y);
+                    const MeanAndVariance saved = forward(x, group, affine, eps, y, post);
                     require_same("forward", group, difference(y, expected_y), where);
                     require_same("forward", group, difference("mean", saved.mean, expected.mean), where);
                     require_same("forward", group, difference("variance", saved.variance, variance), where);
@@ -60,13 +64,25 @@ void check_case(const Case &test_case) {
                 if (threads == 1 || threads == 3) {
                     y.clear();
                     y.copy_elements(x);
-                    normalize(y, group, other_mean, other_variance, affine, eps, y);
+                    normalize(y, group, other_mean, other_variance, affine, eps, y, post);
                     require_same("normalize in place", group, difference(y, expected_other), where);
+                    if (post.residual) {
+                        y.clear();
+                        y.copy_elements(residual);
+                        normalize(x, group, other_mean, other_variance, affine, eps, y, {post.activation, &y});
+                        require_same("normalize in place of the residual", group, difference(y, expected_other), where);
+                    }
                     if (group_size(x, group) > 1) {
                         y.clear();
                         y.copy_elements(x);
-                        forward(y, group, affine, eps, y);
+                        forward(y, group, affine, eps, y, post);
                         require_same("forward in place", group, difference(y, expected_y), where);
+                        if (post.residual) {
+                            y.clear();
+                            y.copy_elements(residual);
+                            forward(x, group, affine, eps, y, {post.activation, &y});
+                            require_same("forward in place of the residual", group, difference(y, expected_y), where);
+                        }
                     }
                 }
             }

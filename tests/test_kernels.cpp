@@ -104,7 +104,7 @@ struct Backward {
 };
 
 void check_backward(const TargetKernels &kernels, const Tensor &x, const Tensor &dy, Tensor &dx, hnorm_group group,
-                    Buffer &gamma, double eps, Backward expected, const std::string &where) {
+                    Buffer &gamma, Buffer &beta, double eps, float slope, Backward expected, const std::string &where) {
     const PlaneClass plane_class = hnorm::detail::plane_class(x.positions());
     const View view(x, group);
     const auto given = [&](std::vector<double> &values) {
@@ -124,7 +124,8 @@ void check_backward(const TargetKernels &kernels, const Tensor &x, const Tensor 
          {Names<BackwardReduceKernel>{kernels.backward_reduce_groups[plane_class], "backward_reduce_groups"},
           Names<BackwardReduceKernel>{kernels.backward_reduce_split[plane_class], "backward_reduce_split"}}) {
         StatisticsBuffer sum_dy(view), sum_dy_xmu(view);
-        if (reduce.kernel(&x_buffer.raw, &dy_buffer.raw, &mean->raw, &sum_dy.buffer.raw, &sum_dy_xmu.buffer.raw))
+        if (reduce.kernel(&x_buffer.raw, &dy_buffer.raw, &mean->raw, &variance->raw, &gamma.raw, &beta.raw, eps, slope,
+                          &sum_dy.buffer.raw, &sum_dy_xmu.buffer.raw))
             FAIL(reduce.name << where << ": the kernel failed");
         require_sums(sum_dy, sum_dy_xmu, reduce.name + where);
         check_padding(reduce.name, "x", x);
@@ -145,8 +146,9 @@ void check_backward(const TargetKernels &kernels, const Tensor &x, const Tensor 
         };
         prepare();
         StatisticsBuffer sum_dy(view), sum_dy_xmu(view);
-        if (kernels.backward_groups[plane_class](&from_x.raw, &from_dy.raw, &mean->raw, &variance->raw, &gamma.raw, eps,
-                                                 &dx_buffer.raw, &sum_dy.buffer.raw, &sum_dy_xmu.buffer.raw))
+        if (kernels.backward_groups[plane_class](&from_x.raw, &from_dy.raw, &mean->raw, &variance->raw, &gamma.raw,
+                                                 &beta.raw, eps, slope, &dx_buffer.raw, &sum_dy.buffer.raw,
+                                                 &sum_dy_xmu.buffer.raw))
             FAIL("backward_groups" << in << ": the kernel failed");
         require_same(difference(dx, expected.dx), "backward_groups" + in);
         require_sums(sum_dy, sum_dy_xmu, "backward_groups" + in);
@@ -154,7 +156,7 @@ void check_backward(const TargetKernels &kernels, const Tensor &x, const Tensor 
 
         prepare();
         if (kernels.backward_apply[plane_class](&from_x.raw, &from_dy.raw, &mean->raw, &variance->raw, &gamma.raw,
-                                                &g1->raw, &g2->raw, &total->raw, eps, &dx_buffer.raw))
+                                                &beta.raw, &g1->raw, &g2->raw, &total->raw, eps, slope, &dx_buffer.raw))
             FAIL("backward_apply" << in << ": the kernel failed");
         require_same(difference(dx, expected.dx), "backward_apply" + in);
         check_padding("backward_apply", "dx", dx);
@@ -174,6 +176,10 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
         fill(dy, {kAllKinds[seed / 4 % 8], 1, 1, seed + 5000});
     const PlaneClass plane_class = hnorm::detail::plane_class(x.positions());
     const double eps = 1e-5;
+    const Activation activation = kActivations[seed % 5];
+    const float slope = activation.slope();
+    Tensor residual(shape, {padding.n % 3, 1, !padding.at_end});
+    fill(residual, {Kind::kNormal, 0, 1, seed + 9000});
     moments(x, HNORM_BATCH);  // the first call of the library puts its parallel loop into Halide's runtime
 
     for (hnorm_group group : kGroups) {
@@ -184,8 +190,15 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
         Buffer beta(affine.betas.data(), kFloat, {view.g0, view.g1}, {1, view.g0});
         const Statistics expected = transcribed_moments(x, group);
         std::vector<double> mean = expected.mean, variance = variances(expected);
-        const std::vector<float> expected_y = transcribed_normalize(x, group, mean, variance, affine, eps);
-        const Backward expected_backward(x, dy, group, expected, affine, eps);
+        const std::vector<float> z = transcribed_normalize(x, group, mean, variance, affine, eps);
+        const std::vector<float> expected_y =
+            transcribed_normalize(x, group, mean, variance, affine, eps, {activation});
+        const std::vector<float> expected_sum =
+            transcribed_normalize(x, group, mean, variance, affine, eps, {activation, &residual});
+        const std::vector<float> expected_dz = transcribed_gate(dy, z, activation);
+        Tensor dz(shape);
+        dz.set_elements(expected_dz);
+        const Backward expected_backward(x, dz, group, expected, affine, eps);
 
         for (const std::string &target : usable_targets()) {
             const TargetKernels &kernels = kernels_of(target);
@@ -216,7 +229,7 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
                     };
                     prepare();
                     StatisticsBuffer found_mean(view), found_variance(view);
-                    if (kernels.forward_groups[plane_class](&source.raw, &gamma.raw, &beta.raw, eps, &result.raw,
+                    if (kernels.forward_groups[plane_class](&source.raw, &gamma.raw, &beta.raw, eps, slope, &result.raw,
                                                             &found_mean.buffer.raw, &found_variance.buffer.raw))
                         FAIL("forward_groups" << place << where << ": the kernel failed");
                     require_same(difference(y, expected_y), "forward_groups" + place + where);
@@ -229,12 +242,36 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
                     Buffer given_mean(mean.data(), kDouble, {view.g0, view.g1}, {1, view.g0});
                     Buffer given_variance(variance.data(), kDouble, {view.g0, view.g1}, {1, view.g0});
                     if (kernels.normalize[plane_class](&source.raw, &given_mean.raw, &given_variance.raw, &gamma.raw,
-                                                       &beta.raw, eps, &result.raw))
+                                                       &beta.raw, eps, slope, &result.raw))
                         FAIL("normalize" << place << where << ": the kernel failed");
                     require_same(difference(y, expected_y), "normalize" + place + where);
                     check_padding("normalize", "y", y);
+
+                    prepare();
+                    TensorBuffer added(residual, group);
+                    if (kernels.forward_residual_groups[plane_class](&source.raw, &gamma.raw, &beta.raw, eps, slope,
+                                                                     &added.raw, &result.raw, &found_mean.buffer.raw,
+                                                                     &found_variance.buffer.raw))
+                        FAIL("forward_residual_groups" << place << where << ": the kernel failed");
+                    require_same(difference(y, expected_sum), "forward_residual_groups" + place + where);
+                    require_same(difference("mean", found_mean.result(), mean),
+                                 "forward_residual_groups" + place + where);
+                    prepare();
+                    if (kernels.normalize_residual[plane_class](&source.raw, &given_mean.raw, &given_variance.raw,
+                                                                &gamma.raw, &beta.raw, eps, slope, &added.raw,
+                                                                &result.raw))
+                        FAIL("normalize_residual" << place << where << ": the kernel failed");
+                    require_same(difference(y, expected_sum), "normalize_residual" + place + where);
+                    check_padding("normalize_residual", "y", y);
                 }
-                check_backward(kernels, x, dy, y, group, gamma, eps, expected_backward, where);
+                Tensor of_z(shape, {1, 2, true});
+                of_z.set_elements(z);
+                TensorBuffer z_buffer(of_z, group), dy_buffer(dy, group), dz_buffer(y, group);
+                y.clear();
+                if (kernels.activation_backward[plane_class](&z_buffer.raw, &dy_buffer.raw, slope, &dz_buffer.raw))
+                    FAIL("activation_backward" << where << ": the kernel failed");
+                require_same(difference(y, expected_dz), "activation_backward" + where);
+                check_backward(kernels, x, dy, y, group, gamma, beta, eps, slope, expected_backward, where);
             }
         }
     }

@@ -53,10 +53,10 @@ Expected through_batch(const Step &step, hnorm_layer *layer, const hnorm_layer_o
     std::vector<double> mean(groups), variance(groups);
     const hnorm_affine affine = {hnorm_layer_gamma(layer), hnorm_layer_beta(layer), 0, 1};
     Expected e;
-    REQUIRE(hnorm_forward(&copy.x, options.group, &affine, options.eps, &copy.y, mean.data(), variance.data()) ==
-            HNORM_OK);
+    REQUIRE(hnorm_forward(&copy.x, options.group, &affine, options.eps, nullptr, &copy.y, mean.data(),
+                          variance.data()) == HNORM_OK);
     REQUIRE(hnorm_backward(&copy.x, &copy.dy, options.group, mean.data(), variance.data(), &affine, options.eps,
-                           &copy.dx, e.dgamma.data(), e.dbeta.data()) == HNORM_OK);
+                           nullptr, &copy.dx, e.dgamma.data(), e.dbeta.data()) == HNORM_OK);
     e.dx = copy.dx_values();
     return e;
 }
@@ -67,8 +67,8 @@ Expected of_constants(const Step &step, hnorm_layer *layer, const hnorm_layer_op
     const hnorm_affine affine = {hnorm_layer_gamma(layer), hnorm_layer_beta(layer), 0, 1};
     Expected e;
     REQUIRE(hnorm_normalize_backward(&copy.x, &copy.dy, HNORM_BATCH, hnorm_layer_running_mean(layer),
-                                     hnorm_layer_running_var(layer), &affine, options.eps, &copy.dx, e.dgamma.data(),
-                                     e.dbeta.data()) == HNORM_OK);
+                                     hnorm_layer_running_var(layer), &affine, options.eps, nullptr, &copy.dx,
+                                     e.dgamma.data(), e.dbeta.data()) == HNORM_OK);
     e.dx = copy.dx_values();
     return e;
 }

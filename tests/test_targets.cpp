@@ -19,7 +19,7 @@ int run(const char *name) {
     const int64_t shape[3] = {1, 1, 4};
     const hnorm_tensor input = hnorm_channels_first(x, 3, shape), output = hnorm_channels_first(y, 3, shape);
     double mean = 0, variance = 0;
-    if (hnorm_forward(&input, HNORM_BATCH, nullptr, 0, &output, &mean, &variance) != HNORM_OK) {
+    if (hnorm_forward(&input, HNORM_BATCH, nullptr, 0, nullptr, &output, &mean, &variance) != HNORM_OK) {
         std::printf("%s\n", hnorm_last_error());
         return 1;
     }

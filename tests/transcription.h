@@ -131,6 +131,7 @@ public:
         a_ = static_cast<float>(static_cast<double>(gamma) / std::sqrt(variance + eps));
         b_ = static_cast<float>(static_cast<double>(beta) - (mean - static_cast<double>(m_)) * static_cast<double>(a_));
     }
+    // z; "Post-ops" follow it.
     float operator()(float x) const {
         const float d = x - m_;
         const float scaled = d * a_;
@@ -140,6 +141,16 @@ public:
 private:
     float m_, a_, b_;
 };
+
+// "Post-ops".
+inline float activated(float z, float slope) {
+    if (!(z < 0)) return z;
+    return slope == 0 ? 0 : z * slope;
+}
+inline float activated_gradient(float z, float dy, float slope) {
+    if (0 < z) return dy;
+    return slope == 0 ? 0 : dy * slope;
+}
 
 struct GradientSums {
     double dy, dy_xmu;  // of dy, and of dy * (x - mean)

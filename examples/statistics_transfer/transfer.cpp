@@ -121,7 +121,7 @@ Transfer transfer_statistics(const LabPicture &content, const LabPicture &style)
 
     const hnorm_tensor x = as_tensor(content), y = as_tensor(transfer.result);
     const hnorm_affine affine{gamma, beta, 3, 1};
-    check(hnorm_forward(&x, HNORM_INSTANCE, &affine, eps, &y, nullptr, nullptr));
+    check(hnorm_forward(&x, HNORM_INSTANCE, &affine, eps, nullptr, &y, nullptr, nullptr));
     return transfer;
 }
 

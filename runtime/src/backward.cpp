@@ -14,14 +14,17 @@ namespace {
 
 // An array that is read: apart from what is written.
 hnorm_status check_read(const char *function, const Array &array, const GradientTensors &tensors) {
-    return tensors.dx.tensor ? check_array(function, array, tensors.dx.name, tensors.dx.planes)
-                             : check_array(function, array);
+    HNORM_TRY(check_array(function, array));
+    for (const NamedTensor *written : {&tensors.dx, &tensors.dresidual}) {
+        HNORM_TRY(check_array(function, array, written->name, written->planes));
+    }
+    return HNORM_OK;
 }
 
 // An array that is written: apart from all tensors and from the other arrays.
 hnorm_status check_written(const char *function, const Array &array, const GradientTensors &tensors,
                            std::initializer_list<Array> others) {
-    for (const NamedTensor *tensor : {&tensors.x, &tensors.dy, &tensors.dx}) {
+    for (const NamedTensor *tensor : {&tensors.x, &tensors.dy, &tensors.dx, &tensors.y, &tensors.dresidual}) {
         HNORM_TRY(check_array(function, array, tensor->name, tensor->planes));
     }
     for (const Array &other : others) {
@@ -30,24 +33,46 @@ hnorm_status check_written(const char *function, const Array &array, const Gradi
     return HNORM_OK;
 }
 
-// gamma's view; without dx, nothing that it could touch is written into tensors.
-hnorm_status read_gamma(const char *function, const hnorm_affine *affine, const GradientTensors &tensors,
-                        AffineView *view) {
-    return tensors.dx.tensor ? read_affine(function, affine, tensors.dx.planes, view, tensors.dx.name)
-                             : read_affine(function, affine, tensors.dy.planes, view, nullptr);
+// gamma's and beta's view.
+hnorm_status read_parameters(const char *function, const hnorm_affine *affine, const GradientTensors &tensors,
+                             AffineView *view) {
+    HNORM_TRY(read_affine(function, affine, tensors.dy.planes, view, nullptr));
+    for (const NamedTensor *written : {&tensors.dx, &tensors.dresidual}) {
+        if (written->tensor) {
+            HNORM_TRY(read_affine(function, affine, written->planes, view, written->name));
+        }
+    }
+    return HNORM_OK;
+}
+
+// post of the call, which may be null.
+hnorm_status read_post_ops(const char *function, const hnorm_post_ops_gradient *post, GradientTensors *tensors,
+                           float *slope) {
+    *slope = 1;
+    if (post == nullptr) {
+        return HNORM_OK;
+    }
+    HNORM_TRY(read_activation(function, "post.", post->activation, post->negative_slope, slope));
+    if (*slope != 1 && post->dresidual && !post->y) {
+        return fail(
+            HNORM_INVALID_ARGUMENT,
+            "%s: post.y is null but post.dresidual is not: behind an activation the residual's gradient needs y",
+            function);
+    }
+    return tensors->read_residual(function, {"post.y", post->y, {}}, {"post.dresidual", post->dresidual, {}});
 }
 
 // What hnorm_backward and hnorm_normalize_backward have in common: everything but the tensors' presence and the group's size.
 hnorm_status read_backward(const char *function, const GradientTensors &tensors, hnorm_group group, const double *mean,
-                           const double *variance, const hnorm_affine *affine, double eps, float *dgamma, float *dbeta,
-                           Backward *b) {
+                           const double *variance, const hnorm_affine *affine, double eps, float slope, float *dgamma,
+                           float *dbeta, Backward *b) {
     HNORM_TRY(check_group(function, group));
     const Planes &dy = tensors.dy.planes;
     const Array means("mean", mean, dy.groups(group)), variances("variance", variance, dy.groups(group));
     HNORM_TRY(check_read(function, means, tensors));
     HNORM_TRY(check_read(function, variances, tensors));
     AffineView view;
-    HNORM_TRY(read_gamma(function, affine, tensors, &view));
+    HNORM_TRY(read_parameters(function, affine, tensors, &view));
     HNORM_TRY(check_eps(function, "eps", eps));
     const bool per_sample = affine && affine->stride_n != 0 && dy.n != 1;
     const int64_t gradients = per_sample ? dy.n * dy.c : dy.c;
@@ -69,7 +94,10 @@ hnorm_status read_backward(const char *function, const GradientTensors &tensors,
           per_sample,
           eps,
           dgamma,
-          dbeta};
+          dbeta,
+          slope,
+          tensors.y.tensor && slope != 1 ? &tensors.y.planes : nullptr,
+          tensors.dresidual.tensor ? &tensors.dresidual.planes : nullptr};
     return HNORM_OK;
 }
 
@@ -106,8 +134,12 @@ hnorm_status hnorm_backward_reduce(const hnorm_tensor *x, const hnorm_tensor *dy
         std::fill_n(sum_dy_xmu, groups, 0.0);
         return HNORM_OK;
     }
-    return compute_backward_reduce(function, machine, in, tensors.dy.planes, group, mean,
-                                   group == HNORM_BATCH ? 0 : in.c, sum_dy, sum_dy_xmu);
+    AffineView no_affine;
+    HNORM_TRY(read_affine(function, nullptr, in, &no_affine, nullptr));
+    const double no_variance = 1;
+    return compute_backward_reduce(function, machine, in, tensors.dy.planes, group,
+                                   {group_values(mean, in, group), {&no_variance, 0, 0}, no_affine, 0, 1}, sum_dy,
+                                   sum_dy_xmu);
 }
 
 hnorm_status hnorm_backward_apply(const hnorm_tensor *x, const hnorm_tensor *dy, hnorm_group group, const double *count,
@@ -126,7 +158,7 @@ hnorm_status hnorm_backward_apply(const hnorm_tensor *x, const hnorm_tensor *dy,
         HNORM_TRY(check_read(function, array, tensors));
     }
     AffineView view;
-    HNORM_TRY(read_gamma(function, affine, tensors, &view));
+    HNORM_TRY(read_parameters(function, affine, tensors, &view));
     if (group == HNORM_BATCH && view.gamma_n != 0) {
         return fail(HNORM_INVALID_ARGUMENT,
                     "%s: affine.stride_n is %" PRId64
@@ -149,18 +181,43 @@ hnorm_status hnorm_backward_apply(const hnorm_tensor *x, const hnorm_tensor *dy,
     HNORM_TRY(g.reserve(function, 2 * groups));
     double *const g1 = g.data(), *const g2 = g.data() + groups;
     times_gamma(in, view, group, group, sum_dy, sum_dy_xmu, g1, g2);
-    return compute_backward_apply(function, machine, in, tensors.dy.planes, group,
-                                  {mean, variance, g1, g2, count, false}, view, eps, tensors.dx.planes);
+    const auto values = [&](const double *data) { return group_values(data, in, group); };
+    return compute_backward_apply(function, machine, in, tensors.dy.planes,
+                                  {values(mean), values(variance), view, eps, 1},
+                                  {values(g1), values(g2), values(count)}, tensors.dx.planes);
+}
+
+hnorm_status hnorm_activation_backward(const hnorm_tensor *y, const hnorm_tensor *dy, hnorm_activation activation,
+                                       float negative_slope, const hnorm_tensor *dz) {
+    const char *const function = "hnorm_activation_backward";
+    NamedTensor from_y{"y", y, {}}, from_dy{"dy", dy, {}}, to_dz{"dz", dz, {}};
+    for (NamedTensor *tensor : {&from_y, &from_dy, &to_dz}) {
+        HNORM_TRY(read_tensor(function, tensor->name, tensor->tensor, &tensor->planes));
+    }
+    HNORM_TRY(check_same_shape(function, from_y, from_dy));
+    HNORM_TRY(check_same_shape(function, from_y, to_dz));
+    HNORM_TRY(check_places(function, from_y, to_dz));
+    HNORM_TRY(check_places(function, from_dy, to_dz));
+    float slope;
+    HNORM_TRY(read_activation(function, "", activation, negative_slope, &slope));
+    Machine machine;
+    HNORM_TRY(find_machine(function, &machine));
+    if (from_y.planes.empty()) {
+        return HNORM_OK;
+    }
+    return compute_activation_backward(function, machine, from_y.planes, from_dy.planes, slope, to_dz.planes);
 }
 
 hnorm_status hnorm_backward(const hnorm_tensor *x, const hnorm_tensor *dy, hnorm_group group, const double *mean,
-                            const double *variance, const hnorm_affine *affine, double eps, const hnorm_tensor *dx,
-                            float *dgamma, float *dbeta) {
+                            const double *variance, const hnorm_affine *affine, double eps,
+                            const hnorm_post_ops_gradient *post, const hnorm_tensor *dx, float *dgamma, float *dbeta) {
     const char *const function = "hnorm_backward";
     GradientTensors tensors(x, dy, dx);
     HNORM_TRY(tensors.read(function, true, false));
+    float slope;
+    HNORM_TRY(read_post_ops(function, post, &tensors, &slope));
     Backward b;
-    HNORM_TRY(read_backward(function, tensors, group, mean, variance, affine, eps, dgamma, dbeta, &b));
+    HNORM_TRY(read_backward(function, tensors, group, mean, variance, affine, eps, slope, dgamma, dbeta, &b));
     HNORM_TRY(check_group_size(function, *x, b.x, group, ""));
     Machine machine;
     HNORM_TRY(find_machine(function, &machine));
@@ -173,15 +230,23 @@ hnorm_status hnorm_backward(const hnorm_tensor *x, const hnorm_tensor *dy, hnorm
 
 hnorm_status hnorm_normalize_backward(const hnorm_tensor *x, const hnorm_tensor *dy, hnorm_group group,
                                       const double *mean, const double *variance, const hnorm_affine *affine,
-                                      double eps, const hnorm_tensor *dx, float *dgamma, float *dbeta) {
+                                      double eps, const hnorm_post_ops_gradient *post, const hnorm_tensor *dx,
+                                      float *dgamma, float *dbeta) {
     const char *const function = "hnorm_normalize_backward";
     if (x == nullptr && dgamma != nullptr) {
         return fail(HNORM_INVALID_ARGUMENT, "%s: x is null but dgamma is not: gamma's gradient needs x", function);
     }
     GradientTensors tensors(x, dy, dx);
     HNORM_TRY(tensors.read(function, false, false));
+    float slope;
+    HNORM_TRY(read_post_ops(function, post, &tensors, &slope));
+    if (x == nullptr && slope != 1 && !tensors.y.tensor) {
+        return fail(HNORM_INVALID_ARGUMENT,
+                    "%s: x is null and post.activation is %d: without post.y the activation's sign needs x", function,
+                    static_cast<int>(post->activation));
+    }
     Backward b;
-    HNORM_TRY(read_backward(function, tensors, group, mean, variance, affine, eps, dgamma, dbeta, &b));
+    HNORM_TRY(read_backward(function, tensors, group, mean, variance, affine, eps, slope, dgamma, dbeta, &b));
     Machine machine;
     HNORM_TRY(find_machine(function, &machine));
     if (b.dy.empty()) {

@@ -34,22 +34,32 @@ hnorm_status compute_moments(const char *function, const Machine &machine, const
     return kernel_status(function, kernels[plane_class(x.s)](x_buffer, mean_buffer, m2_buffer));
 }
 
-hnorm_status compute_normalize(const char *function, const Machine &machine, const Planes &x, const double *mean,
-                               const double *variance, int64_t stride_n, const AffineView &affine, double eps,
+hnorm_status compute_normalize(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
+                               const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
                                const Planes &y) {
     // Pointwise, so the view is free: the batch view where everything is per channel, else the one that has samples.
-    const View view = stride_n == 0 && !affine.per_sample() ? View::kBatch : View::kInstance;
+    const bool per_sample = mean.stride_n != 0 || variance.stride_n != 0 || affine.per_sample();
+    const View view = per_sample ? View::kInstance : View::kBatch;
     TensorBuffer x_buffer(x, view), y_buffer(y, view);
-    GroupBuffer mean_buffer(mean, x, view, stride_n, 1), variance_buffer(variance, x, view, stride_n, 1);
+    GroupBuffer mean_buffer(mean.data, x, view, mean.stride_n, mean.stride_c);
+    GroupBuffer variance_buffer(variance.data, x, view, variance.stride_n, variance.stride_c);
     GroupBuffer gamma(affine.gamma, x, view, affine.gamma_n, affine.gamma_c);
     GroupBuffer beta(affine.beta, x, view, affine.beta_n, affine.beta_c);
     const SerialScope serial(runs_serially(machine, x));
-    return kernel_status(function, machine.kernels->normalize[plane_class(x.s)](x_buffer, mean_buffer, variance_buffer,
-                                                                                gamma, beta, eps, y_buffer));
+    const PlaneClass planes = plane_class(x.s);
+    if (post.residual) {
+        TensorBuffer residual(*post.residual, view);
+        return kernel_status(
+            function, machine.kernels->normalize_residual[planes](x_buffer, mean_buffer, variance_buffer, gamma, beta,
+                                                                  eps, post.slope, residual, y_buffer));
+    }
+    return kernel_status(function, machine.kernels->normalize[planes](x_buffer, mean_buffer, variance_buffer, gamma,
+                                                                      beta, eps, post.slope, y_buffer));
 }
 
 hnorm_status compute_forward(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
-                             const AffineView &affine, double eps, const Planes &y, double *mean, double *variance) {
+                             const AffineView &affine, double eps, const PostOps &post, const Planes &y, double *mean,
+                             double *variance) {
     // The forward kernel has one gamma and beta a group.
     const bool affine_fits = group == HNORM_INSTANCE || !affine.per_sample();
     if (!affine_fits || runs_split(machine, x, group)) {
@@ -58,7 +68,8 @@ hnorm_status compute_forward(const char *function, const Machine &machine, const
         for (int64_t i = 0; i < x.groups(group); ++i) {
             variance[i] /= total;
         }
-        return compute_normalize(function, machine, x, mean, variance, group == HNORM_BATCH ? 0 : x.c, affine, eps, y);
+        return compute_normalize(function, machine, x, group_values(mean, x, group), group_values(variance, x, group),
+                                 affine, eps, post, y);
     }
     const View view = view_of(group);
     TensorBuffer x_buffer(x, view), y_buffer(y, view);
@@ -66,8 +77,15 @@ hnorm_status compute_forward(const char *function, const Machine &machine, const
     GroupBuffer beta(affine.beta, x, view, affine.beta_n, affine.beta_c);
     GroupBuffer mean_buffer(mean, x, view, x.c, 1), variance_buffer(variance, x, view, x.c, 1);
     const SerialScope serial(runs_serially(machine, x));
-    return kernel_status(function, machine.kernels->forward_groups[plane_class(x.s)](
-                                       x_buffer, gamma, beta, eps, y_buffer, mean_buffer, variance_buffer));
+    const PlaneClass planes = plane_class(x.s);
+    if (post.residual) {
+        TensorBuffer residual(*post.residual, view);
+        return kernel_status(
+            function, machine.kernels->forward_residual_groups[planes](x_buffer, gamma, beta, eps, post.slope, residual,
+                                                                       y_buffer, mean_buffer, variance_buffer));
+    }
+    return kernel_status(function, machine.kernels->forward_groups[planes](x_buffer, gamma, beta, eps, post.slope,
+                                                                           y_buffer, mean_buffer, variance_buffer));
 }
 
 hnorm_status Scratch::reserve(const char *function, int64_t count) {

@@ -20,18 +20,34 @@ hnorm_status find_machine(const char *function, Machine *machine);
 bool runs_serially(const Machine &machine, const Planes &x);
 bool runs_split(const Machine &machine, const Planes &x, hnorm_group group);
 
+// One value for each sample and channel, or shared where a stride is 0: data[n*stride_n + c*stride_c].
+struct GroupValues {
+    const double *data;
+    int64_t stride_n, stride_c;
+};
+// One value a group, as the C functions hold them.
+inline GroupValues group_values(const double *data, const Planes &x, hnorm_group group) {
+    return {data, group == HNORM_BATCH ? 0 : x.c, 1};
+}
+
+// hnorm_post_ops, validated.
+struct PostOps {
+    float slope = 1;                   // of the activation
+    const Planes *residual = nullptr;  // null: none
+};
+
 // mean, m2: one double a group.
 hnorm_status compute_moments(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
                              double *mean, double *m2);
 
-// Given statistics: (n, c) has mean[n*stride_n + c]; stride_n is 0 for one value a channel, else C.
-hnorm_status compute_normalize(const char *function, const Machine &machine, const Planes &x, const double *mean,
-                               const double *variance, int64_t stride_n, const AffineView &affine, double eps,
+hnorm_status compute_normalize(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
+                               const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
                                const Planes &y);
 
 // mean, variance: one double a group, written.
 hnorm_status compute_forward(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
-                             const AffineView &affine, double eps, const Planes &y, double *mean, double *variance);
+                             const AffineView &affine, double eps, const PostOps &post, const Planes &y, double *mean,
+                             double *variance);
 
 // Memory for statistics: on the stack where they are few, so that small calls do not allocate.
 class Scratch {

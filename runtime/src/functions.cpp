@@ -4,6 +4,7 @@
 
 #include "compute.h"
 #include "error.h"
+#include "post_ops.h"
 
 using namespace hnorm::detail;
 
@@ -35,9 +36,10 @@ hnorm_status hnorm_moments(const hnorm_tensor *x, hnorm_group group, double *cou
 }
 
 hnorm_status hnorm_normalize(const hnorm_tensor *x, hnorm_group group, const double *mean, const double *variance,
-                             const hnorm_affine *affine, double eps, const hnorm_tensor *y) {
+                             const hnorm_affine *affine, double eps, const hnorm_post_ops *post,
+                             const hnorm_tensor *y) {
     const char *const function = "hnorm_normalize";
-    Planes in, out;
+    Planes in, out, residual;
     HNORM_TRY(read_pair(function, x, y, &in, &out));
     HNORM_TRY(check_group(function, group));
     HNORM_TRY(check_array(function, {"mean", mean, in.groups(group)}, "y", out));
@@ -45,24 +47,28 @@ hnorm_status hnorm_normalize(const hnorm_tensor *x, hnorm_group group, const dou
     AffineView affine_view;
     HNORM_TRY(read_affine(function, affine, out, &affine_view));
     HNORM_TRY(check_eps(function, "eps", eps));
+    PostOps post_ops;
+    HNORM_TRY(read_post_ops(function, post, {"x", x, in}, {"y", y, out}, &residual, &post_ops));
     Machine machine;
     HNORM_TRY(find_machine(function, &machine));
     if (in.empty()) {
         return HNORM_OK;
     }
-    return compute_normalize(function, machine, in, mean, variance, group == HNORM_BATCH ? 0 : in.c, affine_view, eps,
-                             out);
+    return compute_normalize(function, machine, in, group_values(mean, in, group), group_values(variance, in, group),
+                             affine_view, eps, post_ops, out);
 }
 
 hnorm_status hnorm_forward(const hnorm_tensor *x, hnorm_group group, const hnorm_affine *affine, double eps,
-                           const hnorm_tensor *y, double *mean, double *variance) {
+                           const hnorm_post_ops *post, const hnorm_tensor *y, double *mean, double *variance) {
     const char *const function = "hnorm_forward";
-    Planes in, out;
+    Planes in, out, residual;
     HNORM_TRY(read_pair(function, x, y, &in, &out));
     HNORM_TRY(check_group(function, group));
     AffineView affine_view;
     HNORM_TRY(read_affine(function, affine, out, &affine_view));
     HNORM_TRY(check_eps(function, "eps", eps));
+    PostOps post_ops;
+    HNORM_TRY(read_post_ops(function, post, {"x", x, in}, {"y", y, out}, &residual, &post_ops));
     const int64_t groups = in.groups(group);
     const Array means("mean", mean, groups), variances("variance", variance, groups);
     for (const Array *array : {&means, &variances}) {
@@ -71,6 +77,9 @@ hnorm_status hnorm_forward(const hnorm_tensor *x, hnorm_group group, const hnorm
         }
         HNORM_TRY(check_array(function, *array, "x", in));
         HNORM_TRY(check_array(function, *array, "y", out));
+        if (post_ops.residual) {
+            HNORM_TRY(check_array(function, *array, "post.residual", residual));
+        }
         HNORM_TRY(check_apart(function, *array, gamma_array(affine_view, out)));
         HNORM_TRY(check_apart(function, *array, beta_array(affine_view, out)));
     }
@@ -85,7 +94,7 @@ hnorm_status hnorm_forward(const hnorm_tensor *x, hnorm_group group, const hnorm
     if (mean == nullptr || variance == nullptr) {
         HNORM_TRY(scratch.reserve(function, 2 * groups));
     }
-    return compute_forward(function, machine, in, group, affine_view, eps, out, mean ? mean : scratch.data(),
+    return compute_forward(function, machine, in, group, affine_view, eps, post_ops, out, mean ? mean : scratch.data(),
                            variance ? variance : scratch.data() + groups);
 }
 
@@ -124,8 +133,8 @@ hnorm_status hnorm_batch_normalization(const hnorm_tensor *x, int64_t length, co
     HNORM_TRY(scratch.reserve(function, 2 * length));
     std::copy_n(mean, length, scratch.data());
     std::copy_n(variance, length, scratch.data() + length);
-    return compute_normalize(function, machine, in, scratch.data(), scratch.data() + length, stride_n, affine_view,
-                             variance_epsilon, out);
+    return compute_normalize(function, machine, in, {scratch.data(), stride_n, 1},
+                             {scratch.data() + length, stride_n, 1}, affine_view, variance_epsilon, {}, out);
 }
 
 hnorm_tensor hnorm_channels_first(float *data, int rank, const int64_t *shape) {

@@ -8,10 +8,38 @@ namespace hnorm::detail {
 
 // The tensors of a call; one that is absent has a null tensor, and empty planes.
 struct GradientTensors {
-    NamedTensor x, dy, dx;
+    NamedTensor x, dy, dx, y, dresidual;
 
     GradientTensors(const hnorm_tensor *its_x, const hnorm_tensor *its_dy, const hnorm_tensor *its_dx)
-        : x{"x", its_x, {}}, dy{"dy", its_dy, {}}, dx{"dx", its_dx, {}} {}
+        : x{"x", its_x, {}},
+          dy{"dy", its_dy, {}},
+          dx{"dx", its_dx, {}},
+          y{"y", nullptr, {}},
+          dresidual{"dresidual", nullptr, {}} {}
+
+    // Both may be null, and do not count then. After read(): the tensors of a residual's gradient.
+    hnorm_status read_residual(const char *function, const NamedTensor &its_y, const NamedTensor &its_dresidual) {
+        y = its_y;
+        dresidual = its_dresidual;
+        if (y.tensor) {
+            HNORM_TRY(read_tensor(function, y.name, y.tensor, &y.planes));
+            HNORM_TRY(check_same_shape(function, dy, y));
+            if (dx.tensor) {
+                HNORM_TRY(check_disjoint(function, y, dx));
+            }
+        }
+        if (dresidual.tensor) {
+            HNORM_TRY(read_tensor(function, dresidual.name, dresidual.tensor, &dresidual.planes));
+            HNORM_TRY(check_same_shape(function, dy, dresidual));
+            HNORM_TRY(check_places(function, dy, dresidual));
+            for (const NamedTensor *other : {&x, &dx, &y}) {
+                if (other->tensor) {
+                    HNORM_TRY(check_disjoint(function, *other, dresidual));
+                }
+            }
+        }
+        return HNORM_OK;
+    }
 
     // x and dy are only read, so what they share is no matter; dx must be one of them or apart from both.
     hnorm_status read(const char *function, bool needs_x, bool needs_dx) {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "error.h"
+#include "residual_backward.h"
 #include "threads.h"
 
 namespace hnorm::detail {
@@ -26,80 +27,79 @@ void for_each_plane(int64_t samples, int64_t channels, const Visit &visit) {
     }
 }
 
-// The sums over the groups of summed_group, and what of backward follows from them.
-class Sums {
-public:
-    explicit Sums(const Backward &b) : b_(b), group_(summed_group(b)), groups_(b.x.groups(group_)) {}
-
-    hnorm_status reserve(const char *function) { return scratch_.reserve(function, 2 * groups_); }
-    double *dy() { return scratch_.data(); }
-    double *dy_xmu() { return scratch_.data() + groups_; }
-
-    hnorm_status reduce(const char *function, const Machine &machine) {
-        return compute_backward_reduce(function, machine, b_.x, b_.dy, group_, b_.mean,
-                                       statistics_stride(b_.x, b_.group), dy(), dy_xmu());
-    }
-
-    // The sums do not survive it.
-    void write_parameter_gradients() {
-        if (b_.dgamma) {
-            const int64_t stride_n = statistics_stride(b_.x, b_.group);
-            for_each_plane(groups_ / b_.x.c, b_.x.c, [&](int64_t n, int64_t c, int64_t i) {
-                dy_xmu()[i] *= 1 / std::sqrt(b_.variance[n * stride_n + c] + b_.eps);
-            });
-            write(dy_xmu(), b_.dgamma);
-        }
-        if (b_.dbeta) {
-            write(dy(), b_.dbeta);
-        }
-    }
-
-private:
-    // One gradient a group, or, shared by the groups of a channel, their sum in sums' first row.
-    void write(double *sums, float *gradient) const {
-        if (!b_.per_sample) {
-            for_each_plane(groups_ / b_.x.c, b_.x.c,
-                           [&](int64_t n, int64_t c, int64_t i) { sums[c] = n == 0 ? sums[c] : sums[c] + sums[i]; });
-        }
-        std::copy_n(sums, b_.per_sample ? groups_ : b_.x.c, gradient);
-    }
-
-    const Backward &b_;
-    const hnorm_group group_;
-    const int64_t groups_;
-    Scratch scratch_;
-};
-
-// Both passes in one kernel, which has one gamma a group.
-hnorm_status compute_fused(const char *function, const Machine &machine, const Backward &b, Sums &sums) {
-    const View view = view_of(b.group);
-    const Planes &x = b.x;
-    TensorBuffer x_buffer(x, view), dy_buffer(b.dy, view), dx_buffer(*b.dx, view);
-    GroupBuffer mean(b.mean, x, view, x.c, 1), variance(b.variance, x, view, x.c, 1);
-    GroupBuffer gamma(b.affine.gamma, x, view, b.affine.gamma_n, b.affine.gamma_c);
-    GroupBuffer sum_dy(sums.dy(), x, view, x.c, 1), sum_dy_xmu(sums.dy_xmu(), x, view, x.c, 1);
-    const SerialScope serial(runs_serially(machine, x));
-    return kernel_status(
-        function, machine.kernels->backward_groups[plane_class(x.s)](x_buffer, dy_buffer, mean, variance, gamma, b.eps,
-                                                                     dx_buffer, sum_dy, sum_dy_xmu));
-}
-
 // normalize is linear in x: with dy for x, mean 0 and beta 0 it gives its own gradient.
 hnorm_status compute_frozen_dx(const char *function, const Machine &machine, const Backward &b) {
-    const Planes &dy = b.dy;
-    const int64_t stride_n = statistics_stride(dy, b.group);
-    const View view = stride_n == 0 && b.affine.gamma_n == 0 ? View::kBatch : View::kInstance;
     const double no_mean = 0;
     const float no_beta = 0;
-    TensorBuffer dy_buffer(dy, view), dx_buffer(*b.dx, view);
-    GroupBuffer mean(&no_mean, dy, view, 0, 0), variance(b.variance, dy, view, stride_n, 1);
-    GroupBuffer gamma(b.affine.gamma, dy, view, b.affine.gamma_n, b.affine.gamma_c), beta(&no_beta, dy, view, 0, 0);
-    const SerialScope serial(runs_serially(machine, dy));
-    return kernel_status(function, machine.kernels->normalize[plane_class(dy.s)](dy_buffer, mean, variance, gamma, beta,
-                                                                                 b.eps, dx_buffer));
+    const AffineView affine = {b.affine.gamma, &no_beta, b.affine.gamma_n, b.affine.gamma_c, 0, 0};
+    return compute_normalize(function, machine, b.dy, {&no_mean, 0, 0}, group_values(b.variance, b.dy, b.group), affine,
+                             b.eps, {}, *b.dx);
+}
+
+ForwardPart forward_part(const Backward &b) {
+    return {group_values(b.mean, b.x, b.group), group_values(b.variance, b.x, b.group), b.affine, b.eps, b.slope};
 }
 
 }  // namespace
+
+Planes cropped(Planes p, const Range &range) {
+    p.data += range.n_begin * p.stride_n + range.c_begin * p.stride_c;
+    p.n = range.n_end - range.n_begin;
+    p.c = range.c_end - range.c_begin;
+    return p;
+}
+
+GradientSums::GradientSums(const Backward &b) : b_(b), group_(summed_group(b)), groups_(b.x.groups(group_)) {}
+
+hnorm_status GradientSums::reduce(const char *function, const Machine &machine) {
+    return compute_backward_reduce(function, machine, b_.x, b_.dy, group_, forward_part(b_), dy(), dy_xmu());
+}
+
+void GradientSums::write_parameter_gradients() {
+    if (b_.dgamma) {
+        const int64_t stride_n = statistics_stride(b_.x, b_.group);
+        for_each_plane(groups_ / b_.x.c, b_.x.c, [&](int64_t n, int64_t c, int64_t i) {
+            dy_xmu()[i] *= 1 / std::sqrt(b_.variance[n * stride_n + c] + b_.eps);
+        });
+        write(dy_xmu(), b_.dgamma);
+    }
+    if (b_.dbeta) {
+        write(dy(), b_.dbeta);
+    }
+}
+
+// One gradient a group, or, shared by the groups of a channel, their sum in sums' first row.
+void GradientSums::write(double *sums, float *gradient) const {
+    if (!b_.per_sample) {
+        for_each_plane(groups_ / b_.x.c, b_.x.c,
+                       [&](int64_t n, int64_t c, int64_t i) { sums[c] = n == 0 ? sums[c] : sums[c] + sums[i]; });
+    }
+    std::copy_n(sums, b_.per_sample ? groups_ : b_.x.c, gradient);
+}
+
+bool fuses(const Machine &machine, const Backward &b) {
+    // The kernel has one gamma a group.
+    return b.dx && summed_group(b) == b.group && !runs_split(machine, b.x, b.group);
+}
+
+hnorm_status compute_fused(const char *function, const Machine &machine, const Backward &b, const Range &range,
+                           GradientSums &sums) {
+    const View view = view_of(b.group);
+    const int64_t stride_n = statistics_stride(b.x, b.group), first = range.n_begin * stride_n + range.c_begin;
+    const Planes x = cropped(b.x, range);
+    const AffineView &affine = b.affine;
+    TensorBuffer x_buffer(x, view), dy_buffer(cropped(b.dy, range), view), dx_buffer(cropped(*b.dx, range), view);
+    const auto of_groups = [&](const double *values) { return GroupBuffer(values + first, x, view, stride_n, 1); };
+    GroupBuffer mean = of_groups(b.mean), variance = of_groups(b.variance);
+    GroupBuffer sum_dy = of_groups(sums.dy()), sum_dy_xmu = of_groups(sums.dy_xmu());
+    const int64_t n = range.n_begin, c = range.c_begin;
+    GroupBuffer gamma(affine.gamma + n * affine.gamma_n + c * affine.gamma_c, x, view, affine.gamma_n, affine.gamma_c);
+    GroupBuffer beta(affine.beta + n * affine.beta_n + c * affine.beta_c, x, view, affine.beta_n, affine.beta_c);
+    const SerialScope serial(runs_serially(machine, b.x));
+    return kernel_status(
+        function, machine.kernels->backward_groups[plane_class(x.s)](x_buffer, dy_buffer, mean, variance, gamma, beta,
+                                                                     b.eps, b.slope, dx_buffer, sum_dy, sum_dy_xmu));
+}
 
 void times_gamma(const Planes &x, const AffineView &affine, hnorm_group summed, hnorm_group group, const double *sum_dy,
                  const double *sum_dy_xmu, double *g1, double *g2) {
@@ -117,45 +117,64 @@ void times_gamma(const Planes &x, const AffineView &affine, hnorm_group summed, 
 }
 
 hnorm_status compute_backward_reduce(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
-                                     hnorm_group group, const double *mean, int64_t stride_n, double *sum_dy,
+                                     hnorm_group group, const ForwardPart &forward, double *sum_dy,
                                      double *sum_dy_xmu) {
     const View view = view_of(group);
+    const AffineView &affine = forward.affine;
     TensorBuffer x_buffer(x, view), dy_buffer(dy, view);
-    GroupBuffer mean_buffer(mean, x, view, stride_n, 1);
+    GroupBuffer mean(forward.mean.data, x, view, forward.mean.stride_n, forward.mean.stride_c);
+    GroupBuffer variance(forward.variance.data, x, view, forward.variance.stride_n, forward.variance.stride_c);
+    GroupBuffer gamma(affine.gamma, x, view, affine.gamma_n, affine.gamma_c);
+    GroupBuffer beta(affine.beta, x, view, affine.beta_n, affine.beta_c);
     GroupBuffer sum_dy_buffer(sum_dy, x, view, x.c, 1), sum_dy_xmu_buffer(sum_dy_xmu, x, view, x.c, 1);
     const SerialScope serial(runs_serially(machine, x));
     const auto &kernels = runs_split(machine, x, group) ? machine.kernels->backward_reduce_split
                                                         : machine.kernels->backward_reduce_groups;
     return kernel_status(function,
-                         kernels[plane_class(x.s)](x_buffer, dy_buffer, mean_buffer, sum_dy_buffer, sum_dy_xmu_buffer));
+                         kernels[plane_class(x.s)](x_buffer, dy_buffer, mean, variance, gamma, beta, forward.eps,
+                                                   forward.slope, sum_dy_buffer, sum_dy_xmu_buffer));
+}
+
+hnorm_status compute_activation_backward(const char *function, const Machine &machine, const Planes &y,
+                                         const Planes &dy, float slope, const Planes &dz) {
+    TensorBuffer y_buffer(y, View::kBatch), dy_buffer(dy, View::kBatch), dz_buffer(dz, View::kBatch);
+    const SerialScope serial(runs_serially(machine, y));
+    return kernel_status(function,
+                         machine.kernels->activation_backward[plane_class(y.s)](y_buffer, dy_buffer, slope, dz_buffer));
 }
 
 hnorm_status compute_backward_apply(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
-                                    hnorm_group group, const ApplyStatistics &statistics, const AffineView &affine,
-                                    double eps, const Planes &dx) {
+                                    const ForwardPart &forward, const ApplySums &sums, const Planes &dx) {
     // Pointwise, so the view is free, as in compute_normalize.
-    const int64_t stride_n = statistics_stride(x, group);
-    const View view = stride_n == 0 && affine.gamma_n == 0 ? View::kBatch : View::kInstance;
+    const AffineView &affine = forward.affine;
+    const GroupValues *const all[] = {&forward.mean, &forward.variance, &sums.g1, &sums.g2, &sums.count};
+    const bool per_sample = affine.per_sample() || std::any_of(std::begin(all), std::end(all), [](const auto *values) {
+                                return values->stride_n != 0;
+                            });
+    const View view = per_sample ? View::kInstance : View::kBatch;
     TensorBuffer x_buffer(x, view), dy_buffer(dy, view), dx_buffer(dx, view);
-    const auto buffer = [&](const double *values) { return GroupBuffer(values, x, view, stride_n, 1); };
-    GroupBuffer mean = buffer(statistics.mean), variance = buffer(statistics.variance);
-    GroupBuffer g1 = buffer(statistics.g1), g2 = buffer(statistics.g2);
+    const auto buffer = [&](const GroupValues &v) { return GroupBuffer(v.data, x, view, v.stride_n, v.stride_c); };
+    GroupBuffer mean = buffer(forward.mean), variance = buffer(forward.variance);
+    GroupBuffer g1 = buffer(sums.g1), g2 = buffer(sums.g2), count = buffer(sums.count);
     GroupBuffer gamma(affine.gamma, x, view, affine.gamma_n, affine.gamma_c);
-    GroupBuffer count(statistics.count, x, view, statistics.one_count ? 0 : stride_n, statistics.one_count ? 0 : 1);
+    GroupBuffer beta(affine.beta, x, view, affine.beta_n, affine.beta_c);
     const SerialScope serial(runs_serially(machine, x));
     return kernel_status(function, machine.kernels->backward_apply[plane_class(x.s)](
-                                       x_buffer, dy_buffer, mean, variance, gamma, g1, g2, count, eps, dx_buffer));
+                                       x_buffer, dy_buffer, mean, variance, gamma, beta, g1, g2, count, forward.eps,
+                                       forward.slope, dx_buffer));
 }
 
 hnorm_status compute_backward(const char *function, const Machine &machine, const Backward &b) {
+    if (b.has_residual()) {
+        return compute_residual_backward(function, machine, b, compute_backward);
+    }
     if (!b.dx && !b.dgamma && !b.dbeta) {
         return HNORM_OK;
     }
-    Sums sums(b);
+    GradientSums sums(b);
     HNORM_TRY(sums.reserve(function));
-    const bool gamma_fits = summed_group(b) == b.group;
-    if (b.dx && gamma_fits && !runs_split(machine, b.x, b.group)) {
-        HNORM_TRY(compute_fused(function, machine, b, sums));
+    if (fuses(machine, b)) {
+        HNORM_TRY(compute_fused(function, machine, b, {0, b.x.n, 0, b.x.c}, sums));
     } else {
         HNORM_TRY(sums.reduce(function, machine));
         if (b.dx) {
@@ -165,8 +184,9 @@ hnorm_status compute_backward(const char *function, const Machine &machine, cons
             HNORM_TRY(g.reserve(function, 2 * groups));
             double *const g1 = g.data(), *const g2 = g.data() + groups;
             times_gamma(b.x, b.affine, summed_group(b), b.group, sums.dy(), sums.dy_xmu(), g1, g2);
-            HNORM_TRY(compute_backward_apply(function, machine, b.x, b.dy, b.group,
-                                             {b.mean, b.variance, g1, g2, &total, true}, b.affine, b.eps, *b.dx));
+            HNORM_TRY(compute_backward_apply(
+                function, machine, b.x, b.dy, forward_part(b),
+                {group_values(g1, b.x, b.group), group_values(g2, b.x, b.group), {&total, 0, 0}}, *b.dx));
         }
     }
     sums.write_parameter_gradients();
@@ -174,13 +194,20 @@ hnorm_status compute_backward(const char *function, const Machine &machine, cons
 }
 
 hnorm_status compute_normalize_backward(const char *function, const Machine &machine, const Backward &b) {
-    Sums sums(b);
+    if (b.has_residual()) {
+        return compute_residual_backward(function, machine, b, compute_normalize_backward);
+    }
+    GradientSums sums(b);
     if (b.dgamma || b.dbeta) {  // before dx, which may overwrite x or dy
         HNORM_TRY(sums.reserve(function));
         HNORM_TRY(sums.reduce(function, machine));
     }
-    if (b.dx) {
+    if (b.dx && b.slope == 1) {
         HNORM_TRY(compute_frozen_dx(function, machine, b));
+    } else if (b.dx) {  // the sign is x's matter: backward's pointwise part, with sums of 0
+        const double zero = 0, one = 1;
+        HNORM_TRY(compute_backward_apply(function, machine, b.x, b.dy, forward_part(b),
+                                         {{&zero, 0, 0}, {&zero, 0, 0}, {&one, 0, 0}}, *b.dx));
     }
     if (b.dgamma || b.dbeta) {
         sums.write_parameter_gradients();

@@ -5,8 +5,7 @@
 
 namespace hnorm::detail {
 
-// hnorm_backward's arguments, and hnorm_normalize_backward's. mean and variance: one double a group. Of affine only gamma
-// is read.
+// hnorm_backward's arguments, and hnorm_normalize_backward's. mean and variance: one double a group.
 struct Backward {
     Planes x, dy;
     const Planes *dx;  // null: not wanted
@@ -16,25 +15,74 @@ struct Backward {
     bool per_sample;  // gamma and beta, and so their gradients: N*C of them, else C
     double eps;
     float *dgamma, *dbeta;  // null: not wanted
+    float slope = 1;        // of the activation
+    // Where a residual was added and there is an activation: forward's y, which has its sign.
+    const Planes *y = nullptr;
+    const Planes *dresidual = nullptr;  // null: not wanted
+
+    bool has_residual() const { return y || dresidual; }
 };
 
-// The sums over each group, of dy and of dy*(x - mean). (n, c) has mean[n*stride_n + c].
+// The sums over the groups that a Backward rests on, and the parameters' gradients, which follow from them.
+class GradientSums {
+public:
+    explicit GradientSums(const Backward &b);
+
+    hnorm_status reserve(const char *function) { return scratch_.reserve(function, 2 * groups_); }
+    double *dy() { return scratch_.data(); }
+    double *dy_xmu() { return scratch_.data() + groups_; }
+
+    // From the kernels that do nothing else.
+    hnorm_status reduce(const char *function, const Machine &machine);
+    // The sums do not survive it.
+    void write_parameter_gradients();
+
+private:
+    void write(double *sums, float *gradient) const;
+
+    const Backward &b_;
+    const hnorm_group group_;
+    const int64_t groups_;
+    Scratch scratch_;
+};
+
+// Some of a tensor's planes, both ranges half open.
+struct Range {
+    int64_t n_begin, n_end, c_begin, c_end;
+};
+Planes cropped(Planes p, const Range &range);
+
+// Whether one kernel can do both passes, and that kernel, for whole groups in the range: it fills their sums and their dx.
+bool fuses(const Machine &machine, const Backward &b);
+hnorm_status compute_fused(const char *function, const Machine &machine, const Backward &b, const Range &range,
+                           GradientSums &sums);
+
+// What backward knows of forward besides the tensors.
+struct ForwardPart {
+    GroupValues mean, variance;
+    AffineView affine;
+    double eps;
+    float slope;
+};
+
+// The sums over each group, of dy and of dy*(x - mean).
 hnorm_status compute_backward_reduce(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
-                                     hnorm_group group, const double *mean, int64_t stride_n, double *sum_dy,
-                                     double *sum_dy_xmu);
+                                     hnorm_group group, const ForwardPart &forward, double *sum_dy, double *sum_dy_xmu);
+
+// dz from y and dy.
+hnorm_status compute_activation_backward(const char *function, const Machine &machine, const Planes &y,
+                                         const Planes &dy, float slope, const Planes &dz);
 
 // g1 and g2, one a group, from sums over the groups of `summed`: the same groups, or each sample's part of batch norm's.
 void times_gamma(const Planes &x, const AffineView &affine, hnorm_group summed, hnorm_group group, const double *sum_dy,
                  const double *sum_dy_xmu, double *g1, double *g2);
 
-// What backward_apply takes besides the tensors: g1, g2, mean and variance one double a group, count too, or one for all.
-struct ApplyStatistics {
-    const double *mean, *variance, *g1, *g2, *count;
-    bool one_count;
+// What backward_apply takes besides the tensors and what it knows of forward.
+struct ApplySums {
+    GroupValues g1, g2, count;
 };
 hnorm_status compute_backward_apply(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
-                                    hnorm_group group, const ApplyStatistics &statistics, const AffineView &affine,
-                                    double eps, const Planes &dx);
+                                    const ForwardPart &forward, const ApplySums &sums, const Planes &dx);
 
 // The gradients through the statistics, and with statistics that are constants.
 hnorm_status compute_backward(const char *function, const Machine &machine, const Backward &b);

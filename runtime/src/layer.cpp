@@ -7,6 +7,7 @@
 
 #include "compute.h"
 #include "error.h"
+#include "post_ops.h"
 
 using namespace hnorm::detail;
 
@@ -32,6 +33,8 @@ hnorm_status check_options(const char *function, const hnorm_layer_options &opti
         return fail(HNORM_INVALID_ARGUMENT, "%s: options.momentum is %g: it must lie in [0, 1]", function,
                     options.momentum);
     }
+    float slope;
+    HNORM_TRY(read_activation(function, "options.", options.activation, options.negative_slope, &slope));
     if (options.cumulative && options.onnx_running_stats) {
         return fail(HNORM_INVALID_ARGUMENT,
                     "%s: options.cumulative and options.onnx_running_stats are both nonzero: ONNX has no cumulative "
@@ -44,6 +47,54 @@ hnorm_status check_options(const char *function, const hnorm_layer_options &opti
 template <typename T>
 T *data_or_null(std::vector<T> &values) {
     return values.empty() ? nullptr : values.data();
+}
+
+// hnorm_layer_forward and, where residual is not null, hnorm_layer_forward_add.
+hnorm_status forward(const char *function, hnorm_layer *layer, const hnorm_tensor *x, const hnorm_tensor *residual,
+                     const hnorm_tensor *y) {
+    if (layer == nullptr) {
+        return null_layer(function);
+    }
+    Planes in, out, added;
+    HNORM_TRY(read_pair(function, x, y, &in, &out));
+    PostOps post;
+    post.slope = layer->slope();
+    HNORM_TRY(read_residual(function, {residual, "residual"}, {"x", x, in}, {"y", y, out}, &added, &post));
+    HNORM_TRY(check_features(function, *layer, *x, in));
+    const hnorm_affine affine = layer->affine();
+    AffineView affine_view;
+    HNORM_TRY(read_affine(function, &affine, out, &affine_view));
+    const hnorm_group group = layer->options.group;
+    if (layer->training || !layer->tracks()) {
+        HNORM_TRY(check_group_size(function, *x, in, group, layer->training ? " in training" : ""));
+        HNORM_TRY(check_tracked(function, *layer));
+    }
+    Machine machine;
+    HNORM_TRY(find_machine(function, &machine));
+    if (in.empty()) {
+        return HNORM_OK;
+    }
+    const double eps = layer->options.eps;
+    const int64_t groups = in.groups(group);
+    if (layer->training) {
+        LayerRecord &record = layer->record;
+        HNORM_TRY(record.begin_training(function, groups));
+        HNORM_TRY(compute_forward(function, machine, in, group, affine_view, eps, post, out, record.mean.data(),
+                                  record.variance.data()));
+        if (layer->tracks()) {
+            layer->track(in, record.mean.data(), record.variance.data());
+        }
+    } else if (layer->tracks()) {
+        HNORM_TRY(compute_normalize(function, machine, in, {layer->running_mean.data(), 0, 1},
+                                    {layer->running_var.data(), 0, 1}, affine_view, eps, post, out));
+    } else {
+        Scratch scratch;
+        HNORM_TRY(scratch.reserve(function, 2 * groups));
+        HNORM_TRY(compute_forward(function, machine, in, group, affine_view, eps, post, out, scratch.data(),
+                                  scratch.data() + groups));
+    }
+    layer->record.end(in, out, layer->training, residual != nullptr);
+    return HNORM_OK;
 }
 
 }  // namespace
@@ -69,7 +120,7 @@ extern "C" {
 
 hnorm_layer_options hnorm_layer_defaults(hnorm_group group) {
     const int batch = group == HNORM_INSTANCE ? 0 : 1;
-    return {group, 1e-5, 0.1, 0, batch, batch, 0};
+    return {group, 1e-5, 0.1, 0, batch, batch, 0, HNORM_NO_ACTIVATION, 0.01F};
 }
 
 hnorm_status hnorm_layer_create(int64_t num_features, const hnorm_layer_options *options, hnorm_layer **layer) {
@@ -117,47 +168,16 @@ hnorm_status hnorm_layer_train(hnorm_layer *layer, int training) {
 }
 
 hnorm_status hnorm_layer_forward(hnorm_layer *layer, const hnorm_tensor *x, const hnorm_tensor *y) {
-    const char *const function = "hnorm_layer_forward";
-    if (layer == nullptr) {
-        return null_layer(function);
+    return forward("hnorm_layer_forward", layer, x, nullptr, y);
+}
+
+hnorm_status hnorm_layer_forward_add(hnorm_layer *layer, const hnorm_tensor *x, const hnorm_tensor *residual,
+                                     const hnorm_tensor *y) {
+    const char *const function = "hnorm_layer_forward_add";
+    if (residual == nullptr) {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: residual is null: a tensor is needed", function);
     }
-    Planes in, out;
-    HNORM_TRY(read_pair(function, x, y, &in, &out));
-    HNORM_TRY(check_features(function, *layer, *x, in));
-    const hnorm_affine affine = layer->affine();
-    AffineView affine_view;
-    HNORM_TRY(read_affine(function, &affine, out, &affine_view));
-    const hnorm_group group = layer->options.group;
-    if (layer->training || !layer->tracks()) {
-        HNORM_TRY(check_group_size(function, *x, in, group, layer->training ? " in training" : ""));
-        HNORM_TRY(check_tracked(function, *layer));
-    }
-    Machine machine;
-    HNORM_TRY(find_machine(function, &machine));
-    if (in.empty()) {
-        return HNORM_OK;
-    }
-    const double eps = layer->options.eps;
-    const int64_t groups = in.groups(group);
-    if (layer->training) {
-        LayerRecord &record = layer->record;
-        HNORM_TRY(record.begin_training(function, groups));
-        HNORM_TRY(compute_forward(function, machine, in, group, affine_view, eps, out, record.mean.data(),
-                                  record.variance.data()));
-        if (layer->tracks()) {
-            layer->track(in, record.mean.data(), record.variance.data());
-        }
-    } else if (layer->tracks()) {
-        HNORM_TRY(compute_normalize(function, machine, in, layer->running_mean.data(), layer->running_var.data(), 0,
-                                    affine_view, eps, out));
-    } else {
-        Scratch scratch;
-        HNORM_TRY(scratch.reserve(function, 2 * groups));
-        HNORM_TRY(compute_forward(function, machine, in, group, affine_view, eps, out, scratch.data(),
-                                  scratch.data() + groups));
-    }
-    layer->record.end(in, out, layer->training);
-    return HNORM_OK;
+    return forward(function, layer, x, residual, y);
 }
 
 hnorm_status hnorm_layer_reset_running_stats(hnorm_layer *layer) {

@@ -18,17 +18,19 @@ public:
     // Makes room for the statistics of a forward in training, which forgets the ones before.
     hnorm_status begin_training(const char *function, int64_t groups);
     // A forward has succeeded.
-    void end(const Planes &x, const Planes &y, bool training);
+    void end(const Planes &x, const Planes &y, bool training, bool residual);
     void x_overwritten();
 
-    // What the latest forward was; fails unless it was given this x, which nothing has overwritten.
-    hnorm_status find(const char *function, const hnorm_tensor &x, const Planes &planes, Forward *forward) const;
+    // What the latest forward was; fails unless it was given this x, which nothing has overwritten, with a residual or not.
+    hnorm_status find(const char *function, const hnorm_tensor &x, const Planes &planes, bool residual,
+                      Forward *forward) const;
 
     // Of the latest forward in training, one a group.
     std::vector<double> mean, variance;
 
 private:
-    // 0: none. Else x's fingerprint, and in the lowest bits whether it was in training, and whether x is gone.
+    // 0: none. Else x's fingerprint, and in the lowest bits whether it was in training, whether x is gone, and
+    // whether it had a residual.
     std::atomic<uint64_t> latest_{0};
 };
 
@@ -48,6 +50,11 @@ struct hnorm_layer {
     int64_t num_batches_tracked;
     hnorm::detail::LayerRecord record = {};
 
+    float slope() const {  // of the activation; its options were validated
+        return options.activation == HNORM_NO_ACTIVATION ? 1.0F
+               : options.activation == HNORM_RELU        ? 0.0F
+                                                         : options.negative_slope;
+    }
     bool tracks() const { return options.track_running_stats != 0; }
 
     // The affine of this layer's channels.

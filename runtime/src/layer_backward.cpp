@@ -14,9 +14,9 @@ namespace hnorm::detail {
 
 namespace {
 
-constexpr uint64_t kRecordedBit = 1, kTrainingBit = 2, kOverwrittenBit = 4, kBits = 7;
+constexpr uint64_t kRecordedBit = 1, kTrainingBit = 2, kOverwrittenBit = 4, kResidualBit = 8, kBits = 15;
 
-// Different for different places, shapes and strides, but for an accident in 2^61.
+// Different for different places, shapes and strides, but for an accident in 2^60.
 uint64_t fingerprint(const Planes &x) {
     uint64_t hash = reinterpret_cast<uintptr_t>(x.data);
     for (const int64_t value : {x.n, x.c, x.s, x.stride_n, x.stride_c}) {
@@ -39,9 +39,9 @@ hnorm_status LayerRecord::begin_training(const char *function, int64_t groups) {
     return HNORM_OK;
 }
 
-void LayerRecord::end(const Planes &x, const Planes &y, bool training) {
-    const uint64_t word =
-        fingerprint(x) | kRecordedBit | (training ? kTrainingBit : 0) | (y.data == x.data ? kOverwrittenBit : 0);
+void LayerRecord::end(const Planes &x, const Planes &y, bool training, bool residual) {
+    const uint64_t word = fingerprint(x) | kRecordedBit | (training ? kTrainingBit : 0) |
+                          (y.data == x.data ? kOverwrittenBit : 0) | (residual ? kResidualBit : 0);
     // Threads that evaluate the same x again and again do not take the word from each other's caches.
     if (latest_.load(std::memory_order_relaxed) != word) {
         latest_.store(word, std::memory_order_relaxed);
@@ -50,7 +50,7 @@ void LayerRecord::end(const Planes &x, const Planes &y, bool training) {
 
 void LayerRecord::x_overwritten() { latest_.fetch_or(kOverwrittenBit, std::memory_order_relaxed); }
 
-hnorm_status LayerRecord::find(const char *function, const hnorm_tensor &x, const Planes &planes,
+hnorm_status LayerRecord::find(const char *function, const hnorm_tensor &x, const Planes &planes, bool residual,
                                Forward *forward) const {
     const uint64_t word = latest_.load(std::memory_order_relaxed);
     if (word == 0) {
@@ -71,6 +71,10 @@ hnorm_status LayerRecord::find(const char *function, const hnorm_tensor &x, cons
             "%s: x (shape %s at %p) is not the tensor that the latest forward was given: it must be the same memory, "
             "with the same shape and strides",
             function, ShapeText(x).text, static_cast<void *>(planes.data));
+    }
+    if (residual != ((word & kResidualBit) != 0)) {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: the latest forward had %s residual: its gradients are given by %s",
+                    function, residual ? "no" : "a", residual ? "hnorm_layer_backward" : "hnorm_layer_backward_add");
     }
     *forward = word & kTrainingBit ? Forward::kTraining : Forward::kEvaluation;
     return HNORM_OK;
@@ -107,18 +111,26 @@ hnorm_status backward_of_constants(const char *function, const Machine &machine,
     return compute_normalize_backward(function, machine, b);
 }
 
-}  // namespace
-
-extern "C" {
-
-hnorm_status hnorm_layer_backward(hnorm_layer *layer, const hnorm_tensor *x, const hnorm_tensor *dy,
-                                  const hnorm_tensor *dx) {
-    const char *const function = "hnorm_layer_backward";
+// hnorm_layer_backward and, where add is not null, hnorm_layer_backward_add.
+struct Add {
+    const hnorm_tensor *y, *dresidual;
+};
+hnorm_status backward(const char *function, hnorm_layer *layer, const hnorm_tensor *x, const hnorm_tensor *dy,
+                      const hnorm_tensor *dx, const Add *add) {
     if (layer == nullptr) {
         return null_layer(function);
     }
     GradientTensors tensors(x, dy, dx);
     HNORM_TRY(tensors.read(function, true, false));
+    const float slope = layer->slope();
+    if (add) {
+        if (slope != 1 && !add->y) {
+            return fail(HNORM_INVALID_ARGUMENT,
+                        "%s: y is null: the layer's activation needs it, since a residual was added before it",
+                        function);
+        }
+        HNORM_TRY(tensors.read_residual(function, {"y", add->y, {}}, {"dresidual", add->dresidual, {}}));
+    }
     const Planes &in = tensors.x.planes;
     HNORM_TRY(check_features(function, *layer, *x, in));
     const hnorm_affine affine = layer->affine();
@@ -130,7 +142,7 @@ hnorm_status hnorm_layer_backward(hnorm_layer *layer, const hnorm_tensor *x, con
         return HNORM_OK;
     }
     LayerRecord::Forward forward;
-    HNORM_TRY(layer->record.find(function, *x, in, &forward));
+    HNORM_TRY(layer->record.find(function, *x, in, add != nullptr, &forward));
 
     // Apart until all has succeeded.
     std::vector<float> step;
@@ -151,7 +163,10 @@ hnorm_status hnorm_layer_backward(hnorm_layer *layer, const hnorm_tensor *x, con
                         false,
                         layer->options.eps,
                         dgamma,
-                        dbeta};
+                        dbeta,
+                        slope,
+                        add && add->y && slope != 1 ? &tensors.y.planes : nullptr,
+                        add && add->dresidual ? &tensors.dresidual.planes : nullptr};
     if (dx && tensors.dx.planes.data == in.data) {
         layer->record.x_overwritten();  // even by a computation that fails
     }
@@ -166,6 +181,21 @@ hnorm_status hnorm_layer_backward(hnorm_layer *layer, const hnorm_tensor *x, con
         layer->beta_grad[c] += dbeta[c];
     }
     return HNORM_OK;
+}
+
+}  // namespace
+
+extern "C" {
+
+hnorm_status hnorm_layer_backward(hnorm_layer *layer, const hnorm_tensor *x, const hnorm_tensor *dy,
+                                  const hnorm_tensor *dx) {
+    return backward("hnorm_layer_backward", layer, x, dy, dx, nullptr);
+}
+
+hnorm_status hnorm_layer_backward_add(hnorm_layer *layer, const hnorm_tensor *x, const hnorm_tensor *y,
+                                      const hnorm_tensor *dy, const hnorm_tensor *dx, const hnorm_tensor *dresidual) {
+    const Add add = {y, dresidual};
+    return backward("hnorm_layer_backward_add", layer, x, dy, dx, &add);
 }
 
 hnorm_status hnorm_layer_zero_grad(hnorm_layer *layer) {

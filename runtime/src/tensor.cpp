@@ -45,6 +45,14 @@ bool planes_meet(const Planes &p, int64_t shift) {
     return any_offset_in(origin - (p.s - 1), origin + (p.s - 1), 2 * p.n - 1, p.stride_n, 2 * p.c - 1, p.stride_c);
 }
 
+bool same_layout(const Planes &a, const Planes &b) { return a.stride_n == b.stride_n && a.stride_c == b.stride_c; }
+
+// Elements from a's start to b's.
+int64_t shift_between(const Planes &a, const Planes &b) {
+    return (reinterpret_cast<intptr_t>(b.data) - reinterpret_cast<intptr_t>(a.data)) /
+           static_cast<int64_t>(sizeof(float));
+}
+
 // Whether two different planes of the tensor share an element.
 bool overlaps_itself(const Planes &p) {
     // The usual case, without a search: one axis steps over whole planes, the other over everything the first covers.
@@ -196,19 +204,17 @@ hnorm_status check_same_shape(const char *function, const NamedTensor &x, const 
 
 hnorm_status check_places(const char *function, const NamedTensor &x, const NamedTensor &y) {
     const Planes &a = x.planes, &b = y.planes;
-    const bool same_layout = a.stride_n == b.stride_n && a.stride_c == b.stride_c;
-    if (a.empty() || (same_layout && a.data == b.data) || !touches(a, b.data, b.data + b.span())) {
+    if (a.empty() || (same_layout(a, b) && a.data == b.data) || !touches(a, b.data, b.data + b.span())) {
         return HNORM_OK;
     }
-    if (!same_layout) {
+    if (!same_layout(a, b)) {
         return fail(HNORM_INVALID_ARGUMENT,
                     "%s: %s lies within %s but has other strides, (%" PRId64 ", %" PRId64 ", ...) and not (%" PRId64
                     ", %" PRId64 ", ...): %s must be %s or share no memory with it",
                     function, y.name, x.name, y.tensor->strides[0], y.tensor->strides[1], x.tensor->strides[0],
                     x.tensor->strides[1], y.name, x.name);
     }
-    const int64_t shift =
-        (reinterpret_cast<intptr_t>(b.data) - reinterpret_cast<intptr_t>(a.data)) / static_cast<int64_t>(sizeof(float));
+    const int64_t shift = shift_between(a, b);
     if (planes_meet(a, shift)) {
         return fail(HNORM_INVALID_ARGUMENT,
                     "%s: %s overlaps %s, %" PRId64
@@ -216,6 +222,17 @@ hnorm_status check_places(const char *function, const NamedTensor &x, const Name
                     function, y.name, x.name, shift, y.name, x.name);
     }
     return HNORM_OK;
+}
+
+hnorm_status check_disjoint(const char *function, const NamedTensor &x, const NamedTensor &y) {
+    const Planes &a = x.planes, &b = y.planes;
+    if (a.empty() || !touches(a, b.data, b.data + b.span()) ||
+        (same_layout(a, b) && !planes_meet(a, shift_between(a, b)))) {
+        return HNORM_OK;
+    }
+    return fail(HNORM_INVALID_ARGUMENT,
+                "%s: %s (%" PRId64 " elements from %p) overlaps %s (from %p): each must have its own memory", function,
+                y.name, b.span(), static_cast<void *>(b.data), x.name, static_cast<void *>(a.data));
 }
 
 hnorm_status read_pair(const char *function, const hnorm_tensor *x, const hnorm_tensor *y, Planes *x_planes,

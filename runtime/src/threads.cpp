@@ -203,7 +203,32 @@ hnorm_status thread_count(const char *function, int *threads) {
     return HNORM_OK;
 }
 
-SerialScope::SerialScope(bool serial) : before_(serial_thread) { serial_thread = serial; }
+hnorm_status parallel_for(const char *function, int64_t count, hnorm_status (*task)(void *argument, int64_t index),
+                          void *argument) {
+    struct Tasks {
+        hnorm_status (*task)(void *, int64_t);
+        void *argument;
+        std::atomic<int> failure{HNORM_OK};
+    } tasks;
+    tasks.task = task;
+    tasks.argument = argument;
+    const auto run = [](void *, int index, uint8_t *closure) {
+        Tasks &tasks = *reinterpret_cast<Tasks *>(closure);
+        const hnorm_status status = tasks.task(tasks.argument, index);
+        if (status == HNORM_OK) {
+            return 0;
+        }
+        int none = HNORM_OK;
+        tasks.failure.compare_exchange_strong(none, status);
+        set_kernel_message(hnorm_last_error());  // of this thread; the loop hands it to the caller's
+        return static_cast<int>(halide_error_code_generic_error);
+    };
+    const int code = parallel_loop(nullptr, run, 0, static_cast<int>(count), reinterpret_cast<uint8_t *>(&tasks));
+    const auto failure = static_cast<hnorm_status>(tasks.failure.load());
+    return failure == HNORM_OK ? kernel_status(function, code) : fail(failure, "%s", kernel_message());
+}
+
+SerialScope::SerialScope(bool serial) : before_(serial_thread) { serial_thread = before_ || serial; }
 SerialScope::~SerialScope() { serial_thread = before_; }
 
 }  // namespace hnorm::detail

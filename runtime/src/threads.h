@@ -3,13 +3,20 @@
 
 #include <hnorm/hnorm.h>
 
+#include <cstdint>
+
 namespace hnorm::detail {
 
 // The threads that a call may use. Fails, in words that begin with `function`, where HNORM_NUM_THREADS makes no sense.
 // The first call installs hnorm's hooks in Halide's runtime.
 hnorm_status thread_count(const char *function, int *threads);
 
-// While one lives, parallel loops of the current thread run on it alone.
+// Calls task(argument, i) for 0 <= i < count, on the threads and in the way of kernels' loops. Fails as the first task that
+// does.
+hnorm_status parallel_for(const char *function, int64_t count, hnorm_status (*task)(void *argument, int64_t index),
+                          void *argument);
+
+// While one that is told so lives, parallel loops of the current thread run on it alone.
 class SerialScope {
 public:
     explicit SerialScope(bool serial);

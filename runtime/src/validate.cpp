@@ -41,6 +41,26 @@ hnorm_status check_group(const char *function, hnorm_group group) {
     return HNORM_OK;
 }
 
+hnorm_status read_activation(const char *function, const char *where, hnorm_activation activation, float negative_slope,
+                             float *slope) {
+    switch (static_cast<int>(activation)) {
+    case HNORM_NO_ACTIVATION: *slope = 1; return HNORM_OK;
+    case HNORM_RELU: *slope = 0; return HNORM_OK;
+    case HNORM_LEAKY_RELU:
+        if (!(negative_slope >= 0) || std::isinf(negative_slope)) {
+            return fail(HNORM_INVALID_ARGUMENT, "%s: %snegative_slope is %g: it must be finite and 0 or more", function,
+                        where, static_cast<double>(negative_slope));
+        }
+        *slope = negative_slope;
+        return HNORM_OK;
+    default:
+        return fail(
+            HNORM_INVALID_ARGUMENT,
+            "%s: %sactivation is %d: it must be HNORM_NO_ACTIVATION (0), HNORM_RELU (1) or HNORM_LEAKY_RELU (2)",
+            function, where, static_cast<int>(activation));
+    }
+}
+
 hnorm_status check_eps(const char *function, const char *name, double eps) {
     if (!(eps >= 0) || std::isinf(eps)) {
         return fail(HNORM_INVALID_ARGUMENT, "%s: %s is %g: it must be finite and 0 or more", function, name, eps);

@@ -28,6 +28,9 @@ struct AffineView {
 };
 
 hnorm_status check_group(const char *function, hnorm_group group);
+// The slope of an activation: 1 for none, 0 for ReLU. `where` comes before the arguments' names: "" or "post.".
+hnorm_status read_activation(const char *function, const char *where, hnorm_activation activation, float negative_slope,
+                             float *slope);
 hnorm_status check_eps(const char *function, const char *name, double eps);
 
 // Not null unless it has no elements, and aligned.

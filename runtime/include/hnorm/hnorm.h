@@ -79,6 +79,33 @@ typedef struct hnorm_affine {
     int64_t stride_c;
 } hnorm_affine;
 
+typedef enum hnorm_activation HNORM_AN_INT {
+    HNORM_NO_ACTIVATION = 0,
+    HNORM_RELU = 1,      /* 0 where z < 0, else z: torch.nn.ReLU */
+    HNORM_LEAKY_RELU = 2 /* negative_slope * z where z < 0, else z: torch.nn.LeakyReLU */
+} hnorm_activation;
+
+/* What follows a normalization in the same pass over memory: y = activation(normalized + residual). A null pointer to it, or
+ * one to zeros, means nothing. A NaN stays a NaN. */
+typedef struct hnorm_post_ops {
+    hnorm_activation activation;
+    float negative_slope; /* read for HNORM_LEAKY_RELU alone; finite and 0 or more: y keeps z's sign */
+    /* Of x's shape and type, with strides of its own; null: none. y may be the residual. */
+    const hnorm_tensor *residual;
+} hnorm_post_ops;
+
+/* Its gradient. Where no residual was added, the activation's sign is recomputed from x, gamma and beta, bit for bit as forward
+ * had it. Where one was, backward needs y, which has that sign too: the residual need not exist any more (y may be its
+ * memory), and y does, since whatever came after read it. */
+typedef struct hnorm_post_ops_gradient {
+    hnorm_activation activation;
+    float negative_slope;
+    const hnorm_tensor
+        *y; /* what forward wrote, where a residual was added and there is an activation; null: no residual */
+    /* Receives the residual's gradient: dy behind the activation. It is dy, or apart from all others; null: not wanted. */
+    const hnorm_tensor *dresidual;
+} hnorm_post_ops_gradient;
+
 /* ---- functions -------------------------------------------------------------------------------------------------- */
 
 /* Count, mean and M2 = sum of (x - mean)^2 of each group (biased variance = M2/count). count, mean, M2: one double a
@@ -91,14 +118,14 @@ hnorm_status hnorm_merge_moments(int64_t groups, double *count, double *mean, do
                                  const double *other_mean, const double *other_m2);
 
 /* y = (x - mean)/sqrt(variance + eps) * gamma + beta with given statistics: one double a group. y may be x.
- * affine may be null. */
+ * affine and post may be null, here as below. */
 hnorm_status hnorm_normalize(const hnorm_tensor *x, hnorm_group group, const double *mean, const double *variance,
-                             const hnorm_affine *affine, double eps, const hnorm_tensor *y);
+                             const hnorm_affine *affine, double eps, const hnorm_post_ops *post, const hnorm_tensor *y);
 
 /* moments and normalize in one pass over memory. mean and variance (biased) receive one double a group; either may be
  * null. Refuses groups of one element (their variance is 0 and y would be beta whatever x). y may be x. */
 hnorm_status hnorm_forward(const hnorm_tensor *x, hnorm_group group, const hnorm_affine *affine, double eps,
-                           const hnorm_tensor *y, double *mean, double *variance);
+                           const hnorm_post_ops *post, const hnorm_tensor *y, double *mean, double *variance);
 
 /* tf.nn.batch_normalization: y = (x - mean)/sqrt(variance + variance_epsilon) * scale + offset. mean, variance and, where
  * not null, offset and scale hold `length` floats: length is C (per channel) or N*C (per sample and channel). y may be x. */
@@ -110,6 +137,12 @@ hnorm_status hnorm_batch_normalization(const hnorm_tensor *x, int64_t length, co
 
 /* dy is the loss's gradient at y. x and dy are only read: they may share memory. dx has their shape; it is dy, x, or apart
  * from both. Which results are wanted changes no bit of the others. */
+
+/* dz, the gradient before an activation, from dy behind it and from y, what the activation gave: dz is dy where y > 0, else the
+ * slope times dy. dz is dy, or y, or apart from both. For distributed batch norm with post-ops: dz is the residual's gradient,
+ * and what hnorm_backward_reduce and hnorm_backward_apply take for dy. */
+hnorm_status hnorm_activation_backward(const hnorm_tensor *y, const hnorm_tensor *dy, hnorm_activation activation,
+                                       float negative_slope, const hnorm_tensor *dz);
 
 /* The sums over each group that backward rests on: of dy, and of dy*(x - mean); mean and both results one double a group.
  * They add across machines: distributed batch norm adds them, and frozen statistics' gradients follow from them. */
@@ -128,14 +161,15 @@ hnorm_status hnorm_backward_apply(const hnorm_tensor *x, const hnorm_tensor *dy,
  * and dbeta receive one float a channel, or N*C (index n*C + c) where affine has a stride_n other than 0. Any of dx, dgamma
  * and dbeta may be null. Refuses groups of one element, as hnorm_forward does. */
 hnorm_status hnorm_backward(const hnorm_tensor *x, const hnorm_tensor *dy, hnorm_group group, const double *mean,
-                            const double *variance, const hnorm_affine *affine, double eps, const hnorm_tensor *dx,
-                            float *dgamma, float *dbeta);
+                            const double *variance, const hnorm_affine *affine, double eps,
+                            const hnorm_post_ops_gradient *post, const hnorm_tensor *dx, float *dgamma, float *dbeta);
 
 /* hnorm_normalize's gradients: as hnorm_backward, but mean and variance are constants (frozen statistics, evaluation).
- * x may be null where dgamma is (dbeta's last bits may then differ). */
+ * x may be null where dgamma is and no activation's sign hangs on it (dbeta's last bits may then differ). */
 hnorm_status hnorm_normalize_backward(const hnorm_tensor *x, const hnorm_tensor *dy, hnorm_group group,
                                       const double *mean, const double *variance, const hnorm_affine *affine,
-                                      double eps, const hnorm_tensor *dx, float *dgamma, float *dbeta);
+                                      double eps, const hnorm_post_ops_gradient *post, const hnorm_tensor *dx,
+                                      float *dgamma, float *dbeta);
 
 /* ---- layers ----------------------------------------------------------------------------------------------------- */
 
@@ -152,9 +186,12 @@ typedef struct hnorm_layer_options {
     int track_running_stats; /* zero: batch statistics in evaluation too */
     int onnx_running_stats; /* nonzero: ONNX's BatchNormalization, momentum weights the old value and the running variance
                               * is the biased one. ONNX's own default momentum is 0.9. Not with cumulative. */
+    hnorm_activation activation; /* applied to every y, after the residual where there is one */
+    float negative_slope;        /* of HNORM_LEAKY_RELU: finite and 0 or more */
 } hnorm_layer_options;
 
-/* batch: eps 1e-5, momentum 0.1, affine 1, track 1. instance: eps 1e-5, momentum 0.1, affine 0, track 0. */
+/* batch: eps 1e-5, momentum 0.1, affine 1, track 1. instance: eps 1e-5, momentum 0.1, affine 0, track 0. Both: no
+ * activation. */
 hnorm_layer_options hnorm_layer_defaults(hnorm_group group);
 
 /* A layer in training mode. options null: the batch defaults. */
@@ -165,14 +202,21 @@ void hnorm_layer_destroy(hnorm_layer *layer); /* null is allowed */
  * zero (evaluation): forward uses the running statistics where tracked, else the batch's. */
 hnorm_status hnorm_layer_train(hnorm_layer *layer, int training);
 hnorm_status hnorm_layer_forward(hnorm_layer *layer, const hnorm_tensor *x, const hnorm_tensor *y);
+/* The same with a residual (hnorm_post_ops) added before the activation. */
+hnorm_status hnorm_layer_forward_add(hnorm_layer *layer, const hnorm_tensor *x, const hnorm_tensor *residual,
+                                     const hnorm_tensor *y);
 /* The gradients of the latest forward, whatever the mode now: x must be the tensor which that forward was given (memory,
  * shape and strides), with its contents. Refused where no forward came before, where x is another, and where x was overwritten
  * in place by that forward or by a backward (dx its x). It may be called again: the gradients of gamma and beta are added to
  * gamma_grad and beta_grad. dx may be null, dy or x. gamma is the one of now. After a forward in evaluation with running
  * statistics these are constants, and those of now; without, the batch's are computed again. An empty x changes nothing, and
- * an empty forward is not remembered. */
+ * an empty forward is not remembered. The activation's sign is that of the gamma and beta of now. */
 hnorm_status hnorm_layer_backward(hnorm_layer *layer, const hnorm_tensor *x, const hnorm_tensor *dy,
                                   const hnorm_tensor *dx);
+/* The same after hnorm_layer_forward_add: y is what that wrote, null where the layer has no activation; dresidual may be null
+ * (hnorm_post_ops_gradient). Each backward refuses the other's forward. */
+hnorm_status hnorm_layer_backward_add(hnorm_layer *layer, const hnorm_tensor *x, const hnorm_tensor *y,
+                                      const hnorm_tensor *dy, const hnorm_tensor *dx, const hnorm_tensor *dresidual);
 /* gamma_grad and beta_grad 0, as they start */
 hnorm_status hnorm_layer_zero_grad(hnorm_layer *layer);
 /* running mean 0, running variance 1, num_batches_tracked 0 */

@@ -19,6 +19,44 @@ struct Affine {
     Span<const float> beta = nullptr;
 };
 
+// What follows a normalization in the same pass: PostOps().residual(r).relu(). A tensor given to it must outlive it.
+class PostOps {
+public:
+    PostOps &relu() { return activation(HNORM_RELU, 0); }
+    PostOps &leaky_relu(float negative_slope) { return activation(HNORM_LEAKY_RELU, negative_slope); }
+    // Added before the activation; y may be it.
+    PostOps &residual(const ConstTensor &tensor) { return c_.residual = tensor.c(), *this; }
+    PostOps &residual(ConstTensor &&) = delete;
+
+    const hnorm_post_ops *c() const noexcept { return &c_; }
+
+private:
+    PostOps &activation(hnorm_activation kind, float negative_slope) {
+        return c_.activation = kind, c_.negative_slope = negative_slope, *this;
+    }
+    hnorm_post_ops c_ = {};
+};
+
+// Its gradient. y: what forward wrote, needed where a residual was added and there is an activation. dresidual: receives the
+// residual's gradient; it may be dy.
+class PostOpsGradient {
+public:
+    PostOpsGradient &relu() { return activation(HNORM_RELU, 0); }
+    PostOpsGradient &leaky_relu(float negative_slope) { return activation(HNORM_LEAKY_RELU, negative_slope); }
+    PostOpsGradient &y(const ConstTensor &tensor) { return c_.y = tensor.c(), *this; }
+    PostOpsGradient &y(ConstTensor &&) = delete;
+    PostOpsGradient &dresidual(const Tensor &tensor) { return c_.dresidual = tensor.c(), *this; }
+    PostOpsGradient &dresidual(Tensor &&) = delete;
+
+    const hnorm_post_ops_gradient *c() const noexcept { return &c_; }
+
+private:
+    PostOpsGradient &activation(hnorm_activation kind, float negative_slope) {
+        return c_.activation = kind, c_.negative_slope = negative_slope, *this;
+    }
+    hnorm_post_ops_gradient c_ = {};
+};
+
 namespace header {
 
 // -1 for shapes that every C function refuses before it looks at an array: theirs is the better reason.
@@ -101,22 +139,24 @@ inline Moments moments(const ConstTensor &x, Group group) {
 
 // hnorm_normalize. mean and variance: one value a group.
 inline void normalize(const ConstTensor &x, Group group, Span<const double> mean, Span<const double> variance,
-                      const Affine &affine, double eps, const Tensor &y) {
+                      const Affine &affine, double eps, const Tensor &y, const PostOps &post = PostOps()) {
     const std::int64_t groups = header::groups(x, group);
     header::check_length("normalize", "mean", mean.size(), groups);
     header::check_length("normalize", "variance", variance.size(), groups);
     const hnorm_affine c_affine = header::c_affine("normalize", x, affine);
-    header::check(hnorm_normalize(x.c(), header::c_group(group), mean.data(), variance.data(), &c_affine, eps, y.c()));
+    header::check(
+        hnorm_normalize(x.c(), header::c_group(group), mean.data(), variance.data(), &c_affine, eps, post.c(), y.c()));
 }
 
 // hnorm_forward. mean and variance (biased) receive one value a group where given.
 inline void forward(const ConstTensor &x, Group group, const Affine &affine, double eps, const Tensor &y,
-                    Span<double> mean = nullptr, Span<double> variance = nullptr) {
+                    Span<double> mean = nullptr, Span<double> variance = nullptr, const PostOps &post = PostOps()) {
     const std::int64_t groups = header::groups(x, group);
     header::check_length("forward", "mean", mean.size(), groups);
     header::check_length("forward", "variance", variance.size(), groups);
     const hnorm_affine c_affine = header::c_affine("forward", x, affine);
-    header::check(hnorm_forward(x.c(), header::c_group(group), &c_affine, eps, y.c(), mean.data(), variance.data()));
+    header::check(
+        hnorm_forward(x.c(), header::c_group(group), &c_affine, eps, post.c(), y.c(), mean.data(), variance.data()));
 }
 
 // tf.nn.batch_normalization. All arrays are one value a channel, or all one a sample and channel; offset and scale may
@@ -136,6 +176,11 @@ inline void batch_normalization(const ConstTensor &x, Span<const float> mean, Sp
 }
 
 // ---- backward -----------------------------------------------------------------------------------------------------
+
+// hnorm_activation_backward. negative_slope: 0 for ReLU.
+inline void activation_backward(const ConstTensor &y, const ConstTensor &dy, float negative_slope, const Tensor &dz) {
+    header::check(hnorm_activation_backward(y.c(), dy.c(), HNORM_LEAKY_RELU, negative_slope, dz.c()));
+}
 
 // The sums over each group that backward rests on. They add across machines.
 struct BackwardSums {
@@ -174,15 +219,16 @@ namespace header {
 // What backward and normalize_backward have in common.
 inline void backward(const char *function, decltype(&hnorm_backward) c_function, const hnorm_tensor *x,
                      const ConstTensor &dy, Group group, Span<const double> mean, Span<const double> variance,
-                     const Affine &affine, double eps, const hnorm_tensor *dx, Span<float> dgamma, Span<float> dbeta) {
+                     const Affine &affine, double eps, const hnorm_tensor *dx, Span<float> dgamma, Span<float> dbeta,
+                     const PostOpsGradient &post) {
     check_length(function, "mean", mean.size(), groups(dy, group));
     check_length(function, "variance", variance.size(), groups(dy, group));
     const hnorm_affine c = c_affine(function, dy, affine);
     const std::int64_t gradients = groups(dy, c.stride_n == 0 ? Group::batch : Group::instance);
     check_length(function, "dgamma", dgamma.size(), gradients);
     check_length(function, "dbeta", dbeta.size(), gradients);
-    check(
-        c_function(x, dy.c(), c_group(group), mean.data(), variance.data(), &c, eps, dx, dgamma.data(), dbeta.data()));
+    check(c_function(x, dy.c(), c_group(group), mean.data(), variance.data(), &c, eps, post.c(), dx, dgamma.data(),
+                     dbeta.data()));
 }
 
 }  // namespace header
@@ -191,18 +237,19 @@ inline void backward(const char *function, decltype(&hnorm_backward) c_function,
 // dx may be absent (nullptr, std::nullopt).
 inline void backward(const ConstTensor &x, const ConstTensor &dy, Group group, Span<const double> mean,
                      Span<const double> variance, const Affine &affine, double eps, const std::optional<Tensor> &dx,
-                     Span<float> dgamma = nullptr, Span<float> dbeta = nullptr) {
+                     Span<float> dgamma = nullptr, Span<float> dbeta = nullptr,
+                     const PostOpsGradient &post = PostOpsGradient()) {
     header::backward("backward", hnorm_backward, x.c(), dy, group, mean, variance, affine, eps, dx ? dx->c() : nullptr,
-                     dgamma, dbeta);
+                     dgamma, dbeta, post);
 }
 
 // hnorm_normalize_backward: the same with mean and variance constants. x may be absent where dgamma is.
 inline void normalize_backward(const std::optional<ConstTensor> &x, const ConstTensor &dy, Group group,
                                Span<const double> mean, Span<const double> variance, const Affine &affine, double eps,
                                const std::optional<Tensor> &dx, Span<float> dgamma = nullptr,
-                               Span<float> dbeta = nullptr) {
+                               Span<float> dbeta = nullptr, const PostOpsGradient &post = PostOpsGradient()) {
     header::backward("normalize_backward", hnorm_normalize_backward, x ? x->c() : nullptr, dy, group, mean, variance,
-                     affine, eps, dx ? dx->c() : nullptr, dgamma, dbeta);
+                     affine, eps, dx ? dx->c() : nullptr, dgamma, dbeta, post);
 }
 
 // ---- machine ------------------------------------------------------------------------------------------------------

@@ -27,6 +27,10 @@ public:
     // ONNX's BatchNormalization: momentum, 0.9 unless given, weights the old value, and the running variance is biased.
     Options &onnx_running_stats(bool value) { return onnx_running_stats_ = value, *this; }
 
+    // What every y of the layer goes through, after the residual where forward is given one.
+    Options &relu() { return activation(HNORM_RELU, 0); }
+    Options &leaky_relu(float negative_slope) { return activation(HNORM_LEAKY_RELU, negative_slope); }
+
     hnorm_layer_options over(hnorm_layer_options result) const {
         result.eps = eps_.value_or(result.eps);
         result.onnx_running_stats = onnx_running_stats_.value_or(result.onnx_running_stats != 0);
@@ -34,10 +38,18 @@ public:
         result.cumulative = cumulative_.value_or(result.cumulative != 0);
         result.affine = affine_.value_or(result.affine != 0);
         result.track_running_stats = track_running_stats_.value_or(result.track_running_stats != 0);
+        result.activation = activation_;
+        result.negative_slope = negative_slope_;
         return result;
     }
 
 private:
+    Options &activation(hnorm_activation kind, float negative_slope) {
+        return activation_ = kind, negative_slope_ = negative_slope, *this;
+    }
+
+    hnorm_activation activation_ = HNORM_NO_ACTIVATION;
+    float negative_slope_ = 0;
     std::optional<double> eps_, momentum_;
     std::optional<bool> cumulative_, affine_, track_running_stats_, onnx_running_stats_;
 };
@@ -66,6 +78,20 @@ public:
     void backward(const ConstTensor &x, const ConstTensor &dy, const std::optional<Tensor> &dx = std::nullopt) {
         check_rank(x);
         check(hnorm_layer_backward(layer_.get(), x.c(), dy.c(), dx ? dx->c() : nullptr));
+    }
+    // The same with a residual added before the activation; y may be it.
+    void forward_add(const ConstTensor &x, const ConstTensor &residual, const Tensor &y) {
+        check_rank(x);
+        check(hnorm_layer_forward_add(layer_.get(), x.c(), residual.c(), y.c()));
+    }
+    // After forward_add: y is what it wrote (absent where the layer has no activation), dresidual receives the residual's
+    // gradient and may be dy.
+    void backward_add(const ConstTensor &x, const std::optional<ConstTensor> &y, const ConstTensor &dy,
+                      const std::optional<Tensor> &dx = std::nullopt,
+                      const std::optional<Tensor> &dresidual = std::nullopt) {
+        check_rank(x);
+        check(hnorm_layer_backward_add(layer_.get(), x.c(), y ? y->c() : nullptr, dy.c(), dx ? dx->c() : nullptr,
+                                       dresidual ? dresidual->c() : nullptr));
     }
     void zero_grad() { check(hnorm_layer_zero_grad(layer_.get())); }
     void train(bool training = true) { check(hnorm_layer_train(layer_.get(), training)); }

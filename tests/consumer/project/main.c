@@ -15,7 +15,7 @@ int main(void) {
     const hnorm_tensor out = hnorm_channels_first(y, 2, shape);
     int i;
 
-    if (hnorm_forward(&in, HNORM_BATCH, NULL, 0, &out, mean, variance) != HNORM_OK) {
+    if (hnorm_forward(&in, HNORM_BATCH, NULL, 0, NULL, &out, mean, variance) != HNORM_OK) {
         fprintf(stderr, "hnorm_forward: %s\n", hnorm_last_error());
         return 1;
     }
