@@ -95,6 +95,7 @@ inline std::string read_file(const std::string &path) {
 }
 
 inline void write_file(const std::string &path, const std::string &bytes) {
+    std::filesystem::remove(path);  // some file systems take much longer over a file that was truncated
     std::ofstream(path, std::ios::binary) << bytes;
 }
 

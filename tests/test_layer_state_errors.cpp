@@ -3,6 +3,7 @@
 
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
 
@@ -245,6 +246,22 @@ TEST_CASE("what is no readable archive is refused") {
     const std::string longest = std::string(900, 'x') + "/" + std::string(900, 'y');
     require_refused(hnorm_layer_load(subject.layer, longest.c_str()), HNORM_FILE_ERROR,
                     {"...yyy", "cannot be read", "name too long"});
+}
+
+TEST_CASE("files and folders that may not be read or written are refused") {
+    Subject subject;
+    if (geteuid() == 0) return;  // root may do everything
+    write_zip(subject.path, members_with());
+    REQUIRE(chmod(subject.path.c_str(), 0) == 0);
+    subject.require_load_refused({"cannot be read", "Permission denied"});
+    REQUIRE(chmod(subject.path.c_str(), 0400) == 0);
+    const std::string before = read_file(subject.path);
+    subject.require_save_refused({"cannot be written", "Permission denied"}, subject.path);
+    REQUIRE(read_file(subject.path) == before);
+    REQUIRE(chmod(subject.folder.path().c_str(), 0500) == 0);
+    subject.require_save_refused({"cannot be written, no file can be made beside it: Permission denied"},
+                                 subject.folder / "new.npz");
+    REQUIRE(chmod(subject.folder.path().c_str(), 0700) == 0);
 }
 
 TEST_CASE("a file does not decide how much memory a load takes") {
