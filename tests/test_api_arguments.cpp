@@ -318,6 +318,7 @@ TEST_CASE("a null layer is refused, or has nothing") {
 TEST_CASE("names of statuses") {
     REQUIRE(std::string(hnorm_status_name(HNORM_OK)) == "HNORM_OK");
     REQUIRE(std::string(hnorm_status_name(HNORM_INTERNAL)) == "HNORM_INTERNAL");
+    REQUIRE(std::string(hnorm_status_name(HNORM_FILE_ERROR)) == "HNORM_FILE_ERROR");
     REQUIRE(hnorm_status_name(static_cast<hnorm_status>(99)) != nullptr);
     int dots = 0;
     for (const char *c = hnorm_version(); *c; c++) dots += *c == '.';

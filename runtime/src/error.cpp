@@ -56,6 +56,7 @@ const char *hnorm_status_name(hnorm_status status) {
     case HNORM_UNSUPPORTED: return "HNORM_UNSUPPORTED";
     case HNORM_OUT_OF_MEMORY: return "HNORM_OUT_OF_MEMORY";
     case HNORM_INTERNAL: return "HNORM_INTERNAL";
+    case HNORM_FILE_ERROR: return "HNORM_FILE_ERROR";
     }
     return "unknown hnorm_status";
 }

@@ -36,7 +36,8 @@ typedef enum hnorm_status HNORM_AN_INT {
     HNORM_INVALID_ARGUMENT = 1, /* the caller's mistake: null, shape, stride, range, overlap */
     HNORM_UNSUPPORTED = 2,      /* meaningful, but not in this build or on this machine */
     HNORM_OUT_OF_MEMORY = 3,
-    HNORM_INTERNAL = 4 /* a defect of hnorm */
+    HNORM_INTERNAL = 4,  /* a defect of hnorm */
+    HNORM_FILE_ERROR = 5 /* a file cannot be read or written, or holds something else (state.h) */
 } hnorm_status;
 
 /* The reason of the calling thread's latest failure; never null. Valid until its next failure. */

@@ -124,6 +124,7 @@ public:
     }
 
     hnorm_layer *c() noexcept { return layer_.get(); }
+    const hnorm_layer *c() const noexcept { return layer_.get(); }
 
 protected:
     // ranks, where not null, are those that forward and backward take; else all that the C functions do.

@@ -1,0 +1,152 @@
+// hnorm_layer_save and hnorm_layer_load.
+#include <hnorm/state.h>
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstring>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "archive.h"
+#include "error.h"
+#include "file.h"
+#include "npy.h"
+#include "npy_header.h"
+
+using namespace hnorm::state;
+using hnorm::detail::fail;
+
+namespace {
+
+// An array of the layer's under PyTorch's name.
+struct Array {
+    std::string name;
+    Type type;
+    bool scalar;
+    int64_t count;
+    void *values;
+
+    std::string member() const { return name + ".npy"; }
+};
+
+// Those that the layer has.
+std::vector<Array> arrays(hnorm_layer *layer) {
+    const int64_t features = hnorm_layer_num_features(layer);
+    std::vector<Array> all = {
+        {"weight", Type::kFloat32, false, features, hnorm_layer_gamma(layer)},
+        {"bias", Type::kFloat32, false, features, hnorm_layer_beta(layer)},
+        {"running_mean", Type::kFloat64, false, features, hnorm_layer_running_mean(layer)},
+        {"running_var", Type::kFloat64, false, features, hnorm_layer_running_var(layer)},
+        {"num_batches_tracked", Type::kInt64, true, 1, hnorm_layer_num_batches_tracked(layer)},
+    };
+    all.erase(std::remove_if(all.begin(), all.end(), [](const Array &array) { return array.values == nullptr; }),
+              all.end());
+    return all;
+}
+
+std::string what_is_allowed(const std::vector<Array> &arrays) {
+    std::string names;
+    for (const Array &array : arrays) {
+        names += (names.empty() ? "" : ", ") + array.name;
+    }
+    return names.empty() ? "this layer has neither gamma and beta nor running statistics: the file must hold no arrays"
+                         : "the file must hold the layer's arrays, " + names + ", each once, and no others";
+}
+
+// The sentence keeps a path's end, if not all of it: what is wrong with the file must fit in as well.
+std::string shortened(const std::string &path) {
+    constexpr size_t kLongest = 400;
+    return path.size() <= kLongest ? path : "..." + path.substr(path.size() - kLongest);
+}
+
+// A counter that training could not go on with.
+bool cannot_count(int64_t batches) { return batches < 0 || batches == INT64_MAX; }
+constexpr const char *kCounts = "it must be 0 or more, and able to grow";
+
+// Runs `work` and turns what it throws into a status.
+template <typename Work>
+hnorm_status run(const char *function, hnorm_layer *layer, const char *path, Work work) {
+    if (layer == nullptr) {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: layer is null: a layer is needed", function);
+    }
+    if (path == nullptr || *path == '\0') {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: path is %s: a file's name is needed", function,
+                    path ? "empty" : "null");
+    }
+    try {
+        return work(arrays(layer));
+    } catch (const FileError &error) {
+        return fail(HNORM_FILE_ERROR, "%s: %s: %s", function, shortened(path).c_str(), error.what());
+    } catch (const std::bad_alloc &) {
+        return fail(HNORM_OUT_OF_MEMORY, "%s: no memory for a copy of the layer's state", function);
+    }
+}
+
+// The values of every array, in their order.
+std::vector<std::vector<char>> read(const std::string &path, const std::vector<Array> &arrays) {
+    const ArchiveReader archive(path);
+    std::vector<std::vector<char>> values(arrays.size());
+    std::vector<bool> found(arrays.size());
+    for (uint64_t i = 0; i < archive.size(); ++i) {
+        const std::string member = archive.name(i);
+        size_t at = 0;
+        while (at < arrays.size() && arrays[at].member() != member) ++at;
+        if (at == arrays.size() || found[at]) {
+            throw FileError("holds " + shown(member) + (at < arrays.size() ? " twice: " : ": ") +
+                            what_is_allowed(arrays));
+        }
+        const Array &array = arrays[at];
+        // One byte more than any right file has shows that there are too many.
+        const uint64_t limit = kMaxNpyHeader + static_cast<uint64_t>(array.count) * size_of(array.type) + 1;
+        values[at] = read_npy(array.name, archive.contents(i, limit), array.type, array.scalar, array.count);
+        found[at] = true;
+    }
+    for (size_t i = 0; i < arrays.size(); ++i) {
+        if (!found[i]) {
+            throw FileError("holds no " + arrays[i].member() + ": " + what_is_allowed(arrays));
+        }
+    }
+    return values;
+}
+
+}  // namespace
+
+extern "C" {
+
+hnorm_status hnorm_layer_save(const hnorm_layer *layer, const char *path) {
+    const char *const function = "hnorm_layer_save";
+    // The accessors give arrays to write; here they are only read.
+    return run(function, const_cast<hnorm_layer *>(layer), path, [&](const std::vector<Array> &arrays) {
+        std::vector<Member> members;
+        for (const Array &array : arrays) {
+            if (array.type == Type::kInt64 && cannot_count(*static_cast<const int64_t *>(array.values))) {
+                return fail(HNORM_INVALID_ARGUMENT, "%s: the layer's %s is %" PRId64 ": %s", function,
+                            array.name.c_str(), *static_cast<const int64_t *>(array.values), kCounts);
+            }
+            members.push_back({array.member(), write_npy(array.type, array.scalar, array.count, array.values)});
+        }
+        replace_file(path, make_archive(members));
+        return HNORM_OK;
+    });
+}
+
+hnorm_status hnorm_layer_load(hnorm_layer *layer, const char *path) {
+    return run("hnorm_layer_load", layer, path, [&](const std::vector<Array> &arrays) {
+        const std::vector<std::vector<char>> values = read(path, arrays);
+        for (size_t i = 0; i < arrays.size(); ++i) {
+            int64_t batches = 0;
+            if (arrays[i].type == Type::kInt64) std::memcpy(&batches, values[i].data(), sizeof batches);
+            if (cannot_count(batches)) {
+                throw FileError(arrays[i].name + " is " + std::to_string(batches) + ": " + kCounts);
+            }
+        }
+        // All is well: nothing fails from here on.
+        for (size_t i = 0; i < arrays.size(); ++i) {
+            std::memcpy(arrays[i].values, values[i].data(), values[i].size());
+        }
+        return HNORM_OK;
+    });
+}
+
+}  // extern "C"

@@ -1,0 +1,228 @@
+// Layers' states: what is saved loads, and NumPy's files do.
+#include "state.h"
+
+#include <hnorm/hnorm.hpp>
+#include <hnorm/state.hpp>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <ctime>
+#include <limits>
+
+using namespace api;
+
+namespace {
+
+constexpr hnorm_group kGroups[] = {HNORM_BATCH, HNORM_INSTANCE};
+
+// One training step on data of the step's own.
+void train(hnorm_layer *layer, int step, std::vector<float> *y) {
+    Pair pair({3, 5, 4, 7}, static_cast<uint32_t>(step)), back({3, 5, 4, 7}, static_cast<uint32_t>(100 + step));
+    REQUIRE(hnorm_layer_forward(layer, &pair.in, &pair.out) == HNORM_OK);
+    REQUIRE(hnorm_layer_backward(layer, &pair.in, &back.in, &back.out) == HNORM_OK);
+    float *gamma = hnorm_layer_gamma(layer), *gamma_grad = hnorm_layer_gamma_grad(layer);
+    for (int c = 0; gamma && c < 5; c++) gamma[c] -= 0.1f * gamma_grad[c];
+    REQUIRE(hnorm_layer_zero_grad(layer) == HNORM_OK);
+    y->insert(y->end(), pair.y.begin(), pair.y.end());
+    y->insert(y->end(), back.y.begin(), back.y.end());
+}
+
+// make_state.py's values
+void require_numpy_state(hnorm_layer *layer, const std::string &file) {
+    const float infinity = std::numeric_limits<float>::infinity();
+    const float weight[] = {1.5f, -0.25f, 0.1f, -1e-30f, 3e38f}, bias[] = {0.0f, -0.0f, 1e-45f, 7.0f, infinity};
+    const float mean[] = {0.5f, -1e10f, 0.3f, 0.0f, 0x1p-140f}, variance[] = {1.0f, 0.0f, 1e-20f, 1e30f, 0.7f};
+    require_loaded(layer, std::string(HNORM_STATE_FILES) + "/" + file);
+    INFO(file);
+    REQUIRE(std::memcmp(hnorm_layer_gamma(layer), weight, sizeof weight) == 0);
+    REQUIRE(std::memcmp(hnorm_layer_beta(layer), bias, sizeof bias) == 0);
+    REQUIRE(std::equal(mean, mean + 5, hnorm_layer_running_mean(layer)));
+    REQUIRE(std::equal(variance, variance + 5, hnorm_layer_running_var(layer)));
+    REQUIRE(*hnorm_layer_num_batches_tracked(layer) == 1234567);
+}
+
+}  // namespace
+
+TEST_CASE("a saved state loads with every bit, whatever the layer has") {
+    const Folder folder;
+    for (hnorm_group group : kGroups) {
+        for (int has = 0; has < 4; has++) {
+            for (int64_t features : {1, 5, 64, 1000}) {
+                INFO("group " << group << ", affine " << has % 2 << ", tracks " << has / 2 << ", " << features);
+                const hnorm_layer_options options = layer_options(group, has % 2, has / 2);
+                Layer saved(features, options), loaded(features, options);
+                scramble(saved, static_cast<uint32_t>(has + features));
+                scramble(loaded, 99);
+                REQUIRE(hnorm_layer_train(loaded, 0) == HNORM_OK);
+                const State before(saved), gradients(loaded);
+                require_saved(saved, folder / "layer.npz");
+                REQUIRE(State(saved) == before);
+                require_loaded(loaded, folder / "layer.npz");
+                const State after(loaded);
+                REQUIRE(after.saved == before.saved);
+                REQUIRE(after.other == gradients.other);
+                REQUIRE(after.training == 0);
+            }
+        }
+    }
+    REQUIRE(folder.files() == 1);
+}
+
+TEST_CASE("training goes on after a load as if it had never stopped") {
+    const Folder folder;
+    for (hnorm_group group : kGroups) {
+        for (int cumulative : {0, 1}) {
+            INFO("group " << group << ", cumulative " << cumulative);
+            hnorm_layer_options options = layer_options(group, true, true);
+            options.cumulative = cumulative;
+            std::vector<float> y, y_resumed;
+            Layer layer(5, options), resumed(5, options);
+            for (int step = 0; step < 4; step++) train(layer, step, &y);
+            require_saved(layer, folder / "layer.npz");
+            require_loaded(resumed, folder / "layer.npz");
+            y.clear();
+            for (int step = 4; step < 8; step++) {
+                train(layer, step, &y);
+                train(resumed, step, &y_resumed);
+            }
+            REQUIRE(same_bits(y, y_resumed));
+            REQUIRE(State(layer) == State(resumed));
+        }
+    }
+}
+
+TEST_CASE("the same state gives the same bytes, in any time zone and over any file") {
+    const Folder folder;
+    Layer layer(7), other(9);
+    scramble(layer, 1);
+    require_saved(layer, folder / "first.npz");
+    const std::string first = read_file(folder / "first.npz");
+    for (const char *zone : {"UTC", "Asia/Tokyo", "America/Los_Angeles", "XYZ-12:34"}) {
+        setenv("TZ", zone, 1);
+        tzset();
+        require_saved(other, folder / "again.npz");
+        require_saved(layer, folder / "again.npz");
+        REQUIRE(read_file(folder / "again.npz") == first);
+    }
+    unsetenv("TZ");
+    tzset();
+    Layer loaded(7);
+    require_loaded(loaded, folder / "again.npz");
+    require_saved(loaded, folder / "again.npz");
+    REQUIRE(read_file(folder / "again.npz") == first);
+}
+
+TEST_CASE("files that NumPy wrote load") {
+    Layer layer(5);
+    require_numpy_state(layer, "state_numpy.npz");
+    REQUIRE(hnorm_layer_reset_running_stats(layer) == HNORM_OK);
+    scramble(layer, 3);
+    require_numpy_state(layer, "state_numpy_compressed.npz");
+}
+
+TEST_CASE("both byte orders and every type and spelling that is allowed load") {
+    const Folder folder;
+    const std::string path = folder / "layer.npz";
+    Layer layer(2);
+    const std::vector<float> floats = {1.25f, -3e-39f};
+    const std::vector<double> doubles = {0.1, -1e300};
+    const std::vector<int32_t> narrow = {2147483647};
+    const std::vector<int64_t> wide = {int64_t(1) << 40};
+    for (bool swapped : {false, true}) {
+        const std::string order = swapped ? ">" : "<";
+        write_zip(path, {{"bias.npy", npy(order + "f4", "(2,)", bytes_of(floats, swapped))},
+                         {"weight.npy", npy(order + "f4", "(2,)", bytes_of(floats, swapped))},
+                         {"running_var.npy", npy(order + "f4", "(2,)", bytes_of(floats, swapped))},
+                         {"running_mean.npy", npy(order + "f8", "(2,)", bytes_of(doubles, swapped))},
+                         {"num_batches_tracked.npy", npy(order + "i4", "(1,)", bytes_of(narrow, swapped))}});
+        scramble(layer, 5);
+        require_loaded(layer, path);
+        REQUIRE(std::equal(floats.begin(), floats.end(), hnorm_layer_beta(layer)));
+        REQUIRE(std::equal(floats.begin(), floats.end(), hnorm_layer_running_var(layer)));
+        REQUIRE(std::equal(doubles.begin(), doubles.end(), hnorm_layer_running_mean(layer)));
+        REQUIRE(*hnorm_layer_num_batches_tracked(layer) == 2147483647);
+    }
+    const std::string f4 = bytes_of(floats), f8 = bytes_of(doubles), i8 = bytes_of(wide);
+    write_zip(
+        path,
+        {{"weight.npy", npy_of("{'descr': '<f4', 'fortran_order': True, 'shape': (2,)}", f4)},
+         {"bias.npy", npy_of("{\"shape\":(2,),\"fortran_order\":False,\"descr\":\"<f4\"}   \n", f4, 2)},
+         {"running_mean.npy", npy_of(" { 'shape' : ( 2 , ) , 'descr' : '<f8' , 'fortran_order' : True } ", f8, 3)},
+         {"running_var.npy", npy_of("{'descr': '<f8', 'fortran_order': False, 'shape': (2)}", f8)},
+         {"num_batches_tracked.npy", npy("<i8", "()", i8)}},
+        ZIP_CM_DEFLATE);
+    scramble(layer, 5);
+    require_loaded(layer, path);
+    REQUIRE(std::equal(floats.begin(), floats.end(), hnorm_layer_gamma(layer)));
+    REQUIRE(std::equal(floats.begin(), floats.end(), hnorm_layer_beta(layer)));
+    REQUIRE(std::equal(doubles.begin(), doubles.end(), hnorm_layer_running_mean(layer)));
+    REQUIRE(std::equal(doubles.begin(), doubles.end(), hnorm_layer_running_var(layer)));
+    REQUIRE(*hnorm_layer_num_batches_tracked(layer) == int64_t(1) << 40);
+}
+
+TEST_CASE("a file that is saved over keeps its permissions, and a link to it stays one") {
+    const Folder folder;
+    const std::string path = folder / "layer.npz", link = folder / "link.npz";
+    Layer layer(3);
+    require_saved(layer, path);
+    REQUIRE(chmod(path.c_str(), 0640) == 0);
+    REQUIRE(symlink("layer.npz", link.c_str()) == 0);
+    scramble(layer, 8);
+    require_saved(layer, link);
+    struct stat status;
+    REQUIRE(stat(path.c_str(), &status) == 0);
+    REQUIRE((status.st_mode & 07777) == 0640);
+    REQUIRE(std::filesystem::is_symlink(link));
+    Layer loaded(3);
+    require_loaded(loaded, path);
+    REQUIRE(State(loaded).saved == State(layer).saved);
+
+    const mode_t old_mask = umask(027);
+    require_saved(layer, folder / "new.npz");
+    umask(old_mask);
+    REQUIRE(stat((folder / "new.npz").c_str(), &status) == 0);
+    REQUIRE((status.st_mode & 07777) == 0640);
+}
+
+TEST_CASE("backward after a load is of the latest forward, with gamma as loaded") {
+    const Folder folder;
+    Layer layer(3), other(3);
+    std::fill(hnorm_layer_gamma(other), hnorm_layer_gamma(other) + 3, 2.0f);
+    require_saved(other, folder / "layer.npz");
+    Pair forward({4, 3, 5}, 1), before({4, 3, 5}, 2), after({4, 3, 5}, 2);
+    REQUIRE(hnorm_layer_forward(layer, &forward.in, &forward.out) == HNORM_OK);
+    REQUIRE(hnorm_layer_backward(layer, &forward.in, &before.in, &before.out) == HNORM_OK);
+    require_loaded(layer, folder / "layer.npz");
+    REQUIRE(hnorm_layer_backward(layer, &forward.in, &after.in, &after.out) == HNORM_OK);
+    for (float &value : before.y) value *= 2;  // exact
+    REQUIRE(same_bits(after.y, before.y));
+}
+
+TEST_CASE("C++ layers are saved and loaded, and failures throw the sentence") {
+    const Folder folder;
+    const std::filesystem::path path = folder / "layer.npz";
+    hnorm::BatchNorm2d bn(4);
+    bn.gamma()[2] = 7;
+    bn.num_batches_tracked()[0] = 5;
+    const hnorm::BatchNorm2d &constant = bn;
+    hnorm::save(constant, path);
+    hnorm::BatchNorm same(4);
+    hnorm::load(same, path);
+    REQUIRE(same.gamma()[2] == 7);
+    REQUIRE(same.num_batches_tracked()[0] == 5);
+
+    hnorm::InstanceNorm in(4);
+    try {
+        hnorm::load(in, path);
+        FAIL("a batch norm's state was loaded into an instance norm without arrays");
+    } catch (const hnorm::Error &error) {
+        REQUIRE(error.status() == HNORM_FILE_ERROR);
+        REQUIRE(std::string(error.what()) == hnorm_last_error());
+    }
+    REQUIRE_THROWS_AS(hnorm::save(bn, path / "below"), hnorm::Error);
+    REQUIRE_THROWS_AS(hnorm::save(bn, path.string() + std::string(1, '\0') + "cut"), hnorm::Error);
+    const hnorm::BatchNorm moved = std::move(same);
+    REQUIRE_THROWS_AS(hnorm::load(same, path), hnorm::Error);
+    hnorm::save(moved, path);
+}
