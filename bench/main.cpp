@@ -19,7 +19,8 @@ using namespace hnorm::bench;
 constexpr const char *kUsage =
     "usage: dev bench [--quick] [--json FILE] [--benchmark_OPTION=VALUE ...]\n"
     "\n"
-    "Times forward, moments, normalize and backward over batch and instance groups. Run it on an idle machine.\n"
+    "Times forward, moments, normalize and backward over batch and instance groups, and, unless --quick, forward and\n"
+    "backward with a ReLU, and with a residual and a ReLU. Run it on an idle machine.\n"
     "\n"
     "  --quick       only the target in use, and less time for each row (about a minute)\n"
     "  --json FILE   also write the rows to FILE, in Google Benchmark's format\n"
@@ -27,10 +28,12 @@ constexpr const char *kUsage =
     "\n"
     "Rows are named op/group/layout/type/NxCxHxW/target/variant. Columns:\n"
     "  time       of one call, the median over the rounds\n"
-    "  GB/s       8 bytes an element; moments, which writes nothing, 4; backward, which reads two tensors, 12\n"
+    "  GB/s       8 bytes an element; moments, which writes nothing, 4; backward, which reads two tensors, 12;\n"
+    "             forward_add_relu 12; backward_add_relu, which reads three tensors and writes two, 20\n"
     "  of floor   the copy floor's time over the row's own: median of pairs timed side by side, and quartiles.\n"
     "             The copy floor copies x to y with vector loads and ordinary stores on hnorm's own threads;\n"
-    "             for backward it adds two tensors into a third in the same way.\n"
+    "             for backward, and with a residual, it adds two tensors into a third in the same way.\n"
+    "             for backward_add_relu it does that and copies a tensor.\n"
     "The row copy/... of each shape is the fastest of ordinary stores (the floor), memcpy and streaming stores,\n"
     "each measured with the caches as it leaves them itself.\n"
     "\n"
@@ -126,8 +129,11 @@ void add_copies(Workspace &workspace, const Shape &shape, const Effort &effort) 
     });
 }
 
-void add_kernels(Workspace &workspace, const Shape &shape, const std::string &target, const Effort &effort) {
-    for (const Op op : {Op::kForward, Op::kMoments, Op::kNormalize, Op::kBackward}) {
+void add_kernels(Workspace &workspace, const Shape &shape, const std::string &target, bool quick,
+                 const Effort &effort) {
+    std::vector<Op> ops(std::begin(kPlainOps), std::end(kPlainOps));
+    if (!quick) ops.insert(ops.end(), std::begin(kPostOps), std::end(kPostOps));
+    for (const Op op : ops) {
         for (const hnorm_group group : {HNORM_BATCH, HNORM_INSTANCE}) {
             const std::string name = std::string(op_name(op)) + "/" + group_name(group) + "/channels_first/f32/" +
                                      shape.name() + "/" + target + "/default";
@@ -153,7 +159,7 @@ void add_rows(Workspace &workspace, bool quick) {
     const std::vector<std::string> targets = targets_to_measure(quick);
     const auto add = [&](const Shape &shape) {
         add_copies(workspace, shape, effort);
-        for (const std::string &target : targets) add_kernels(workspace, shape, target, effort);
+        for (const std::string &target : targets) add_kernels(workspace, shape, target, quick, effort);
     };
     for (const Shape &shape : kTableShapes) add(shape);
     for (const Shape &shape : kFurtherShapes) add(shape);

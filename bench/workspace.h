@@ -12,11 +12,24 @@
 
 namespace hnorm::bench {
 
-enum class Op { kForward, kMoments, kNormalize, kBackward };
+// Relu: followed by a ReLU; Add: by the addition of a residual before it, in training's form, with the residual's gradient.
+enum class Op {
+    kForward,
+    kMoments,
+    kNormalize,
+    kBackward,
+    kForwardRelu,
+    kForwardAddRelu,
+    kBackwardRelu,
+    kBackwardAddRelu
+};
+inline constexpr Op kPlainOps[] = {Op::kForward, Op::kMoments, Op::kNormalize, Op::kBackward};
+inline constexpr Op kPostOps[] = {Op::kForwardRelu, Op::kForwardAddRelu, Op::kBackwardRelu, Op::kBackwardAddRelu};
 
 const char *op_name(Op op);                 // "forward"
 const char *group_name(hnorm_group group);  // "batch"
-// The least that must move, one float each: x read and, but for moments, y written; backward reads dy too.
+// The least that must move, one float each: x read and, but for moments, y written; backward reads dy too; a residual is read,
+// and its gradient needs y and is written.
 int64_t bytes_moved(Op op, const Shape &shape);
 
 struct CopySpeeds {
@@ -38,7 +51,8 @@ public:
     Work kernel(Op op, hnorm_group group, const Shape &shape);
     // The copy floor or another copy, over the same buffers.
     Work copy(Copy kind, const Shape &shape);
-    // The kernel's floor: the copy floor, or for backward the sum of two tensors into a third.
+    // The kernel's floor: the copy floor; for backward, or with a residual, the sum of two tensors into a third; for backward
+    // with a residual that and a copy.
     Work floor(Op op, const Shape &shape);
     // The kernel against its floor.
     Comparison compare_with_floor(Op op, hnorm_group group, const Shape &shape, const Effort &effort);
@@ -52,8 +66,12 @@ private:
     };
     using Floats = std::unique_ptr<float[], Free>;
     static Floats allocate(int64_t count);
+    static hnorm_tensor view(const Floats &floats, const Shape &shape);
 
-    Floats x_, y_, dy_;
+    Work forward(Op op, hnorm_group group, const Shape &shape);
+    Work backward(Op op, hnorm_group group, const Shape &shape);
+
+    Floats x_, y_, dy_, residual_, dresidual_;
     std::vector<float> gamma_, beta_;
     std::vector<float> dgamma_, dbeta_;
     std::vector<double> count_, mean_, variance_;

@@ -53,7 +53,7 @@ struct Reduction {
     std::vector<Func> of_group;    // (g0, g1)        some with an update over `chunks`
     RDom chunks;                   // x: k, y: m
     std::vector<Func> for_chunks;  // (g0, g1)      what the sums take of the group
-    Expr plain;                    // where defined: a condition that makes the sums in float simpler
+    Expr active;                   // where defined: a condition without which the sums in float are simpler
 };
 
 // f(args) = values, as a plain value or a tuple.

@@ -7,14 +7,15 @@ namespace hnorm {
 
 // The gradient of the activation that followed forward's pointwise part, whose sign is recomputed from x.
 struct Gate {
-    Func coef;   // (g0, g1): forward's coefficients(); 0 where the slope is 1, which needs none
-    Expr slope;  // of the activation
-    Expr
-        active;  // not 1. Of integers: Halide simplifies what rests on it where a schedule specializes on its contrary.
+    Func coef;    // (g0, g1): forward's coefficients(); 0 where the slope is 1, which needs none
+    Expr slope;   // of the activation
+    Expr active;  // slope is not 1. Of integers, with which Halide simplifies where a schedule specializes on it.
 
     Expr operator()(const Axes &v, Expr x, Expr dy) const {
-        return select(active, activated_gradient(normalized(x, coef(v.g0, v.g1)), dy, slope), dy);
+        return activated_gradient(normalized(x, coef(v.g0, v.g1)), dy, slope);
     }
+    // The same for a loop whose schedule specializes on `active`.
+    Expr if_active(const Axes &v, Expr x, Expr dy) const { return select(active, (*this)(v, x, dy), dy); }
 };
 
 inline Gate gate(const Axes &v, Expr mean, Expr variance, Expr gamma, Expr beta, Expr eps, Expr slope) {
@@ -45,9 +46,8 @@ inline GradientSums gradient_sums(Func x, Func dy, const Gate &gate, const Expr 
     const Expr m = cast<float>(mean);
     Func raw("raw"), in_range("in_range");
 
-    const auto gated = [&](Expr s, Expr r) { return gate(v, x(s, r, v.g0, v.g1), dy(s, r, v.g0, v.g1)); };
     const LaneSum products = chunks.lane_sum("products", [&](Expr s, Expr r) {
-        const Expr g = gated(s, r);
+        const Expr g = gate.if_active(v, x(s, r, v.g0, v.g1), dy(s, r, v.g0, v.g1));
         return std::vector<Expr>{g, g * (x(s, r, v.g0, v.g1) - m)};
     });
     const std::vector<Expr> eq = chunks.total(products);
@@ -58,7 +58,7 @@ inline GradientSums gradient_sums(Func x, Func dy, const Gate &gate, const Expr 
                       abs(once[1]) < Expr(kGreatestInRange));
     const Expr redo = in_range(v.k, v.m, v.g0, v.g1) == 0;
     chunks.sum_in_double(d, redo, [&](Expr s, Expr r) {
-        const Expr g = cast<double>(gated(s, r));
+        const Expr g = cast<double>(gate(v, x(s, r, v.g0, v.g1), dy(s, r, v.g0, v.g1)));
         return std::vector<Expr>{g, g * (cast<double>(x(s, r, v.g0, v.g1)) - cast<double>(m))};
     });
     d.chunk = Func("chunk");
@@ -79,7 +79,7 @@ inline GradientSums gradient_sums(Func x, Func dy, const Gate &gate, const Expr 
     d.of_chunk = {raw, in_range};
     d.of_group = {d.sums};
     d.for_chunks = {gate.coef};
-    d.plain = !gate.active;
+    d.active = gate.active;
     return d;
 }
 

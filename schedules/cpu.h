@@ -23,11 +23,17 @@ constexpr auto kTail = TailStrategy::GuardWithIf;  // in place, no element may b
 
 // Lanes in registers while the rows of a plane pass by; the tree right after.
 inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLevel where, int lanes,
-                     const Expr &plain = Expr()) {
+                     const Expr &active = Expr()) {
+    const auto specialized = [&](Stage stage) {
+        if (!active.defined()) return;
+        stage.specialize(!active);
+        stage.specialize(active);
+        stage.specialize_fail("neither of the two");
+    };
     if (lanes == 1) {  // tiny planes: vectors across groups
         sum.lanes.compute_at(where).vectorize(v.g0, knobs.vector, kTail);
         sum.lanes.update().reorder(v.g0, sum.rows.x, sum.rows.y).vectorize(v.g0, knobs.vector, kTail);
-        if (plain.defined()) sum.lanes.update().specialize(plain);
+        specialized(sum.lanes.update());
         return;
     }
     const int type_vector = std::min(lanes, knobs.vector);
@@ -45,7 +51,7 @@ inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLev
     last.reorder(v.l, v.g0, sum.last.x).vectorize(v.l, type_vector).unroll(v.l);
     for (Stage s : {rows, last}) {
         s.never_partition_all();
-        if (plain.defined()) s.specialize(plain);
+        specialized(s);
     }
     int width = lanes;
     for (Func f : sum.tree) {
@@ -58,7 +64,7 @@ inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLev
 inline void chunk_step(Reduction &d, const CpuKnobs &knobs, LoopLevel step) {
     const Axes &v = d.v;
     const int lanes = lanes_of(d.planes);
-    for (LaneSum &sum : d.sums) lane_sum(sum, v, knobs, step, lanes, d.plain);
+    for (LaneSum &sum : d.sums) lane_sum(sum, v, knobs, step, lanes, d.active);
     d.in_double.compute_at(step);
     lane_sum(d.redone, v, knobs, d.planes == Planes::Tiny ? step : LoopLevel(d.in_double, d.again.x), lanes);
     for (Func f : d.of_chunk) {
@@ -74,7 +80,7 @@ inline void reduce_at(Reduction &d, const CpuKnobs &knobs, LoopLevel where) {
     for (Func f : d.for_chunks) {
         f.compute_at(where);
         if (d.planes != Planes::Large) f.vectorize(v.g0, knobs.vector, kTail);
-        f.specialize(d.plain);
+        f.specialize(!d.active);
     }
     d.chunk.compute_at(where);
     if (d.planes == Planes::Large) {

@@ -45,9 +45,10 @@ struct Worst {
 
 enum class NonFinite { kWrong, kAllowed };
 
-// The worst error of y = forward(x). Non-finite results count as infinitely wrong unless allowed.
+// The worst error of y = forward(x); a residual counts among what is added. Non-finite results count as infinitely wrong
+// unless allowed.
 inline Worst worst_y(const Tensor &x, hnorm_group group, const References &statistics, const Affine &affine, double eps,
-                     const Tensor &y, NonFinite non_finite = NonFinite::kWrong) {
+                     const Tensor &y, NonFinite non_finite = NonFinite::kWrong, const Post &post = {}) {
     Worst worst;
     for (int64_t n = 0; n < x.samples(); n++) {
         for (int64_t c = 0; c < x.channels(); c++) {
@@ -60,12 +61,15 @@ inline Worst worst_y(const Tensor &x, hnorm_group group, const References &stati
                 // 0/0, a constant group with eps 0, has no clean result
                 const bool allowed_non_finite = non_finite == NonFinite::kAllowed || std::isnan(scaled);
                 if (allowed_non_finite && !std::isfinite(result[s])) continue;
-                const long double allowed = std::max(1.0L, std::fabs(scaled) + std::fabs(beta));
-                const double error = static_cast<double>(std::fabs(result[s] - (scaled + beta)) / allowed);
+                const long double added = post.residual ? post.residual->at(n, c, s) : 0;
+                const long double slope = post.activation.slope(), z = scaled + beta + added;
+                const long double allowed =
+                    std::max(1.0L, std::fabs(scaled) + std::fabs(beta) + std::fabs(added)) * std::max(1.0L, slope);
+                const double error = static_cast<double>(std::fabs(result[s] - (z < 0 ? slope * z : z)) / allowed);
                 if (error <= worst.error) continue;
                 std::ostringstream place;
                 place << "at (n " << n << ", c " << c << ", position " << s << "): x " << plane[s] << ", y "
-                      << result[s] << ", reference " << scaled + beta;
+                      << result[s] << ", reference " << (z < 0 ? slope * z : z);
                 worst.add(error, place.str());
             }
         }

@@ -119,7 +119,7 @@ struct TranscribedGradients {
 inline TranscribedGradients transcribed_gradients(const Tensor &x, const Tensor &dy, hnorm_group group,
                                                   const std::vector<double> &mean, const std::vector<double> &variance,
                                                   const Affine &affine, double eps, bool frozen, bool gated = false) {
-    const bool per_sample = affine.kind == AffineKind::kSampleAndChannel;
+    const bool per_sample = affine.kind == AffineKind::kSampleAndChannel && x.samples() > 1;
     // gamma and beta of each sample need the sums of each sample, also where groups span the samples
     const hnorm_group parts = per_sample ? HNORM_INSTANCE : group;
     std::vector<double> means;

@@ -23,15 +23,21 @@ void check_shape(const Shape &shape, AffineKind affine_kind, uint64_t &seed, Tot
             const Recipe recipe{kind, ratio, 1, seed++};
             fill(x, recipe);
             const Affine affine(affine_kind, x, recipe.seed);
+            Tensor residual(shape);
+            fill(residual, {Kind::kNormal, 1, 1, recipe.seed + 500});
+            const Post post = {kActivations[recipe.seed % std::size(kActivations)],
+                               recipe.seed % 3 == 0 ? &residual : nullptr};
             for (hnorm_group group : kGroups) {
                 if (group_size(x, group) < 2) continue;
                 const References expected = references(x, group);
                 for (const std::string &target : usable_targets()) {
                     const Machine machine(target);
                     const std::string where = std::string("forward/") + name(group) + " " + x.describe() + ", " +
-                                              recipe.describe() + ", " + affine.describe() + ", " + machine.describe();
-                    const MeanAndVariance saved = forward(x, group, affine, 1e-5, y);
-                    const Worst worst = worst_y(x, group, expected, affine, 1e-5, y);
+                                              recipe.describe() + ", " + affine.describe() + ", " +
+                                              post.activation.describe() + (post.residual ? ", residual, " : ", ") +
+                                              machine.describe();
+                    const MeanAndVariance saved = forward(x, group, affine, 1e-5, y, post);
+                    const Worst worst = worst_y(x, group, expected, affine, 1e-5, y, NonFinite::kWrong, post);
                     const Worst mean = worst_mean(expected, saved.mean);
                     const Worst variance = worst_variance(expected, saved.variance);
                     INFO(where << "\n" << worst.where);

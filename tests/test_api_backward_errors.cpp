@@ -182,8 +182,8 @@ TEST_CASE("what backward writes has memory of its own") {
         refused(call(reinterpret_cast<float *>(c.mean.data()), db), {"dgamma", "overlaps mean"});
         refused(call(dg, reinterpret_cast<float *>(c.variance.data()) + 5), {"dbeta", "overlaps variance"});
         refused(call(reinterpret_cast<float *>(reinterpret_cast<char *>(dg) + 2), db), {"dgamma", "multiple of 4"});
-        refused(function(&c.x, &c.dy, HNORM_BATCH, reinterpret_cast<double *>(c.in.y.data()), v, nullptr, 1e-5, nullptr, &c.dx,
-                         dg, db),
+        refused(function(&c.x, &c.dy, HNORM_BATCH, reinterpret_cast<double *>(c.in.y.data()), v, nullptr, 1e-5, nullptr,
+                         &c.dx, dg, db),
                 {"mean", "overlaps dx"});
     }
 }

@@ -68,10 +68,22 @@ struct Totals {
     }
 };
 
-// x, dy, dx of one shape; where: what they hold.
-void check(const Tensor &x, const Tensor &dy, Tensor &dx, const Affine &affine, const std::string &where,
-           Totals &training_totals, Totals &frozen_totals) {
+// dy where y is above 0, elsewhere the slope times it.
+Tensor before_activation(const Tensor &y, const Tensor &dy, float slope) {
+    Tensor dz(dy.shape());
+    for (int64_t n = 0; n < dy.samples(); n++)
+        for (int64_t c = 0; c < dy.channels(); c++)
+            for (int64_t s = 0; s < dy.positions(); s++)
+                dz.at(n, c, s) = y.at(n, c, s) > 0 ? dy.at(n, c, s) : slope * dy.at(n, c, s);
+    return dz;
+}
+
+// x, dy, dx of one shape; residual: null for none; where: what they hold.
+void check(const Tensor &x, const Tensor &dy, Tensor &dx, const Affine &affine, const Post &post,
+           const std::string &where, Totals &training_totals, Totals &frozen_totals) {
     constexpr double kEps = 1e-5;
+    const bool plain = post.activation.slope() == 1;
+    Tensor y(x.shape());
     for (hnorm_group group : kGroups) {
         if (group_size(x, group) < 2) continue;
         const References of_x = references(x, group);
@@ -83,16 +95,22 @@ void check(const Tensor &x, const Tensor &dy, Tensor &dx, const Affine &affine, 
             statistics = {statistics.count, given_mean.back(), given_variance.back()};
         }
         for (bool frozen : {false, true}) {
+            // The sign that decides is y's as it came out: another, a rounding away, would be another function's gradient.
+            if (!plain && frozen) normalize(x, group, given_mean, given_variance, affine, kEps, y, post);
+            if (!plain && !frozen) forward(x, group, affine, kEps, y, post);
             const reference::Gradients expected =
-                reference_gradients(x, dy, group, frozen ? given : of_x, frozen, affine, kEps);
+                reference_gradients(x, plain ? dy : before_activation(y, dy, post.activation.slope()), group,
+                                    frozen ? given : of_x, frozen, affine, kEps);
             for (const std::string &target : usable_targets()) {
                 const Machine machine(target);
                 const MeanAndVariance saved =
                     frozen ? MeanAndVariance{given_mean, given_variance} : forward(x, group, affine, kEps, dx);
                 const ParameterGradients found =
-                    backward(&x, dy, group, saved.mean, saved.variance, affine, kEps, frozen, &dx);
+                    backward(&x, dy, group, saved.mean, saved.variance, affine, kEps, frozen, &dx, Wanted::kBoth,
+                             {post.activation, post.residual ? &y : nullptr, nullptr});
                 const std::string place = std::string(frozen ? "normalize_backward/" : "backward/") +
                                           test::name(group) + " " + where + ", " + affine.describe() + ", " +
+                                          post.activation.describe() + (post.residual ? ", residual, " : ", ") +
                                           machine.describe();
                 const Worst worst = worst_dx(x, group, expected, dx);
                 const Worst gamma =
@@ -124,8 +142,12 @@ void check_shapes(const std::string &planes, const std::vector<Shape> &shapes) {
                 for (size_t i = seed % 3; i < std::size(kAllDy); i += 3) {
                     fill_dy(dy, kAllDy[i], x, seed + 1000);
                     const Affine affine(kAffineKinds[seed % std::size(kAffineKinds)], x, seed);
-                    check(x, dy, dx, affine, x.describe() + ", " + recipe.describe() + ", " + name(kAllDy[i]), training,
-                          frozen);
+                    Tensor residual(shape);
+                    fill(residual, {Kind::kNormal, 0, 1, seed + 2000});
+                    const Post post = {kActivations[(seed + i) % std::size(kActivations)],
+                                       seed % 4 == 0 ? &residual : nullptr};
+                    check(x, dy, dx, affine, post, x.describe() + ", " + recipe.describe() + ", " + name(kAllDy[i]),
+                          training, frozen);
                 }
                 seed++;
             }
