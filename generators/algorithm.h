@@ -101,8 +101,6 @@ inline Expr sloped(Expr value, Expr slope) {
 inline Expr activated(Expr z, Expr slope) { return select(z < 0.0f, sloped(z, slope), z); }
 
 // Its gradient: dy where z, or y, which has its sign, is above 0.
-inline Expr activated_gradient(Expr z, Expr dy, Expr slope) {
-    return select(0.0f < z, dy, sloped(dy, slope));
-}
+inline Expr activated_gradient(Expr z, Expr dy, Expr slope) { return select(0.0f < z, dy, sloped(dy, slope)); }
 
 }  // namespace hnorm
