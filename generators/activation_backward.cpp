@@ -7,11 +7,11 @@ namespace hnorm {
 class ActivationBackward : public Kernel<ActivationBackward> {
 public:
     Input<Buffer<float, 4>> y{"y"}, dy{"dy"};
-    Input<float> slope{"slope"};
+    Input<int32_t> slope{"slope"};  // Slope
     Output<Buffer<float, 4>> dz{"dz"};
 
     void generate() {
-        dz(v.s, v.r, v.g0, v.g1) = activated_gradient(y(v.s, v.r, v.g0, v.g1), dy(v.s, v.r, v.g0, v.g1), slope);
+        dz(v.s, v.r, v.g0, v.g1) = activated_gradient(y(v.s, v.r, v.g0, v.g1), dy(v.s, v.r, v.g0, v.g1), {slope});
     }
 
     void schedule() {

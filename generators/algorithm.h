@@ -90,17 +90,24 @@ inline Expr normalized(Expr x, const FuncRef &coefficients) {
     return (x - coefficients[0]) * coefficients[1] + coefficients[2];
 }
 
+// An activation's factor for what is below 0, as the bits of a float: Halide specializes on values of integers. 1: none, +0: ReLU.
+struct Slope {
+    Expr bits;
+    Expr value() const { return reinterpret<float>(bits); }
+    Expr is_none() const { return bits == 0x3f800000; }
+    Expr is_relu() const { return bits == 0; }
+};
+
 // value * slope, and +0 where slope is 0, whatever the value. Integers' "and" with a mask that loops find ready: of a select by
 // slope == 0 Halide 21 makes the mask anew for every vector.
-inline Expr sloped(Expr value, Expr slope) {
-    const Expr mask = select(slope == 0.0f, 0, -1);
-    return reinterpret<float>(reinterpret<int32_t>(value * slope) & mask);
+inline Expr sloped(Expr value, const Slope &slope) {
+    return reinterpret<float>(reinterpret<int32_t>(value * slope.value()) & select(slope.is_relu(), 0, -1));
 }
 
-// The activation: values below 0 times slope (1: none, 0: ReLU). This form keeps a NaN on every target.
-inline Expr activated(Expr z, Expr slope) { return select(z < 0.0f, sloped(z, slope), z); }
+// The activation. This form keeps a NaN on every target.
+inline Expr activated(Expr z, const Slope &slope) { return select(z < 0.0f, sloped(z, slope), z); }
 
 // Its gradient: dy where z, or y, which has its sign, is above 0.
-inline Expr activated_gradient(Expr z, Expr dy, Expr slope) { return select(0.0f < z, dy, sloped(dy, slope)); }
+inline Expr activated_gradient(Expr z, Expr dy, const Slope &slope) { return select(0.0f < z, dy, sloped(dy, slope)); }
 
 }  // namespace hnorm

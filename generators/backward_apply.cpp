@@ -10,15 +10,15 @@ public:
     Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
     Input<Buffer<double, 2>> g1{"g1"}, g2{"g2"}, count{"count"};
     Input<double> eps{"eps"};
-    Input<float> slope{"slope"};
+    Input<int32_t> slope{"slope"};  // Slope
     Output<Buffer<float, 4>> dx{"dx"};
 
     void generate() {
         const Expr mu = mean(v.g0, v.g1), var = variance(v.g0, v.g1), scale = gamma(v.g0, v.g1);
-        gated = gate(v, mu, var, scale, beta(v.g0, v.g1), eps, slope);
+        gated = gate(v, mu, var, scale, beta(v.g0, v.g1), eps, Slope{slope});
         coef = gradient_coefficients(v, mu, var, scale, g1(v.g0, v.g1), g2(v.g0, v.g1), count(v.g0, v.g1), eps);
-        const Expr at_x = x(v.s, v.r, v.g0, v.g1);
-        dx(v.s, v.r, v.g0, v.g1) = gradient(at_x, gated(v, at_x, dy(v.s, v.r, v.g0, v.g1)), coef(v.g0, v.g1));
+        dx(v.s, v.r, v.g0, v.g1) =
+            gradient(v, x(v.s, v.r, v.g0, v.g1), dy(v.s, v.r, v.g0, v.g1), gated, coef(v.g0, v.g1));
     }
 
     void schedule() {

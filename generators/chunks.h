@@ -53,7 +53,8 @@ struct Reduction {
     std::vector<Func> of_group;    // (g0, g1)        some with an update over `chunks`
     RDom chunks;                   // x: k, y: m
     std::vector<Func> for_chunks;  // (g0, g1)      what the sums take of the group
-    Expr active;                   // where defined: a condition without which the sums in float are simpler
+    // Conditions, one of which holds, by which the sums in float and for_chunks differ; the first makes them simplest.
+    std::vector<Expr> variants;
 };
 
 // f(args) = values, as a plain value or a tuple.

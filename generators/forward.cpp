@@ -10,7 +10,7 @@ public:
     Input<Buffer<float, 4>> x{"x"};
     Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
     Input<double> eps{"eps"};
-    Input<float> slope{"slope"};
+    Input<int32_t> slope{"slope"};  // Slope
     Input<Buffer<float, 4>> *residual = nullptr;
     Output<Buffer<float, 4>> y{"y"};
     Output<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
@@ -26,7 +26,7 @@ public:
         coef = coefficients(v, mu, var, gamma(v.g0, v.g1), beta(v.g0, v.g1), eps);
         Expr z = normalized(x(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1));
         if (residual) z = z + (*residual)(v.s, v.r, v.g0, v.g1);
-        y(v.s, v.r, v.g0, v.g1) = activated(z, slope);
+        y(v.s, v.r, v.g0, v.g1) = activated(z, {slope});
         mean(v.g0, v.g1) = mu;
         variance(v.g0, v.g1) = var;
     }

@@ -7,26 +7,27 @@ namespace hnorm {
 
 // The gradient of the activation that followed forward's pointwise part, whose sign is recomputed from x.
 struct Gate {
-    Func coef;    // (g0, g1): forward's coefficients(); 0 where the slope is 1, which needs none
-    Expr slope;   // of the activation
-    Expr active;  // slope is not 1. Of integers, with which Halide simplifies where a schedule specializes on it.
+    Func coef;  // (g0, g1): forward's a and b; 0 where there is no activation, which needs none
+    Slope slope;
 
-    Expr operator()(const Axes &v, Expr x, Expr dy) const {
-        return activated_gradient(normalized(x, coef(v.g0, v.g1)), dy, slope);
+    // dz from dy and from x - m, which has other uses.
+    Expr operator()(const Axes &v, Expr centered, Expr dy) const {
+        const FuncRef ab = coef(v.g0, v.g1);
+        return activated_gradient(centered * ab[0] + ab[1], dy, slope);
     }
-    // The same for a loop whose schedule specializes on `active`.
-    Expr if_active(const Axes &v, Expr x, Expr dy) const { return select(active, (*this)(v, x, dy), dy); }
+    // The same for a loop whose schedule specializes on what the slope is.
+    Expr specialized(const Axes &v, Expr centered, Expr dy) const {
+        return select(slope.is_none(), dy, (*this)(v, centered, dy));
+    }
 };
 
-inline Gate gate(const Axes &v, Expr mean, Expr variance, Expr gamma, Expr beta, Expr eps, Expr slope) {
+inline Gate gate(const Axes &v, Expr mean, Expr variance, Expr gamma, Expr beta, Expr eps, const Slope &slope) {
     Gate d;
     d.slope = slope;
-    d.active = reinterpret<int32_t>(slope) != reinterpret<int32_t>(Expr(1.0f));
     const Func of_forward = coefficients(v, mean, variance, gamma, beta, eps);
-    const FuncRef values = of_forward(v.g0, v.g1);
-    const auto if_active = [&](const Expr &value) { return select(d.active, value, 0.0f); };
+    const FuncRef mab = of_forward(v.g0, v.g1);
     d.coef = Func("gate");
-    d.coef(v.g0, v.g1) = Tuple(if_active(values[0]), if_active(values[1]), if_active(values[2]));
+    d.coef(v.g0, v.g1) = Tuple(select(slope.is_none(), 0.0f, mab[1]), select(slope.is_none(), 0.0f, mab[2]));
     return d;
 }
 
@@ -47,8 +48,9 @@ inline GradientSums gradient_sums(Func x, Func dy, const Gate &gate, const Expr 
     Func raw("raw"), in_range("in_range");
 
     const LaneSum products = chunks.lane_sum("products", [&](Expr s, Expr r) {
-        const Expr g = gate.if_active(v, x(s, r, v.g0, v.g1), dy(s, r, v.g0, v.g1));
-        return std::vector<Expr>{g, g * (x(s, r, v.g0, v.g1) - m)};
+        const Expr centered = x(s, r, v.g0, v.g1) - m;
+        const Expr g = gate.specialized(v, centered, dy(s, r, v.g0, v.g1));
+        return std::vector<Expr>{g, g * centered};
     });
     const std::vector<Expr> eq = chunks.total(products);
     raw(v.k, v.m, v.g0, v.g1) = Tuple(cast<double>(eq[0]), cast<double>(eq[1]));
@@ -58,7 +60,7 @@ inline GradientSums gradient_sums(Func x, Func dy, const Gate &gate, const Expr 
                       abs(once[1]) < Expr(kGreatestInRange));
     const Expr redo = in_range(v.k, v.m, v.g0, v.g1) == 0;
     chunks.sum_in_double(d, redo, [&](Expr s, Expr r) {
-        const Expr g = cast<double>(gate(v, x(s, r, v.g0, v.g1), dy(s, r, v.g0, v.g1)));
+        const Expr g = cast<double>(gate(v, x(s, r, v.g0, v.g1) - m, dy(s, r, v.g0, v.g1)));
         return std::vector<Expr>{g, g * (cast<double>(x(s, r, v.g0, v.g1)) - cast<double>(m))};
     });
     d.chunk = Func("chunk");
@@ -79,7 +81,7 @@ inline GradientSums gradient_sums(Func x, Func dy, const Gate &gate, const Expr 
     d.of_chunk = {raw, in_range};
     d.of_group = {d.sums};
     d.for_chunks = {gate.coef};
-    d.active = gate.active;
+    d.variants = {gate.slope.is_none(), gate.slope.is_relu(), !gate.slope.is_none()};
     return d;
 }
 
@@ -96,6 +98,10 @@ inline Func gradient_coefficients(const Axes &v, Expr mean, Expr variance, Expr 
     return c;
 }
 
-inline Expr gradient(Expr x, Expr dy, const FuncRef &c) { return (dy * c[1] - c[2]) - (x - c[0]) * c[3]; }
+// dx; dy is taken behind the gate.
+inline Expr gradient(const Axes &v, Expr x, Expr dy, const Gate &gate, const FuncRef &c) {
+    const Expr centered = x - c[0];
+    return (gate(v, centered, dy) * c[1] - c[2]) - centered * c[3];
+}
 
 }  // namespace hnorm

@@ -23,12 +23,10 @@ constexpr auto kTail = TailStrategy::GuardWithIf;  // in place, no element may b
 
 // Lanes in registers while the rows of a plane pass by; the tree right after.
 inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLevel where, int lanes,
-                     const Expr &active = Expr()) {
+                     const std::vector<Expr> &variants = {}) {
     const auto specialized = [&](Stage stage) {
-        if (!active.defined()) return;
-        stage.specialize(!active);
-        stage.specialize(active);
-        stage.specialize_fail("neither of the two");
+        for (const Expr &variant : variants) stage.specialize(variant);
+        if (!variants.empty()) stage.specialize_fail("one of the variants must hold");
     };
     if (lanes == 1) {  // tiny planes: vectors across groups
         sum.lanes.compute_at(where).vectorize(v.g0, knobs.vector, kTail);
@@ -64,7 +62,7 @@ inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLev
 inline void chunk_step(Reduction &d, const CpuKnobs &knobs, LoopLevel step) {
     const Axes &v = d.v;
     const int lanes = lanes_of(d.planes);
-    for (LaneSum &sum : d.sums) lane_sum(sum, v, knobs, step, lanes, d.active);
+    for (LaneSum &sum : d.sums) lane_sum(sum, v, knobs, step, lanes, d.variants);
     d.in_double.compute_at(step);
     lane_sum(d.redone, v, knobs, d.planes == Planes::Tiny ? step : LoopLevel(d.in_double, d.again.x), lanes);
     for (Func f : d.of_chunk) {
@@ -80,7 +78,7 @@ inline void reduce_at(Reduction &d, const CpuKnobs &knobs, LoopLevel where) {
     for (Func f : d.for_chunks) {
         f.compute_at(where);
         if (d.planes != Planes::Large) f.vectorize(v.g0, knobs.vector, kTail);
-        f.specialize(!d.active);
+        f.specialize(d.variants[0]);
     }
     d.chunk.compute_at(where);
     if (d.planes == Planes::Large) {

@@ -104,7 +104,8 @@ struct Backward {
 };
 
 void check_backward(const TargetKernels &kernels, const Tensor &x, const Tensor &dy, Tensor &dx, hnorm_group group,
-                    Buffer &gamma, Buffer &beta, double eps, float slope, Backward expected, const std::string &where) {
+                    Buffer &gamma, Buffer &beta, double eps, int32_t slope, Backward expected,
+                    const std::string &where) {
     const PlaneClass plane_class = hnorm::detail::plane_class(x.positions());
     const View view(x, group);
     const auto given = [&](std::vector<double> &values) {
@@ -177,7 +178,7 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
     const PlaneClass plane_class = hnorm::detail::plane_class(x.positions());
     const double eps = 1e-5;
     const Activation activation = kActivations[seed % 5];
-    const float slope = activation.slope();
+    const int32_t slope = slope_bits(activation.slope());
     Tensor residual(shape, {padding.n % 3, 1, !padding.at_end});
     fill(residual, {Kind::kNormal, 0, 1, seed + 9000});
     moments(x, HNORM_BATCH);  // the first call of the library puts its parallel loop into Halide's runtime

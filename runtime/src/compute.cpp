@@ -51,10 +51,10 @@ hnorm_status compute_normalize(const char *function, const Machine &machine, con
         TensorBuffer residual(*post.residual, view);
         return kernel_status(
             function, machine.kernels->normalize_residual[planes](x_buffer, mean_buffer, variance_buffer, gamma, beta,
-                                                                  eps, post.slope, residual, y_buffer));
+                                                                  eps, slope_bits(post.slope), residual, y_buffer));
     }
     return kernel_status(function, machine.kernels->normalize[planes](x_buffer, mean_buffer, variance_buffer, gamma,
-                                                                      beta, eps, post.slope, y_buffer));
+                                                                      beta, eps, slope_bits(post.slope), y_buffer));
 }
 
 hnorm_status compute_forward(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
@@ -80,12 +80,13 @@ hnorm_status compute_forward(const char *function, const Machine &machine, const
     const PlaneClass planes = plane_class(x.s);
     if (post.residual) {
         TensorBuffer residual(*post.residual, view);
-        return kernel_status(
-            function, machine.kernels->forward_residual_groups[planes](x_buffer, gamma, beta, eps, post.slope, residual,
-                                                                       y_buffer, mean_buffer, variance_buffer));
+        return kernel_status(function, machine.kernels->forward_residual_groups[planes](
+                                           x_buffer, gamma, beta, eps, slope_bits(post.slope), residual, y_buffer,
+                                           mean_buffer, variance_buffer));
     }
-    return kernel_status(function, machine.kernels->forward_groups[planes](x_buffer, gamma, beta, eps, post.slope,
-                                                                           y_buffer, mean_buffer, variance_buffer));
+    return kernel_status(
+        function, machine.kernels->forward_groups[planes](x_buffer, gamma, beta, eps, slope_bits(post.slope), y_buffer,
+                                                          mean_buffer, variance_buffer));
 }
 
 hnorm_status Scratch::reserve(const char *function, int64_t count) {

@@ -96,9 +96,9 @@ hnorm_status compute_fused(const char *function, const Machine &machine, const B
     GroupBuffer gamma(affine.gamma + n * affine.gamma_n + c * affine.gamma_c, x, view, affine.gamma_n, affine.gamma_c);
     GroupBuffer beta(affine.beta + n * affine.beta_n + c * affine.beta_c, x, view, affine.beta_n, affine.beta_c);
     const SerialScope serial(runs_serially(machine, b.x));
-    return kernel_status(
-        function, machine.kernels->backward_groups[plane_class(x.s)](x_buffer, dy_buffer, mean, variance, gamma, beta,
-                                                                     b.eps, b.slope, dx_buffer, sum_dy, sum_dy_xmu));
+    return kernel_status(function, machine.kernels->backward_groups[plane_class(x.s)](
+                                       x_buffer, dy_buffer, mean, variance, gamma, beta, b.eps, slope_bits(b.slope),
+                                       dx_buffer, sum_dy, sum_dy_xmu));
 }
 
 void times_gamma(const Planes &x, const AffineView &affine, hnorm_group summed, hnorm_group group, const double *sum_dy,
@@ -132,15 +132,15 @@ hnorm_status compute_backward_reduce(const char *function, const Machine &machin
                                                         : machine.kernels->backward_reduce_groups;
     return kernel_status(function,
                          kernels[plane_class(x.s)](x_buffer, dy_buffer, mean, variance, gamma, beta, forward.eps,
-                                                   forward.slope, sum_dy_buffer, sum_dy_xmu_buffer));
+                                                   slope_bits(forward.slope), sum_dy_buffer, sum_dy_xmu_buffer));
 }
 
 hnorm_status compute_activation_backward(const char *function, const Machine &machine, const Planes &y,
                                          const Planes &dy, float slope, const Planes &dz) {
     TensorBuffer y_buffer(y, View::kBatch), dy_buffer(dy, View::kBatch), dz_buffer(dz, View::kBatch);
     const SerialScope serial(runs_serially(machine, y));
-    return kernel_status(function,
-                         machine.kernels->activation_backward[plane_class(y.s)](y_buffer, dy_buffer, slope, dz_buffer));
+    return kernel_status(function, machine.kernels->activation_backward[plane_class(y.s)](
+                                       y_buffer, dy_buffer, slope_bits(slope), dz_buffer));
 }
 
 hnorm_status compute_backward_apply(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
@@ -161,7 +161,7 @@ hnorm_status compute_backward_apply(const char *function, const Machine &machine
     const SerialScope serial(runs_serially(machine, x));
     return kernel_status(function, machine.kernels->backward_apply[plane_class(x.s)](
                                        x_buffer, dy_buffer, mean, variance, gamma, beta, g1, g2, count, forward.eps,
-                                       forward.slope, dx_buffer));
+                                       slope_bits(forward.slope), dx_buffer));
 }
 
 hnorm_status compute_backward(const char *function, const Machine &machine, const Backward &b) {

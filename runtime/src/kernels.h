@@ -3,41 +3,50 @@
 //
 // Kernels see x(s, r, g0, g1) (docs/order.md). Tensors are 4-D float buffers with stride 1 in s and any stride elsewhere;
 // statistics are 2-D double and gamma, beta 2-D float buffers over (g0, g1), of any stride, 0 included, as inputs;
-// statistics written by a kernel have stride 1 in g0. slope: of the activation, 1 for none (docs/order.md).
+// statistics written by a kernel have stride 1 in g0. slope: the bits of the
+// activation's, a float, 1 for none (docs/order.md): slope_bits().
 #pragma once
 
 #include <HalideRuntime.h>
 
 #include <cstdint>
+#include <cstring>
 
 namespace hnorm::detail {
 
 using MomentsKernel = int (*)(halide_buffer_t *x, halide_buffer_t *mean, halide_buffer_t *m2);
 using NormalizeKernel = int (*)(halide_buffer_t *x, halide_buffer_t *mean, halide_buffer_t *variance,
-                                halide_buffer_t *gamma, halide_buffer_t *beta, double eps, float slope,
+                                halide_buffer_t *gamma, halide_buffer_t *beta, double eps, int32_t slope,
                                 halide_buffer_t *y);
 using NormalizeResidualKernel = int (*)(halide_buffer_t *x, halide_buffer_t *mean, halide_buffer_t *variance,
-                                        halide_buffer_t *gamma, halide_buffer_t *beta, double eps, float slope,
+                                        halide_buffer_t *gamma, halide_buffer_t *beta, double eps, int32_t slope,
                                         halide_buffer_t *residual, halide_buffer_t *y);
 using ForwardKernel = int (*)(halide_buffer_t *x, halide_buffer_t *gamma, halide_buffer_t *beta, double eps,
-                              float slope, halide_buffer_t *y, halide_buffer_t *mean, halide_buffer_t *variance);
+                              int32_t slope, halide_buffer_t *y, halide_buffer_t *mean, halide_buffer_t *variance);
 using ForwardResidualKernel = int (*)(halide_buffer_t *x, halide_buffer_t *gamma, halide_buffer_t *beta, double eps,
-                                      float slope, halide_buffer_t *residual, halide_buffer_t *y, halide_buffer_t *mean,
-                                      halide_buffer_t *variance);
+                                      int32_t slope, halide_buffer_t *residual, halide_buffer_t *y,
+                                      halide_buffer_t *mean, halide_buffer_t *variance);
 
 // sum_dy_xmu: of dy*(x - mean)
 using BackwardReduceKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *mean,
                                      halide_buffer_t *variance, halide_buffer_t *gamma, halide_buffer_t *beta,
-                                     double eps, float slope, halide_buffer_t *sum_dy, halide_buffer_t *sum_dy_xmu);
+                                     double eps, int32_t slope, halide_buffer_t *sum_dy, halide_buffer_t *sum_dy_xmu);
 using BackwardKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *mean,
                                halide_buffer_t *variance, halide_buffer_t *gamma, halide_buffer_t *beta, double eps,
-                               float slope, halide_buffer_t *dx, halide_buffer_t *sum_dy, halide_buffer_t *sum_dy_xmu);
+                               int32_t slope, halide_buffer_t *dx, halide_buffer_t *sum_dy,
+                               halide_buffer_t *sum_dy_xmu);
 // g1, g2: docs/order.md, "Backward", as inputs; count: elements of a group, a 2-D double buffer over (g0, g1) too.
 using BackwardApplyKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *mean,
                                     halide_buffer_t *variance, halide_buffer_t *gamma, halide_buffer_t *beta,
                                     halide_buffer_t *g1, halide_buffer_t *g2, halide_buffer_t *count, double eps,
-                                    float slope, halide_buffer_t *dx);
-using ActivationBackwardKernel = int (*)(halide_buffer_t *y, halide_buffer_t *dy, float slope, halide_buffer_t *dz);
+                                    int32_t slope, halide_buffer_t *dx);
+using ActivationBackwardKernel = int (*)(halide_buffer_t *y, halide_buffer_t *dy, int32_t slope, halide_buffer_t *dz);
+
+inline int32_t slope_bits(float slope) {
+    int32_t bits;
+    std::memcpy(&bits, &slope, sizeof bits);
+    return bits;
+}
 
 enum PlaneClass { kTiny, kSmall, kLarge, kPlaneClasses };
 

@@ -51,7 +51,7 @@ hnorm_status read_activation(const char *function, const char *where, hnorm_acti
             return fail(HNORM_INVALID_ARGUMENT, "%s: %snegative_slope is %g: it must be finite and 0 or more", function,
                         where, static_cast<double>(negative_slope));
         }
-        *slope = negative_slope;
+        *slope = negative_slope + 0.0F;  // no -0
         return HNORM_OK;
     default:
         return fail(
