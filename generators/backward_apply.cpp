@@ -5,17 +5,20 @@ namespace hnorm {
 
 class BackwardApply : public Kernel<BackwardApply> {
 public:
-    Input<Buffer<float, 4>> x{"x"}, dy{"dy"};
+    Elements x{"x"}, dy{"dy"};
     Input<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
     Input<Buffer<float, 2>> gamma{"gamma"};
     Input<Buffer<double, 2>> g1{"g1"}, g2{"g2"}, count{"count"};
     Input<double> eps{"eps"};
-    Output<Buffer<float, 4>> dx{"dx"};
+    ElementsOut dx{"dx"};
+
+    void configure() { of_elements(x, dy, dx); }
 
     void generate() {
         coef = gradient_coefficients(v, mean(v.g0, v.g1), variance(v.g0, v.g1), gamma(v.g0, v.g1), g1(v.g0, v.g1),
                                      g2(v.g0, v.g1), count(v.g0, v.g1), eps);
-        dx(v.s, v.r, v.g0, v.g1) = gradient(x(v.s, v.r, v.g0, v.g1), dy(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1));
+        dx(v.s, v.r, v.g0, v.g1) =
+            stored(gradient(values(x)(v.s, v.r, v.g0, v.g1), values(dy)(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1)));
     }
 
     void schedule() {

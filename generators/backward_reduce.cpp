@@ -6,13 +6,16 @@ namespace hnorm {
 class BackwardReduce : public Kernel<BackwardReduce> {
 public:
     GeneratorParam<bool> split{"split", false};  // work inside groups (few large ones) rather than across them
-    Input<Buffer<float, 4>> x{"x"}, dy{"dy"};
+    Elements x{"x"}, dy{"dy"};
     Input<Buffer<double, 2>> mean{"mean"};
     Output<Buffer<double, 2>> sum_dy{"sum_dy"}, sum_dy_xmu{"sum_dy_xmu"};
 
+    void configure() { of_elements(x, dy); }
+
     void generate() {
         const Axes v;
-        reduction = gradient_sums(x, dy, mean(v.g0, v.g1), x.dim(0).extent(), x.dim(1).extent(), planes);
+        reduction =
+            gradient_sums(values(x), values(dy), mean(v.g0, v.g1), x.dim(0).extent(), x.dim(1).extent(), planes);
         sum_dy(v.g0, v.g1) = reduction.sum_dy;
         sum_dy_xmu(v.g0, v.g1) = reduction.sum_dy_xmu;
     }

@@ -6,18 +6,20 @@ namespace hnorm {
 
 class Forward : public Kernel<Forward> {
 public:
-    Input<Buffer<float, 4>> x{"x"};
+    Elements x{"x"};
     Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
     Input<double> eps{"eps"};
-    Output<Buffer<float, 4>> y{"y"};
+    ElementsOut y{"y"};
     Output<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
 
+    void configure() { of_elements(x, y); }
+
     void generate() {
-        reduction = moments(x, x.dim(0).extent(), x.dim(1).extent(), planes);
+        reduction = moments(values(x), x.dim(0).extent(), x.dim(1).extent(), planes);
         const Axes &v = reduction.v;
         const Expr mu = reduction.mean(v.g0, v.g1), var = reduction.m2(v.g0, v.g1) / reduction.total;
         coef = coefficients(v, mu, var, gamma(v.g0, v.g1), beta(v.g0, v.g1), eps);
-        y(v.s, v.r, v.g0, v.g1) = normalized(x(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1));
+        y(v.s, v.r, v.g0, v.g1) = stored(normalized(values(x)(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1)));
         mean(v.g0, v.g1) = mu;
         variance(v.g0, v.g1) = var;
     }

@@ -5,15 +5,17 @@ namespace hnorm {
 
 class Normalize : public Kernel<Normalize> {
 public:
-    Input<Buffer<float, 4>> x{"x"};
+    Elements x{"x"};
     Input<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
     Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
     Input<double> eps{"eps"};
-    Output<Buffer<float, 4>> y{"y"};
+    ElementsOut y{"y"};
+
+    void configure() { of_elements(x, y); }
 
     void generate() {
         coef = coefficients(v, mean(v.g0, v.g1), variance(v.g0, v.g1), gamma(v.g0, v.g1), beta(v.g0, v.g1), eps);
-        y(v.s, v.r, v.g0, v.g1) = normalized(x(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1));
+        y(v.s, v.r, v.g0, v.g1) = stored(normalized(values(x)(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1)));
     }
 
     void schedule() {
