@@ -64,9 +64,8 @@ inline Expr bf16_to_float(const Expr &raw) { return reinterpret<float>(cast<uint
 
 inline Expr bf16_from_float(const Expr &value) {
     const Expr bits = reinterpret<uint32_t>(value);
-    const Expr nan = cast<int32_t>(bits & kMagnitude) > kInfinity;  // a carry would make infinity, or zero, of some
-    const Expr rounded = bits + 0x7fff + ((bits >> 16) & 1);
-    return cast<uint16_t>(select(nan, bits | 0x400000, rounded) >> 16);
+    const Expr rounded = bits + 0x7fff + ((bits >> 16) & 1);  // the carry would make a number of some NaNs
+    return cast<uint16_t>(select(is_nan(value), UInt(32).max(), rounded) >> 16);
 }
 
 }  // namespace conversions
