@@ -35,15 +35,16 @@ inline bool converts_f16(const Target &target) {
 
 // No step reads or makes a subnormal float, which some devices flush.
 inline Expr f16_to_float(const Expr &raw) {
-    const Expr bits = cast<int32_t>(raw);
-    const Expr magnitude = (bits & 0x7fff) << 13;  // a float's, but for the bias of the exponent: 15, not 127
+    const Expr bits = cast<uint32_t>(raw);
+    const Expr magnitude = cast<int32_t>(bits & 0x7fff)
+                           << 13;  // a float's, but for the bias of the exponent: 15, not 127
     const Expr infinite = magnitude >= 0x1f << 23;
     const Expr normal = magnitude + select(infinite, 2 * (112 << 23), 112 << 23);
     const int least = 113 << 23;  // the bits of 2^-14, the least normal f16
     const Expr subnormal =
         reinterpret<int32_t>(reinterpret<float>(magnitude + least) - reinterpret<float>(Expr(least)));
     const Expr result = select(magnitude < 1 << 23, subnormal, normal);
-    return reinterpret<float>(result | ((bits & 0x8000) << 16));
+    return reinterpret<float>(cast<uint32_t>(result) | ((bits & 0x8000) << 16));  // unsigned: an int may not overflow
 }
 
 inline Expr f16_from_float(const Expr &value) {
