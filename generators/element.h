@@ -26,11 +26,11 @@ inline Type storage_type(Element element) { return element == Element::F32 ? Flo
 
 namespace conversions {
 
-constexpr int kInfinity = 0x7f800000, kMagnitude = 0x7fffffff;  // of a float's bits
-
-// Instructions that convert between f16 and f32 by the rules above. On a GPU the features named are those of its host.
+// Does Halide convert between f16 and f32 by instructions, which follow the rules above? On a GPU the features named are
+// those of its host. ARM's are part of NEON, but Halide uses them only with this feature.
 inline bool converts_f16(const Target &target) {
-    return target.arch == Target::X86 && target.has_feature(Target::F16C) && !target.has_gpu_feature();
+    if (target.has_gpu_feature()) return false;
+    return target.has_feature(target.arch == Target::ARM ? Target::ARMFp16 : Target::F16C);
 }
 
 // No step reads or makes a subnormal float, which some devices flush.
@@ -49,7 +49,7 @@ inline Expr f16_to_float(const Expr &raw) {
 
 inline Expr f16_from_float(const Expr &value) {
     const Expr bits = reinterpret<int32_t>(value);
-    const Expr magnitude = bits & kMagnitude;
+    const Expr magnitude = bits & 0x7fffffff;
     // Half of the last place that is kept, less one, and one where that place is odd: a carry does the rest, infinity
     // included.
     const Expr finite = min(magnitude, 143 << 23);  // 2^16, beyond all that does not overflow
@@ -57,7 +57,7 @@ inline Expr f16_from_float(const Expr &value) {
     // The last place of [0.5, 1) is that of f16's subnormals: the addition rounds.
     const Expr subnormal = reinterpret<int32_t>(reinterpret<float>(finite) + 0.5f) - (126 << 23);
     const Expr number = select(magnitude < 113 << 23, subnormal, normal);
-    const Expr result = select(magnitude > kInfinity, 0x7e00, number);
+    const Expr result = select(magnitude > 0x7f800000, 0x7e00, number);
     return cast<uint16_t>(result | ((bits >> 16) & 0x8000));
 }
 
