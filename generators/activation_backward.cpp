@@ -6,12 +6,15 @@ namespace hnorm {
 
 class ActivationBackward : public Kernel<ActivationBackward> {
 public:
-    Input<Buffer<float, 4>> y{"y"}, dy{"dy"};
+    Elements y{"y"}, dy{"dy"};
     Input<int32_t> slope{"slope"};  // Slope
-    Output<Buffer<float, 4>> dz{"dz"};
+    ElementsOut dz{"dz"};
+
+    void configure() { of_elements(y, dy, dz); }
 
     void generate() {
-        dz(v.s, v.r, v.g0, v.g1) = activated_gradient(y(v.s, v.r, v.g0, v.g1), dy(v.s, v.r, v.g0, v.g1), {slope});
+        dz(v.s, v.r, v.g0, v.g1) =
+            stored(activated_gradient(values(y)(v.s, v.r, v.g0, v.g1), values(dy)(v.s, v.r, v.g0, v.g1), {slope}));
     }
 
     void schedule() {

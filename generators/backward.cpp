@@ -6,23 +6,25 @@ namespace hnorm {
 
 class Backward : public Kernel<Backward> {
 public:
-    Input<Buffer<float, 4>> x{"x"}, dy{"dy"};
+    Elements x{"x"}, dy{"dy"};
     Input<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
     Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
     Input<double> eps{"eps"};
     Input<int32_t> slope{"slope"};  // Slope
-    Output<Buffer<float, 4>> dx{"dx"};
+    ElementsOut dx{"dx"};
     Output<Buffer<double, 2>> sum_dy{"sum_dy"}, sum_dy_xmu{"sum_dy_xmu"};
+
+    void configure() { of_elements(x, dy, dx); }
 
     void generate() {
         const Axes v;
         const Expr mu = mean(v.g0, v.g1), var = variance(v.g0, v.g1), scale = gamma(v.g0, v.g1);
         const Gate gated = gate(v, mu, var, scale, beta(v.g0, v.g1), eps, Slope{slope});
-        reduction = gradient_sums(x, dy, gated, mu, x.dim(0).extent(), x.dim(1).extent(), planes);
+        reduction = gradient_sums(values(x), values(dy), gated, mu, x.dim(0).extent(), x.dim(1).extent(), planes);
         coef = gradient_coefficients(v, mu, var, scale, cast<double>(scale) * reduction.sum_dy,
                                      cast<double>(scale) * reduction.sum_dy_xmu, reduction.total, eps);
-        dx(v.s, v.r, v.g0, v.g1) =
-            gradient(v, x(v.s, v.r, v.g0, v.g1), dy(v.s, v.r, v.g0, v.g1), gated, coef(v.g0, v.g1));
+        dx(v.s, v.r, v.g0, v.g1) = stored(
+            gradient(v, values(x)(v.s, v.r, v.g0, v.g1), values(dy)(v.s, v.r, v.g0, v.g1), gated, coef(v.g0, v.g1)));
         sum_dy(v.g0, v.g1) = reduction.sum_dy;
         sum_dy_xmu(v.g0, v.g1) = reduction.sum_dy_xmu;
     }

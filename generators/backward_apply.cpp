@@ -5,20 +5,22 @@ namespace hnorm {
 
 class BackwardApply : public Kernel<BackwardApply> {
 public:
-    Input<Buffer<float, 4>> x{"x"}, dy{"dy"};
+    Elements x{"x"}, dy{"dy"};
     Input<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
     Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
     Input<Buffer<double, 2>> g1{"g1"}, g2{"g2"}, count{"count"};
     Input<double> eps{"eps"};
     Input<int32_t> slope{"slope"};  // Slope
-    Output<Buffer<float, 4>> dx{"dx"};
+    ElementsOut dx{"dx"};
+
+    void configure() { of_elements(x, dy, dx); }
 
     void generate() {
         const Expr mu = mean(v.g0, v.g1), var = variance(v.g0, v.g1), scale = gamma(v.g0, v.g1);
         gated = gate(v, mu, var, scale, beta(v.g0, v.g1), eps, Slope{slope});
         coef = gradient_coefficients(v, mu, var, scale, g1(v.g0, v.g1), g2(v.g0, v.g1), count(v.g0, v.g1), eps);
-        dx(v.s, v.r, v.g0, v.g1) =
-            gradient(v, x(v.s, v.r, v.g0, v.g1), dy(v.s, v.r, v.g0, v.g1), gated, coef(v.g0, v.g1));
+        dx(v.s, v.r, v.g0, v.g1) = stored(
+            gradient(v, values(x)(v.s, v.r, v.g0, v.g1), values(dy)(v.s, v.r, v.g0, v.g1), gated, coef(v.g0, v.g1)));
     }
 
     void schedule() {

@@ -7,18 +7,21 @@ namespace hnorm {
 class BackwardReduce : public Kernel<BackwardReduce> {
 public:
     GeneratorParam<bool> split{"split", false};  // work inside groups (few large ones) rather than across them
-    Input<Buffer<float, 4>> x{"x"}, dy{"dy"};
+    Elements x{"x"}, dy{"dy"};
     Input<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
     Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
     Input<double> eps{"eps"};
     Input<int32_t> slope{"slope"};  // Slope
     Output<Buffer<double, 2>> sum_dy{"sum_dy"}, sum_dy_xmu{"sum_dy_xmu"};
 
+    void configure() { of_elements(x, dy); }
+
     void generate() {
         const Axes v;
         const Gate gated =
             gate(v, mean(v.g0, v.g1), variance(v.g0, v.g1), gamma(v.g0, v.g1), beta(v.g0, v.g1), eps, Slope{slope});
-        reduction = gradient_sums(x, dy, gated, mean(v.g0, v.g1), x.dim(0).extent(), x.dim(1).extent(), planes);
+        reduction =
+            gradient_sums(values(x), values(dy), gated, mean(v.g0, v.g1), x.dim(0).extent(), x.dim(1).extent(), planes);
         sum_dy(v.g0, v.g1) = reduction.sum_dy;
         sum_dy_xmu(v.g0, v.g1) = reduction.sum_dy_xmu;
     }

@@ -7,26 +7,27 @@ namespace hnorm {
 class Forward : public Kernel<Forward> {
 public:
     GeneratorParam<bool> with_residual{"with_residual", false};  // added before the activation
-    Input<Buffer<float, 4>> x{"x"};
+    Elements x{"x"};
     Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
     Input<double> eps{"eps"};
     Input<int32_t> slope{"slope"};  // Slope
-    Input<Buffer<float, 4>> *residual = nullptr;
-    Output<Buffer<float, 4>> y{"y"};
+    GeneratorInput<Buffer<>> *residual = nullptr;
+    ElementsOut y{"y"};
     Output<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
 
     void configure() {
-        if (with_residual) residual = add_input<Buffer<float, 4>>("residual");
+        of_elements(x, y);
+        if (with_residual) residual = add_input<Buffer<>>("residual", storage_type(element), 4);
     }
 
     void generate() {
-        reduction = moments(x, x.dim(0).extent(), x.dim(1).extent(), planes);
+        reduction = moments(values(x), x.dim(0).extent(), x.dim(1).extent(), planes);
         const Axes &v = reduction.v;
         const Expr mu = reduction.mean(v.g0, v.g1), var = reduction.m2(v.g0, v.g1) / reduction.total;
         coef = coefficients(v, mu, var, gamma(v.g0, v.g1), beta(v.g0, v.g1), eps);
-        Expr z = normalized(x(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1));
-        if (residual) z = z + (*residual)(v.s, v.r, v.g0, v.g1);
-        y(v.s, v.r, v.g0, v.g1) = activated(z, {slope});
+        Expr z = normalized(values(x)(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1));
+        if (residual) z = z + values(*residual)(v.s, v.r, v.g0, v.g1);
+        y(v.s, v.r, v.g0, v.g1) = stored(activated(z, {slope}));
         mean(v.g0, v.g1) = mu;
         variance(v.g0, v.g1) = var;
     }

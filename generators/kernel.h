@@ -3,6 +3,7 @@
 
 #include "../schedules/cpu.h"
 #include "algorithm.h"
+#include "element.h"
 #include "gradients.h"
 
 namespace hnorm {
@@ -10,6 +11,11 @@ namespace hnorm {
 template <typename T>
 class Kernel : public Generator<T> {
 public:
+    // Tensors of elements: x, y and their gradients.
+    using Elements = GeneratorInput<Buffer<void, 4>>;
+    using ElementsOut = GeneratorOutput<Buffer<void, 4>>;
+
+    GeneratorParam<Element> element{"element", Element::F32, element_names()};
     GeneratorParam<Planes> planes{"planes", Planes::Large, planes_names()};
     GeneratorParam<int> vector{"vector", 8};
     GeneratorParam<int> store_vector{"store_vector", 8};
@@ -23,6 +29,21 @@ protected:
     CpuKnobs knobs() const {
         return {vector, store_vector, lane_block, row_unroll, store_unroll, group_block, part_vectors};
     }
+
+    // Every generator's configure() calls this with its tensors.
+    template <typename... Xs>
+    void of_elements(Xs &...xs) const {
+        (xs.set_type(storage_type(element)), ...);
+    }
+
+    // The elements of x as floats, and a float as an element.
+    template <typename X>
+    Func values(const X &x) const {
+        Func result("values");
+        result(_) = to_float(x(_), element, this->get_target());
+        return result;
+    }
+    Expr stored(const Expr &value) const { return from_float(value, element, this->get_target()); }
 
     // Tensors of x's shape: stride 1 in s, any elsewhere.
     template <typename X, typename... Ys>

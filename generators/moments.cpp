@@ -6,11 +6,13 @@ namespace hnorm {
 class MomentsKernel : public Kernel<MomentsKernel> {
 public:
     GeneratorParam<bool> split{"split", false};  // work inside groups (few large ones) rather than across them
-    Input<Buffer<float, 4>> x{"x"};
+    Elements x{"x"};
     Output<Buffer<double, 2>> mean{"mean"}, m2{"m2"};
 
+    void configure() { of_elements(x); }
+
     void generate() {
-        reduction = moments(x, x.dim(0).extent(), x.dim(1).extent(), planes);
+        reduction = moments(values(x), x.dim(0).extent(), x.dim(1).extent(), planes);
         const Axes &v = reduction.v;
         mean(v.g0, v.g1) = reduction.mean(v.g0, v.g1);
         m2(v.g0, v.g1) = reduction.m2(v.g0, v.g1);

@@ -6,23 +6,24 @@ namespace hnorm {
 class Normalize : public Kernel<Normalize> {
 public:
     GeneratorParam<bool> with_residual{"with_residual", false};  // added before the activation
-    Input<Buffer<float, 4>> x{"x"};
+    Elements x{"x"};
     Input<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
     Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
     Input<double> eps{"eps"};
     Input<int32_t> slope{"slope"};  // Slope
-    Input<Buffer<float, 4>> *residual = nullptr;
-    Output<Buffer<float, 4>> y{"y"};
+    GeneratorInput<Buffer<>> *residual = nullptr;
+    ElementsOut y{"y"};
 
     void configure() {
-        if (with_residual) residual = add_input<Buffer<float, 4>>("residual");
+        of_elements(x, y);
+        if (with_residual) residual = add_input<Buffer<>>("residual", storage_type(element), 4);
     }
 
     void generate() {
         coef = coefficients(v, mean(v.g0, v.g1), variance(v.g0, v.g1), gamma(v.g0, v.g1), beta(v.g0, v.g1), eps);
-        Expr z = normalized(x(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1));
-        if (residual) z = z + (*residual)(v.s, v.r, v.g0, v.g1);
-        y(v.s, v.r, v.g0, v.g1) = activated(z, {slope});
+        Expr z = normalized(values(x)(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1));
+        if (residual) z = z + values(*residual)(v.s, v.r, v.g0, v.g1);
+        y(v.s, v.r, v.g0, v.g1) = stored(activated(z, {slope}));
     }
 
     void schedule() {
