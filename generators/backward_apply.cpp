@@ -21,7 +21,11 @@ public:
     void schedule() {
         tensors(x, dy, dx);
         group_inputs(x, mean, variance, gamma, g1, g2, count);
-        cpu::apply(planes, v, coef, dx, knobs());
+        if (channels_last(planes)) {
+            cpu::apply_last(v, coef, dx, knobs());
+        } else {
+            cpu::apply(planes, v, coef, dx, knobs());
+        }
     }
 
 private:

@@ -12,7 +12,7 @@ public:
 
     void generate() {
         const Axes v;
-        reduction = gradient_sums(x, dy, mean(v.g0, v.g1), x.dim(0).extent(), x.dim(1).extent(), planes);
+        reduction = gradient_sums(seen(x), seen(dy), mean(v.g0, v.g1), x.dim(0).extent(), x.dim(1).extent(), planes);
         sum_dy(v.g0, v.g1) = reduction.sum_dy;
         sum_dy_xmu(v.g0, v.g1) = reduction.sum_dy_xmu;
     }
@@ -21,7 +21,10 @@ public:
         tensors(x, dy);
         group_inputs(x, mean);
         group_results(x, sum_dy, sum_dy_xmu);
-        if (split) {
+        if (channels_last(planes)) {
+            reduction.of_chunk.push_back(reduction.rounded_mean);
+            cpu::reduce_last(reduction, {sum_dy, sum_dy_xmu}, knobs());
+        } else if (split) {
             cpu::reduce_split(reduction, knobs());
         } else {
             cpu::reduce_groups(reduction, {sum_dy, sum_dy_xmu}, knobs());

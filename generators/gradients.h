@@ -7,6 +7,7 @@ namespace hnorm {
 
 struct GradientSums : Reduction {
     Func sums;                // (g0, g1): the sums of dy and of dy*(x - m)
+    Func rounded_mean;        // (g0, g1): m
     Expr sum_dy, sum_dy_xmu;  // of the group, at (g0, g1)
     Expr total;               // elements of a group
 };
@@ -17,7 +18,9 @@ inline GradientSums gradient_sums(Func x, Func dy, const Expr &mean, const Expr 
     d.planes = planes;
     const Axes &v = d.v;
     const Chunks chunks(v, planes, S, N);
-    const Expr m = cast<float>(mean);
+    d.rounded_mean = Func("rounded_mean");
+    d.rounded_mean(v.g0, v.g1) = cast<float>(mean);
+    const Expr m = d.rounded_mean(v.g0, v.g1);
     Func raw("raw"), in_range("in_range");
 
     const LaneSum products = chunks.lane_sum("products", [&](Expr s, Expr r) {

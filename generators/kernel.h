@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../schedules/cpu.h"
+#include "../schedules/cpu_last.h"
 #include "algorithm.h"
 #include "gradients.h"
 
@@ -18,17 +19,32 @@ public:
     GeneratorParam<int> store_unroll{"store_unroll", 1};
     GeneratorParam<int> group_block{"group_block", 16};
     GeneratorParam<int> part_vectors{"part_vectors", 2048};
+    GeneratorParam<int> channel_tile{"channel_tile", 16};
+    GeneratorParam<int> accumulators{"accumulators", 8};
+    GeneratorParam<int> task_floats{"task_floats", 32768};
 
 protected:
     CpuKnobs knobs() const {
-        return {vector, store_vector, lane_block, row_unroll, store_unroll, group_block, part_vectors};
+        return {vector,      store_vector, lane_block,   row_unroll,   store_unroll,
+                group_block, part_vectors, channel_tile, accumulators, task_floats};
     }
 
-    // Tensors of x's shape: stride 1 in s, any elsewhere.
+    // A tensor as the algorithm sees it.
+    template <typename X>
+    Func seen(X &x) const {
+        if (!channels_last(planes)) return x;
+        const Axes v;
+        Func inside(
+            "seen");  // schedules round channels up to vectors, behind guards that bounds inference cannot see through
+        inside(v.s, v.r, v.g0, v.g1) = x(v.s, v.r, unsafe_promise_clamped(v.g0, 0, x.dim(2).extent() - 1), v.g1);
+        return inside;
+    }
+
+    // Tensors of x's shape: stride 1 in s, channels-last in g0, any elsewhere.
     template <typename X, typename... Ys>
-    static void tensors(X &x, Ys &...ys) {
-        like(x, x);
-        (like(x, ys), ...);
+    void tensors(X &x, Ys &...ys) const {
+        tensor(x, x);
+        (tensor(x, ys), ...);
     }
 
     // A value a group: stride 1 in g0 when written, any stride, 0 included, when read.
@@ -44,8 +60,12 @@ protected:
 
 private:
     template <typename X, typename Y>
-    static void like(X &x, Y &y) {
+    void tensor(X &x, Y &y) const {
         for (int i = 0; i < 4; i++) y.dim(i).set_bounds(0, x.dim(i).extent());
+        if (channels_last(planes)) {
+            y.dim(0).set_stride(Expr());
+            y.dim(2).set_stride(1);
+        }
     }
     template <typename X, typename Y>
     static void per_group(X &x, Y &y) {

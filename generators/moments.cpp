@@ -10,7 +10,7 @@ public:
     Output<Buffer<double, 2>> mean{"mean"}, m2{"m2"};
 
     void generate() {
-        reduction = moments(x, x.dim(0).extent(), x.dim(1).extent(), planes);
+        reduction = moments(seen(x), x.dim(0).extent(), x.dim(1).extent(), planes);
         const Axes &v = reduction.v;
         mean(v.g0, v.g1) = reduction.mean(v.g0, v.g1);
         m2(v.g0, v.g1) = reduction.m2(v.g0, v.g1);
@@ -19,7 +19,9 @@ public:
     void schedule() {
         tensors(x);
         group_results(x, mean, m2);
-        if (split) {
+        if (channels_last(planes)) {
+            cpu::reduce_last(reduction, {mean, m2}, knobs());
+        } else if (split) {
             cpu::reduce_split(reduction, knobs());
         } else {
             cpu::reduce_groups(reduction, {mean, m2}, knobs());

@@ -19,7 +19,11 @@ public:
     void schedule() {
         tensors(x, y);
         group_inputs(x, mean, variance, gamma, beta);
-        cpu::apply(planes, v, coef, y, knobs());
+        if (channels_last(planes)) {
+            cpu::apply_last(v, coef, y, knobs());
+        } else {
+            cpu::apply(planes, v, coef, y, knobs());
+        }
     }
 
 private:
