@@ -145,7 +145,9 @@ public:
             const Expr partial = S % L != 0 && v.k == chunks_of_plane - 1;
             sum.last = RDom(0, planes_per_chunk, name + "_last");
             sum.last.where(sum.last.x < select(partial, if_needed(planes_left), 0));
-            add(S - L + v.l, v.m * planes_per_chunk + sum.last.x, S - L + v.l >= full_rows * L);
+            // Where there is one, the chunk ends with it: said so, the chunk asks for no position far from its own.
+            const Expr position = min((v.k + 1) * (R * L), S) - L + v.l;
+            add(position, v.m * planes_per_chunk + sum.last.x, position >= full_rows * L);
         }
         add_tree(sum, name);
         return sum;

@@ -20,13 +20,14 @@ public:
     GeneratorParam<int> group_block{"group_block", 16};
     GeneratorParam<int> part_vectors{"part_vectors", 2048};
     GeneratorParam<int> channel_tile{"channel_tile", 16};
+    GeneratorParam<int> channel_block{"channel_block", 16};
     GeneratorParam<int> accumulators{"accumulators", 8};
     GeneratorParam<int> task_floats{"task_floats", 32768};
 
 protected:
     CpuKnobs knobs() const {
         return {vector,      store_vector, lane_block,   row_unroll,   store_unroll,
-                group_block, part_vectors, channel_tile, accumulators, task_floats};
+                group_block, part_vectors, channel_tile, channel_block, accumulators, task_floats};
     }
 
     // A tensor as the algorithm sees it.

@@ -8,28 +8,29 @@
 namespace hnorm {
 namespace cpu {
 
-// Lanes of a block of channels in registers while the rows of a chunk pass by; blocks of a tile one after the other.
+// Lanes of a block of channels in registers while the rows of a chunk pass by; a few lanes at a time where all would not fit,
+// so that every cache line is still read once, then the tile's next block.
 inline void lane_sum_last(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLevel where, int lanes) {
-    const int vectors = std::max(1, knobs.accumulators / (lanes * sum.lanes.outputs()));
-    const int block = std::min(knobs.channel_tile, vectors * knobs.vector);
-    Var bo("bo"), bi("bi");
-    sum.lanes.compute_at(where).reorder_storage(v.g0, v.l, v.k, v.m, v.g1).bound(v.l, 0, lanes);
-    sum.lanes.reorder(v.g0, v.l).vectorize(v.g0, knobs.vector, kTail).unroll(v.l);
-    const auto in_registers = [&](Stage s, const std::vector<RVar> &loops) {
-        std::vector<VarOrRVar> order = {bi, v.l};
-        order.insert(order.end(), loops.begin(), loops.end());
-        order.push_back(bo);
-        s.split(v.g0, bo, bi, block, kTail).reorder(order).vectorize(bi, knobs.vector).unroll(bi).unroll(v.l);
-        s.never_partition_all();
+    const int block = std::min(knobs.channel_block, knobs.channel_tile);
+    const int vectors = std::max(1, block / knobs.vector) * sum.lanes.outputs();
+    const int together = std::min(lanes, std::max(1, knobs.accumulators / vectors));
+    Var bo("bo"), bi("bi"), lo("lo"), li("li");
+    const auto across_channels = [&](Func f, int width) {
+        f.compute_at(where).reorder_storage(v.g0, v.l, v.k, v.m, v.g1).bound(v.l, 0, width);
+        f.reorder(v.g0, v.l).vectorize(v.g0, knobs.vector, kTail).unroll(v.l);
     };
+    const auto in_registers = [&](Stage s, const std::vector<RVar> &loops) {
+        std::vector<VarOrRVar> order = {bi, li};
+        order.insert(order.end(), loops.begin(), loops.end());
+        order.insert(order.end(), {lo, bo});
+        s.split(v.g0, bo, bi, block, kTail).split(v.l, lo, li, together).reorder(order);
+        s.vectorize(bi, knobs.vector).unroll(bi).unroll(li).never_partition_all();
+    };
+    across_channels(sum.lanes, lanes);
     in_registers(sum.lanes.update(0), {sum.rows.x, sum.rows.y});
     if (lanes > 1) in_registers(sum.lanes.update(1), {sum.last.x});
     int width = lanes;
-    for (Func f : sum.tree) {
-        width /= 2;
-        f.compute_at(where).reorder_storage(v.g0, v.l, v.k, v.m, v.g1).bound(v.l, 0, width);
-        f.reorder(v.g0, v.l).vectorize(v.g0, knobs.vector, kTail).unroll(v.l);
-    }
+    for (Func f : sum.tree) across_channels(f, width /= 2);
 }
 
 // Both phases of a reduction.
