@@ -22,7 +22,6 @@ public:
         group_inputs(x, mean);
         group_results(x, sum_dy, sum_dy_xmu);
         if (channels_last(planes)) {
-            reduction.of_chunk.push_back(reduction.rounded_mean);
             cpu::reduce_last(reduction, {sum_dy, sum_dy_xmu}, knobs());
         } else if (split) {
             cpu::reduce_split(reduction, knobs());

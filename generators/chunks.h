@@ -50,6 +50,7 @@ struct LaneSum {
 struct Reduction {
     Axes v;
     Planes planes;
+    std::vector<Func> given;     // (g0, g1)        of the group, used by the sums; inline unless scheduled
     std::vector<LaneSum> sums;   // in float
     std::vector<Func> of_chunk;  // (k, m, g0, g1)
     LaneSum redone;              // in double, where out of float's range

@@ -7,7 +7,6 @@ namespace hnorm {
 
 struct GradientSums : Reduction {
     Func sums;                // (g0, g1): the sums of dy and of dy*(x - m)
-    Func rounded_mean;        // (g0, g1): m
     Expr sum_dy, sum_dy_xmu;  // of the group, at (g0, g1)
     Expr total;               // elements of a group
 };
@@ -18,11 +17,10 @@ inline GradientSums gradient_sums(Func x, Func dy, const Expr &mean, const Expr 
     d.planes = planes;
     const Axes &v = d.v;
     const Chunks chunks(v, planes, S, N);
-    d.rounded_mean = Func("rounded_mean");
-    d.rounded_mean(v.g0, v.g1) = cast<float>(mean);
-    const Expr m = d.rounded_mean(v.g0, v.g1);
-    Func raw("raw"), in_range("in_range");
+    Func rounded_mean("rounded_mean"), raw("raw"), in_range("in_range");
 
+    rounded_mean(v.g0, v.g1) = cast<float>(mean);
+    const Expr m = rounded_mean(v.g0, v.g1);
     const LaneSum products = chunks.lane_sum("products", [&](Expr s, Expr r) {
         const Expr g = dy(s, r, v.g0, v.g1);
         return std::vector<Expr>{g, g * (x(s, r, v.g0, v.g1) - m)};
@@ -52,6 +50,7 @@ inline GradientSums gradient_sums(Func x, Func dy, const Expr &mean, const Expr 
     d.sum_dy = d.sums(v.g0, v.g1)[0];
     d.sum_dy_xmu = d.sums(v.g0, v.g1)[1] - (mean - cast<double>(m)) * d.sum_dy;
 
+    d.given = {rounded_mean};
     d.Reduction::sums = {products};
     d.of_chunk = {raw, in_range};
     d.of_group = {d.sums};

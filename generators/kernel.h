@@ -26,8 +26,8 @@ public:
 
 protected:
     CpuKnobs knobs() const {
-        return {vector,      store_vector, lane_block,   row_unroll,   store_unroll,
-                group_block, part_vectors, channel_tile, channel_block, accumulators, task_floats};
+        return {vector,       store_vector, lane_block,    row_unroll,   store_unroll, group_block,
+                part_vectors, channel_tile, channel_block, accumulators, task_floats};
     }
 
     // A tensor as the algorithm sees it.

@@ -16,9 +16,9 @@ struct CpuKnobs {
     int group_block;   // small planes: groups worked on together: 1 .. 64
     int part_vectors;  // large planes: normalize's parallel step, in vectors: 256 .. 8192
     int channel_tile;  // channels-last: channels whose chunk is summed, and summed again, before the next: vector .. 256
-    int channel_block; // channels-last: channels summed at a time, whole cache lines: vector .. channel_tile
-    int accumulators;  // channels-last: vectors of lanes' sums held in registers: 4, 8, 16
-    int task_floats;   // channels-last: elements of a parallel step: 4096 .. 131072
+    int channel_block;  // channels-last: channels summed at a time, whole cache lines: vector .. channel_tile
+    int accumulators;   // channels-last: vectors of lanes' sums held in registers: 4, 8, 16
+    int task_floats;    // channels-last: elements of a parallel step: 4096 .. 131072
 };
 
 namespace cpu {
