@@ -30,13 +30,13 @@ protected:
                 part_vectors, channel_tile, channel_block, accumulators, task_floats};
     }
 
-    // A tensor as the algorithm sees it.
+    // A tensor as the algorithm sees it. Channels-last schedules round channels up to vectors, behind guards that bounds
+    // inference does not see: it would ask for channels that x lacks.
     template <typename X>
     Func seen(X &x) const {
         if (!channels_last(planes)) return x;
         const Axes v;
-        Func inside(
-            "seen");  // schedules round channels up to vectors, behind guards that bounds inference cannot see through
+        Func inside("seen");
         inside(v.s, v.r, v.g0, v.g1) = x(v.s, v.r, unsafe_promise_clamped(v.g0, 0, x.dim(2).extent() - 1), v.g1);
         return inside;
     }

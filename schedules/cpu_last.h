@@ -54,9 +54,13 @@ inline void reduce_last(Reduction &d, std::vector<Func> statistics, const CpuKno
         s.never_partition_all();
     };
     d.chunk.compute_root().reorder_storage(v.g0, v.k, v.m, v.g1);
-    // The last tile is moved back: no guards, and what is computed twice gives the same.
+    // The last tile is moved back: no guards, and what is computed twice gives the same. Fewer channels than a vector are
+    // computed behind guards.
     tasks(d.chunk.specialize(C >= knobs.channel_tile), knobs.channel_tile, TailStrategy::ShiftInwards);
-    tasks(d.chunk, knobs.channel_tile, kTail);
+    if (knobs.vector < knobs.channel_tile) {
+        tasks(d.chunk.specialize(C >= knobs.vector), knobs.vector, TailStrategy::ShiftInwards);
+    }
+    tasks(d.chunk, knobs.vector, kTail);
 
     const LoopLevel step(d.chunk, tile);
     for (Func f : d.given) f.compute_root().vectorize(v.g0, knobs.vector, kTail);
