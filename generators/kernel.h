@@ -19,8 +19,8 @@ public:
     GeneratorParam<int> store_unroll{"store_unroll", 1};
     GeneratorParam<int> group_block{"group_block", 16};
     GeneratorParam<int> part_vectors{"part_vectors", 2048};
-    GeneratorParam<int> channel_tile{"channel_tile", 16};
-    GeneratorParam<int> channel_block{"channel_block", 16};
+    GeneratorParam<int> channel_tile{"channel_tile", 32};
+    GeneratorParam<int> channel_block{"channel_block", 32};
     GeneratorParam<int> accumulators{"accumulators", 8};
     GeneratorParam<int> task_floats{"task_floats", 32768};
 
