@@ -19,7 +19,11 @@ public:
 
     void schedule() {
         tensors(y, dy, dz);
-        cpu::apply(planes, v, {}, dz, knobs());
+        if (channels_last(planes)) {
+            cpu::apply_last(v, {}, dz, knobs());
+        } else {
+            cpu::apply(planes, v, {}, dz, knobs());
+        }
     }
 
 private:

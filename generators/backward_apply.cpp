@@ -26,7 +26,11 @@ public:
     void schedule() {
         tensors(x, dy, dx);
         group_inputs(x, mean, variance, gamma, beta, g1, g2, count);
-        cpu::apply(planes, v, {coef, gated.coef}, dx, knobs());
+        if (channels_last(planes)) {
+            cpu::apply_last(v, {coef, gated.coef}, dx, knobs());
+        } else {
+            cpu::apply(planes, v, {coef, gated.coef}, dx, knobs());
+        }
     }
 
 private:

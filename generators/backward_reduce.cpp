@@ -30,7 +30,9 @@ public:
         tensors(x, dy);
         group_inputs(x, mean, variance, gamma, beta);
         group_results(x, sum_dy, sum_dy_xmu);
-        if (split) {
+        if (channels_last(planes)) {
+            cpu::reduce_last(reduction, {sum_dy, sum_dy_xmu}, knobs());
+        } else if (split) {
             cpu::reduce_split(reduction, knobs());
         } else {
             cpu::reduce_groups(reduction, {sum_dy, sum_dy_xmu}, knobs());

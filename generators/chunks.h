@@ -12,17 +12,23 @@ namespace hnorm {
 
 using namespace Halide;
 
-// Shape classes: constants of the order of summation.
-enum class Planes { Tiny, Small, Large };
+// Shape classes: constants of the order of summation. Last and LastTiny are channels-last: channels next to each other in
+// memory.
+enum class Planes { Tiny, Small, Large, Last, LastTiny };
 
 inline const std::map<std::string, Planes> &planes_names() {
     static const std::map<std::string, Planes> names = {
-        {"tiny", Planes::Tiny}, {"small", Planes::Small}, {"large", Planes::Large}};
+        {"tiny", Planes::Tiny}, {"small", Planes::Small},        {"large", Planes::Large},
+        {"last", Planes::Last}, {"last_tiny", Planes::LastTiny},
+    };
     return names;
 }
 
 constexpr int kRowsPerChunk = 32;
-constexpr int lanes_of(Planes p) { return p == Planes::Tiny ? 1 : p == Planes::Small ? 16 : 64; }
+constexpr bool tiny(Planes p) { return p == Planes::Tiny || p == Planes::LastTiny; }
+constexpr bool channels_last(Planes p) { return p == Planes::Last || p == Planes::LastTiny; }
+constexpr int kLastLanes = 4;
+constexpr int lanes_of(Planes p) { return tiny(p) ? 1 : p == Planes::Last ? kLastLanes : p == Planes::Small ? 16 : 64; }
 
 // Sums of squares or products outside this range are taken again in double: float overflows or loses bits beyond it.
 constexpr double kLeastInRange = 1e-30, kGreatestInRange = 1e38;
@@ -44,6 +50,7 @@ struct LaneSum {
 struct Reduction {
     Axes v;
     Planes planes;
+    std::vector<Func> given;       // (g0, g1)        of the group, used by the sums; inline unless scheduled
     std::vector<LaneSum> sums;     // in float
     std::vector<Func> of_chunk;    // (k, m, g0, g1)
     LaneSum redone;                // in double, where out of float's range
@@ -93,7 +100,7 @@ public:
           L(lanes_of(planes)),
           // Only small planes may either share a chunk or fill several: tiny ones have at most R/2 rows, large ones more.
           share(planes != Planes::Large),
-          several(planes != Planes::Tiny) {
+          several(!tiny(planes)) {
         const Expr rows = (S + L - 1) / L;
         full_rows = S / L;
         planes_per_chunk = share ? max(R / rows, 1) : Expr(1);
@@ -142,7 +149,9 @@ public:
             const Expr partial = S % L != 0 && v.k == chunks_of_plane - 1;
             sum.last = RDom(0, planes_per_chunk, name + "_last");
             sum.last.where(sum.last.x < select(partial, if_needed(planes_left), 0));
-            add(S - L + v.l, v.m * planes_per_chunk + sum.last.x, S - L + v.l >= full_rows * L);
+            // Where there is one, the chunk ends with it: said so, the chunk asks for no position far from its own.
+            const Expr position = min((v.k + 1) * (R * L), S) - L + v.l;
+            add(position, v.m * planes_per_chunk + sum.last.x, position >= full_rows * L);
         }
         add_tree(sum, name);
         return sum;
@@ -153,17 +162,18 @@ public:
     std::vector<Expr> total(const LaneSum &sum, const Expr &zero = 0) const {
         const Func &level = sum.tree.empty() ? sum.lanes : sum.tree.back();
         const auto lane = [&](int l) {
-            return elements(level, {unsafe_promise_clamped(zero + l, 0, 3), v.k, v.m, v.g0, v.g1});
+            return elements(level, {unsafe_promise_clamped(zero + l, 0, std::min(L, 4) - 1), v.k, v.m, v.g0, v.g1});
         };
-        return L == 1 ? elements(level, {0, v.k, v.m, v.g0, v.g1})
-                      : sums_of(sums_of(lane(0), lane(2)), sums_of(lane(1), lane(3)));
+        return L == 1   ? elements(level, {0, v.k, v.m, v.g0, v.g1})
+               : L == 2 ? sums_of(lane(0), lane(1))
+                        : sums_of(sums_of(lane(0), lane(2)), sums_of(lane(1), lane(3)));
     }
 
     // Two sums of doubles, taken only where `redo`: sets redone, in_double and again.
     void sum_in_double(Reduction &d, const Expr &redo, const Terms &terms_at) const {
-        d.redone = lane_sum("redone", terms_at, planes == Planes::Tiny ? redo : Expr());
+        d.redone = lane_sum("redone", terms_at, tiny(planes) ? redo : Expr());
         d.in_double = Func("in_double");
-        if (planes == Planes::Tiny) {
+        if (tiny(planes)) {
             d.in_double(v.k, v.m, v.g0, v.g1) = Tuple(total(d.redone));
             return;
         }

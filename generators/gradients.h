@@ -44,9 +44,10 @@ inline GradientSums gradient_sums(Func x, Func dy, const Gate &gate, const Expr 
     d.planes = planes;
     const Axes &v = d.v;
     const Chunks chunks(v, planes, S, N);
-    const Expr m = cast<float>(mean);
-    Func raw("raw"), in_range("in_range");
+    Func rounded_mean("rounded_mean"), raw("raw"), in_range("in_range");
 
+    rounded_mean(v.g0, v.g1) = cast<float>(mean);
+    const Expr m = rounded_mean(v.g0, v.g1);
     const LaneSum products = chunks.lane_sum("products", [&](Expr s, Expr r) {
         const Expr centered = x(s, r, v.g0, v.g1) - m;
         const Expr g = gate.specialized(v, centered, dy(s, r, v.g0, v.g1));
@@ -77,6 +78,7 @@ inline GradientSums gradient_sums(Func x, Func dy, const Gate &gate, const Expr 
     d.sum_dy = d.sums(v.g0, v.g1)[0];
     d.sum_dy_xmu = d.sums(v.g0, v.g1)[1] - (mean - cast<double>(m)) * d.sum_dy;
 
+    d.given = {rounded_mean};
     d.Reduction::sums = {products};
     d.of_chunk = {raw, in_range};
     d.of_group = {d.sums};

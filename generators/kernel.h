@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../schedules/cpu.h"
+#include "../schedules/cpu_last.h"
 #include "algorithm.h"
 #include "element.h"
 #include "gradients.h"
@@ -24,10 +25,15 @@ public:
     GeneratorParam<int> store_unroll{"store_unroll", 1};
     GeneratorParam<int> group_block{"group_block", 16};
     GeneratorParam<int> part_vectors{"part_vectors", 2048};
+    GeneratorParam<int> channel_tile{"channel_tile", 32};
+    GeneratorParam<int> channel_block{"channel_block", 32};
+    GeneratorParam<int> accumulators{"accumulators", 8};
+    GeneratorParam<int> task_floats{"task_floats", 32768};
 
 protected:
     CpuKnobs knobs() const {
-        return {vector, store_vector, lane_block, row_unroll, store_unroll, group_block, part_vectors};
+        return {vector,       store_vector, lane_block,    row_unroll,   store_unroll, group_block,
+                part_vectors, channel_tile, channel_block, accumulators, task_floats};
     }
 
     // Every generator's configure() calls this with its tensors.
@@ -36,20 +42,24 @@ protected:
         (xs.set_type(storage_type(element)), ...);
     }
 
-    // The elements of x as floats, and a float as an element.
+    // The elements of x as floats, and a float as an element. Channels-last schedules round channels up to vectors, behind
+    // guards that bounds inference does not see: it would ask for channels that x lacks.
     template <typename X>
-    Func values(const X &x) const {
+    Func values(X &x) const {
+        const Axes v;
+        Expr g0 = v.g0;
+        if (channels_last(planes)) g0 = unsafe_promise_clamped(g0, 0, x.dim(2).extent() - 1);
         Func result("values");
-        result(_) = to_float(x(_), element, this->get_target());
+        result(v.s, v.r, v.g0, v.g1) = to_float(x(v.s, v.r, g0, v.g1), element, this->get_target());
         return result;
     }
     Expr stored(const Expr &value) const { return from_float(value, element, this->get_target()); }
 
-    // Tensors of x's shape: stride 1 in s, any elsewhere.
+    // Tensors of x's shape: stride 1 in s, channels-last in g0, any elsewhere.
     template <typename X, typename... Ys>
-    static void tensors(X &x, Ys &...ys) {
-        like(x, x);
-        (like(x, ys), ...);
+    void tensors(X &x, Ys &...ys) const {
+        tensor(x, x);
+        (tensor(x, ys), ...);
     }
 
     // A value a group: stride 1 in g0 when written, any stride, 0 included, when read.
@@ -65,8 +75,12 @@ protected:
 
 private:
     template <typename X, typename Y>
-    static void like(X &x, Y &y) {
+    void tensor(X &x, Y &y) const {
         for (int i = 0; i < 4; i++) y.dim(i).set_bounds(0, x.dim(i).extent());
+        if (channels_last(planes)) {
+            y.dim(0).set_stride(Expr());
+            y.dim(2).set_stride(1);
+        }
     }
     template <typename X, typename Y>
     static void per_group(X &x, Y &y) {

@@ -21,7 +21,9 @@ public:
     void schedule() {
         tensors(x);
         group_results(x, mean, m2);
-        if (split) {
+        if (channels_last(planes)) {
+            cpu::reduce_last(reduction, {mean, m2}, knobs());
+        } else if (split) {
             cpu::reduce_split(reduction, knobs());
         } else {
             cpu::reduce_groups(reduction, {mean, m2}, knobs());

@@ -30,7 +30,11 @@ public:
         tensors(x, y);
         if (residual) tensors(x, *residual);
         group_inputs(x, mean, variance, gamma, beta);
-        cpu::apply(planes, v, {coef}, y, knobs());
+        if (channels_last(planes)) {
+            cpu::apply_last(v, {coef}, y, knobs());
+        } else {
+            cpu::apply(planes, v, {coef}, y, knobs());
+        }
     }
 
 private:

@@ -15,23 +15,29 @@ struct CpuKnobs {
     int store_unroll;  // vectors a step of the pointwise loop: 1, 2, 4
     int group_block;   // small planes: groups worked on together: 1 .. 64
     int part_vectors;  // large planes: normalize's parallel step, in vectors: 256 .. 8192
+    int channel_tile;  // channels-last: channels whose chunk is summed, and summed again, before the next: vector .. 256
+    int channel_block;  // channels-last: channels summed at a time, whole cache lines: vector .. channel_tile
+    int accumulators;   // channels-last: vectors of lanes' sums held in registers: 4, 8, 16
+    int task_floats;    // channels-last: elements of a parallel step: 4096 .. 131072
 };
 
 namespace cpu {
 
 constexpr auto kTail = TailStrategy::GuardWithIf;  // in place, no element may be stored twice
 
+// A loop for each of the conditions, one of which holds.
+inline void specialize(Stage stage, const std::vector<Expr> &variants) {
+    for (const Expr &variant : variants) stage.specialize(variant);
+    if (!variants.empty()) stage.specialize_fail("one of the variants must hold");
+}
+
 // Lanes in registers while the rows of a plane pass by; the tree right after.
 inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLevel where, int lanes,
                      const std::vector<Expr> &variants = {}) {
-    const auto specialized = [&](Stage stage) {
-        for (const Expr &variant : variants) stage.specialize(variant);
-        if (!variants.empty()) stage.specialize_fail("one of the variants must hold");
-    };
     if (lanes == 1) {  // tiny planes: vectors across groups
         sum.lanes.compute_at(where).vectorize(v.g0, knobs.vector, kTail);
         sum.lanes.update().reorder(v.g0, sum.rows.x, sum.rows.y).vectorize(v.g0, knobs.vector, kTail);
-        specialized(sum.lanes.update());
+        specialize(sum.lanes.update(), variants);
         return;
     }
     const int type_vector = std::min(lanes, knobs.vector);
@@ -49,7 +55,7 @@ inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLev
     last.reorder(v.l, v.g0, sum.last.x).vectorize(v.l, type_vector).unroll(v.l);
     for (Stage s : {rows, last}) {
         s.never_partition_all();
-        specialized(s);
+        specialize(s, variants);
     }
     int width = lanes;
     for (Func f : sum.tree) {
