@@ -105,7 +105,9 @@ inline void require_ok(const char *function, hnorm_status status) {
     if (status != HNORM_OK) FAIL(function << ": " << hnorm_status_name(status) << ": " << hnorm_last_error());
 }
 
+// Reads what the function left in memory.
 inline void check_padding(const char *function, const char *which, const Tensor &tensor) {
+    tensor.load();
     const std::string damage = tensor.damage();
     if (!damage.empty()) FAIL(function << ": " << which << " " << tensor.describe() << " " << damage);
 }
@@ -113,23 +115,12 @@ inline void check_padding(const char *function, const char *which, const Tensor 
 inline void check_input(const char *function, const Tensor &x, const std::vector<float> &before,
                         const char *which = "x") {
     check_padding(function, which, x);
-    size_t i = 0;
-    for (int64_t n = 0; n < x.samples(); n++)
-        for (int64_t c = 0; c < x.channels(); c++, i += static_cast<size_t>(x.positions()))
-            if (x.positions() &&
-                std::memcmp(&before[i], x.plane(n, c), sizeof(float) * static_cast<size_t>(x.positions())))
-                FAIL(function << " wrote into its input " << which);
+    if (!before.empty() && std::memcmp(before.data(), x.values().data(), sizeof(float) * before.size()))
+        FAIL(function << " wrote into its input " << which);
 }
 
 // All elements, dense.
-inline std::vector<float> elements(const Tensor &x) {
-    std::vector<float> result;
-    result.reserve(static_cast<size_t>(x.size()));
-    for (int64_t n = 0; n < x.samples(); n++)
-        for (int64_t c = 0; c < x.channels(); c++)
-            result.insert(result.end(), x.plane(n, c), x.plane(n, c) + x.positions());
-    return result;
-}
+inline std::vector<float> elements(const Tensor &x) { return x.values(); }
 
 inline Statistics moments(const Tensor &x, hnorm_group group) {
     const size_t groups = static_cast<size_t>(group_count(x, group));

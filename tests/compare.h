@@ -21,8 +21,9 @@ inline bool same_bits(double actual, double expected) {
     return bits(actual) == bits(expected) || (std::isnan(actual) && std::isnan(expected));
 }
 
-// expected: dense, as elements().
+// Of what lies in the tensor's memory. expected: dense, as elements().
 inline std::string difference(const Tensor &actual, const std::vector<float> &expected) {
+    actual.load();
     size_t i = 0;
     for (int64_t n = 0; n < actual.samples(); n++) {
         for (int64_t c = 0; c < actual.channels(); c++) {

@@ -11,8 +11,11 @@
 namespace test {
 
 inline transcription::Group transcribed_group(const Tensor &x, hnorm_group group, int64_t n, int64_t c) {
-    if (group == HNORM_BATCH) return {x.plane(0, c), x.positions(), x.samples(), x.stride_n()};
-    return {x.plane(n, c), x.positions(), 1, 0};
+    const int64_t samples = x.channels() * x.positions();  // between them, of the dense values
+    const bool last = x.format().channels_last;
+    if (group == HNORM_INSTANCE) return {x.plane(n, c), x.positions(), 1, 0, last};
+    if (x.positions() == 1) return {x.plane(0, c), x.samples(), 1, 0, true, samples};
+    return {x.plane(0, c), x.positions(), x.samples(), samples, last};
 }
 
 inline Statistics transcribed_moments(const Tensor &x, hnorm_group group) {
@@ -27,24 +30,31 @@ inline Statistics transcribed_moments(const Tensor &x, hnorm_group group) {
     return result;
 }
 
-// Dense, as elements().
-inline std::vector<float> transcribed_normalize(const Tensor &x, hnorm_group group, const std::vector<double> &mean,
-                                                const std::vector<double> &variance, const Affine &affine, double eps,
-                                                const Post &post = {}) {
+// Before the activation, dense and not rounded to what elements can be; residual: null for none.
+inline std::vector<float> transcribed_z(const Tensor &x, hnorm_group group, const std::vector<double> &mean,
+                                        const std::vector<double> &variance, const Affine &affine, double eps,
+                                        const Tensor *residual = nullptr) {
     std::vector<float> result;
     result.reserve(static_cast<size_t>(x.size()));
     for (int64_t n = 0; n < x.samples(); n++) {
         for (int64_t c = 0; c < x.channels(); c++) {
             const size_t g = static_cast<size_t>(group_of(x, group, n, c));
-            const transcription::Pointwise y(mean[g], variance[g], affine.gamma(n, c), affine.beta(n, c), eps);
-            const float *plane = x.plane(n, c);
+            const transcription::Pointwise z(mean[g], variance[g], affine.gamma(n, c), affine.beta(n, c), eps);
             for (int64_t s = 0; s < x.positions(); s++) {
-                float z = y(plane[s]);
-                if (post.residual) z = z + post.residual->at(n, c, s);
-                result.push_back(transcription::activated(z, post.activation.slope()));
+                result.push_back(z(x.at(n, c, s)));
+                if (residual) result.back() = result.back() + residual->at(n, c, s);
             }
         }
     }
+    return result;
+}
+
+// Dense, as elements().
+inline std::vector<float> transcribed_normalize(const Tensor &x, hnorm_group group, const std::vector<double> &mean,
+                                                const std::vector<double> &variance, const Affine &affine, double eps,
+                                                const Post &post = {}) {
+    std::vector<float> result = transcribed_z(x, group, mean, variance, affine, eps, post.residual);
+    for (float &z : result) z = rounded(transcription::activated(z, post.activation.slope()));
     return result;
 }
 
@@ -87,7 +97,7 @@ inline std::vector<float> transcribed_dx(const Tensor &x, const Tensor &dy, hnor
             const size_t g = static_cast<size_t>(group_of(x, group, n, c));
             const transcription::BackwardPointwise dx(mean[g], variance[g], affine.gamma(n, c), sums.g1[g], sums.g2[g],
                                                       total[g], eps);
-            for (int64_t s = 0; s < x.positions(); s++) result.push_back(dx(x.at(n, c, s), dy.at(n, c, s)));
+            for (int64_t s = 0; s < x.positions(); s++) result.push_back(rounded(dx(x.at(n, c, s), dy.at(n, c, s))));
         }
     }
     return result;

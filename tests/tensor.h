@@ -1,18 +1,22 @@
-// Test tensors (N, C, spatial...): owned memory between inaccessible pages, padding filled with sentinels.
+// Test tensors (N, C, spatial...) of the run's format: memory between inaccessible pages, padding filled with sentinels, and
+// the elements' values as floats beside it.
 //
-// A kernel that reads or writes beyond the tensor's ends crashes; one that writes into the padding between planes, or
-// leaves an element of its output unwritten, is found by the sentinels.
+// A kernel that reads or writes beyond the tensor's ends crashes; one that writes into the padding, or leaves an element of
+// its output unwritten, is found by the sentinels.
 #pragma once
 
-#include <hnorm/hnorm.h>
+#include "format.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,26 +24,6 @@
 namespace test {
 
 using Shape = std::vector<int64_t>;
-
-inline uint32_t bits(float value) {
-    uint32_t result;
-    std::memcpy(&result, &value, sizeof result);
-    return result;
-}
-
-inline uint64_t bits(double value) {
-    uint64_t result;
-    std::memcpy(&result, &value, sizeof result);
-    return result;
-}
-
-constexpr uint32_t kSentinelBits = 0x7fc5a5a5;  // a quiet NaN that no arithmetic makes: reading it shows too
-
-inline float sentinel() {
-    float value;
-    std::memcpy(&value, &kSentinelBits, sizeof value);
-    return value;
-}
 
 inline std::string to_string(const Shape &list) {
     std::ostringstream out;
@@ -51,37 +35,33 @@ inline std::string to_string(const Shape &list) {
 // Memory with an inaccessible page before and after; the usable part ends (or starts) exactly at such a page.
 class GuardedMemory {
 public:
-    GuardedMemory(size_t floats, bool at_end) : floats_(floats) {
+    GuardedMemory(size_t bytes, bool at_end) {
         const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-        inner_ = (floats * sizeof(float) / page + 1) * page;
-        mapped_ = inner_ + 2 * page;
+        const size_t inner = (bytes / page + 1) * page;
+        mapped_ = inner + 2 * page;
         void *memory = mmap(nullptr, mapped_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (memory == MAP_FAILED) throw std::bad_alloc();
         base_ = static_cast<char *>(memory);
-        if (mprotect(base_ + page, inner_, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
-        begin_ = reinterpret_cast<float *>(base_ + page);
-        end_ = reinterpret_cast<float *>(base_ + page + inner_);
-        data_ = at_end ? end_ - floats : begin_;
-        clear();
+        if (mprotect(base_ + page, inner, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
+        begin_ = base_ + page;
+        end_ = begin_ + inner;
+        data_ = at_end ? end_ - bytes : begin_;
     }
     ~GuardedMemory() { munmap(base_, mapped_); }
     GuardedMemory(const GuardedMemory &) = delete;
     GuardedMemory &operator=(const GuardedMemory &) = delete;
 
-    void clear() {
-        for (float *p = begin_; p < end_; p++) std::memcpy(p, &kSentinelBits, sizeof *p);
-    }
-    float *data() const { return data_; }
-    const float *begin() const { return begin_; }  // of all that can be accessed, data() and what rounds it up to pages
-    const float *end() const { return end_; }
+    char *data() const { return data_; }
+    char *begin() const { return begin_; }  // of all that can be accessed, data() and what rounds it up to pages
+    char *end() const { return end_; }
 
 private:
-    size_t floats_, inner_, mapped_;
-    char *base_;
-    float *begin_, *end_, *data_;
+    size_t mapped_;
+    char *base_, *begin_, *end_, *data_;
 };
 
-// Elements between planes and between samples beyond the dense layout, and which end of the tensor touches the guard page.
+// Elements between runs of adjacent ones (planes, or channels-last positions) and between samples beyond the dense layout, and
+// which end of the tensor touches the guard page.
 struct Padding {
     int64_t c = 0;
     int64_t n = 0;
@@ -90,93 +70,143 @@ struct Padding {
 
 class Tensor {
 public:
-    explicit Tensor(Shape shape, Padding padding = {})
-        : shape_(std::move(shape)), padding_(padding), positions_(1), stride_c_(0), stride_n_(0) {
+    explicit Tensor(Shape shape, Padding padding = {}) : shape_(std::move(shape)), padding_(padding), positions_(1) {
         for (size_t i = 2; i < shape_.size(); i++) positions_ *= shape_[i];
-        stride_c_ = positions_ + padding_.c;
-        stride_n_ = channels() * stride_c_ + padding_.n;
-        const int64_t planes = samples() * channels();
-        extent_ = planes && positions_ ? (samples() - 1) * stride_n_ + (channels() - 1) * stride_c_ + positions_ : 0;
-        memory_ = new GuardedMemory(static_cast<size_t>(extent_), padding_.at_end);
+        // One channel without padding is channels-first, whatever it is called.
+        if (format_.channels_last && channels() == 1) padding_.c = std::max<int64_t>(padding_.c, 1);
+        if (format_.channels_last) {
+            stride_c_ = 1;
+            stride_s_ = channels() + padding_.c;
+            stride_n_ = positions_ * stride_s_ + padding_.n;
+        } else {
+            stride_s_ = 1;
+            stride_c_ = positions_ + padding_.c;
+            stride_n_ = channels() * stride_c_ + padding_.n;
+        }
+        const int64_t extent = size() ? offset(samples() - 1, channels() - 1, positions_ - 1) + 1 : 0;
+        memory_ =
+            std::make_unique<GuardedMemory>(static_cast<size_t>(extent) * format_.element_size(), padding_.at_end);
+        values_.resize(static_cast<size_t>(size()));
+        clear();
     }
     Tensor(const Tensor &other) : Tensor(other.shape_, other.padding_) { copy_elements(other); }
     Tensor &operator=(const Tensor &) = delete;
-    ~Tensor() { delete memory_; }
 
     int64_t samples() const { return shape_[0]; }
     int64_t channels() const { return shape_[1]; }
     int64_t positions() const { return positions_; }
     int64_t size() const { return samples() * channels() * positions_; }
-    int64_t stride_n() const { return stride_n_; }
-    int64_t stride_c() const { return stride_c_; }
     const Shape &shape() const { return shape_; }
     const Padding &padding() const { return padding_; }
+    const TensorFormat &format() const { return format_; }
+    // Of the memory, in elements.
+    int64_t stride_n() const { return stride_n_; }
+    int64_t stride_c() const { return stride_c_; }
+    int64_t stride_s() const { return stride_s_; }
 
-    float *data() const { return memory_->data(); }
-    float *plane(int64_t n, int64_t c) const { return data() + n * stride_n_ + c * stride_c_; }
+    // Values, dense: plane (n, c) is followed by (n, c + 1). What is written here must be something that an element can be:
+    // rounded(), or settle() afterwards.
+    float *plane(int64_t n, int64_t c) const { return values_.data() + (n * channels() + c) * positions_; }
     float &at(int64_t n, int64_t c, int64_t s) { return plane(n, c)[s]; }
     float at(int64_t n, int64_t c, int64_t s) const { return plane(n, c)[s]; }
+    const std::vector<float> &values() const { return values_; }
+    void settle() {
+        for (float &value : values_)
+            if (bits(value) != kSentinelBits) value = rounded(value, format_);
+    }
 
+    // Writes the values into memory, and reads them from it.
+    char *store() const {
+        visit([&](float &value, char *element) {
+            encode(value, format_, element);
+            const float stored = test::decode(element, format_);
+            if (bits(stored) != bits(value) && stored == stored)
+                throw std::logic_error("a value that the type cannot hold: settle() the tensor");
+        });
+        return memory_->data();
+    }
+    void load() const {
+        visit([&](float &value, const char *element) { value = test::decode(element, format_); });
+    }
+
+    // The memory as an argument, with the values stored in it.
     hnorm_tensor view() const {
-        hnorm_tensor result = hnorm_channels_first(data(), static_cast<int>(shape_.size()), shape_.data());
-        result.strides[0] = stride_n_;
-        result.strides[1] = stride_c_;
+        hnorm_tensor result = {};
+        result.data = store();
+        result.type = format_.type;
+        result.device = HNORM_CPU;
+        result.rank = static_cast<int>(shape_.size());
+        int64_t stride = stride_s_;
+        for (size_t axis = shape_.size(); axis-- > 0;) {
+            result.shape[axis] = shape_[axis];
+            result.strides[axis] = axis == 0 ? stride_n_ : axis == 1 ? stride_c_ : stride;
+            if (axis >= 2) stride *= shape_[axis];
+        }
         return result;
     }
 
     // Everything, elements too, becomes the sentinel.
-    void clear() { memory_->clear(); }
-
-    // Same shape; padding may differ.
-    void copy_elements(const Tensor &other) {
-        for (int64_t n = 0; n < samples(); n++)
-            for (int64_t c = 0; c < channels(); c++)
-                if (positions_)
-                    std::memcpy(plane(n, c), other.plane(n, c), sizeof(float) * static_cast<size_t>(positions_));
+    void clear() {
+        for (char *p = memory_->begin(); p + format_.element_size() <= memory_->end(); p += format_.element_size())
+            encode(sentinel(), format_, p);
+        std::fill(values_.begin(), values_.end(), sentinel());
     }
 
-    // From dense values.
+    // Same shape; padding may differ.
+    void copy_elements(const Tensor &other) { values_ = other.values_; }
+    // From dense values that are to be read here only: they may be such as no element can be.
+    void set_exact(const std::vector<float> &values) { values_ = values; }
+    // From dense values, rounded.
     void set_elements(const std::vector<float> &values) {
-        for (int64_t n = 0, i = 0; n < samples(); n++)
-            for (int64_t c = 0; c < channels(); c++, i += positions_)
-                if (positions_)
-                    std::memcpy(plane(n, c), &values[static_cast<size_t>(i)],
-                                sizeof(float) * static_cast<size_t>(positions_));
+        values_ = values;
+        settle();
     }
 
     // Empty if nothing outside the elements was written.
     std::string damage() const {
-        const float *cursor = memory_->begin();
-        for (int64_t n = 0; n < samples(); n++) {
-            for (int64_t c = 0; c < channels() && positions_; c++) {
-                for (; cursor < plane(n, c); cursor++)
-                    if (bits(*cursor) != kSentinelBits) return damage_at(cursor);
-                cursor += positions_;
-            }
-        }
-        for (; cursor < memory_->end(); cursor++)
-            if (bits(*cursor) != kSentinelBits) return damage_at(cursor);
+        std::vector<bool> inside(static_cast<size_t>(memory_->end() - memory_->begin()) / format_.element_size());
+        const auto index = [&](const char *p) {
+            return static_cast<size_t>(p - memory_->begin()) / format_.element_size();
+        };
+        visit([&](float &, const char *element) { inside[index(element)] = true; });
+        for (const char *p = memory_->begin(); p < memory_->end(); p += format_.element_size())
+            if (!inside[index(p)] && bits(test::decode(p, format_)) != kSentinelBits) return damage_at(p);
         return "";
     }
 
     std::string describe() const {
         std::ostringstream out;
-        out << to_string(shape_) << " strides (" << stride_n_ << "," << stride_c_ << ") "
-            << (padding_.at_end ? "ending" : "starting") << " at a page";
+        out << format_.name() << " " << to_string(shape_) << " strides (" << stride_n_ << "," << stride_c_ << ","
+            << stride_s_ << ") " << (padding_.at_end ? "ending" : "starting") << " at a page";
         return out.str();
     }
 
 private:
-    std::string damage_at(const float *where) const {
+    int64_t offset(int64_t n, int64_t c, int64_t s) const { return n * stride_n_ + c * stride_c_ + s * stride_s_; }
+
+    template <typename Visit>
+    void visit(Visit call) const {
+        size_t i = 0;
+        for (int64_t n = 0; n < samples(); n++)
+            for (int64_t c = 0; c < channels(); c++)
+                for (int64_t s = 0; s < positions_; s++, i++)
+                    call(values_[i], memory_->data() + offset(n, c, s) * static_cast<int64_t>(format_.element_size()));
+    }
+
+    std::string damage_at(const char *where) const {
         std::ostringstream out;
-        out << "written outside the tensor, at element offset " << where - data() << ": " << *where;
+        out << "written outside the tensor, at element offset "
+            << (where - memory_->data()) / static_cast<int64_t>(format_.element_size()) << ": "
+            << test::decode(where, format_);
         return out.str();
     }
 
+    TensorFormat format_ = tensor_format();
     Shape shape_;
     Padding padding_;
-    int64_t positions_, stride_c_, stride_n_, extent_;
-    GuardedMemory *memory_;
+    int64_t positions_, stride_c_, stride_n_, stride_s_;
+    std::unique_ptr<GuardedMemory> memory_;
+    mutable std::vector<float> values_;
 };
 
 }  // namespace test

@@ -55,6 +55,7 @@ void fill_dy(Tensor &dy, Dy kind, const Tensor &x, uint64_t seed) {
                                  : random.index(16) == 0 ? static_cast<float>(random.normal())
                                                          : 0.0f;
     }
+    dy.settle();
 }
 
 struct Totals {
@@ -68,13 +69,14 @@ struct Totals {
     }
 };
 
-// dy where y is above 0, elsewhere the slope times it.
-Tensor before_activation(const Tensor &y, const Tensor &dy, float slope) {
+// dy where y is above 0, elsewhere the slope times it; stored as elements or not.
+Tensor before_activation(const Tensor &y, const Tensor &dy, float slope, bool stored) {
     Tensor dz(dy.shape());
     for (int64_t n = 0; n < dy.samples(); n++)
         for (int64_t c = 0; c < dy.channels(); c++)
             for (int64_t s = 0; s < dy.positions(); s++)
                 dz.at(n, c, s) = y.at(n, c, s) > 0 ? dy.at(n, c, s) : slope * dy.at(n, c, s);
+    if (stored) dz.settle();
     return dz;
 }
 
@@ -98,9 +100,9 @@ void check(const Tensor &x, const Tensor &dy, Tensor &dx, const Affine &affine, 
             // The sign that decides is y's as it came out: another, a rounding away, would be another function's gradient.
             if (!plain && frozen) normalize(x, group, given_mean, given_variance, affine, kEps, y, post);
             if (!plain && !frozen) forward(x, group, affine, kEps, y, post);
-            const reference::Gradients expected =
-                reference_gradients(x, plain ? dy : before_activation(y, dy, post.activation.slope()), group,
-                                    frozen ? given : of_x, frozen, affine, kEps);
+            const reference::Gradients expected = reference_gradients(
+                x, plain ? dy : before_activation(y, dy, post.activation.slope(), post.residual != nullptr), group,
+                frozen ? given : of_x, frozen, affine, kEps);
             for (const std::string &target : usable_targets()) {
                 const Machine machine(target);
                 const MeanAndVariance saved =

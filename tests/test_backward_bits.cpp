@@ -46,13 +46,20 @@ struct Expected {
         : activation(test_case.activation), residual(test_case.residual), y(test_case.shape, {3, 1, false}) {
         Tensor added(test_case.shape);
         test::fill(added, {Kind::kNormal, 0, 1, test_case.recipe.seed + 9000});
-        const Post post = {residual ? activation : Activation(), residual ? &added : nullptr};
+        // The sign of z itself, or of y as it was stored; dz likewise.
         const std::vector<float> sign =
-            transcribed_normalize(x, group, given.mean, given.variance, affine, test_case.eps, post);
-        y.set_elements(sign);
+            residual ? transcribed_normalize(x, group, given.mean, given.variance, affine, test_case.eps,
+                                             {activation, &added})
+                     : transcribed_z(x, group, given.mean, given.variance, affine, test_case.eps);
+        y.set_exact(sign);
         dz = transcribed_gate(dy, sign, activation);
         Tensor gated(test_case.shape);
-        gated.set_elements(dz);
+        if (residual) {
+            gated.set_elements(dz);
+            dz = gated.values();
+        } else {
+            gated.set_exact(dz);
+        }
         gradients = transcribed_gradients(x, gated, group, given.mean, given.variance, affine, test_case.eps,
                                           given.frozen, !residual && activation.slope() != 1);
     }

@@ -20,7 +20,7 @@ const std::vector<float> kPublished = {-0.3023f, -0.7597f, -0.3203f, -0.5875f, 1
 
 Tensor example() {
     Tensor x({2, 2, 2, 3});
-    std::copy(kInput.begin(), kInput.end(), x.data());
+    std::copy(kInput.begin(), kInput.end(), x.plane(0, 0));
     return x;
 }
 

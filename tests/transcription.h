@@ -9,11 +9,13 @@
 
 namespace transcription {
 
-// One group of the view: x(s, r) = data[s + r*stride_r], S positions, N planes.
+// One group of the view: x(s, r) = data[s*stride_s + r*stride_r], S positions, N planes, of a channels-last tensor or not.
 struct Group {
     const float *data;
     int64_t S, N, stride_r;
-    float operator()(int64_t s, int64_t r) const { return data[s + r * stride_r]; }
+    bool last = false;
+    int64_t stride_s = 1;
+    float operator()(int64_t s, int64_t r) const { return data[s * stride_s + r * stride_r]; }
 };
 
 struct Moments {
@@ -23,7 +25,7 @@ struct Moments {
 constexpr int64_t kMaxLanes = 64;
 constexpr int64_t kRows = 32;  // of a chunk, at most
 
-inline int64_t lanes(int64_t S) { return S < 16 ? 1 : S <= 1024 ? 16 : 64; }
+inline int64_t lanes(int64_t S, bool last = false) { return S < 16 ? 1 : last ? 4 : S <= 1024 ? 16 : 64; }
 
 // Rows [row, row_end) of the planes [plane, plane_end).
 struct Chunk {
@@ -33,8 +35,8 @@ struct Chunk {
 
 // "Sum over the chunk" of term(s, r), all in T: lanes first, then their tree.
 template <typename T, typename Term>
-T sum_over_positions(int64_t S, const Chunk &chunk, Term term) {
-    const int64_t L = lanes(S);
+T sum_over_positions(const Group &x, const Chunk &chunk, Term term) {
+    const int64_t S = x.S, L = lanes(S, x.last);
     T v[kMaxLanes];
     for (int64_t l = 0; l < L; l++) v[l] = T(0);
     const int64_t full_rows = S / L;
@@ -57,7 +59,7 @@ T sum_over_positions(int64_t S, const Chunk &chunk, Term term) {
 // The same of term(x).
 template <typename T, typename Term>
 T sum_over_chunk(const Group &x, const Chunk &chunk, Term term) {
-    return sum_over_positions<T>(x.S, chunk, [&](int64_t s, int64_t r) { return term(x(s, r)); });
+    return sum_over_positions<T>(x, chunk, [&](int64_t s, int64_t r) { return term(x(s, r)); });
 }
 
 inline Moments moments_of_sums(double c, double e, double q, double cnt) {
@@ -69,7 +71,7 @@ inline Moments moments_of_sums(double c, double e, double q, double cnt) {
 // "One chunk", steps 1 to 4.
 inline Moments chunk_moments(const Group &x, const Chunk &chunk) {
     const double cnt = static_cast<double>(chunk.cnt);
-    const float pivot = x(chunk.row * lanes(x.S), chunk.plane);
+    const float pivot = x(chunk.row * lanes(x.S, x.last), chunk.plane);
     const float t = sum_over_chunk<float>(x, chunk, [=](float v) { return v - pivot; });
     const float c = static_cast<float>(static_cast<double>(pivot) + static_cast<double>(t) / cnt);
     const float e = sum_over_chunk<float>(x, chunk, [=](float v) { return v - c; });
@@ -92,7 +94,7 @@ inline Moments chunk_moments(const Group &x, const Chunk &chunk) {
 // Calls visit(chunk) in the order of merging.
 template <typename Visit>
 void for_each_chunk(const Group &x, Visit visit) {
-    const int64_t L = lanes(x.S);
+    const int64_t L = lanes(x.S, x.last);
     const int64_t rows = (x.S + L - 1) / L;
     const int64_t P = std::max<int64_t>(kRows / rows, 1);
     for (int64_t r = 0; r < x.N; r += P) {
@@ -161,15 +163,15 @@ inline GradientSums gradient_sums(const Group &x, const Group &dy, double mean) 
     const float m = static_cast<float>(mean);
     double E = 0, Q = 0;
     for_each_chunk(x, [&](const Chunk &chunk) {
-        double e = sum_over_positions<float>(x.S, chunk, [&](int64_t s, int64_t r) { return dy(s, r); });
-        double q = sum_over_positions<float>(x.S, chunk, [&](int64_t s, int64_t r) {
+        double e = sum_over_positions<float>(x, chunk, [&](int64_t s, int64_t r) { return dy(s, r); });
+        double q = sum_over_positions<float>(x, chunk, [&](int64_t s, int64_t r) {
             const float d = x(s, r) - m;
             return dy(s, r) * d;
         });
         if (!(std::fabs(e) < 1e38 && 1e-30 < std::fabs(q) && std::fabs(q) < 1e38)) {
-            e = sum_over_positions<double>(x.S, chunk,
+            e = sum_over_positions<double>(x, chunk,
                                            [&](int64_t s, int64_t r) { return static_cast<double>(dy(s, r)); });
-            q = sum_over_positions<double>(x.S, chunk, [&](int64_t s, int64_t r) {
+            q = sum_over_positions<double>(x, chunk, [&](int64_t s, int64_t r) {
                 const double d = static_cast<double>(x(s, r)) - static_cast<double>(m);
                 return static_cast<double>(dy(s, r)) * d;
             });

@@ -1,6 +1,8 @@
 // The computations, on validated arguments and tensors that are not empty.
 #pragma once
 
+#include <initializer_list>
+
 #include "kernels.h"
 #include "validate.h"
 #include "view.h"
@@ -16,9 +18,32 @@ struct Machine {
 // Fails where the environment names a target or a number of threads that cannot be.
 hnorm_status find_machine(const char *function, Machine *machine);
 
-// Whether work on the tensor stays on the calling thread, and whether it takes the split kernels.
+// The kernels for the tensor's elements, and the class of its planes for reductions.
+const ElementKernels &kernels_of(const Machine &machine, const Planes &x);
+PlaneClass reduction_class(const Planes &x);
+// Whether work on all of the tensors (null: absent) sees them as channels-last, and its class. Their layouts may differ where
+// planes have one position (then channels-first kernels, which do not mind how far apart channels are, take them all) and
+// where there is one channel (then channels-last ones, which do not mind how far apart positions are).
+bool channels_last(std::initializer_list<const Planes *> tensors);
+PlaneClass pointwise_class(std::initializer_list<const Planes *> tensors);
+
+// Planes of one position as one plane: its positions are the samples. That is how batch norm sums them (docs/order.md).
+bool is_one_plane(const Planes &x, hnorm_group group);
+Planes one_plane(const Planes &x);
+
+// Some of a tensor's planes, both ranges half open.
+struct Range {
+    int64_t n_begin, n_end, c_begin, c_end;
+};
+Planes cropped(Planes p, const Range &range);
+
+// Samples that instance norm takes at once where its kernels do not work group by group (channels-last): of what stays in
+// cache between two of them.
+int64_t samples_together(const Planes &x);
+
+// Whether work on the tensor stays on the calling thread, and whether it takes the kernels that work on whole groups.
 bool runs_serially(const Machine &machine, const Planes &x);
-bool runs_split(const Machine &machine, const Planes &x, hnorm_group group);
+bool works_on_groups(const Machine &machine, const Planes &x, hnorm_group group);
 
 // One value for each sample and channel, or shared where a stride is 0: data[n*stride_n + c*stride_c].
 struct GroupValues {

@@ -42,13 +42,6 @@ ForwardPart forward_part(const Backward &b) {
 
 }  // namespace
 
-Planes cropped(Planes p, const Range &range) {
-    p.data += range.n_begin * p.stride_n + range.c_begin * p.stride_c;
-    p.n = range.n_end - range.n_begin;
-    p.c = range.c_end - range.c_begin;
-    return p;
-}
-
 GradientSums::GradientSums(const Backward &b) : b_(b), group_(summed_group(b)), groups_(b.x.groups(group_)) {}
 
 hnorm_status GradientSums::reduce(const char *function, const Machine &machine) {
@@ -79,7 +72,8 @@ void GradientSums::write(double *sums, float *gradient) const {
 
 bool fuses(const Machine &machine, const Backward &b) {
     // The kernel has one gamma a group.
-    return b.dx && summed_group(b) == b.group && !runs_split(machine, b.x, b.group);
+    return b.dx && summed_group(b) == b.group && !channels_last({&b.x, &b.dy, b.dx}) &&
+           works_on_groups(machine, b.x, b.group);
 }
 
 hnorm_status compute_fused(const char *function, const Machine &machine, const Backward &b, const Range &range,
@@ -96,9 +90,10 @@ hnorm_status compute_fused(const char *function, const Machine &machine, const B
     GroupBuffer gamma(affine.gamma + n * affine.gamma_n + c * affine.gamma_c, x, view, affine.gamma_n, affine.gamma_c);
     GroupBuffer beta(affine.beta + n * affine.beta_n + c * affine.beta_c, x, view, affine.beta_n, affine.beta_c);
     const SerialScope serial(runs_serially(machine, b.x));
-    return kernel_status(function, machine.kernels->backward_groups[plane_class(x.s)](
-                                       x_buffer, dy_buffer, mean, variance, gamma, beta, b.eps, slope_bits(b.slope),
-                                       dx_buffer, sum_dy, sum_dy_xmu));
+    return kernel_status(function,
+                         kernels_of(machine, x)
+                             .backward_groups[plane_class(x.s)](x_buffer, dy_buffer, mean, variance, gamma, beta, b.eps,
+                                                                slope_bits(b.slope), dx_buffer, sum_dy, sum_dy_xmu));
 }
 
 void times_gamma(const Planes &x, const AffineView &affine, hnorm_group summed, hnorm_group group, const double *sum_dy,
@@ -119,6 +114,17 @@ void times_gamma(const Planes &x, const AffineView &affine, hnorm_group summed, 
 hnorm_status compute_backward_reduce(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
                                      hnorm_group group, const ForwardPart &forward, double *sum_dy,
                                      double *sum_dy_xmu) {
+    if (is_one_plane(x, group)) {
+        // Channels that are apart are summed one by one, as in compute_moments.
+        const int64_t step = channels_last({&x, &dy}) ? x.c : 1;
+        for (int64_t c = 0; c < x.c; c += step) {
+            const Range range = {0, x.n, c, c + step};
+            HNORM_TRY(compute_backward_reduce(function, machine, one_plane(cropped(x, range)),
+                                              one_plane(cropped(dy, range)), HNORM_INSTANCE, forward.from_channel(c),
+                                              sum_dy + c, sum_dy_xmu + c));
+        }
+        return HNORM_OK;
+    }
     const View view = view_of(group);
     const AffineView &affine = forward.affine;
     TensorBuffer x_buffer(x, view), dy_buffer(dy, view);
@@ -128,19 +134,26 @@ hnorm_status compute_backward_reduce(const char *function, const Machine &machin
     GroupBuffer beta(affine.beta, x, view, affine.beta_n, affine.beta_c);
     GroupBuffer sum_dy_buffer(sum_dy, x, view, x.c, 1), sum_dy_xmu_buffer(sum_dy_xmu, x, view, x.c, 1);
     const SerialScope serial(runs_serially(machine, x));
-    const auto &kernels = runs_split(machine, x, group) ? machine.kernels->backward_reduce_split
-                                                        : machine.kernels->backward_reduce_groups;
-    return kernel_status(function,
-                         kernels[plane_class(x.s)](x_buffer, dy_buffer, mean, variance, gamma, beta, forward.eps,
-                                                   slope_bits(forward.slope), sum_dy_buffer, sum_dy_xmu_buffer));
+    // Planes of one position may be of either layout, each tensor its own: the kernel for channels that are apart takes both.
+    const bool last = channels_last({&x, &dy});
+    const ElementKernels &kernels = kernels_of(machine, x);
+    const bool split = !last && !works_on_groups(machine, x, group);
+    return kernel_status(function, (split ? kernels.backward_reduce_split
+                                          : kernels.backward_reduce_groups)[last ? last_class(x.s) : plane_class(x.s)](
+                                       x_buffer, dy_buffer, mean, variance, gamma, beta, forward.eps,
+                                       slope_bits(forward.slope), sum_dy_buffer, sum_dy_xmu_buffer));
 }
 
 hnorm_status compute_activation_backward(const char *function, const Machine &machine, const Planes &y,
                                          const Planes &dy, float slope, const Planes &dz) {
+    if (y.s == 1 && y.n > 1 && channels_last({&y, &dy, &dz})) {
+        return compute_activation_backward(function, machine, one_plane(y), one_plane(dy), slope, one_plane(dz));
+    }
     TensorBuffer y_buffer(y, View::kBatch), dy_buffer(dy, View::kBatch), dz_buffer(dz, View::kBatch);
     const SerialScope serial(runs_serially(machine, y));
-    return kernel_status(function, machine.kernels->activation_backward[plane_class(y.s)](
-                                       y_buffer, dy_buffer, slope_bits(slope), dz_buffer));
+    return kernel_status(function, kernels_of(machine, y)
+                                       .activation_backward[pointwise_class({&y, &dy, &dz})](
+                                           y_buffer, dy_buffer, slope_bits(slope), dz_buffer));
 }
 
 hnorm_status compute_backward_apply(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
@@ -151,6 +164,9 @@ hnorm_status compute_backward_apply(const char *function, const Machine &machine
     const bool per_sample = affine.per_sample() || std::any_of(std::begin(all), std::end(all), [](const auto *values) {
                                 return values->stride_n != 0;
                             });
+    if (x.s == 1 && x.n > 1 && !per_sample && channels_last({&x, &dy, &dx})) {
+        return compute_backward_apply(function, machine, one_plane(x), one_plane(dy), forward, sums, one_plane(dx));
+    }
     const View view = per_sample ? View::kInstance : View::kBatch;
     TensorBuffer x_buffer(x, view), dy_buffer(dy, view), dx_buffer(dx, view);
     const auto buffer = [&](const GroupValues &v) { return GroupBuffer(v.data, x, view, v.stride_n, v.stride_c); };
@@ -159,10 +175,46 @@ hnorm_status compute_backward_apply(const char *function, const Machine &machine
     GroupBuffer gamma(affine.gamma, x, view, affine.gamma_n, affine.gamma_c);
     GroupBuffer beta(affine.beta, x, view, affine.beta_n, affine.beta_c);
     const SerialScope serial(runs_serially(machine, x));
-    return kernel_status(function, machine.kernels->backward_apply[plane_class(x.s)](
-                                       x_buffer, dy_buffer, mean, variance, gamma, beta, g1, g2, count, forward.eps,
-                                       slope_bits(forward.slope), dx_buffer));
+    return kernel_status(function, kernels_of(machine, x)
+                                       .backward_apply[pointwise_class({&x, &dy, &dx})](
+                                           x_buffer, dy_buffer, mean, variance, gamma, beta, g1, g2, count, forward.eps,
+                                           slope_bits(forward.slope), dx_buffer));
 }
+
+namespace {
+
+// dx from sums over the groups of `summed`.
+hnorm_status compute_dx(const char *function, const Machine &machine, const Backward &b, hnorm_group summed,
+                        const double *sum_dy, const double *sum_dy_xmu) {
+    const int64_t groups = b.x.groups(b.group);
+    const auto total = static_cast<double>(b.x.group_size(b.group));
+    Scratch g;
+    HNORM_TRY(g.reserve(function, 2 * groups));
+    double *const g1 = g.data(), *const g2 = g.data() + groups;
+    times_gamma(b.x, b.affine, summed, b.group, sum_dy, sum_dy_xmu, g1, g2);
+    return compute_backward_apply(function, machine, b.x, b.dy, forward_part(b),
+                                  {group_values(g1, b.x, b.group), group_values(g2, b.x, b.group), {&total, 0, 0}},
+                                  *b.dx);
+}
+
+// The sums and dx of some samples, of an instance norm.
+hnorm_status compute_part(const char *function, const Machine &machine, const Backward &b, const Range &samples,
+                          GradientSums &sums) {
+    const int64_t first = samples.n_begin * b.x.c;
+    const Planes dx = cropped(*b.dx, samples);
+    Backward part = b;
+    part.x = cropped(b.x, samples);
+    part.dy = cropped(b.dy, samples);
+    part.dx = &dx;
+    part.mean += first;
+    part.variance += first;
+    part.affine = b.affine.from_sample(samples.n_begin);
+    HNORM_TRY(compute_backward_reduce(function, machine, part.x, part.dy, HNORM_INSTANCE, forward_part(part),
+                                      sums.dy() + first, sums.dy_xmu() + first));
+    return compute_dx(function, machine, part, HNORM_INSTANCE, sums.dy() + first, sums.dy_xmu() + first);
+}
+
+}  // namespace
 
 hnorm_status compute_backward(const char *function, const Machine &machine, const Backward &b) {
     if (b.has_residual()) {
@@ -175,19 +227,17 @@ hnorm_status compute_backward(const char *function, const Machine &machine, cons
     HNORM_TRY(sums.reserve(function));
     if (fuses(machine, b)) {
         HNORM_TRY(compute_fused(function, machine, b, {0, b.x.n, 0, b.x.c}, sums));
+    } else if (!b.dx) {
+        HNORM_TRY(sums.reduce(function, machine));
+    } else if (b.x.layout == Layout::kChannelsLast && b.group == HNORM_INSTANCE) {
+        // In parts that stay in cache between the sums and what follows from them.
+        const int64_t step = samples_together(b.x);
+        for (int64_t n = 0; n < b.x.n; n += step) {
+            HNORM_TRY(compute_part(function, machine, b, {n, std::min(n + step, b.x.n), 0, b.x.c}, sums));
+        }
     } else {
         HNORM_TRY(sums.reduce(function, machine));
-        if (b.dx) {
-            const int64_t groups = b.x.groups(b.group);
-            const auto total = static_cast<double>(b.x.group_size(b.group));
-            Scratch g;
-            HNORM_TRY(g.reserve(function, 2 * groups));
-            double *const g1 = g.data(), *const g2 = g.data() + groups;
-            times_gamma(b.x, b.affine, summed_group(b), b.group, sums.dy(), sums.dy_xmu(), g1, g2);
-            HNORM_TRY(compute_backward_apply(
-                function, machine, b.x, b.dy, forward_part(b),
-                {group_values(g1, b.x, b.group), group_values(g2, b.x, b.group), {&total, 0, 0}}, *b.dx));
-        }
+        HNORM_TRY(compute_dx(function, machine, b, summed_group(b), sums.dy(), sums.dy_xmu()));
     }
     sums.write_parameter_gradients();
     return HNORM_OK;

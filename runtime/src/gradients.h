@@ -46,12 +46,6 @@ private:
     Scratch scratch_;
 };
 
-// Some of a tensor's planes, both ranges half open.
-struct Range {
-    int64_t n_begin, n_end, c_begin, c_end;
-};
-Planes cropped(Planes p, const Range &range);
-
 // Whether one kernel can do both passes, and that kernel, for whole groups in the range: it fills their sums and their dx.
 bool fuses(const Machine &machine, const Backward &b);
 hnorm_status compute_fused(const char *function, const Machine &machine, const Backward &b, const Range &range,
@@ -63,6 +57,16 @@ struct ForwardPart {
     AffineView affine;
     double eps;
     float slope;
+
+    // Of the channels from c on, of batch norm.
+    ForwardPart from_channel(int64_t c) const {
+        ForwardPart part = *this;
+        part.mean.data += c * mean.stride_c;
+        part.variance.data += c * variance.stride_c;
+        part.affine.gamma += c * affine.gamma_c;
+        part.affine.beta += c * affine.beta_c;
+        return part;
+    }
 };
 
 // The sums over each group, of dy and of dy*(x - mean).

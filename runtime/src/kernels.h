@@ -48,18 +48,20 @@ inline int32_t slope_bits(float slope) {
     return bits;
 }
 
-enum PlaneClass { kTiny, kSmall, kLarge, kPlaneClasses };
+// docs/order.md, "Shape classes", in the manifest's order.
+enum PlaneClass { kTiny, kSmall, kLarge, kLast, kLastTiny, kPlaneClasses };
 
-// The class of planes of S positions (docs/order.md, "Shape classes").
+// The class of channels-first planes of S positions, and of channels-last ones.
 inline PlaneClass plane_class(int64_t positions) {
     return positions < 16 ? kTiny : positions <= 1024 ? kSmall : kLarge;
 }
+inline PlaneClass last_class(int64_t positions) { return positions < 16 ? kLastTiny : kLast; }
 
-// One target's kernels, by class. "groups" works on whole groups, in parallel over them, and keeps a group in cache between
-// its passes; "split" works inside groups, in parallel over chunks, for few large ones.
-struct TargetKernels {
-    const char *name;             // "x86-64-avx2"
-    const char *const *features;  // CPU features it needs, null-terminated, as in /proc/cpuinfo ("avx2")
+// The kernels of one type of elements, by class; null where there is none. "groups" works on whole groups, in parallel over
+// them, and keeps a group in cache between its passes; "split" works inside groups, in parallel over chunks, for few large
+// ones. Channels-last there is one of each reduction, among the "groups", which works inside groups; the pointwise ones serve
+// channels-last planes of any size as kLast.
+struct ElementKernels {
     MomentsKernel moments_groups[kPlaneClasses];
     MomentsKernel moments_split[kPlaneClasses];
     NormalizeKernel normalize[kPlaneClasses];
@@ -71,10 +73,19 @@ struct TargetKernels {
     BackwardApplyKernel backward_apply[kPlaneClasses];
     BackwardKernel backward_groups[kPlaneClasses];
     ActivationBackwardKernel activation_backward[kPlaneClasses];
+};
+
+constexpr int kElementTypes = 3;  // hnorm_type, in its order
+
+// One target's kernels.
+struct TargetKernels {
+    const char *name;             // "x86-64-avx2"
+    const char *const *features;  // CPU features it needs, null-terminated, as in /proc/cpuinfo ("avx2")
     // From the target's schedule file.
     int64_t groups_per_task[kPlaneClasses];  // of the groups kernels: channels worked on together
     int64_t least_busy_percent;              // of the threads, over a groups kernel's run: below it, use split
     int64_t serial_below;                    // tensors of fewer elements run on the calling thread
+    ElementKernels of[kElementTypes];
 };
 
 // Whether to use the split kernels: when whole groups would leave too many threads idle in the last round. Both ways give

@@ -19,7 +19,8 @@ constexpr uint64_t kRecordedBit = 1, kTrainingBit = 2, kOverwrittenBit = 4, kRes
 // Different for different places, shapes and strides, but for an accident in 2^60.
 uint64_t fingerprint(const Planes &x) {
     uint64_t hash = reinterpret_cast<uintptr_t>(x.data);
-    for (const int64_t value : {x.n, x.c, x.s, x.stride_n, x.stride_c}) {
+    for (const int64_t value : {x.n, x.c, x.s, x.stride_n, x.stride_c, x.stride_s, static_cast<int64_t>(x.type),
+                                static_cast<int64_t>(x.layout)}) {
         hash = (hash ^ static_cast<uint64_t>(value)) * 0x9e3779b97f4a7c15;
         hash ^= hash >> 29;
     }

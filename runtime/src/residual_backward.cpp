@@ -18,17 +18,22 @@ namespace {
 constexpr int64_t kElementsPerTask = 16384;
 
 struct Dense {
-    std::unique_ptr<float[]> memory;
+    std::unique_ptr<char[]> memory;
     Planes planes;
 };
 
 hnorm_status allocate_like(const char *function, const Planes &p, Dense *dense) {
-    dense->memory.reset(new (std::nothrow) float[static_cast<size_t>(p.elements())]);
+    dense->memory.reset(new (std::nothrow) char[static_cast<size_t>(p.elements() * p.element_size())]);
     if (!dense->memory) {
         return fail(HNORM_OUT_OF_MEMORY, "%s: no memory for a gradient of %" PRId64 " elements", function,
                     p.elements());
     }
-    dense->planes = {dense->memory.get(), p.n, p.c, p.s, p.n > 1 ? p.c * p.s : 0, p.c > 1 ? p.s : 0};
+    dense->planes = p;
+    dense->planes.data = dense->memory.get();
+    const bool first = p.layout == Layout::kChannelsFirst;
+    dense->planes.stride_n = p.n > 1 ? p.c * p.s : 0;
+    dense->planes.stride_c = p.c == 1 ? 0 : first ? p.s : 1;
+    dense->planes.stride_s = first ? 1 : p.c;
     return HNORM_OK;
 }
 

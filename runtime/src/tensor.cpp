@@ -38,42 +38,68 @@ bool any_offset_in(int64_t low, int64_t high, int64_t count_i, int64_t stride_i,
     return false;
 }
 
-// Whether two planes of this layout meet when one copy of the tensor lies `shift` elements after the other.
-bool planes_meet(const Planes &p, int64_t shift) {
-    // Differences of plane indices run from -(n-1) to n-1 and from -(c-1) to c-1: shifted here to start at 0.
-    const int64_t origin = shift + (p.n - 1) * p.stride_n + (p.c - 1) * p.stride_c;
-    return any_offset_in(origin - (p.s - 1), origin + (p.s - 1), 2 * p.n - 1, p.stride_n, 2 * p.c - 1, p.stride_c);
-}
+// A tensor's elements as runs of adjacent ones along two further axes.
+struct Runs {
+    int64_t length, count_i, stride_i, count_j, stride_j;
 
-bool same_layout(const Planes &a, const Planes &b) { return a.stride_n == b.stride_n && a.stride_c == b.stride_c; }
+    explicit Runs(const Planes &p)
+        : length(p.layout == Layout::kChannelsFirst ? p.s : p.c),
+          count_i(p.n),
+          stride_i(p.stride_n),
+          count_j(p.layout == Layout::kChannelsFirst ? p.c : p.s),
+          stride_j(p.layout == Layout::kChannelsFirst ? p.stride_c : p.stride_s) {}
 
-// Elements from a's start to b's.
-int64_t shift_between(const Planes &a, const Planes &b) {
-    return (reinterpret_cast<intptr_t>(b.data) - reinterpret_cast<intptr_t>(a.data)) /
-           static_cast<int64_t>(sizeof(float));
-}
-
-// Whether two different planes of the tensor share an element.
-bool overlaps_itself(const Planes &p) {
-    // The usual case, without a search: one axis steps over whole planes, the other over everything the first covers.
-    const auto nested = [&](int64_t inner, int64_t inner_stride, int64_t outer, int64_t outer_stride) {
-        return (inner == 1 || inner_stride >= p.s) && (outer == 1 || outer_stride >= (inner - 1) * inner_stride + p.s);
-    };
-    if (nested(p.c, p.stride_c, p.n, p.stride_n) || nested(p.n, p.stride_n, p.c, p.stride_c)) {
-        return false;
+    // Whether two runs meet when one copy of the tensor lies `shift` elements after the other.
+    bool meet(int64_t shift) const {
+        // Differences of indices run from -(count-1) to count-1 on both axes: shifted here to start at 0.
+        const int64_t origin = shift + (count_i - 1) * stride_i + (count_j - 1) * stride_j;
+        return any_offset_in(origin - (length - 1), origin + (length - 1), 2 * count_i - 1, stride_i, 2 * count_j - 1,
+                             stride_j);
     }
-    // Two planes differ in n, or in c alone; by symmetry only later planes need to be tried.
-    if (p.c > 1 && p.stride_c < p.s) {
-        return true;
+
+    // Whether two different ones share an element.
+    bool overlap() const {
+        // The usual case, without a search: one axis steps over whole runs, the other over everything the first covers.
+        const auto nested = [&](int64_t inner, int64_t inner_stride, int64_t outer, int64_t outer_stride) {
+            return (inner == 1 || inner_stride >= length) &&
+                   (outer == 1 || outer_stride >= (inner - 1) * inner_stride + length);
+        };
+        if (nested(count_j, stride_j, count_i, stride_i) || nested(count_i, stride_i, count_j, stride_j)) {
+            return false;
+        }
+        // Two runs differ in i, or in j alone; by symmetry only later ones need to be tried.
+        if (count_j > 1 && stride_j < length) {
+            return true;
+        }
+        const int64_t origin = (count_j - 1) * stride_j - stride_i;
+        return any_offset_in(origin - (length - 1), origin + (length - 1), count_i - 1, stride_i, 2 * count_j - 1,
+                             stride_j);
     }
-    const int64_t origin = (p.c - 1) * p.stride_c - p.stride_n;
-    return any_offset_in(origin - (p.s - 1), origin + (p.s - 1), p.n - 1, p.stride_n, 2 * p.c - 1, p.stride_c);
+};
+
+bool same_strides(const Planes &a, const Planes &b) {
+    return a.layout == b.layout && a.stride_n == b.stride_n && a.stride_c == b.stride_c && a.stride_s == b.stride_s;
 }
+
+// Elements from a's start to b's; not whole where b starts within an element of a.
+bool shift_between(const Planes &a, const Planes &b, int64_t *shift) {
+    const intptr_t bytes = reinterpret_cast<intptr_t>(b.data) - reinterpret_cast<intptr_t>(a.data);
+    *shift = bytes / a.element_size();
+    return bytes % a.element_size() == 0;
+}
+
+const char *type_name(hnorm_type type) {
+    return type == HNORM_F32 ? "HNORM_F32" : type == HNORM_F16 ? "HNORM_F16" : "HNORM_BF16";
+}
+
+const char *layout_name(Layout layout) { return layout == Layout::kChannelsFirst ? "channels-first" : "channels-last"; }
 
 hnorm_status check_shape(const char *function, const char *name, const hnorm_tensor &t) {
-    if (static_cast<int>(t.type) != HNORM_F32) {
-        return fail(HNORM_UNSUPPORTED, "%s: %s.type is %d: this build has HNORM_F32 (0)", function, name,
-                    static_cast<int>(t.type));
+    const int type = static_cast<int>(t.type);
+    if (type != HNORM_F32 && type != HNORM_F16 && type != HNORM_BF16) {
+        return fail(HNORM_UNSUPPORTED,
+                    "%s: %s.type is %d: this build has HNORM_F32 (0), HNORM_F16 (1) and HNORM_BF16 (2)", function, name,
+                    type);
     }
     if (static_cast<int>(t.device) != HNORM_CPU) {
         return fail(HNORM_UNSUPPORTED, "%s: %s.device is %d: this build has HNORM_CPU (0)", function, name,
@@ -103,23 +129,39 @@ hnorm_status check_shape(const char *function, const char *name, const hnorm_ten
     return HNORM_OK;
 }
 
-hnorm_status check_strides(const char *function, const char *name, const hnorm_tensor &t) {
-    int64_t dense = 1;
-    for (int axis = t.rank - 1; axis >= 2; --axis) {
-        if (t.shape[axis] > 1 && t.strides[axis] != dense) {
-            return fail(HNORM_INVALID_ARGUMENT,
-                        "%s: %s.strides[%d] is %" PRId64
-                        ": spatial axes must be dense, so with %s.shape %s it must be "
-                        "%" PRId64,
-                        function, name, axis, t.strides[axis], name, ShapeText(t).text, dense);
-        }
-        dense *= t.shape[axis];
-    }
+// Finds the layout and the distance of positions.
+hnorm_status read_layout(const char *function, const char *name, const hnorm_tensor &t, Planes *p) {
     for (int axis = 0; axis < 2; ++axis) {
         if (t.shape[axis] > 1 && t.strides[axis] < 0) {
             return fail(HNORM_INVALID_ARGUMENT, "%s: %s.strides[%d] is %" PRId64 ": negative strides are not allowed",
                         function, name, axis, t.strides[axis]);
         }
+    }
+    // The innermost spatial axis that has more than one position says how far apart positions are.
+    int innermost = t.rank - 1;
+    while (innermost >= 2 && t.shape[innermost] == 1) --innermost;
+    const int64_t distance = innermost < 2 ? 1 : t.strides[innermost];
+    const bool adjacent_channels = p->c == 1 || t.strides[1] == 1;
+    const bool last = innermost < 2 ? adjacent_channels : adjacent_channels && (p->c > 1 || distance != 1);
+    p->layout = last ? Layout::kChannelsLast : Layout::kChannelsFirst;
+    p->stride_s = last && innermost >= 2 ? distance : 1;
+    if (last && distance < p->c && innermost >= 2) {
+        return fail(HNORM_INVALID_ARGUMENT,
+                    "%s: %s.strides[%d] is %" PRId64
+                    ": channels are adjacent (strides[1] is 1), so with %s.shape %s it must "
+                    "be %" PRId64 " or more",
+                    function, name, innermost, distance, name, ShapeText(t).text, p->c);
+    }
+    int64_t dense = p->stride_s;
+    for (int axis = innermost; axis >= 2; --axis) {
+        if (t.shape[axis] > 1 && t.strides[axis] != dense) {
+            return fail(HNORM_INVALID_ARGUMENT,
+                        "%s: %s.strides[%d] is %" PRId64
+                        ": spatial axes must be dense, so with %s.shape %s it must be %" PRId64 "%s",
+                        function, name, axis, t.strides[axis], name, ShapeText(t).text, dense,
+                        last && p->c > 1 ? " (channels-last: strides[1] is 1)" : "");
+        }
+        dense *= t.shape[axis];
     }
     return HNORM_OK;
 }
@@ -140,9 +182,11 @@ hnorm_status check_memory(const char *function, const char *name, const hnorm_te
                     " elements: more than %" PRId64 " are not supported",
                     function, name, p.stride_n, p.stride_c, name, ShapeText(t).text, p.span(), kMaxElements);
     }
-    if (overlaps_itself(p)) {
+    if (Runs(p).overlap()) {
         // The axis that steps into planes, or else the outer one, which steps into what the other covers.
-        const bool inside_c = p.c > 1 && p.stride_c < p.s, inside_n = p.n > 1 && p.stride_n < p.s;
+        const bool first = p.layout == Layout::kChannelsFirst;
+        const bool inside_c = first && p.c > 1 && p.stride_c < p.s;
+        const bool inside_n = p.n > 1 && (!first || p.stride_n < p.s);
         const int axis = inside_c || (!inside_n && p.stride_c > p.stride_n) ? 1 : 0;
         return fail(HNORM_INVALID_ARGUMENT,
                     "%s: %s.strides[%d] is %" PRId64 " with %s.shape %s and %s.strides[%d] %" PRId64
@@ -155,9 +199,10 @@ hnorm_status check_memory(const char *function, const char *name, const hnorm_te
                     "%s: %s.data is null, and %s.shape is %s: only an empty tensor may have none", function, name, name,
                     ShapeText(t).text);
     }
-    if (reinterpret_cast<uintptr_t>(p.data) % alignof(float) != 0) {
-        return fail(HNORM_INVALID_ARGUMENT, "%s: %s.data is %p: it must be a multiple of %zu bytes, as floats are",
-                    function, name, static_cast<void *>(p.data), alignof(float));
+    if (reinterpret_cast<uintptr_t>(p.data) % static_cast<uintptr_t>(p.element_size()) != 0) {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: %s.data is %p: it must be a multiple of %" PRId64 " bytes, as %s are",
+                    function, name, static_cast<void *>(p.data), p.element_size(),
+                    p.type == HNORM_F32 ? "floats" : "its elements");
     }
     return HNORM_OK;
 }
@@ -181,12 +226,16 @@ hnorm_status read_tensor(const char *function, const char *name, const hnorm_ten
     }
     HNORM_TRY(check_shape(function, name, *tensor));
     const int64_t *const spatial = tensor->shape + 2, *const end = tensor->shape + tensor->rank;
-    Planes p{static_cast<float *>(tensor->data), tensor->shape[0], tensor->shape[1], 0, 0, 0};
+    Planes p = {};
+    p.data = static_cast<char *>(tensor->data);
+    p.type = tensor->type;
+    p.n = tensor->shape[0];
+    p.c = tensor->shape[1];
     if (std::find(tensor->shape, end, 0) == end) {
         p.s = std::accumulate(spatial, end, int64_t(1), std::multiplies<>());
         p.stride_n = p.n > 1 ? tensor->strides[0] : 0;
         p.stride_c = p.c > 1 ? tensor->strides[1] : 0;
-        HNORM_TRY(check_strides(function, name, *tensor));
+        HNORM_TRY(read_layout(function, name, *tensor, &p));
         HNORM_TRY(check_memory(function, name, *tensor, p));
     }
     *planes = p;
@@ -199,23 +248,32 @@ hnorm_status check_same_shape(const char *function, const NamedTensor &x, const 
         return fail(HNORM_INVALID_ARGUMENT, "%s: %s.shape is %s but %s.shape is %s: they must be equal", function,
                     y.name, ShapeText(b).text, x.name, ShapeText(a).text);
     }
+    if (a.type != b.type) {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: %s.type is %s but %s.type is %s: they must be equal", function, y.name,
+                    type_name(b.type), x.name, type_name(a.type));
+    }
+    // With one position or one channel, both layouts are the same but for padding: kernels find a view that suits all.
+    if (x.planes.s > 1 && x.planes.c > 1 && x.planes.layout != y.planes.layout) {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: %s is %s but %s is %s: their layouts must be the same", function,
+                    y.name, layout_name(y.planes.layout), x.name, layout_name(x.planes.layout));
+    }
     return HNORM_OK;
 }
 
 hnorm_status check_places(const char *function, const NamedTensor &x, const NamedTensor &y) {
     const Planes &a = x.planes, &b = y.planes;
-    if (a.empty() || (same_layout(a, b) && a.data == b.data) || !touches(a, b.data, b.data + b.span())) {
+    if (a.empty() || (same_strides(a, b) && a.data == b.data) || !touches(a, b.data, b.end())) {
         return HNORM_OK;
     }
-    if (!same_layout(a, b)) {
+    if (!same_strides(a, b)) {
         return fail(HNORM_INVALID_ARGUMENT,
                     "%s: %s lies within %s but has other strides, (%" PRId64 ", %" PRId64 ", ...) and not (%" PRId64
                     ", %" PRId64 ", ...): %s must be %s or share no memory with it",
                     function, y.name, x.name, y.tensor->strides[0], y.tensor->strides[1], x.tensor->strides[0],
                     x.tensor->strides[1], y.name, x.name);
     }
-    const int64_t shift = shift_between(a, b);
-    if (planes_meet(a, shift)) {
+    int64_t shift;
+    if (!shift_between(a, b, &shift) || Runs(a).meet(shift)) {
         return fail(HNORM_INVALID_ARGUMENT,
                     "%s: %s overlaps %s, %" PRId64
                     " elements from its start: %s must be %s or share no element with it",
@@ -226,8 +284,9 @@ hnorm_status check_places(const char *function, const NamedTensor &x, const Name
 
 hnorm_status check_disjoint(const char *function, const NamedTensor &x, const NamedTensor &y) {
     const Planes &a = x.planes, &b = y.planes;
-    if (a.empty() || !touches(a, b.data, b.data + b.span()) ||
-        (same_layout(a, b) && !planes_meet(a, shift_between(a, b)))) {
+    int64_t shift;
+    if (a.empty() || !touches(a, b.data, b.end()) ||
+        (same_strides(a, b) && shift_between(a, b, &shift) && !Runs(a).meet(shift))) {
         return HNORM_OK;
     }
     return fail(HNORM_INVALID_ARGUMENT,
@@ -250,14 +309,15 @@ bool touches(const Planes &planes, const void *begin, const void *end) {
     }
     const auto from = reinterpret_cast<intptr_t>(begin) - reinterpret_cast<intptr_t>(planes.data);
     const auto to = reinterpret_cast<intptr_t>(end) - reinterpret_cast<intptr_t>(planes.data);
-    constexpr int64_t size = sizeof(float);
+    const int64_t size = planes.element_size();
     if (from >= to || from >= planes.span() * size || to <= 0) {
         return false;
     }
-    // The plane at offset o covers the bytes [o, o + s) * size: it meets [from, to) where o*size < to and
-    // (o + s)*size > from.
-    const int64_t low = floor_divide(from, size) - planes.s + 1, high = floor_divide(to - 1, size);
-    return any_offset_in(low, high, planes.n, planes.stride_n, planes.c, planes.stride_c);
+    // The run at offset o covers the bytes [o, o + length) * size: it meets [from, to) where o*size < to and
+    // (o + length)*size > from.
+    const Runs runs(planes);
+    const int64_t low = floor_divide(from, size) - runs.length + 1, high = floor_divide(to - 1, size);
+    return any_offset_in(low, high, runs.count_i, runs.stride_i, runs.count_j, runs.stride_j);
 }
 
 }  // namespace hnorm::detail

@@ -11,17 +11,26 @@ namespace hnorm::detail {
 // compute nothing and say nothing.
 constexpr int64_t kMaxElements = 2000000000;
 
-// N*C planes of S adjacent floats; plane (n, c) starts at data + n*stride_n + c*stride_c. The stride of an axis of
-// extent 1 is 0, whatever the caller wrote.
+// What is adjacent in memory: the positions of a plane, or the channels of a position.
+enum class Layout { kChannelsFirst, kChannelsLast };
+
+// N samples of C channels of S positions; element (n, c, s) is n*stride_n + c*stride_c + s*stride_s elements after data, and
+// stride_s or stride_c is 1, as the layout says. The stride of n or c is 0 where its extent is 1, whatever the caller wrote.
+// Planes of one position are channels-last where their channels are adjacent; else channels-first, and then apart.
 struct Planes {
-    float *data;
+    char *data;
+    hnorm_type type;
+    Layout layout;
     int64_t n, c, s;
-    int64_t stride_n, stride_c;
+    int64_t stride_n, stride_c, stride_s;
 
     bool empty() const { return s == 0; }  // read_tensor sets s to 0 whichever extent is 0
     int64_t elements() const { return n * c * s; }
+    int64_t element_size() const { return type == HNORM_F32 ? 4 : 2; }
+    char *at(int64_t i_n, int64_t i_c) const { return data + (i_n * stride_n + i_c * stride_c) * element_size(); }
     // One past the largest element offset; 0 if empty.
-    int64_t span() const { return empty() ? 0 : (n - 1) * stride_n + (c - 1) * stride_c + s; }
+    int64_t span() const { return empty() ? 0 : (n - 1) * stride_n + (c - 1) * stride_c + (s - 1) * stride_s + 1; }
+    const char *end() const { return data + span() * element_size(); }
     int64_t groups(hnorm_group group) const { return group == HNORM_BATCH ? c : n * c; }
     int64_t group_size(hnorm_group group) const { return group == HNORM_BATCH ? n * s : s; }
 };
@@ -42,7 +51,7 @@ struct NamedTensor {
     Planes planes;
 };
 
-// Equal shapes.
+// Equal shapes, types and layouts.
 hnorm_status check_same_shape(const char *function, const NamedTensor &x, const NamedTensor &y);
 // Memory that is either the same or shares no element. Of equal shapes.
 hnorm_status check_places(const char *function, const NamedTensor &x, const NamedTensor &y);

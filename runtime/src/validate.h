@@ -25,6 +25,9 @@ struct AffineView {
     int64_t gamma_n, gamma_c, beta_n, beta_c;
 
     bool per_sample() const { return gamma_n != 0 || beta_n != 0; }
+    AffineView from_sample(int64_t n) const {
+        return {gamma + n * gamma_n, beta + n * beta_n, gamma_n, gamma_c, beta_n, beta_c};
+    }
 };
 
 hnorm_status check_group(const char *function, hnorm_group group);

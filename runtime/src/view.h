@@ -3,8 +3,6 @@
 
 #include <HalideRuntime.h>
 
-#include <type_traits>
-
 #include "tensor.h"
 
 namespace hnorm::detail {
@@ -17,11 +15,10 @@ public:
         int64_t extent, stride;
     };
 
-    template <typename T>
-    Buffer(const T *data, const Axis (&axes)[Dimensions]) {
+    Buffer(const void *data, halide_type_t type, const Axis (&axes)[Dimensions]) {
         // Halide's inputs are not const; kernels do not write them.
-        buffer_.host = reinterpret_cast<uint8_t *>(const_cast<T *>(data));
-        buffer_.type = {halide_type_float, 8 * sizeof(T), 1};
+        buffer_.host = static_cast<uint8_t *>(const_cast<void *>(data));
+        buffer_.type = type;
         buffer_.dimensions = Dimensions;
         buffer_.dim = dimensions_;
         for (int i = 0; i < Dimensions; ++i) {
@@ -43,13 +40,15 @@ enum class View { kBatch, kInstance };
 
 inline View view_of(hnorm_group group) { return group == HNORM_BATCH ? View::kBatch : View::kInstance; }
 
+// Kernels of 16-bit elements see their bits.
 class TensorBuffer : public Buffer<4> {
 public:
     TensorBuffer(const Planes &p, View view)
-        : Buffer(p.data, {{p.s, 1},
-                          {view == View::kBatch ? p.n : 1, view == View::kBatch ? p.stride_n : 0},
-                          {p.c, p.stride_c},
-                          {view == View::kBatch ? 1 : p.n, view == View::kBatch ? 0 : p.stride_n}}) {}
+        : Buffer(p.data, p.type == HNORM_F32 ? halide_type_of<float>() : halide_type_of<uint16_t>(),
+                 {{p.s, p.s == 1 ? 1 : p.stride_s},
+                  {view == View::kBatch ? p.n : 1, view == View::kBatch ? p.stride_n : 0},
+                  {p.c, p.layout == Layout::kChannelsLast || p.c == 1 ? 1 : p.stride_c},
+                  {view == View::kBatch ? 1 : p.n, view == View::kBatch ? 0 : p.stride_n}}) {}
 };
 
 // One value a group of the view: g0 is the channel, g1 the sample.
@@ -57,7 +56,8 @@ class GroupBuffer : public Buffer<2> {
 public:
     template <typename T>
     GroupBuffer(const T *data, const Planes &p, View view, int64_t stride_n, int64_t stride_c)
-        : Buffer(data, {{p.c, stride_c}, {view == View::kBatch ? 1 : p.n, view == View::kBatch ? 0 : stride_n}}) {}
+        : Buffer(data, halide_type_of<T>(),
+                 {{p.c, stride_c}, {view == View::kBatch ? 1 : p.n, view == View::kBatch ? 0 : stride_n}}) {}
 };
 
 }  // namespace hnorm::detail

@@ -49,13 +49,19 @@ const char *hnorm_version(void);
 
 /* ---- tensors ---------------------------------------------------------------------------------------------------- */
 
-typedef enum hnorm_type HNORM_AN_INT { HNORM_F32 = 0 } hnorm_type;
+/* What a tensor's elements are. 16-bit ones (IEEE half, and the upper half of a float) are converted to float where they are
+ * read and rounded to nearest even where they are written; all between, parameters and statistics, is float or wider. */
+typedef enum hnorm_type HNORM_AN_INT { HNORM_F32 = 0, HNORM_F16 = 1, HNORM_BF16 = 2 } hnorm_type;
 typedef enum hnorm_device HNORM_AN_INT { HNORM_CPU = 0 } hnorm_device;
 
 #define HNORM_MAX_RANK 5
 
-/* A view of memory that the caller owns. Strides count elements. The spatial axes must be dense (each stride the product
- * of the extents after it); n and c may be padded (views into larger tensors). An axis of extent 1 may have any stride. */
+/* A view of memory that the caller owns. The shape is (N, C, spatial...) in every layout; strides, which count elements, tell
+ * them apart, as PyTorch's memory formats do:
+ *   channels-first (NCHW): the spatial axes are dense (each stride the product of the extents after it); n and c may be padded.
+ *   channels-last  (NHWC): stride 1 in c; the innermost spatial stride is C, or more where the tensor is a view of some
+ *                          channels of a larger one; the others are its multiples; n may be padded.
+ * An axis of extent 1 may have any stride. All tensors of a call have one type and one layout. */
 typedef struct hnorm_tensor {
     void *data;
     hnorm_type type;
@@ -65,6 +71,8 @@ typedef struct hnorm_tensor {
     int64_t strides[HNORM_MAX_RANK];
 } hnorm_tensor;
 
+/* A dense tensor of any type and layout on the CPU, as hnorm_channels_first; shape is (N, C, spatial...) here too. */
+hnorm_tensor hnorm_dense(void *data, hnorm_type type, int channels_last, int rank, const int64_t *shape);
 /* A dense channels-first f32 tensor (rightmost axis contiguous) on the CPU. Does not validate: the functions do.
  * A rank outside 0..5 is kept, with no shape copied. */
 hnorm_tensor hnorm_channels_first(float *data, int rank, const int64_t *shape);

@@ -66,15 +66,25 @@ private:
     std::size_t size_ = 0;
 };
 
+// What elements are (hnorm_type), and which are adjacent in memory: positions, or channels. Shapes are (N, C, spatial...) in both.
+enum class Type { f32 = HNORM_F32, f16 = HNORM_F16, bf16 = HNORM_BF16 };
+enum class Layout { channels_first, channels_last };
+
 // A tensor (N, C, spatial...) that is only read: shape, strides (in elements) and memory owned by the caller.
 class ConstTensor {
 public:
+    // A dense tensor of any type and layout.
+    ConstTensor(const void *data, Type type, Layout layout, Span<const std::int64_t> shape)
+        : c_(hnorm_dense(const_cast<void *>(data), static_cast<hnorm_type>(type), layout == Layout::channels_last,
+                         static_cast<int>(shape.size()), shape.data())) {}
     // A dense tensor. Rank 2 to 5: other ranks are kept and refused, in words, by the functions.
     ConstTensor(const float *data, Span<const std::int64_t> shape)
         : c_(hnorm_channels_first(const_cast<float *>(data), static_cast<int>(shape.size()), shape.data())) {}
     explicit ConstTensor(const hnorm_tensor &c) : c_(c) {}
 
+    // Of f32 tensors; raw() is the memory of all.
     const float *data() const noexcept { return static_cast<const float *>(c_.data); }
+    const void *raw() const noexcept { return c_.data; }
     int rank() const noexcept { return c_.rank; }
     Span<const std::int64_t> shape() const noexcept { return {c_.shape, axes()}; }
     Span<const std::int64_t> strides() const noexcept { return {c_.strides, axes()}; }
@@ -99,9 +109,12 @@ protected:
 class Tensor : public ConstTensor {
 public:
     Tensor(float *data, Span<const std::int64_t> shape) : ConstTensor(data, shape) {}
+    Tensor(void *data, Type type, Layout layout, Span<const std::int64_t> shape)
+        : ConstTensor(data, type, layout, shape) {}
     explicit Tensor(const hnorm_tensor &c) : ConstTensor(c) {}
 
     float *data() const noexcept { return static_cast<float *>(c_.data); }
+    void *raw() const noexcept { return c_.data; }
     Tensor with_strides(std::int64_t stride_n, std::int64_t stride_c) const { return Tensor(c_, stride_n, stride_c); }
 
 private:
@@ -127,7 +140,17 @@ header::TensorOf<T> channels_first(T *data, Span<const std::int64_t> shape) {
     return {data, shape};
 }
 
-// The same with the rank in the name, checked at compile time: nchw(data, {32, 64, 56, 56}).
+// Dense channels-last tensors; the shape is {N, C, spatial...} here too.
+template <typename T>
+header::TensorOf<T> channels_last(T *data, std::initializer_list<std::int64_t> shape) {
+    return {data, Type::f32, Layout::channels_last, Span<const std::int64_t>(shape.begin(), shape.size())};
+}
+template <typename T>
+header::TensorOf<T> channels_last(T *data, Span<const std::int64_t> shape) {
+    return {data, Type::f32, Layout::channels_last, shape};
+}
+
+// Channels-first, with the rank in the name, checked at compile time: nchw(data, {32, 64, 56, 56}).
 template <typename T, std::size_t Rank>
 header::TensorOf<T> nc(T *data, const std::int64_t (&shape)[Rank]) {
     static_assert(Rank == 2, "nc takes 2 extents");
