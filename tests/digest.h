@@ -20,7 +20,7 @@ struct ManifestKernel {
     std::string name, signature, planes;
 };
 inline const std::vector<ManifestKernel> kManifestKernels = {
-#define KERNEL(name, signature, table, planes, index) {#name, #signature, #planes},
+#define KERNEL(name, signature, planes, index) {#name, #signature, #planes},
     HNORM_FOR_EACH_KERNEL(KERNEL)
 #undef KERNEL
 };

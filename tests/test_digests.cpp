@@ -113,11 +113,12 @@ private:
 };
 
 // Runs the kernel of that name for these planes, of one target and type.
-void run(Call &call, const ManifestKernel &kernel, int target, hnorm_type type){
-#define KERNEL(kernel_name, signature, table, class_name, class_index) \
-    if (kernel.name == #kernel_name && kernel.planes == #class_name) { \
-        return call.run(kTargets[target].of[type].table[class_index]); \
+void run(Call &call, const ManifestKernel &kernel, int target, hnorm_type type) {
+#define KERNEL(kernel_name, signature, class_name, class_index)                 \
+    if (kernel.name == #kernel_name && kernel.planes == #class_name) {          \
+        return call.run(hnorm_kernels_##kernel_name[index][type][class_index]); \
     }
+    const int index = hnorm_targets[target].index;
     HNORM_FOR_EACH_KERNEL(KERNEL)
 #undef KERNEL
 }

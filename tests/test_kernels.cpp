@@ -19,12 +19,20 @@ void require_same(const std::string &difference, const std::string &where) {
     if (!difference.empty()) FAIL(where << ": " << difference);
 }
 
-const ElementKernels &kernels_of(const std::string &target) {
-    for (int i = 0; i < kTargetCount; i++)
-        if (target == kTargets[i].name) return kTargets[i].of[tensor_format().type];
-    FAIL("no kernels for " << target);
-    return kTargets[0].of[0];
-}
+// A row's kernels of one target, for the run's type of elements.
+class Kernels {
+public:
+    explicit Kernels(const std::string &target) : target_(&hnorm_targets[0]) {
+        while (target != target_->name) target_++;
+    }
+    template <typename Kernel>
+    const Kernel *operator()(const Kernel (*row)[kElementTypes][kPlaneClasses]) const {
+        return row[target_->index][tensor_format().type];
+    }
+
+private:
+    const Target *target_;
+};
 
 // The classes of x's planes for reductions and for pointwise kernels.
 struct Classes {
@@ -57,7 +65,7 @@ struct Backward {
           dx(transcribed_dx(x, dy, group, total, mean, variance, weights, affine, eps)) {}
 };
 
-void check_backward(const ElementKernels &kernels, const Tensor &x, const Tensor &dy, Tensor &dx, hnorm_group group,
+void check_backward(const Kernels &kernels, const Tensor &x, const Tensor &dy, Tensor &dx, hnorm_group group,
                     Buffer &gamma, Buffer &beta, double eps, int32_t slope, Backward expected,
                     const std::string &where) {
     const Classes classes(x);
@@ -76,8 +84,9 @@ void check_backward(const ElementKernels &kernels, const Tensor &x, const Tensor
     };
 
     for (const auto &reduce :
-         {Names<BackwardReduceKernel>{kernels.backward_reduce_groups[classes.reduction], "backward_reduce_groups"},
-          Names<BackwardReduceKernel>{kernels.backward_reduce_split[classes.reduction], "backward_reduce_split"}}) {
+         {Names<BackwardReduceKernel>{kernels(hnorm_kernels_backward_reduce)[classes.reduction], "backward_reduce"},
+          Names<BackwardReduceKernel>{kernels(hnorm_kernels_backward_reduce_split)[classes.reduction],
+                                      "backward_reduce_split"}}) {
         if (!reduce.kernel) continue;
         StatisticsBuffer sum_dy(view), sum_dy_xmu(view);
         if (reduce.kernel(&x_buffer.raw, &dy_buffer.raw, &mean->raw, &variance->raw, &gamma.raw, &beta.raw, eps, slope,
@@ -101,22 +110,22 @@ void check_backward(const ElementKernels &kernels, const Tensor &x, const Tensor
             if (place != Place::kApart) dx.copy_elements(place == Place::kX ? x : dy);
             dx.store();
         };
-        if (kernels.backward_groups[classes.pointwise]) {
+        if (kernels(hnorm_kernels_backward)[classes.pointwise]) {
             prepare();
             StatisticsBuffer sum_dy(view), sum_dy_xmu(view);
-            if (kernels.backward_groups[classes.pointwise](&from_x.raw, &from_dy.raw, &mean->raw, &variance->raw,
-                                                           &gamma.raw, &beta.raw, eps, slope, &dx_buffer.raw,
-                                                           &sum_dy.buffer.raw, &sum_dy_xmu.buffer.raw))
-                FAIL("backward_groups" << in << ": the kernel failed");
-            require_same(difference(dx, expected.dx), "backward_groups" + in);
-            require_sums(sum_dy, sum_dy_xmu, "backward_groups" + in);
-            check_padding("backward_groups", "dx", dx);
+            if (kernels(hnorm_kernels_backward)[classes.pointwise](
+                    &from_x.raw, &from_dy.raw, &mean->raw, &variance->raw, &gamma.raw, &beta.raw, eps, slope,
+                    &dx_buffer.raw, &sum_dy.buffer.raw, &sum_dy_xmu.buffer.raw))
+                FAIL("backward" << in << ": the kernel failed");
+            require_same(difference(dx, expected.dx), "backward" + in);
+            require_sums(sum_dy, sum_dy_xmu, "backward" + in);
+            check_padding("backward", "dx", dx);
         }
 
         prepare();
-        if (kernels.backward_apply[classes.pointwise](&from_x.raw, &from_dy.raw, &mean->raw, &variance->raw, &gamma.raw,
-                                                      &beta.raw, &g1->raw, &g2->raw, &total->raw, eps, slope,
-                                                      &dx_buffer.raw))
+        if (kernels(hnorm_kernels_backward_apply)[classes.pointwise](&from_x.raw, &from_dy.raw, &mean->raw,
+                                                                     &variance->raw, &gamma.raw, &beta.raw, &g1->raw,
+                                                                     &g2->raw, &total->raw, eps, slope, &dx_buffer.raw))
             FAIL("backward_apply" << in << ": the kernel failed");
         require_same(difference(dx, expected.dx), "backward_apply" + in);
         check_padding("backward_apply", "dx", dx);
@@ -162,7 +171,7 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
         const Backward expected_backward(x, dz, group, expected, affine, eps);
 
         for (const std::string &target : usable_targets()) {
-            const ElementKernels &kernels = kernels_of(target);
+            const Kernels kernels(target);
             for (int threads : thread_counts) {
                 const Machine machine(target, threads);
                 const std::string where = std::string("/") + name(group) + " " + x.describe() + ", seed " +
@@ -170,8 +179,8 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
                 TensorBuffer in(x, group);
 
                 for (const auto &moments :
-                     {Names<MomentsKernel>{kernels.moments_groups[classes.reduction], "moments_groups"},
-                      Names<MomentsKernel>{kernels.moments_split[classes.reduction], "moments_split"}}) {
+                     {Names<MomentsKernel>{kernels(hnorm_kernels_moments)[classes.reduction], "moments"},
+                      Names<MomentsKernel>{kernels(hnorm_kernels_moments_split)[classes.reduction], "moments_split"}}) {
                     if (!moments.kernel) continue;
                     StatisticsBuffer found_mean(view), found_m2(view);
                     if (moments.kernel(&in.raw, &found_mean.buffer.raw, &found_m2.buffer.raw))
@@ -191,43 +200,43 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
                         y.store();
                     };
                     StatisticsBuffer found_mean(view), found_variance(view);
-                    if (kernels.forward_groups[classes.pointwise]) {
+                    if (kernels(hnorm_kernels_forward)[classes.pointwise]) {
                         prepare();
-                        if (kernels.forward_groups[classes.pointwise](&source.raw, &gamma.raw, &beta.raw, eps, slope,
-                                                                      &result.raw, &found_mean.buffer.raw,
-                                                                      &found_variance.buffer.raw))
-                            FAIL("forward_groups" << place << where << ": the kernel failed");
-                        require_same(difference(y, expected_y), "forward_groups" + place + where);
-                        require_same(difference("mean", found_mean.result(), mean), "forward_groups" + place + where);
+                        if (kernels(hnorm_kernels_forward)[classes.pointwise](
+                                &source.raw, &gamma.raw, &beta.raw, eps, slope, &result.raw, &found_mean.buffer.raw,
+                                &found_variance.buffer.raw))
+                            FAIL("forward" << place << where << ": the kernel failed");
+                        require_same(difference(y, expected_y), "forward" + place + where);
+                        require_same(difference("mean", found_mean.result(), mean), "forward" + place + where);
                         require_same(difference("variance", found_variance.result(), variance),
-                                     "forward_groups" + place + where);
-                        check_padding("forward_groups", "y", y);
+                                     "forward" + place + where);
+                        check_padding("forward", "y", y);
                     }
 
                     prepare();
                     Buffer given_mean(mean.data(), kDouble, {view.g0, view.g1}, {1, view.g0});
                     Buffer given_variance(variance.data(), kDouble, {view.g0, view.g1}, {1, view.g0});
-                    if (kernels.normalize[classes.pointwise](&source.raw, &given_mean.raw, &given_variance.raw,
-                                                             &gamma.raw, &beta.raw, eps, slope, &result.raw))
+                    if (kernels(hnorm_kernels_normalize)[classes.pointwise](&source.raw, &given_mean.raw,
+                                                                            &given_variance.raw, &gamma.raw, &beta.raw,
+                                                                            eps, slope, &result.raw))
                         FAIL("normalize" << place << where << ": the kernel failed");
                     require_same(difference(y, expected_y), "normalize" + place + where);
                     check_padding("normalize", "y", y);
 
                     TensorBuffer added(residual, group);
-                    if (kernels.forward_residual_groups[classes.pointwise]) {
+                    if (kernels(hnorm_kernels_forward_residual)[classes.pointwise]) {
                         prepare();
-                        if (kernels.forward_residual_groups[classes.pointwise](
+                        if (kernels(hnorm_kernels_forward_residual)[classes.pointwise](
                                 &source.raw, &gamma.raw, &beta.raw, eps, slope, &added.raw, &result.raw,
                                 &found_mean.buffer.raw, &found_variance.buffer.raw))
-                            FAIL("forward_residual_groups" << place << where << ": the kernel failed");
-                        require_same(difference(y, expected_sum), "forward_residual_groups" + place + where);
-                        require_same(difference("mean", found_mean.result(), mean),
-                                     "forward_residual_groups" + place + where);
+                            FAIL("forward_residual" << place << where << ": the kernel failed");
+                        require_same(difference(y, expected_sum), "forward_residual" + place + where);
+                        require_same(difference("mean", found_mean.result(), mean), "forward_residual" + place + where);
                     }
                     prepare();
-                    if (kernels.normalize_residual[classes.pointwise](&source.raw, &given_mean.raw, &given_variance.raw,
-                                                                      &gamma.raw, &beta.raw, eps, slope, &added.raw,
-                                                                      &result.raw))
+                    if (kernels(hnorm_kernels_normalize_residual)[classes.pointwise](
+                            &source.raw, &given_mean.raw, &given_variance.raw, &gamma.raw, &beta.raw, eps, slope,
+                            &added.raw, &result.raw))
                         FAIL("normalize_residual" << place << where << ": the kernel failed");
                     require_same(difference(y, expected_sum), "normalize_residual" + place + where);
                     check_padding("normalize_residual", "y", y);
@@ -235,8 +244,8 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
                 TensorBuffer z_buffer(of_z, group), dy_buffer(dy, group), dz_buffer(y, group);
                 y.clear();
                 y.store();
-                if (kernels.activation_backward[classes.pointwise](&z_buffer.raw, &dy_buffer.raw, slope,
-                                                                   &dz_buffer.raw))
+                if (kernels(hnorm_kernels_activation_backward)[classes.pointwise](&z_buffer.raw, &dy_buffer.raw, slope,
+                                                                                  &dz_buffer.raw))
                     FAIL("activation_backward" << where << ": the kernel failed");
                 require_same(difference(y, dz_of_z.values()), "activation_backward" + where);
                 check_backward(kernels, x, dy, y, group, gamma, beta, eps, slope, expected_backward, where);
