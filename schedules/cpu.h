@@ -11,7 +11,7 @@ struct CpuKnobs {
     int vector;        // floats a vector of the reduction: 4, 8, 16
     int store_vector;  // floats a vector of the pointwise loop: 4, 8, 16
     int lane_block;    // large planes: lanes summed at a time, keeping accumulators in registers: vector .. 64
-    int row_unroll;    // rows added a loop step: 1, 2, 4
+    int row_unroll;    // pairs of rows added a loop step: 1, 2, 4
     int store_unroll;  // vectors a step of the pointwise loop: 1, 2, 4
     int group_block;   // small planes: groups worked on together: 1 .. 64
     int part_vectors;  // large planes: normalize's parallel step, in vectors: 256 .. 8192
@@ -36,8 +36,13 @@ inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLev
                      const std::vector<Expr> &variants = {}) {
     if (lanes == 1) {  // tiny planes: vectors across groups
         sum.lanes.compute_at(where).vectorize(v.g0, knobs.vector, kTail);
-        sum.lanes.update().reorder(v.g0, sum.rows.x, sum.rows.y).vectorize(v.g0, knobs.vector, kTail);
-        specialize(sum.lanes.update(), variants);
+        Stage rows = sum.lanes.update(0), last = sum.lanes.update(1);
+        rows.reorder(v.g0, sum.rows.x, sum.rows.y);
+        last.reorder(v.g0, sum.last.x);
+        for (Stage s : {rows, last}) {
+            s.vectorize(v.g0, knobs.vector, kTail);
+            specialize(s, variants);
+        }
         return;
     }
     const int type_vector = std::min(lanes, knobs.vector);

@@ -109,7 +109,7 @@ inline uint16_t encoded(float value, hnorm_type type) {
     return static_cast<uint16_t>((all >> 16 & 0x8000) | magnitude);
 }
 
-inline void encode(float value, const TensorFormat &format, char *element) {
+inline void encode(float value, const TensorFormat &format, void *element) {
     if (format.type == HNORM_F32) {
         std::memcpy(element, &value, sizeof value);
         return;
