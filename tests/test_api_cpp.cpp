@@ -256,7 +256,7 @@ TEST_CASE("exceptions carry the status and the sentence, and nothing is written"
     REQUIRE(contains(
         thrown(HNORM_UNSUPPORTED,
                [&] { hnorm::moments(hnorm::nc(pair.x.data(), {INT64_MAX, INT64_MAX}), hnorm::Group::instance); }),
-        "more than 2000000000"));
+        "N*C of more than 2000000000"));
 }
 
 TEST_CASE("the machine's settings") {

@@ -1,8 +1,13 @@
 // The limits of size, in address space that repeats a few pages: nothing large is ever touched.
 #include "api.h"
+#include "format.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include <cmath>
+#include <cstring>
+#include <vector>
 
 using namespace api;
 
@@ -59,17 +64,62 @@ TEST_CASE("a plane of the largest size is computed, and one position more is ref
     shape[2]++;
     in = hnorm_channels_first(x.data, 3, shape);
     require_refused(hnorm_moments(&in, HNORM_INSTANCE, &count, &mean, &m2), HNORM_UNSUPPORTED,
-                    {"x.shape is (1, 1, 2000000001)", "more than 2000000000 elements are not supported"});
+                    {"x.shape is (1, 1, 2000000001)", "planes of more than 2000000000 are not supported"});
 }
 
-TEST_CASE("more groups than a kernel can hold coefficients for are refused, and nothing is written") {
-    const int64_t groups = (int64_t(1) << 29) + 1;
-    const Repeated<float> x(groups), y(groups);
-    const Repeated<double> mean(groups), variance(groups);
-    std::fill_n(y.data, y.kLength, kSentinel);
-    const int64_t shape[] = {groups, 1};
-    const hnorm_tensor in = hnorm_channels_first(x.data, 2, shape), out = hnorm_channels_first(y.data, 2, shape);
-    require_refused(hnorm_normalize(&in, HNORM_INSTANCE, mean.data, variance.data, nullptr, 1e-5, nullptr, &out),
-                    HNORM_UNSUPPORTED, {"hnorm_normalize: ", "2 GiB", "groups"});
-    REQUIRE(std::all_of(y.data, y.data + y.kLength, [](float value) { return value == kSentinel; }));
+// Samples that are the same memory: every one of them has the same statistics and the same result.
+void check_more_than_32_bits(hnorm_type type, bool channels_last) {
+    using Half = uint16_t;
+    const int64_t positions = 1 << 15, channels = 32, samples = 2200;
+    const int64_t sample = channels * positions, elements = samples * sample;
+    REQUIRE(elements > int64_t(1) << 31);
+    const int64_t words = type == HNORM_F32 ? elements : elements / 2;
+    const Repeated<float> x(words), y(words);
+    REQUIRE(x.kUnit % static_cast<size_t>(sample * (type == HNORM_F32 ? 4 : 2)) == 0);
+    // Of channel c: c - 1, c and c + 2, over and over; small integers are exact in all types.
+    const auto value = [](int64_t s, int64_t c) {
+        return static_cast<float>(c) + (s % 4 == 0 ? -1.0f : s % 4 == 1 ? 2.0f : 0.0f);
+    };
+    for (int64_t i = 0; i < static_cast<int64_t>(x.kUnit) / (type == HNORM_F32 ? 4 : 2); i++) {
+        const int64_t at = i % sample;
+        const float v = channels_last ? value(at / channels, at % channels) : value(at % positions, at / positions);
+        if (type == HNORM_F32)
+            x.data[i] = v;
+        else
+            reinterpret_cast<Half *>(x.data)[i] = test::encoded(v, type);
+    }
+    const int64_t shape[] = {samples, channels, positions}, one[] = {1, channels, positions};
+    const hnorm_tensor in = hnorm_dense(x.data, type, channels_last, 3, shape),
+                       out = hnorm_dense(y.data, type, channels_last, 3, shape);
+    std::vector<double> mean(channels), variance(channels);
+    INFO(test::TensorFormat({channels_last, type}).name());
+    REQUIRE(hnorm_forward(&in, HNORM_BATCH, nullptr, 0, nullptr, &out, mean.data(), variance.data()) == HNORM_OK);
+    for (int64_t c = 0; c < channels; c++) {
+        REQUIRE(std::fabs(mean[c] - (static_cast<double>(c) + 0.25)) < 1e-12 * static_cast<double>(c + 1));
+        REQUIRE(std::fabs(variance[c] - (1.25 - 0.0625)) < 1e-12);
+    }
+    // y of all samples is what normalize makes of one.
+    std::vector<float> expected(static_cast<size_t>(sample));
+    const hnorm_tensor first = hnorm_dense(x.data, type, channels_last, 3, one),
+                       of_first = hnorm_dense(expected.data(), type, channels_last, 3, one);
+    REQUIRE(hnorm_normalize(&first, HNORM_BATCH, mean.data(), variance.data(), nullptr, 0, nullptr, &of_first) ==
+            HNORM_OK);
+    const size_t bytes = static_cast<size_t>(sample) * (type == HNORM_F32 ? 4 : 2);
+    for (size_t at = 0; at < y.kUnit; at += bytes)
+        REQUIRE(std::memcmp(reinterpret_cast<const char *>(y.data) + at, expected.data(), bytes) == 0);
+    // The gradients' sums: of dy = x, the sums of x and of x*(x - mean).
+    std::vector<double> sum_dy(channels), sum_dy_xmu(channels);
+    REQUIRE(hnorm_backward_reduce(&in, &in, HNORM_BATCH, mean.data(), sum_dy.data(), sum_dy_xmu.data()) == HNORM_OK);
+    const double count = static_cast<double>(samples * positions);
+    for (int64_t c = 0; c < channels; c++) {
+        REQUIRE(std::fabs(sum_dy[c] / count - mean[c]) < 1e-6 * std::fabs(mean[c]));
+        REQUIRE(std::fabs(sum_dy_xmu[c] / count - variance[c]) < 1e-5 * static_cast<double>(c + 1));
+    }
+}
+
+TEST_CASE("tensors of more than 2^31 elements are computed") {
+    check_more_than_32_bits(HNORM_F32, false);
+    check_more_than_32_bits(HNORM_F32, true);
+    check_more_than_32_bits(HNORM_F16, false);
+    check_more_than_32_bits(HNORM_BF16, true);
 }

@@ -74,9 +74,9 @@ hnorm_status hnorm_layer_create(int64_t num_features, const hnorm_layer_options 
         return fail(HNORM_INVALID_ARGUMENT, "%s: num_features is %" PRId64 ": it must be 1 or more", function,
                     num_features);
     }
-    if (num_features > kMaxElements) {
+    if (num_features > kMaxExtent) {
         return fail(HNORM_UNSUPPORTED, "%s: num_features is %" PRId64 ": more than %" PRId64 " are not supported",
-                    function, num_features, kMaxElements);
+                    function, num_features, kMaxExtent);
     }
     const hnorm_layer_options chosen = options ? *options : hnorm_layer_defaults(HNORM_BATCH);
     HNORM_TRY(check_options(function, chosen));

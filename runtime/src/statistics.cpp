@@ -28,9 +28,9 @@ extern "C" hnorm_status hnorm_merge_moments(int64_t groups, double *count, doubl
     if (groups < 0) {
         return fail(HNORM_INVALID_ARGUMENT, "%s: groups is %" PRId64 ": it must be 0 or more", function, groups);
     }
-    if (groups > kMaxElements) {
+    if (groups > kMaxExtent) {
         return fail(HNORM_UNSUPPORTED, "%s: groups is %" PRId64 ": more than %" PRId64 " are not supported", function,
-                    groups, kMaxElements);
+                    groups, kMaxExtent);
     }
     const Array written[] = {{"count", count, groups}, {"mean", mean, groups}, {"m2", m2, groups}};
     const Array read[] = {

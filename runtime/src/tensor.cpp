@@ -118,13 +118,22 @@ hnorm_status check_shape(const char *function, const char *name, const hnorm_ten
         empty |= t.shape[axis] == 0;
     }
     // An empty tensor may have spatial extents of any size, but still has statistics for each group.
-    int64_t elements = 1;
-    for (int axis = 0; axis < (empty ? 2 : t.rank); ++axis) {
-        if (t.shape[axis] > kMaxElements || elements * t.shape[axis] > kMaxElements) {
-            return fail(HNORM_UNSUPPORTED, "%s: %s.shape is %s: more than %" PRId64 " elements are not supported",
-                        function, name, ShapeText(t).text, kMaxElements);
+    const auto product = [&](int from, int to) {  // of extents; kMaxExtent + 1 for any that is more
+        int64_t result = 1;
+        for (int axis = from; axis < to; ++axis) {
+            const bool more = t.shape[axis] > kMaxExtent || result * t.shape[axis] > kMaxExtent;
+            result = more ? kMaxExtent + 1 : result * t.shape[axis];
         }
-        elements *= t.shape[axis];
+        return result;
+    };
+    const int64_t groups = product(0, 2), positions = empty ? 0 : product(2, t.rank);
+    if (groups > kMaxExtent || positions > kMaxExtent) {
+        return fail(HNORM_UNSUPPORTED, "%s: %s.shape is %s: %s of more than %" PRId64 " are not supported", function,
+                    name, ShapeText(t).text, groups > kMaxExtent ? "N*C" : "planes", kMaxExtent);
+    }
+    if (groups * positions > kMaxElements) {
+        return fail(HNORM_UNSUPPORTED, "%s: %s.shape is %s: more than %" PRId64 " elements are not supported", function,
+                    name, ShapeText(t).text, kMaxElements);
     }
     return HNORM_OK;
 }
@@ -168,12 +177,9 @@ hnorm_status read_layout(const char *function, const char *name, const hnorm_ten
 
 hnorm_status check_memory(const char *function, const char *name, const hnorm_tensor &t, const Planes &p) {
     for (int axis = 0; axis < 2; ++axis) {
-        // Halide limits extent times stride of each axis. Divided, since the product may not fit.
-        if (t.shape[axis] > 1 && t.strides[axis] > kMaxElements / t.shape[axis]) {
-            return fail(HNORM_UNSUPPORTED,
-                        "%s: %s.strides[%d] is %" PRId64 " with %s.shape %s: spans of more than %" PRId64
-                        " elements are not supported",
-                        function, name, axis, t.strides[axis], name, ShapeText(t).text, kMaxElements);
+        if (t.shape[axis] > 1 && t.strides[axis] > kMaxExtent) {
+            return fail(HNORM_UNSUPPORTED, "%s: %s.strides[%d] is %" PRId64 ": more than %" PRId64 " are not supported",
+                        function, name, axis, t.strides[axis], kMaxExtent);
         }
     }
     if (p.span() > kMaxElements) {

@@ -7,9 +7,11 @@
 
 namespace hnorm::detail {
 
-// Kernels count in 32 bits, and round extents up to rows, chunks and parts: nearer to 2^31 that overflows, and they would
-// compute nothing and say nothing.
-constexpr int64_t kMaxElements = 2000000000;
+// Kernels count along an axis in 32 bits, and round extents up to rows, chunks and parts: nearer to 2^31 that overflows, and
+// they would compute nothing and say nothing. Of N*C, of positions, and of strides.
+constexpr int64_t kMaxExtent = 2000000000;
+// Of a tensor, its padding included: what no computation with it overflows 64 bits by far.
+constexpr int64_t kMaxElements = int64_t(1) << 40;
 
 // What is adjacent in memory: the positions of a plane, or the channels of a position.
 enum class Layout { kChannelsFirst, kChannelsLast };

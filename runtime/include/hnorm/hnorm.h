@@ -9,7 +9,8 @@
  * argument, its value and what is allowed. All arguments are checked before anything is written, and a refusal of them leaves
  * everything as it was. Only where the computation itself fails (memory runs out in it; the caller's parallel_for does not do
  * its work) are the outputs of that call unspecified, x too if it is in place; a layer's running statistics are not touched.
- * A tensor spans at most 2,000,000,000 elements, its padding included: more is refused. An empty tensor (an extent of 0) is
+ * N*C, the positions of a plane and each stride are at most 2,000,000,000, and a tensor spans at most 2^40 elements, its
+ * padding included: more is refused. An empty tensor (an extent of 0) is
  * valid input to every function: nothing is computed, nothing is written but zeros: moments', and backward's sums and
  * dgamma, dbeta.
  *
