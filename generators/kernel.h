@@ -18,22 +18,15 @@ public:
 
     GeneratorParam<Element> element{"element", Element::F32, element_names()};
     GeneratorParam<Planes> planes{"planes", Planes::Large, planes_names()};
-    GeneratorParam<int> vector{"vector", 8};
-    GeneratorParam<int> store_vector{"store_vector", 8};
-    GeneratorParam<int> lane_block{"lane_block", 64};
-    GeneratorParam<int> row_unroll{"row_unroll", 1};
-    GeneratorParam<int> store_unroll{"store_unroll", 1};
-    GeneratorParam<int> group_block{"group_block", 16};
-    GeneratorParam<int> part_vectors{"part_vectors", 2048};
-    GeneratorParam<int> channel_tile{"channel_tile", 32};
-    GeneratorParam<int> channel_block{"channel_block", 32};
-    GeneratorParam<int> accumulators{"accumulators", 8};
-    GeneratorParam<int> task_floats{"task_floats", 32768};
+#define HNORM_PARAM(name, by_default, ...) GeneratorParam<int> name{#name, by_default};
+    HNORM_KNOBS(HNORM_PARAM)
+#undef HNORM_PARAM
 
 protected:
     CpuKnobs knobs() const {
-        return {vector,       store_vector, lane_block,    row_unroll,   store_unroll, group_block,
-                part_vectors, channel_tile, channel_block, accumulators, task_floats};
+#define HNORM_VALUE(name, ...) name,
+        return legal_knobs({HNORM_KNOBS(HNORM_VALUE)}, this->get_target());
+#undef HNORM_VALUE
     }
 
     // Every generator's configure() calls this with its tensors.

@@ -1,0 +1,167 @@
+// Runs hnorm's functions with each row of a table that the tuner made: "base", whose kernels are compiled with the values in
+// use, and "candidate_...", in which some kernels are replaced. Reads rows' names from the standard input, one a line, and
+// writes a line of JSON for each.
+//
+//   runner machine                      the machine's threads; no input
+//   runner uses                         which kernels each row calls (a table of probes)
+//   runner bits                         whether the candidates' results are those of base, bit for bit
+//   runner measure SECONDS LEAST MOST   seconds of a call by table row and round: LEAST rounds, and more until SECONDS have
+//                                       passed for each table row, at most MOST
+#include "calls.h"
+#include "probe.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+#include <stdexcept>
+
+std::set<std::string> &hnorm::tune::kernels_called() {
+    static std::set<std::string> names;
+    return names;
+}
+
+namespace {
+
+using namespace hnorm::tune;
+using Clock = std::chrono::steady_clock;
+
+// A timing lasts at least this long, so that the clock's own cost and grain vanish.
+constexpr double kLeastTiming = 200e-6;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+void use(const std::string &row) {
+    if (hnorm_set_target(row.c_str()) != HNORM_OK) throw std::runtime_error(hnorm_last_error());
+}
+
+std::vector<std::string> table_rows() {
+    std::vector<std::string> names;
+    for (int i = 0; i < hnorm_target_count(); i++) names.push_back(hnorm_target_name(i));
+    return names;
+}
+
+void uses(const std::vector<Case> &cases) {
+    Calls calls(cases);
+    for (const Case &c : cases) {
+        kernels_called().clear();
+        calls.prepare(c, Data::kPlain);
+        calls.call(c)();
+        std::printf("{\"case\": \"%s\", \"kernels\": [", c.name.c_str());
+        const char *comma = "";
+        for (const std::string &name : kernels_called()) {
+            std::printf("%s\"%s\"", comma, name.c_str());
+            comma = ", ";
+        }
+        std::printf("]}\n");
+    }
+}
+
+void bits(const std::vector<Case> &cases) {
+    Calls calls(cases);
+    for (const Case &c : cases) {
+        std::vector<std::string> differing;
+        for (const Data data : {Data::kPlain, Data::kHard})
+            for (const bool in_place : {false, true})
+                for (const int threads : {1, 3}) {
+                    hnorm_set_num_threads(threads);
+                    std::vector<uint8_t> expected;
+                    for (const std::string &row : table_rows()) {
+                        use(row);
+                        calls.prepare(c, data);
+                        calls.call(c, in_place)();
+                        std::vector<uint8_t> found = calls.results(c, in_place);
+                        if (expected.empty())
+                            expected = std::move(found);
+                        else if (found != expected)
+                            differing.push_back(row);
+                    }
+                }
+        std::sort(differing.begin(), differing.end());
+        differing.erase(std::unique(differing.begin(), differing.end()), differing.end());
+        std::printf("{\"case\": \"%s\", \"differing\": [", c.name.c_str());
+        for (size_t i = 0; i < differing.size(); i++) std::printf("%s\"%s\"", i ? ", " : "", differing[i].c_str());
+        std::printf("]}\n");
+    }
+}
+
+struct Effort {
+    double seconds;
+    int least, most;
+};
+
+// Every round times each table row once, in an order that turns: drift of the machine's speed falls on all of them alike, and
+// so does what the one before leaves in the caches.
+void measure(const std::vector<Case> &cases, const Effort &effort) {
+    const std::vector<std::string> rows = table_rows();
+    Calls calls(cases);
+    for (const Case &c : cases) {
+        calls.prepare(c, Data::kPlain);
+        const auto call = calls.call(c);
+        const auto timed = [&](int times) {
+            const auto start = Clock::now();
+            for (int i = 0; i < times; i++) call();
+            return seconds_since(start) / times;
+        };
+        int times = 1;
+        for (const std::string &row : rows) {
+            use(row);
+            timed(1);
+            const double once = std::min(timed(1), timed(1));
+            times = std::max(times, static_cast<int>(std::ceil(kLeastTiming / once)));
+        }
+        std::vector<std::vector<double>> seconds(rows.size());
+        const auto start = Clock::now();
+        for (int round = 0; round < effort.most; round++) {
+            if (round >= effort.least && seconds_since(start) >= effort.seconds * rows.size()) break;
+            for (size_t i = 0; i < rows.size(); i++) {
+                const size_t turned = (i + round / 2) % rows.size();
+                const size_t row = round % 2 ? rows.size() - 1 - turned : turned;
+                use(rows[row]);
+                seconds[row].push_back(timed(times));
+            }
+        }
+        std::printf("{\"case\": \"%s\", \"seconds\": {", c.name.c_str());
+        for (size_t row = 0; row < rows.size(); row++) {
+            std::printf("%s\"%s\": [", row ? ", " : "", rows[row].c_str());
+            for (size_t i = 0; i < seconds[row].size(); i++) std::printf("%s%.4e", i ? ", " : "", seconds[row][i]);
+            std::printf("]");
+        }
+        std::printf("}}\n");
+        std::fflush(stdout);
+    }
+}
+
+int run(int argc, char **argv) {
+    const std::string what = argc > 1 ? argv[1] : "";
+    if (what == "machine") {
+        std::printf("{\"threads\": %d}\n", hnorm_get_num_threads());
+        return 0;
+    }
+    std::vector<Case> cases;
+    for (std::string line; std::getline(std::cin, line);)
+        if (!line.empty()) cases.push_back(parse_case(line));
+    if (what == "uses")
+        uses(cases);
+    else if (what == "bits")
+        bits(cases);
+    else if (what == "measure" && argc == 5)
+        measure(cases, {std::atof(argv[2]), std::atoi(argv[3]), std::atoi(argv[4])});
+    else
+        throw std::runtime_error("usage: runner machine | uses | bits | measure SECONDS LEAST MOST");
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+    try {
+        return run(argc, argv);
+    } catch (const std::exception &error) {
+        std::fprintf(stderr, "runner: %s\n", error.what());
+        return 1;
+    }
+}
