@@ -1,5 +1,7 @@
 #include "calls.h"
 
+#include "../../bench/copies.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -140,7 +142,7 @@ Calls::Calls(const std::vector<Case> &cases) {
     }
     for (auto *tensor : {&x_, &dy_, &residual_, &y_, &dresidual_}) tensor->resize(bytes);
     for (auto *values : {&gamma_, &beta_, &dgamma_, &dbeta_}) values->resize(groups);
-    for (auto *values : {&count_, &mean_, &variance_, &sums_, &more_sums_}) values->resize(groups);
+    for (auto *values : {&count_, &mean_, &variance_, &sums_, &more_sums_}) values->resize(groups, 1);
 }
 
 void Calls::prepare(const Case &c, Data data) {
@@ -216,6 +218,21 @@ std::function<void()> Calls::call(const Case &c, bool in_place) {
     return [=] {
         const hnorm_post_ops_gradient post{activation, 0, add ? &residual : nullptr, add ? &dresidual : nullptr};
         check(hnorm_backward(&x, &dy, group, mean, variance, &affine, kEps, &post, &dx, dgamma, dbeta));
+    };
+}
+
+std::function<void()> Calls::floor(const Case &c) {
+    const auto floats = [](std::vector<uint8_t> &tensor) { return reinterpret_cast<float *>(tensor.data()); };
+    float *x = floats(x_), *dy = floats(dy_), *residual = floats(residual_), *y = floats(y_),
+          *dresidual = floats(dresidual_);
+    const int64_t count = c.elements() * size_of(c.type) / static_cast<int64_t>(sizeof(float));
+    const bool backward = c.op.rfind("backward", 0) == 0, with_residual = c.op.find("_add") != std::string::npos;
+    return [=] {
+        if (backward || with_residual)
+            bench::add(x, dy, y, count);
+        else
+            bench::copy(bench::Copy::kOrdinary, x, y, count);
+        if (backward && with_residual) bench::copy(bench::Copy::kOrdinary, residual, dresidual, count);
     };
 }
 

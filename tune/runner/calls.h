@@ -40,6 +40,8 @@ public:
     void prepare(const Case &c, Data data);
     // The call; it throws std::runtime_error with hnorm's reason. in_place: y is x, dx is dy.
     std::function<void()> call(const Case &c, bool in_place = false);
+    // The copy floor of the case: what it reads and writes at least, moved by bench/copies.h.
+    std::function<void()> floor(const Case &c);
     // The bytes of everything that the case may have written, every NaN made the same one.
     std::vector<uint8_t> results(const Case &c, bool in_place) const;
 

@@ -6,7 +6,8 @@
 //   runner uses                         which kernels each row calls (a table of probes)
 //   runner bits                         whether the candidates' results are those of base, bit for bit
 //   runner measure SECONDS LEAST MOST   seconds of a call by table row and round: LEAST rounds, and more until SECONDS have
-//                                       passed for each table row, at most MOST
+//                                       passed for each table row, at most MOST. A last argument "floor" adds the copy floor
+//                                       (bench/copies.h), a table row as the others
 #include "calls.h"
 #include "probe.h"
 
@@ -48,7 +49,6 @@ void uses(const std::vector<Case> &cases) {
     Calls calls(cases);
     for (const Case &c : cases) {
         kernels_called().clear();
-        calls.prepare(c, Data::kPlain);
         calls.call(c)();
         std::printf("{\"case\": \"%s\", \"kernels\": [", c.name.c_str());
         const char *comma = "";
@@ -91,43 +91,56 @@ void bits(const std::vector<Case> &cases) {
 struct Effort {
     double seconds;
     int least, most;
+    bool floor;
 };
 
-// Every round times each table row once, in an order that turns: drift of the machine's speed falls on all of them alike, and
+// What a round times: a call with the kernels of a table row, or the floor.
+struct Contender {
+    std::string name;
+    std::function<void()> prepare, call;
+};
+
+// Every round times each contender once, in an order that turns: drift of the machine's speed falls on all of them alike, and
 // so does what the one before leaves in the caches.
 void measure(const std::vector<Case> &cases, const Effort &effort) {
-    const std::vector<std::string> rows = table_rows();
     Calls calls(cases);
     for (const Case &c : cases) {
         calls.prepare(c, Data::kPlain);
-        const auto call = calls.call(c);
-        const auto timed = [&](int times) {
+        std::vector<Contender> contenders;
+        for (const std::string &row : table_rows()) contenders.push_back({row, [row] { use(row); }, calls.call(c)});
+        if (effort.floor) contenders.push_back({"floor", [] {}, calls.floor(c)});
+
+        int times = 1;
+        const auto timed = [&](const Contender &contender) {
             const auto start = Clock::now();
-            for (int i = 0; i < times; i++) call();
+            for (int i = 0; i < times; i++) contender.call();
             return seconds_since(start) / times;
         };
-        int times = 1;
-        for (const std::string &row : rows) {
-            use(row);
-            timed(1);
-            const double once = std::min(timed(1), timed(1));
-            times = std::max(times, static_cast<int>(std::ceil(kLeastTiming / once)));
+        int enough = 1;
+        for (const Contender &contender : contenders) {
+            contender.prepare();
+            timed(contender);
+            const double once = std::min(timed(contender), timed(contender));
+            enough = std::max(enough, static_cast<int>(std::ceil(kLeastTiming / once)));
         }
-        std::vector<std::vector<double>> seconds(rows.size());
+        times = enough;
+
+        const size_t count = contenders.size();
+        std::vector<std::vector<double>> seconds(count);
         const auto start = Clock::now();
         for (int round = 0; round < effort.most; round++) {
-            if (round >= effort.least && seconds_since(start) >= effort.seconds * rows.size()) break;
-            for (size_t i = 0; i < rows.size(); i++) {
-                const size_t turned = (i + round / 2) % rows.size();
-                const size_t row = round % 2 ? rows.size() - 1 - turned : turned;
-                use(rows[row]);
-                seconds[row].push_back(timed(times));
+            if (round >= effort.least && seconds_since(start) >= effort.seconds * count) break;
+            for (size_t i = 0; i < count; i++) {
+                const size_t turned = (i + round / 2) % count;
+                const size_t which = round % 2 ? count - 1 - turned : turned;
+                contenders[which].prepare();
+                seconds[which].push_back(timed(contenders[which]));
             }
         }
         std::printf("{\"case\": \"%s\", \"seconds\": {", c.name.c_str());
-        for (size_t row = 0; row < rows.size(); row++) {
-            std::printf("%s\"%s\": [", row ? ", " : "", rows[row].c_str());
-            for (size_t i = 0; i < seconds[row].size(); i++) std::printf("%s%.4e", i ? ", " : "", seconds[row][i]);
+        for (size_t which = 0; which < count; which++) {
+            std::printf("%s\"%s\": [", which ? ", " : "", contenders[which].name.c_str());
+            for (size_t i = 0; i < seconds[which].size(); i++) std::printf("%s%.4e", i ? ", " : "", seconds[which][i]);
             std::printf("]");
         }
         std::printf("}}\n");
@@ -144,14 +157,16 @@ int run(int argc, char **argv) {
     std::vector<Case> cases;
     for (std::string line; std::getline(std::cin, line);)
         if (!line.empty()) cases.push_back(parse_case(line));
-    if (what == "uses")
+    const bool floor = argc == 6 && std::string(argv[5]) == "floor";
+    if (what == "uses") {
         uses(cases);
-    else if (what == "bits")
+    } else if (what == "bits") {
         bits(cases);
-    else if (what == "measure" && argc == 5)
-        measure(cases, {std::atof(argv[2]), std::atoi(argv[3]), std::atoi(argv[4])});
-    else
-        throw std::runtime_error("usage: runner machine | uses | bits | measure SECONDS LEAST MOST");
+    } else if (what == "measure" && (argc == 5 || floor)) {
+        measure(cases, {std::atof(argv[2]), std::atoi(argv[3]), std::atoi(argv[4]), floor});
+    } else {
+        throw std::runtime_error("usage: runner machine | uses | bits | measure SECONDS LEAST MOST [floor]");
+    }
     return 0;
 }
 

@@ -1,0 +1,191 @@
+"""Compiles kernels with given knobs, and links them with the runner and a dispatch table of the tuner's own."""
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from .space import ROOT
+
+BASE = "base"
+
+
+class BuildError(Exception):
+    pass
+
+
+def run(command, **options):
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
+    if result.returncode:
+        output = (result.stderr or result.stdout).strip()
+        raise BuildError(f"{shlex.join(map(str, command))}\nfailed with {result.returncode}:\n{output[-2000:]}")
+    return result.stdout
+
+
+class Toolchain:
+    """How programs for the target are made and run. `runner`: the command before a program's path that runs it there."""
+
+    def __init__(self, cxx="c++", flags=(), runner=()):
+        self.cxx, self.flags, self.runner = cxx, list(flags), list(runner)
+        self.remote = bool(self.runner) and Path(self.runner[0]).name in ("ssh", "adb")
+
+    def place(self, program):
+        """Brings a program to where the runner finds it, and returns the command that runs it."""
+        if not self.remote:
+            return [*self.runner, str(program)]
+        there = f"/tmp/{program.name}"
+        if Path(self.runner[0]).name == "adb":
+            there = f"/data/local/tmp/{program.name}"
+            run([self.runner[0], "push", program, there])
+            run([*self.runner, f"chmod +x {there}"])
+        else:
+            with open(program, "rb") as file:
+                subprocess.run([*self.runner, f"cat > {there} && chmod +x {there}"], stdin=file, check=True)
+        return [*self.runner, there]
+
+
+class Builder:
+    """Everything it makes is kept in `folder` by content: what was compiled once is not compiled again."""
+
+    def __init__(self, schedule, folder, generators, halide_include, toolchain, jobs):
+        self.schedule, self.manifest = schedule, schedule.manifest
+        self.folder, self.generators, self.toolchain, self.jobs = folder, Path(generators), toolchain, jobs
+        self.halide_include = halide_include
+        (folder / "objects").mkdir(parents=True, exist_ok=True)
+        stat = self.generators.stat()
+        self.version = f"{stat.st_size} {stat.st_mtime_ns} {schedule.halide_target}"
+        self.programs = 0
+
+    # ---- kernels
+
+    def symbol(self, slot, point):
+        key = hashlib.sha256(json.dumps([self.version, str(slot), sorted(point.items())]).encode()).hexdigest()[:12]
+        return f"tuned_{slot.kernel}_{slot.planes}_{slot.type}_{key}"
+
+    def compile(self, kernels):
+        """kernels: (slot, point) pairs. Returns {pair's symbol: BuildError} of those that do not compile."""
+        todo = {self.symbol(slot, point): (slot, point) for slot, point in kernels}
+        todo = {symbol: kernel for symbol, kernel in todo.items() if not self._object(symbol).exists()}
+        failures = {}
+        with ThreadPoolExecutor(self.jobs) as pool:
+            for symbol, error in zip(todo, pool.map(lambda item: self._compile(*item), todo.items())):
+                if error:
+                    failures[symbol] = error
+        return failures
+
+    def _compile(self, symbol, kernel):
+        slot, point = kernel
+        entry = self.manifest.kernels[slot.kernel]
+        parameters = {"planes": slot.planes, "element": slot.type} | entry["parameters"] | point
+        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            try:
+                run([
+                    self.generators, "-g", entry["generator"], "-f", symbol, "-o", scratch, "-e", "object",
+                    f"target={self.schedule.halide_target}-no_runtime-strict_float",
+                    *(f"{name}={value}" for name, value in parameters.items()),
+                ])
+            except BuildError as error:
+                return error
+            os.replace(Path(scratch) / f"{symbol}.o", self._object(symbol))
+        return None
+
+    def _object(self, symbol):
+        return self.folder / "objects" / f"{symbol}.o"
+
+    def halide_runtime(self):
+        path = self._object("halide_runtime")
+        if not path.exists():
+            least = self.schedule.data["halide_arch"] + "-linux"
+            run([self.generators, "-r", "halide_runtime", "-e", "object", "-o", path.parent, f"target={least}"])
+        return path
+
+    # ---- programs
+
+    def library(self):
+        """The runner without kernels."""
+        build = self.folder / "runner"
+        arguments = ["cmake", "-G", "Ninja", "-S", ROOT / "tune/runner", "-B", build, "-D", "CMAKE_BUILD_TYPE=None",
+                     "-D", f"HNORM_HALIDE_INCLUDE_DIR={self.halide_include}", "-D",
+                     f"CMAKE_CXX_COMPILER={self.toolchain.cxx}"]
+        run(arguments)
+        run(["cmake", "--build", build])
+        return build / "libhnorm_tune_runner.a"
+
+    def program(self, rows):
+        """Links a runner whose table has the rows {name: {slot: point}}, the first of them base; returns its command."""
+        symbols = {name: {slot: self.symbol(slot, point) for slot, point in points.items()}
+                   for name, points in rows.items()}
+        objects = sorted({self._object(symbol) for row in symbols.values() for symbol in row.values()})
+        table = "\n".join([
+            '#include "kernels.h"', "#include <type_traits>", 'extern "C" {',
+            *sorted({f"std::remove_pointer_t<hnorm::detail::{self._entry(slot)['signature']}> {symbol};"
+                     for row in symbols.values() for slot, symbol in row.items()}),
+            "}", self._table({name: (rows[name], row) for name, row in symbols.items()}),
+        ])
+        return self._link(table, objects)
+
+    def probe(self):
+        """Links a runner that says which kernels a call takes."""
+        slots = self.manifest.slots()
+        names = [f'constexpr char slot_{i}[] = "{slot}";' for i, slot in enumerate(slots)]
+        probes = {slot: f"hnorm::tune::Probe<{self._entry(slot)['signature']}, slot_{i}>::call"
+                  for i, slot in enumerate(slots)}
+        points = {slot: self.schedule.point(slot) for slot in slots}
+        table = "\n".join(['#include "kernels.h"', f'#include "{ROOT}/tune/runner/probe.h"', *names,
+                           self._table({BASE: (points, probes)})])
+        return self._link(table, [])
+
+    def _entry(self, slot):
+        return self.manifest.kernels[slot.kernel]
+
+    def _table(self, rows):
+        """rows: {name: ({slot: point}, {slot: what C++ calls the kernel})}"""
+        data = self.schedule.data
+        features = ", ".join(json.dumps(name) for name in data["cpu_features"])
+        functions, calls = [], []
+        for i, (name, (points, kernels)) in enumerate(rows.items()):
+            lines = [f"row.name = {json.dumps(name)};", "row.features = features;"]
+            lines += [f"row.{name} = {value};" for name, value in data["dispatch"].items()]
+            lines += [f"row.groups_per_task[{j}] = {self._groups_per_task(points, planes)};"
+                      for j, planes in enumerate(self.manifest.planes)]
+            lines += [
+                f"row.of[{self.manifest.types.index(slot.type)}].{self._entry(slot)['table']}"
+                f"[{self.manifest.planes.index(slot.planes)}] = {kernel};" for slot, kernel in kernels.items()
+            ]
+            functions.append(f"TargetKernels row_{i}() {{\nTargetKernels row{{}};\n" + "\n".join(lines) +
+                             "\nreturn row;\n}")
+            calls.append(f"row_{i}()")
+        return "\n".join([
+            "namespace hnorm::detail {", "namespace {", f"const char *const features[] = {{{features}, nullptr}};",
+            *functions, "}", f"const TargetKernels kTargets[] = {{{', '.join(calls)}}};",
+            f"const int kTargetCount = {len(rows)};", "}",
+        ])
+
+    def _groups_per_task(self, points, planes):
+        """As the library's own table has it (cmake/KernelTable.cmake): forward's block of groups."""
+        for slot, point in points.items():
+            if (slot.kernel, slot.planes, slot.type) == ("forward", planes, "f32"):
+                return point.get("group_block", 1)
+        return 1
+
+    def _link(self, table, objects):
+        self.programs += 1
+        program = self.folder / f"runner_{os.getpid()}_{self.programs % 2}"
+        source = program.with_suffix(".cpp")
+        source.write_text(table)
+        run([self.toolchain.cxx, *self.toolchain.flags, "-std=c++17", "-O0", "-I", ROOT / "runtime/src", "-isystem",
+             self.halide_include, "-o", program, source, self.folder / "runner/libhnorm_tune_runner.a", *objects,
+             self.halide_runtime(), "-lpthread", "-ldl", "-lm"])
+        source.unlink()
+        return self.toolchain.place(program)
+
+
+def rows_of(command, what, cases):
+    """Runs a runner; returns its lines of JSON."""
+    output = subprocess.run([*command, *map(str, what)], input="\n".join(cases) + "\n", capture_output=True, text=True)
+    if output.returncode:
+        raise BuildError(f"{shlex.join(command)} {what[0]} failed with {output.returncode}: {output.stderr.strip()}")
+    return [json.loads(line) for line in output.stdout.splitlines()]
