@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from .build import BuildError, Builder, Toolchain, rows_of
+from .machine import best_target, cpu_name, halide_include
 from .progress import Progress
 from .rows import MAIN_OPS, OTHER_OPS, RowError, named_list, read_shapes, rows
 from .schedule import Schedule, known_targets
@@ -52,30 +53,6 @@ def parse():
         if name not in kernels:
             parser.error(f"--kernel is {name}: generators/kernels.json has {', '.join(kernels)}")
     return options
-
-
-def cpu_name():
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return "unknown CPU"
-
-
-def best_target(manifest):
-    """As the library chooses: the highest rank whose CPU features /proc/cpuinfo has."""
-    flags = set(re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.M)[1].split())
-    schedules = [Schedule.of_target(target, manifest) for target in known_targets()]
-    usable = [s for s in schedules if s.data["halide_arch"] == "x86-64" and flags >= set(s.data["cpu_features"])]
-    if not usable:
-        raise ValueError("this machine runs no target of schedules/: name one with --target and --runner")
-    return max(usable, key=lambda s: s.data["rank"]).target
-
-
-def halide_include():
-    found = list((ROOT / ".venv").glob("lib/python3*/site-packages/halide/include"))
-    if not found:
-        raise ValueError("halide's headers are not in .venv: ./dev tune puts them there")
-    return found[0]
 
 
 def seconds_of_rebuild(build, jobs):

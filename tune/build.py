@@ -50,10 +50,11 @@ class Toolchain:
 class Builder:
     """Everything it makes is kept in `folder` by content: what was compiled once is not compiled again."""
 
-    def __init__(self, schedule, folder, generators, halide_include, toolchain, jobs):
+    def __init__(self, schedule, folder, generators, halide_include, toolchain, jobs, library=None):
+        """library: a folder of the build with the kernels of the schedule file as it is; those are then not compiled."""
         self.schedule, self.manifest = schedule, schedule.manifest
         self.folder, self.generators, self.toolchain, self.jobs = folder, Path(generators), toolchain, jobs
-        self.halide_include = halide_include
+        self.halide_include, self.library_objects = halide_include, library
         (folder / "objects").mkdir(parents=True, exist_ok=True)
         stat = self.generators.stat()
         self.version = f"{stat.st_size} {stat.st_mtime_ns} {schedule.halide_target}"
@@ -62,6 +63,9 @@ class Builder:
     # ---- kernels
 
     def symbol(self, slot, point):
+        if self.library_objects and point == self.schedule.point(slot):
+            target = self.schedule.target.replace("-", "_")
+            return f"hnorm_kernel_{slot.kernel}_{slot.planes}_{slot.type}_{target}"
         key = hashlib.sha256(json.dumps([self.version, str(slot), sorted(point.items())]).encode()).hexdigest()[:12]
         return f"tuned_{slot.kernel}_{slot.planes}_{slot.type}_{key}"
 
@@ -93,6 +97,8 @@ class Builder:
         return None
 
     def _object(self, symbol):
+        if symbol.startswith("hnorm_kernel_"):
+            return self.library_objects / f"{symbol}.o"
         return self.folder / "objects" / f"{symbol}.o"
 
     def halide_runtime(self):
@@ -114,8 +120,9 @@ class Builder:
         run(["cmake", "--build", build])
         return build / "libhnorm_tune_runner.a"
 
-    def program(self, rows):
-        """Links a runner whose table has the rows {name: {slot: point}}, the first of them base; returns its command."""
+    def program(self, rows, **dispatch):
+        """Links a runner whose table has the rows {name: {slot: point}}, the first of them base; returns its command.
+        dispatch: in place of the schedule file's values."""
         symbols = {name: {slot: self.symbol(slot, point) for slot, point in points.items()}
                    for name, points in rows.items()}
         objects = sorted({self._object(symbol) for row in symbols.values() for symbol in row.values()})
@@ -123,11 +130,11 @@ class Builder:
             '#include "kernels.h"', "#include <type_traits>", 'extern "C" {',
             *sorted({f"std::remove_pointer_t<hnorm::detail::{self._entry(slot)['signature']}> {symbol};"
                      for row in symbols.values() for slot, symbol in row.items()}),
-            "}", self._table({name: (rows[name], row) for name, row in symbols.items()}),
+            "}", self._table({name: (rows[name], row) for name, row in symbols.items()}, dispatch),
         ])
         return self._link(table, objects)
 
-    def probe(self):
+    def probe(self, **dispatch):
         """Links a runner that says which kernels a call takes."""
         slots = self.manifest.slots()
         names = [f'constexpr char slot_{i}[] = "{slot}";' for i, slot in enumerate(slots)]
@@ -135,20 +142,20 @@ class Builder:
                   for i, slot in enumerate(slots)}
         points = {slot: self.schedule.point(slot) for slot in slots}
         table = "\n".join(['#include "kernels.h"', f'#include "{ROOT}/tune/runner/probe.h"', *names,
-                           self._table({BASE: (points, probes)})])
+                           self._table({BASE: (points, probes)}, dispatch)])
         return self._link(table, [])
 
     def _entry(self, slot):
         return self.manifest.kernels[slot.kernel]
 
-    def _table(self, rows):
+    def _table(self, rows, dispatch):
         """rows: {name: ({slot: point}, {slot: what C++ calls the kernel})}"""
         data = self.schedule.data
         features = ", ".join(json.dumps(name) for name in data["cpu_features"])
         functions, calls = [], []
         for i, (name, (points, kernels)) in enumerate(rows.items()):
             lines = [f"row.name = {json.dumps(name)};", "row.features = features;"]
-            lines += [f"row.{name} = {value};" for name, value in data["dispatch"].items()]
+            lines += [f"row.{name} = {value};" for name, value in (data["dispatch"] | dispatch).items()]
             lines += [f"row.groups_per_task[{j}] = {self._groups_per_task(points, planes)};"
                       for j, planes in enumerate(self.manifest.planes)]
             lines += [

@@ -11,7 +11,9 @@ TYPES = ("f32", "f16", "bf16")
 MAIN_OPS = ("forward", "normalize", "backward")
 OTHER_OPS = ("moments", "backward_reduce", "forward_add_relu", "normalize_add_relu", "backward_add_relu")
 
-# Rows for bits: every length modulo vectors and rows, few and many groups; small, since there are many.
+# Rows for bits: every length modulo vectors and rows, few and many groups; small, since there are many. They run with the
+# threads that the runner sets and BIT_DISPATCH, so that small tensors take every kernel as well.
+BIT_DISPATCH = {"serial_below": 0}
 BIT_SHAPES = {
     "tiny": ("3x17x2", "2x33x7", "5x70x15", "1x129x9"),
     "small": ("3x17x16", "2x33x7x7", "5x3x31", "2x70x14x14", "1x5x1024", "65x2x49", "1x40x1009"),

@@ -6,7 +6,7 @@ from collections import Counter
 
 from . import estimate, search
 from .build import BASE, BuildError, rows_of
-from .rows import MAIN_OPS, bit_rows, elements
+from .rows import BIT_DISPATCH, MAIN_OPS, bit_rows, elements
 from .space import Stopped
 
 BATCH = 6  # candidates compiled together, then measured in one program
@@ -77,7 +77,7 @@ class Session:
         found = rows_of(self._program(contenders, types), ["measure", *effort, *floor], rows)
         return {line["case"]: line["seconds"] for line in found}
 
-    def _program(self, contenders, types):
+    def _program(self, contenders, types, **dispatch):
         base = {slot: point for slot, point in self.base.items() if slot.type in types}
         table = {BASE: base}
         for name, changes in contenders.items():
@@ -85,7 +85,7 @@ class Session:
         failures = self.compile([kernel for row in table.values() for kernel in row.items()])
         if failures:
             raise next(iter(failures.values()))
-        return self.builder.program(table)
+        return self.builder.program(table, **dispatch)
 
     def compare(self, contenders, rows, effort):
         """As measure(). Returns {name: [ratios over base, by row]}."""
@@ -94,7 +94,8 @@ class Session:
 
     def check_bits(self, slot, points):
         """Returns the names of the contenders whose bits differ from the base's: there must be none."""
-        program = self._program({name: {slot: point} for name, point in points.items()}, {slot.type})
+        program = self._program({name: {slot: point} for name, point in points.items()}, {slot.type},
+                                **BIT_DISPATCH)
         differing = {}
         for line in rows_of(program, ["bits"], bit_rows(slot)):
             for name in line["differing"]:

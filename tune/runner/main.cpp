@@ -3,7 +3,7 @@
 // writes a line of JSON for each.
 //
 //   runner machine                      the machine's threads; no input
-//   runner uses                         which kernels each row calls (a table of probes)
+//   runner uses [THREADS]               which kernels each row calls (a table of probes)
 //   runner bits                         whether the candidates' results are those of base, bit for bit
 //   runner measure SECONDS LEAST MOST   seconds of a call by table row and round: LEAST rounds, and more until SECONDS have
 //                                       passed for each table row, at most MOST. A last argument "floor" adds the copy floor
@@ -159,13 +159,14 @@ int run(int argc, char **argv) {
         if (!line.empty()) cases.push_back(parse_case(line));
     const bool floor = argc == 6 && std::string(argv[5]) == "floor";
     if (what == "uses") {
+        if (argc == 3) hnorm_set_num_threads(std::atoi(argv[2]));
         uses(cases);
     } else if (what == "bits") {
         bits(cases);
     } else if (what == "measure" && (argc == 5 || floor)) {
         measure(cases, {std::atof(argv[2]), std::atoi(argv[3]), std::atoi(argv[4]), floor});
     } else {
-        throw std::runtime_error("usage: runner machine | uses | bits | measure SECONDS LEAST MOST [floor]");
+        throw std::runtime_error("usage: runner machine | uses [THREADS] | bits | measure SECONDS LEAST MOST [floor]");
     }
     return 0;
 }
