@@ -22,8 +22,13 @@ inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLev
                      const std::vector<Expr> &variants = {}) {
     if (lanes == 1) {  // tiny planes: vectors across groups
         sum.lanes.compute_at(where).vectorize(v.g0, knobs.vector, kTail);
-        sum.lanes.update().reorder(v.g0, sum.rows.x, sum.rows.y).vectorize(v.g0, knobs.vector, kTail);
-        specialize(sum.lanes.update(), variants);
+        Stage rows = sum.lanes.update(0), last = sum.lanes.update(1);
+        rows.reorder(v.g0, sum.rows.x, sum.rows.y);
+        last.reorder(v.g0, sum.last.x);
+        for (Stage s : {rows, last}) {
+            s.vectorize(v.g0, knobs.vector, kTail);
+            specialize(s, variants);
+        }
         return;
     }
     const int type_vector = std::min(lanes, knobs.vector);

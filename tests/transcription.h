@@ -23,7 +23,7 @@ struct Moments {
 };
 
 constexpr int64_t kMaxLanes = 64;
-constexpr int64_t kRows = 32;  // of a chunk, at most
+constexpr int64_t kRows = 32, kPlanes = 16;  // of a chunk, at most
 
 inline int64_t lanes(int64_t S, bool last = false) { return S < 16 ? 1 : last ? 4 : S <= 1024 ? 16 : 64; }
 
@@ -40,16 +40,18 @@ T sum_over_positions(const Group &x, const Chunk &chunk, Term term) {
     T v[kMaxLanes];
     for (int64_t l = 0; l < L; l++) v[l] = T(0);
     const int64_t full_rows = S / L;
+    const int64_t pairs_end = std::min(chunk.row_end, full_rows) / 2 * 2;
     for (int64_t r = chunk.plane; r < chunk.plane_end; r++)
-        for (int64_t i = chunk.row; i < std::min(chunk.row_end, full_rows); i++)
-            for (int64_t l = 0; l < L; l++) v[l] = v[l] + term(i * L + l, r);
-    if (chunk.row_end > full_rows) {  // a partial last row, moved back
-        for (int64_t r = chunk.plane; r < chunk.plane_end; r++) {
-            for (int64_t l = 0; l < L; l++) {
-                const int64_t s = S - L + l;
-                v[l] = v[l] + (s < full_rows * L ? T(0) : term(s, r));
-            }
-        }
+        for (int64_t i = chunk.row; i < pairs_end; i += 2)
+            for (int64_t l = 0; l < L; l++) v[l] = v[l] + (term(i * L + l, r) + term((i + 1) * L + l, r));
+    if (chunk.row_end > pairs_end) {  // a row or two are left
+        const auto moved_back = [&](int64_t row, int64_t l, int64_t r) {
+            const int64_t s = std::min(row * L, S - L) + l;
+            return s < row * L ? T(0) : term(s, r);
+        };
+        for (int64_t r = chunk.plane; r < chunk.plane_end; r++)
+            for (int64_t l = 0; l < L; l++)
+                v[l] = v[l] + (moved_back(pairs_end, l, r) + moved_back(pairs_end + 1, l, r));
     }
     for (int64_t w = L / 2; w >= 1; w /= 2)
         for (int64_t l = 0; l < w; l++) v[l] = v[l] + v[l + w];
@@ -96,7 +98,7 @@ template <typename Visit>
 void for_each_chunk(const Group &x, Visit visit) {
     const int64_t L = lanes(x.S, x.last);
     const int64_t rows = (x.S + L - 1) / L;
-    const int64_t P = std::max<int64_t>(kRows / rows, 1);
+    const int64_t P = std::min(std::max<int64_t>(kRows / rows, 1), kPlanes);
     for (int64_t r = 0; r < x.N; r += P) {
         const int64_t plane_end = std::min(r + P, x.N);
         for (int64_t row = 0; row < rows; row += kRows) {

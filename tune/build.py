@@ -8,7 +8,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from .space import ROOT
+from .space import ROOT, Slot
 
 BASE = "base"
 
@@ -152,27 +152,28 @@ class Builder:
         """rows: {name: ({slot: point}, {slot: what C++ calls the kernel})}"""
         data = self.schedule.data
         features = ", ".join(json.dumps(name) for name in data["cpu_features"])
-        functions, calls = [], []
-        for i, (name, (points, kernels)) in enumerate(rows.items()):
-            lines = [f"row.name = {json.dumps(name)};", "row.features = features;"]
-            lines += [f"row.{name} = {value};" for name, value in (data["dispatch"] | dispatch).items()]
-            lines += [f"row.groups_per_task[{j}] = {self._groups_per_task(points, planes)};"
-                      for j, planes in enumerate(self.manifest.planes)]
-            lines += [
-                f"row.of[{self.manifest.types.index(slot.type)}].{self._entry(slot)['table']}"
-                f"[{self.manifest.planes.index(slot.planes)}] = {kernel};" for slot, kernel in kernels.items()
-            ]
-            functions.append(f"TargetKernels row_{i}() {{\nTargetKernels row{{}};\n" + "\n".join(lines) +
-                             "\nreturn row;\n}")
-            calls.append(f"row_{i}()")
-        return "\n".join([
-            "namespace hnorm::detail {", "namespace {", f"const char *const features[] = {{{features}, nullptr}};",
-            *functions, "}", f"const TargetKernels kTargets[] = {{{', '.join(calls)}}};",
-            f"const int kTargetCount = {len(rows)};", "}",
-        ])
+        fields = data["dispatch"] | dispatch
+        targets = []
+        for i, (name, (points, _)) in enumerate(rows.items()):
+            groups = ", ".join(str(self._groups_per_task(points, planes)) for planes in self.manifest.planes)
+            targets.append(f"{{{json.dumps(name)}, features, {i}, {{{groups}}}, {fields['least_busy_percent']}, "
+                           f"{fields['serial_below']}}}")
+        lines = ["namespace hnorm::detail {", f"const char *const features[] = {{{features}, nullptr}};",
+                 f"const Target hnorm_targets[] = {{{', '.join(targets)}}};",
+                 f"const int hnorm_targets_count = {len(rows)};"]
+        for name, entry in self.manifest.kernels.items():
+            row = ", ".join(self._kernel_row(name, kernels) for _, kernels in rows.values())
+            lines.append(f"const {entry['signature']} hnorm_kernels_{name}[{len(rows)}][kElementTypes][kPlaneClasses] = "
+                         f"{{{row}}};")
+        return "\n".join([*lines, "}"])
+
+    def _kernel_row(self, name, kernels):
+        types = ("{" + ", ".join(kernels.get(Slot(name, planes, type_), "nullptr") for planes in self.manifest.planes) + "}"
+                 for type_ in self.manifest.types)
+        return "{" + ", ".join(types) + "}"
 
     def _groups_per_task(self, points, planes):
-        """As the library's own table has it (cmake/KernelTable.cmake): forward's block of groups."""
+        """As in the library's table (cmake/KernelTable.cmake): forward's block of groups."""
         for slot, point in points.items():
             if (slot.kernel, slot.planes, slot.type) == ("forward", planes, "f32"):
                 return point.get("group_block", 1)

@@ -11,15 +11,19 @@ namespace hnorm::detail {
 
 // What a call runs on.
 struct Machine {
-    const TargetKernels *kernels;
+    const Target *target;
     int threads;
 };
 
 // Fails where the environment names a target or a number of threads that cannot be.
 hnorm_status find_machine(const char *function, Machine *machine);
 
-// The kernels for the tensor's elements, and the class of its planes for reductions.
-const ElementKernels &kernels_of(const Machine &machine, const Planes &x);
+// A row's kernels for the tensor's elements, by class.
+template <typename Kernel>
+const Kernel *kernels_of(const Kernel (*row)[kElementTypes][kPlaneClasses], const Machine &machine, const Planes &x) {
+    return row[machine.target->index][x.type];
+}
+// The class of the tensor's planes for reductions.
 PlaneClass reduction_class(const Planes &x);
 // Whether work on all of the tensors (null: absent) sees them as channels-last, and its class. Their layouts may differ where
 // planes have one position (then channels-first kernels, which do not mind how far apart channels are, take them all) and
