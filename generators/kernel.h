@@ -3,6 +3,7 @@
 
 #include "../schedules/cpu.h"
 #include "../schedules/cpu_last.h"
+#include "../schedules/others.h"
 #include "algorithm.h"
 #include "element.h"
 #include "gradients.h"
@@ -18,6 +19,7 @@ public:
 
     GeneratorParam<Element> element{"element", Element::F32, element_names()};
     GeneratorParam<Planes> planes{"planes", Planes::Large, planes_names()};
+    GeneratorParam<Scheduler> scheduler{"scheduler", Scheduler::Template, scheduler_names()};
 #define HNORM_PARAM(name, by_default, ...) GeneratorParam<int> name{#name, by_default};
     HNORM_KNOBS(HNORM_PARAM)
 #undef HNORM_PARAM
@@ -27,6 +29,29 @@ protected:
 #define HNORM_VALUE(name, ...) name,
         return legal_knobs({HNORM_KNOBS(HNORM_VALUE)}, this->get_target());
 #undef HNORM_VALUE
+    }
+
+    // Whether another than our templates schedules: then that is done.
+    bool scheduled_otherwise() {
+        if (!this->using_autoscheduler() && scheduler == Scheduler::Template) return false;
+        std::vector<Func> outputs;
+        for (const auto &argument : this->arginfos()) {
+            if (argument.dir == Internal::ArgInfoDirection::Output) {
+                for (Func &f : this->output_func(argument.name)) outputs.push_back(f);
+            } else if (this->using_autoscheduler()) {
+                for (Parameter &p : this->input_parameter(argument.name)) estimate(p);
+            }
+        }
+        if (!this->using_autoscheduler()) {
+            others::naive(outputs);
+            return true;
+        }
+        for (Func &f : outputs) {
+            Region region;
+            for (int extent : others::estimates(planes, f.dimensions())) region.push_back({0, extent});
+            f.set_estimates(region);
+        }
+        return true;
     }
 
     // Every generator's configure() calls this with its tensors.
@@ -67,6 +92,18 @@ protected:
     }
 
 private:
+    void estimate(Parameter &p) const {
+        if (!p.is_buffer()) {
+            p.set_estimate(Internal::make_zero(p.type()));
+            return;
+        }
+        const std::vector<int> extents = others::estimates(planes, p.dimensions());
+        for (int i = 0; i < p.dimensions(); i++) {
+            p.set_min_constraint_estimate(i, 0);
+            p.set_extent_constraint_estimate(i, extents[i]);
+        }
+    }
+
     template <typename X, typename Y>
     void tensor(X &x, Y &y) const {
         for (int i = 0; i < 4; i++) y.dim(i).set_bounds(0, x.dim(i).extent());
