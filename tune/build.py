@@ -18,7 +18,10 @@ class BuildError(Exception):
 
 
 def run(command, **options):
-    result = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
+    try:
+        result = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
+    except subprocess.TimeoutExpired as error:
+        raise BuildError(f"{shlex.join(map(str, command))}\ntook more than {error.timeout} seconds") from error
     if result.returncode:
         output = (result.stderr or result.stdout).strip()
         raise BuildError(f"{shlex.join(map(str, command))}\nfailed with {result.returncode}:\n{output[-2000:]}")
@@ -48,7 +51,7 @@ class Toolchain:
 
 
 class Builder:
-    """Everything it makes is kept in `folder` by content: what was compiled once is not compiled again."""
+    """A point is {knob: value} or, for the bench, other parameters of the generators. Everything it makes is kept in `folder` by content: what was compiled once is not compiled again."""
 
     def __init__(self, schedule, folder, generators, halide_include, toolchain, jobs, library=None):
         """library: a folder of the build with the kernels of the schedule file as it is; those are then not compiled."""
@@ -59,6 +62,7 @@ class Builder:
         stat = self.generators.stat()
         self.version = f"{stat.st_size} {stat.st_mtime_ns} {schedule.halide_target}"
         self.programs = 0
+        self.patience = 600  # seconds of a kernel's compilation
 
     # ---- kernels
 
@@ -84,13 +88,16 @@ class Builder:
         slot, point = kernel
         entry = self.manifest.kernels[slot.kernel]
         parameters = {"planes": slot.planes, "element": slot.type} | entry["parameters"] | point
+        plugin = []
+        if "autoscheduler" in point:
+            plugin = ["-p", self.halide_include.parent / f"lib64/libautoschedule_{point['autoscheduler'].lower()}.so"]
         with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
             try:
                 run([
-                    self.generators, "-g", entry["generator"], "-f", symbol, "-o", scratch, "-e", "object",
+                    self.generators, *plugin, "-g", entry["generator"], "-f", symbol, "-o", scratch, "-e", "object",
                     f"target={self.schedule.halide_target}-no_runtime-strict_float",
                     *(f"{name}={value}" for name, value in parameters.items()),
-                ])
+                ], timeout=self.patience)
             except BuildError as error:
                 return error
             os.replace(Path(scratch) / f"{symbol}.o", self._object(symbol))
@@ -111,28 +118,34 @@ class Builder:
     # ---- programs
 
     def library(self):
-        """The runner without kernels."""
+        """Builds the runner without kernels."""
         build = self.folder / "runner"
         arguments = ["cmake", "-G", "Ninja", "-S", ROOT / "tune/runner", "-B", build, "-D", "CMAKE_BUILD_TYPE=None",
                      "-D", f"HNORM_HALIDE_INCLUDE_DIR={self.halide_include}", "-D",
                      f"CMAKE_CXX_COMPILER={self.toolchain.cxx}"]
         run(arguments)
         run(["cmake", "--build", build])
-        return build / "libhnorm_tune_runner.a"
+        self.archive = build / "libhnorm_tune_runner.a"
 
     def program(self, rows, **dispatch):
         """Links a runner whose table has the rows {name: {slot: point}}, the first of them base; returns its command.
         dispatch: in place of the schedule file's values."""
-        symbols = {name: {slot: self.symbol(slot, point) for slot, point in points.items()}
-                   for name, points in rows.items()}
-        objects = sorted({self._object(symbol) for row in symbols.values() for symbol in row.values()})
-        table = "\n".join([
+        symbols = self._symbols(rows)
+        return self._link(self._source(rows, symbols, dispatch), self._objects(symbols))
+
+    def _symbols(self, rows):
+        return {name: {slot: self.symbol(slot, point) for slot, point in points.items()} for name, points in rows.items()}
+
+    def _objects(self, symbols):
+        return sorted({self._object(symbol) for row in symbols.values() for symbol in row.values()})
+
+    def _source(self, rows, symbols, dispatch=None):
+        return "\n".join([
             '#include "kernels.h"', "#include <type_traits>", 'extern "C" {',
             *sorted({f"std::remove_pointer_t<hnorm::detail::{self._entry(slot)['signature']}> {symbol};"
                      for row in symbols.values() for slot, symbol in row.items()}),
-            "}", self._table({name: (rows[name], row) for name, row in symbols.items()}, dispatch),
+            "}", self._table({name: (rows[name], row) for name, row in symbols.items()}, dispatch or {}),
         ])
-        return self._link(table, objects)
 
     def probe(self, **dispatch):
         """Links a runner that says which kernels a call takes."""
@@ -182,13 +195,24 @@ class Builder:
     def _link(self, table, objects):
         self.programs += 1
         program = self.folder / f"runner_{os.getpid()}_{self.programs % 2}"
-        source = program.with_suffix(".cpp")
-        source.write_text(table)
-        run([self.toolchain.cxx, *self.toolchain.flags, "-std=c++17", "-O0", "-I", ROOT / "runtime/src", "-isystem",
-             self.halide_include, "-o", program, source, self.folder / "runner/libhnorm_tune_runner.a", *objects,
-             self.halide_runtime(), "-lpthread", "-ldl", "-lm"])
-        source.unlink()
+        self._link_to(program, table, [self.archive, *objects], [])
         return self.toolchain.place(program)
+
+    def shared_library(self, path, rows):
+        """As program(), for ctypes: runner/shared.cpp's functions."""
+        symbols = self._symbols(rows)
+        self._link_to(path, self._source(rows, symbols),
+                      ["-Wl,--whole-archive", self.archive, "-Wl,--no-whole-archive", *self._objects(symbols)],
+                      ["-shared", "-fPIC", f"-Wl,--version-script={ROOT}/tune/runner/exported.map"])
+        return path
+
+    def _link_to(self, path, table, objects, flags):
+        source = path.with_suffix(".cpp")
+        source.write_text(table)
+        run([self.toolchain.cxx, *self.toolchain.flags, "-std=c++17", "-O0", *flags, "-I", ROOT / "runtime/src",
+             "-isystem", self.halide_include, "-o", path, source, *objects, self.halide_runtime(), "-lpthread", "-ldl",
+             "-lm"])
+        source.unlink()
 
 
 def rows_of(command, what, cases):

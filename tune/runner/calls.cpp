@@ -8,6 +8,7 @@
 #include <random>
 #include <sstream>
 #include <stdexcept>
+#include <utility>
 
 namespace hnorm::tune {
 namespace {
@@ -63,9 +64,9 @@ void append(std::vector<uint8_t> &bytes, const std::vector<T> &values, int64_t c
     bytes.insert(bytes.end(), first, first + count * sizeof(T));
 }
 
-void append_elements(std::vector<uint8_t> &bytes, const std::vector<uint8_t> &tensor, const Case &c) {
+void append_elements(std::vector<uint8_t> &bytes, const Memory &tensor, const Case &c) {
     const size_t start = bytes.size();
-    bytes.insert(bytes.end(), tensor.begin(), tensor.begin() + c.elements() * size_of(c.type));
+    bytes.insert(bytes.end(), tensor.data(), tensor.data() + c.elements() * size_of(c.type));
     if (c.type == HNORM_F32) {
         for (size_t i = start; i < bytes.size(); i += 4) {
             float value;
@@ -222,7 +223,7 @@ std::function<void()> Calls::call(const Case &c, bool in_place) {
 }
 
 std::function<void()> Calls::floor(const Case &c) {
-    const auto floats = [](std::vector<uint8_t> &tensor) { return reinterpret_cast<float *>(tensor.data()); };
+    const auto floats = [](Memory &tensor) { return reinterpret_cast<float *>(tensor.data()); };
     float *x = floats(x_), *dy = floats(dy_), *residual = floats(residual_), *y = floats(y_),
           *dresidual = floats(dresidual_);
     const int64_t count = c.elements() * size_of(c.type) / static_cast<int64_t>(sizeof(float));
@@ -234,6 +235,23 @@ std::function<void()> Calls::floor(const Case &c) {
             bench::copy(bench::Copy::kOrdinary, x, y, count);
         if (backward && with_residual) bench::copy(bench::Copy::kOrdinary, residual, dresidual, count);
     };
+}
+
+void *Calls::memory(const std::string &name) {
+    const std::pair<const char *, void *> all[] = {{"x", x_.data()},
+                                                   {"dy", dy_.data()},
+                                                   {"residual", residual_.data()},
+                                                   {"y", y_.data()},
+                                                   {"gamma", gamma_.data()},
+                                                   {"beta", beta_.data()},
+                                                   {"dgamma", dgamma_.data()},
+                                                   {"dbeta", dbeta_.data()},
+                                                   {"mean", mean_.data()},
+                                                   {"variance", variance_.data()},
+                                                   {"dresidual", dresidual_.data()}};
+    for (const auto &[known, data] : all)
+        if (name == known) return data;
+    return nullptr;
 }
 
 std::vector<uint8_t> Calls::results(const Case &c, bool in_place) const {

@@ -8,7 +8,7 @@
 //   runner measure SECONDS LEAST MOST   seconds of a call by table row and round: LEAST rounds, and more until SECONDS have
 //                                       passed for each table row, at most MOST. A last argument "floor" adds the copy floor
 //                                       (bench/copies.h), a table row as the others
-#include "calls.h"
+#include "contenders.h"
 #include "probe.h"
 
 #include <algorithm>
@@ -34,16 +34,6 @@ using Clock = std::chrono::steady_clock;
 constexpr double kLeastTiming = 200e-6;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-void use(const std::string &row) {
-    if (hnorm_set_target(row.c_str()) != HNORM_OK) throw std::runtime_error(hnorm_last_error());
-}
-
-std::vector<std::string> table_rows() {
-    std::vector<std::string> names;
-    for (int i = 0; i < hnorm_target_count(); i++) names.push_back(hnorm_target_name(i));
-    return names;
-}
 
 void uses(const std::vector<Case> &cases) {
     Calls calls(cases);
@@ -94,36 +84,21 @@ struct Effort {
     bool floor;
 };
 
-// What a round times: a call with the kernels of a table row, or the floor.
-struct Contender {
-    std::string name;
-    std::function<void()> prepare, call;
-};
-
 // Every round times each contender once, in an order that turns: drift of the machine's speed falls on all of them alike, and
 // so does what the one before leaves in the caches.
 void measure(const std::vector<Case> &cases, const Effort &effort) {
     Calls calls(cases);
     for (const Case &c : cases) {
         calls.prepare(c, Data::kPlain);
-        std::vector<Contender> contenders;
-        for (const std::string &row : table_rows()) contenders.push_back({row, [row] { use(row); }, calls.call(c)});
-        if (effort.floor) contenders.push_back({"floor", [] {}, calls.floor(c)});
+        std::vector<Contender> contenders = kernels(calls, c);
+        if (effort.floor) contenders.push_back(floor(calls, c));
 
         int times = 1;
-        const auto timed = [&](const Contender &contender) {
-            const auto start = Clock::now();
-            for (int i = 0; i < times; i++) contender.call();
-            return seconds_since(start) / times;
-        };
-        int enough = 1;
         for (const Contender &contender : contenders) {
-            contender.prepare();
-            timed(contender);
-            const double once = std::min(timed(contender), timed(contender));
-            enough = std::max(enough, static_cast<int>(std::ceil(kLeastTiming / once)));
+            timed(contender, 1);
+            const double once = std::min(timed(contender, 1), timed(contender, 1));
+            times = std::max(times, static_cast<int>(std::ceil(kLeastTiming / once)));
         }
-        times = enough;
 
         const size_t count = contenders.size();
         std::vector<std::vector<double>> seconds(count);
@@ -133,8 +108,7 @@ void measure(const std::vector<Case> &cases, const Effort &effort) {
             for (size_t i = 0; i < count; i++) {
                 const size_t turned = (i + round / 2) % count;
                 const size_t which = round % 2 ? count - 1 - turned : turned;
-                contenders[which].prepare();
-                seconds[which].push_back(timed(contenders[which]));
+                seconds[which].push_back(timed(contenders[which], times));
             }
         }
         std::printf("{\"case\": \"%s\", \"seconds\": {", c.name.c_str());

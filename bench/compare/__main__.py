@@ -1,0 +1,127 @@
+"""python -m bench.compare: see `./dev bench --help`. ./dev sets it up."""
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+from tune.build import BuildError
+from tune.machine import cpu_name
+from tune.rows import GROUPS, LAYOUTS, MAIN_OPS, TYPES, RowError, named_list, read_shapes, rows
+from tune.space import ROOT
+
+from . import measure, report
+from .variants import VARIANTS, Variants
+
+DESCRIPTION = """\
+Times hnorm's calls over lists of shapes, with other schedules (--variants) and other libraries (--peers) beside them: all in
+turn, in one run, on the same memory and threads, next to the copy floor."""
+LAST_LEVEL_CACHES = 4  # how many times the last-level cache is replaced where caches are to be cold
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="dev bench", description=DESCRIPTION,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--shapes", action="append", metavar="LIST",
+        help="a list of bench/shapes/ or a file; may be repeated (default: standard)")
+    add("--variants", nargs="?", const=",".join(VARIANTS), default="tuned", metavar="NAMES",
+        help=f"schedules beside the library's: of {','.join(VARIANTS)}; without NAMES all")
+    add("--peers", action="store_true", help="PyTorch, oneDNN, ONNX Runtime and ncnn, where they compute the same")
+    add("--op", action="append", metavar="OP", help="forward, normalize, backward (default), moments, forward_add_relu, ...")
+    add("--group", action="append", choices=GROUPS)
+    add("--layout", action="append", choices=LAYOUTS)
+    add("--type", action="append", choices=TYPES, help="default: f32")
+    add("--target", help="default: the best that this machine runs")
+    add("--quick", action="store_true", help="less time for each row")
+    add("--cold", action="store_true", help="caches are emptied before every call; variants are named .../VARIANT_cold")
+    add("--json", type=Path, metavar="FILE", help="write the rows in Google Benchmark's format")
+    add("--plot", nargs="?", const=ROOT / "out/bench", type=Path, metavar="FOLDER",
+        help="draw the rows (default: into out/bench)")
+    options = parser.parse_args()
+    options.variants = list(dict.fromkeys(["tuned", *options.variants.split(",")]))
+    for name in options.variants:
+        if name not in VARIANTS:
+            parser.error(f"--variants names {name}: there are {', '.join(VARIANTS)}")
+    for op in options.op or ():
+        if op not in report.TENSORS:
+            parser.error(f"--op is {op}: there are {', '.join(report.TENSORS)}")
+    return options
+
+
+def note(text):
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def last_level_cache():
+    """Bytes, as Linux says; 64 MiB where it does not."""
+    sizes = []
+    for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
+        text = path.read_text().strip()
+        sizes.append(int(text[:-1]) * {"K": 1 << 10, "M": 1 << 20}[text[-1]])
+    return max(sizes, default=64 << 20)
+
+
+def bench(options):
+    build = Path(os.environ.get("HNORM_BUILD", ROOT / "build/release"))
+    lists = options.shapes or ["standard"]
+    types = options.type or ["f32"]
+    hnorm = Variants(options.variants, types, build, options.target, note)
+    peers = []
+    if options.peers:
+        from .peers import all_peers
+
+        peers = all_peers(hnorm.library.hnorm_compare_threads(), note)
+    effort = measure.QUICK if options.quick else measure.THOROUGH
+    prepare, suffix = None, ""
+    if options.cold:
+        size = min(LAST_LEVEL_CACHES * last_level_cache(), 1 << 30)
+        prepare, suffix = (lambda: hnorm.evict(size)), "_cold"
+    context = {"hnorm_target": hnorm.target, "hnorm_threads": str(hnorm.library.hnorm_compare_threads()),
+               "cpu_name": cpu_name(), "shapes": ",".join(lists),
+               "peers": ", ".join(peer.version for peer in peers)}
+    note(f"{context['cpu_name']}, {hnorm.target}, threads: {context['hnorm_threads']}")
+
+    found, of_list = [], {}
+    report.heading()
+    for name in lists:
+        of_list[name] = []
+        for row in rows(read_shapes(named_list(name)), options.op or MAIN_OPS, types):
+            op, group, layout, _, _ = row.split("/")
+            if options.group and group not in options.group or options.layout and layout not in options.layout:
+                continue
+            hnorm.open(row)
+            contenders = hnorm.contenders(row, note)
+            for peer in peers:
+                contenders |= peer.contenders(row, hnorm.memory)
+            seconds = measure.rounds(contenders, effort, prepare)
+            for contender in contenders:
+                whose = hnorm.target if contender in VARIANTS else "copy" if contender == "floor" else "peer"
+                one = report.entry(row, whose, contender + suffix, seconds, contender)
+                report.line(one)
+                found.append(one)
+                of_list[name].append(one)
+    if options.json:
+        report.write(options.json, found, context)
+    if options.plot:
+        from .plot import draw
+
+        options.plot.mkdir(parents=True, exist_ok=True)
+        for name, rows_found in of_list.items():
+            for path in draw(rows_found, name, context, options.plot):
+                note(f"drawn: {path}")
+
+
+def main():
+    os.environ["PATH"] = f"{ROOT / '.venv/bin'}:{os.environ['PATH']}"
+    options = parse()
+    try:
+        bench(options)
+    except (BuildError, RowError, RuntimeError, ValueError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
