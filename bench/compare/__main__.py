@@ -1,8 +1,9 @@
 """python -m bench.compare: see `./dev bench --help`. ./dev sets it up."""
 import argparse
 import os
+import shlex
+import subprocess
 import sys
-import time
 from pathlib import Path
 
 from tune.build import BuildError
@@ -16,6 +17,7 @@ from .variants import VARIANTS, Variants
 DESCRIPTION = """\
 Times hnorm's calls over lists of shapes, with other schedules (--variants) and other libraries (--peers) beside them: all in
 turn, in one run, on the same memory and threads, next to the copy floor."""
+PAUSE = 3e-3
 LAST_LEVEL_CACHES = 4  # how many times the last-level cache is replaced where caches are to be cold
 
 
@@ -73,19 +75,18 @@ def bench(options):
 
         peers = all_peers(hnorm.library.hnorm_compare_threads(), note)
     effort = measure.QUICK if options.quick else measure.THOROUGH
-    prepare, suffix = None, ""
+    evict, suffix = None, ""
     if options.cold:
         size = min(LAST_LEVEL_CACHES * last_level_cache(), 1 << 30)
-        prepare, suffix = (lambda: hnorm.evict(size)), "_cold"
-    context = {"hnorm_target": hnorm.target, "hnorm_threads": str(hnorm.library.hnorm_compare_threads()),
+        evict, suffix = (lambda: hnorm.evict(size)), "_cold"
+    context = {"date": report.now(), "command": shlex.join(["./dev", "bench", *sys.argv[1:]]), "hnorm_target": hnorm.target, "hnorm_threads": str(hnorm.library.hnorm_compare_threads()),
                "cpu_name": cpu_name(), "shapes": ",".join(lists),
                "peers": ", ".join(peer.version for peer in peers)}
     note(f"{context['cpu_name']}, {hnorm.target}, threads: {context['hnorm_threads']}")
 
-    found, of_list = [], {}
+    found = []
     report.heading()
     for name in lists:
-        of_list[name] = []
         for row in rows(read_shapes(named_list(name)), options.op or MAIN_OPS, types):
             op, group, layout, _, _ = row.split("/")
             if options.group and group not in options.group or options.layout and layout not in options.layout:
@@ -94,22 +95,19 @@ def bench(options):
             contenders = hnorm.contenders(row, note)
             for peer in peers:
                 contenders |= peer.contenders(row, hnorm.memory)
-            seconds = measure.rounds(contenders, effort, prepare)
+            seconds = measure.rounds(contenders, effort, evict, PAUSE if peers else 0)
             for contender in contenders:
                 whose = hnorm.target if contender in VARIANTS else "copy" if contender == "floor" else "peer"
-                one = report.entry(row, whose, contender + suffix, seconds, contender)
+                one = report.entry(row, whose, contender + suffix, seconds, contender, name)
                 report.line(one)
                 found.append(one)
-                of_list[name].append(one)
     if options.json:
         report.write(options.json, found, context)
     if options.plot:
-        from .plot import draw
-
-        options.plot.mkdir(parents=True, exist_ok=True)
-        for name, rows_found in of_list.items():
-            for path in draw(rows_found, name, context, options.plot):
-                note(f"drawn: {path}")
+        # By hnorm's own environment, which has matplotlib; this one may be the peers'.
+        written = options.json or ROOT / "out/bench/rows.json"
+        report.write(written, found, context)
+        subprocess.run([ROOT / ".venv/bin/python", "-m", "bench.compare.plot", written, options.plot], check=True)
 
 
 def main():

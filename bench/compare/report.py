@@ -3,7 +3,6 @@ import datetime
 import json
 import os
 import statistics
-import sys
 
 from . import measure
 from tune.rows import elements
@@ -18,14 +17,14 @@ def bytes_moved(row):
     return elements(row) * (4 if type_ == "f32" else 2) * TENSORS[op]
 
 
-def entry(row, target, variant, seconds, name):
+def entry(row, target, variant, seconds, name, shape_list):
     """One row of the JSON file; time in microseconds, as hnorm_bench's."""
     median = statistics.median(seconds[name])
     of_floor, low, high = measure.ratio(seconds, "floor", name)
     full = f"{row}/{target}/{variant}"
     return {
         "name": full, "run_name": full, "run_type": "iteration", "repetitions": 1, "repetition_index": 0, "threads": 1,
-        "iterations": 1, "real_time": median * 1e6, "cpu_time": 0.0, "time_unit": "us",
+        "shape_list": shape_list, "iterations": 1, "real_time": median * 1e6, "cpu_time": 0.0, "time_unit": "us",
         "bytes_per_second": bytes_moved(row) / median, "of_floor": of_floor, "of_floor_lo": low, "of_floor_hi": high,
         "floor_seconds": statistics.median(seconds["floor"]), "rounds": len(seconds[name]),
     }
@@ -41,10 +40,13 @@ def line(row):
           f"{row['of_floor']:9.3f}  {row['of_floor_lo']:.3f} to {row['of_floor_hi']:.3f}", flush=True)
 
 
+def now():
+    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+
+
 def write(path, rows, context):
-    date = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
     document = {
-        "context": {"date": date, "executable": " ".join(sys.argv), "num_cpus": os.cpu_count(), "caches": [],
+        "context": {"executable": "bench.compare", "num_cpus": os.cpu_count(), "caches": [],
                     "library_build_type": "release", **context},
         "benchmarks": rows,
     }
