@@ -36,7 +36,7 @@ def mean_interval(rows, confidence=0.95, resamples=400, seed=0):
 TOLERATED, NOTICED = 0.97, 0.98
 
 
-def proven_better(rows):
-    """Better in the mean beyond doubt, and no row slower, proven or by the look of it."""
-    return mean_interval(rows)[0] > 1.005 and all(
+def proven_better(rows, enough=1.005):
+    """Better than `enough` in the mean beyond doubt, and no row slower, proven or by the look of it."""
+    return mean_interval(rows)[0] > enough and all(
         interval(row)[2] >= NOTICED and statistics.median(row) >= TOLERATED for row in rows)

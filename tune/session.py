@@ -11,9 +11,11 @@ from .space import Stopped
 
 BATCH = 6  # candidates compiled together, then measured in one program
 SEARCH_ROWS = 4  # rows a candidate is searched with; validation takes more
-VALIDATION_ROWS = 8
+VALIDATION_ROWS = 12
 SEARCH_EFFORT = (0.04, 4, 40)  # seconds a row and contender, least rounds, most
-VALIDATION_EFFORT = (0.2, 11, 200)
+# Validation: short first, which settles great differences; long where that leaves doubt.
+SHORT_EFFORT, LONG_EFFORT = (0.04, 7, 40), (0.25, 15, 200)
+CLOSE = 0.03  # scores nearer than this to the best are measured again before one is chosen
 # How often each tier of slots gets a batch, in turn: see tiers(). After these passes all tiers take turns.
 PASSES = (1, 1, 2, 1, 2, 3)
 
@@ -26,7 +28,7 @@ class Session:
         self.started, self.deadline = time.time(), deadline
         left = deadline - self.started
         # Of the time: validation, and the comparison of the whole file, and the rebuild that follows.
-        self.search_end = deadline - rebuild_seconds - 0.27 * left
+        self.search_end = deadline - rebuild_seconds - 0.32 * left
         self.validation_end = deadline - rebuild_seconds - 0.12 * left
         self.final_end = deadline - rebuild_seconds
         self.uses = self._uses(rows)
@@ -218,18 +220,22 @@ class Session:
         return accepted
 
     def _best_of(self, one):
-        """The search's figures are few, and the highest were chosen for being high: the best three are measured again."""
-        best = [point for point, _ in one.best(3)]
-        if len(best) == 1:
-            return best[0]
-        names = [f"candidate_{i}" for i in range(len(best))]
-        found = self.compare({name: {one.slot: point} for name, point in zip(names, best)}, one.rows, (0.1, 7, 100))
-        return max(zip(names, best), key=lambda pair: search.score(found[pair[0]]))[1]
+        """The search's figures are few, and the highest were chosen for being high: those near the best are measured again."""
+        best = one.best(3)
+        near = [point for point, score in best if score > best[0][1] - CLOSE]
+        if len(near) == 1:
+            return near[0]
+        names = [f"candidate_{i}" for i in range(len(near))]
+        found = self.compare({name: {one.slot: point} for name, point in zip(names, near)}, one.rows, (0.1, 7, 100))
+        return max(zip(names, near), key=lambda pair: search.score(found[pair[0]]))[1]
 
     def _validated(self, slot, point):
         rows = self.rows_for(slot, VALIDATION_ROWS)
-        found = self.compare({"candidate": {slot: point}}, rows, VALIDATION_EFFORT)["candidate"]
-        interval, better = estimate.mean_interval(found), estimate.proven_better(found)
+        for effort, enough in ((SHORT_EFFORT, 1.05), (LONG_EFFORT, 1.005)):
+            found = self.compare({"candidate": {slot: point}}, rows, effort)["candidate"]
+            interval, better = estimate.mean_interval(found), estimate.proven_better(found, enough)
+            if better or interval[2] < 1.005:
+                break
         self.progress.validated(slot, point, interval, better)
         return interval if better else None
 

@@ -64,11 +64,18 @@ def last_level_cache():
     return max(sizes, default=64 << 20)
 
 
+def _wanted(row, options):
+    _, group, layout, _, _ = row.split("/")
+    return group in (options.group or GROUPS) and layout in (options.layout or LAYOUTS)
+
+
 def bench(options):
     build = Path(os.environ.get("HNORM_BUILD", ROOT / "build/release"))
     lists = options.shapes or ["standard"]
     types = options.type or ["f32"]
-    hnorm = Variants(options.variants, types, build, options.target, note)
+    names = {name: [row for row in rows(read_shapes(named_list(name)), options.op or MAIN_OPS, types) if _wanted(row, options)]
+             for name in lists}
+    hnorm = Variants(options.variants, [row for of_list in names.values() for row in of_list], build, options.target, note)
     peers = []
     if options.peers:
         from .peers import all_peers
@@ -86,11 +93,8 @@ def bench(options):
 
     found = []
     report.heading()
-    for name in lists:
-        for row in rows(read_shapes(named_list(name)), options.op or MAIN_OPS, types):
-            op, group, layout, _, _ = row.split("/")
-            if options.group and group not in options.group or options.layout and layout not in options.layout:
-                continue
+    for name, of_list in names.items():
+        for row in of_list:
             hnorm.open(row)
             contenders = hnorm.contenders(row, note)
             for peer in peers:

@@ -203,7 +203,9 @@ class Ncnn:
         if kind == "InstanceNorm":
             parameters.set(2, 0)  # without gamma and beta: their reader takes no arrays from Python
         layer.load_param(parameters)
-        layer.load_model(ncnn.ModelBinFromDataReader(ncnn.DataReaderFromEmpty()))
+        reader = ncnn.DataReaderFromEmpty()  # its binding does not keep it alive
+        weights = ncnn.ModelBinFromDataReader(reader)
+        layer.load_model(weights)
         options = ncnn.Option()
         options.num_threads = self.threads
         layer.create_pipeline(options)

@@ -14,7 +14,7 @@ import numpy as np  # noqa: E402
 
 # A colour for each; who is drawn first is at the left.
 COLOURS = {"floor": "black", "tuned": "#d62728", "untuned": "#ff9896", "naive": "#c7c7c7", "mullapudi2016": "#aec7e8",
-           "adams2019": "#98df8a", "li2018": "#c5b0d5", "pytorch": "#ee4c2c", "onednn": "#0071c5",
+           "adams2019": "#98df8a", "li2018": "#c5b0d5", "pytorch": "#ff9f1c", "onednn": "#0071c5",
            "onednn_preferred": "#60b0f0", "onnxruntime": "#555555", "ncnn": "#2ca02c"}
 LABELS = {"tuned": "hnorm", "untuned": "hnorm, untuned default", "naive": "hnorm, naive schedule", "floor": "copy floor",
           "pytorch": "PyTorch", "onednn": "oneDNN", "onednn_preferred": "oneDNN, blocked layout",
@@ -54,9 +54,9 @@ def _bars(op, of_op, name, context, folder):
     handles = {}
     for axis in axes[:, 0]:
         handles |= dict(zip(*reversed(axis.get_legend_handles_labels())))
-    axes[0, 0].legend(handles.values(), handles.keys(), fontsize=8, ncols=3, loc="upper left", bbox_to_anchor=(0, 1.45))
+    figure.legend(handles.values(), handles.keys(), fontsize=8, ncols=5, loc="outside upper center")
     figure.supxlabel(_caption(name, context), fontsize=7)
-    path = folder / f"{name}_{op}.png"
+    path = folder / f"{Path(name).stem}_{op}.png"
     figure.savefig(path, dpi=110)
     plt.close(figure)
     return path
@@ -71,8 +71,8 @@ def _heat(by_op, name, context, folder):
         found = by_op[op][tuple(key)]
         for i, shape in enumerate(shapes):
             if (shape, "tuned") in found and (shape, "untuned") in found:
-                values[i, j] = found[shape, "untuned"]["real_time"] / found[shape, "tuned"]["real_time"]
-    figure, axis = plt.subplots(figsize=(2.5 + 0.62 * len(columns), 2.6 + 0.34 * len(shapes)), layout="constrained")
+                values[i, j] = found[shape, "tuned"]["of_floor"] / found[shape, "untuned"]["of_floor"]
+    figure, axis = plt.subplots(figsize=(max(9, 2.5 + 0.62 * len(columns)), 2.6 + 0.34 * len(shapes)), layout="constrained")
     image = axis.imshow(np.log2(values), cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
     for i in range(len(shapes)):
         for j in range(len(columns)):
@@ -85,7 +85,7 @@ def _heat(by_op, name, context, folder):
     ticks = [0.5, 0.71, 1, 1.41, 2]
     figure.colorbar(image, ax=axis, ticks=np.log2(ticks)).ax.set_yticklabels(map(str, ticks))
     figure.supxlabel(_caption(name, context), fontsize=6.5)
-    path = folder / f"{name}_tuned_over_untuned.png"
+    path = folder / f"{Path(name).stem}_tuned_over_untuned.png"
     figure.savefig(path, dpi=110)
     plt.close(figure)
     return path

@@ -29,7 +29,7 @@ def point_of(variant, schedule, slot, threads):
 class Variants:
     """hnorm with a row of its dispatch table for each variant, through ctypes (tune/runner/shared.cpp)."""
 
-    def __init__(self, names, types, build, target, note):
+    def __init__(self, names, rows, build, target, note):
         manifest = Manifest()
         self.schedule = Schedule.of_target(target or best_target(manifest), manifest)
         self.target = self.schedule.target
@@ -37,10 +37,13 @@ class Variants:
         folder = ROOT / "out/bench" / self.target
         builder = Builder(self.schedule, folder, build / "bin/hnorm_generators", halide_include(), Toolchain(), jobs)
         builder.library()
-        slots = [slot for slot in manifest.slots() if slot.type in types]
+        # Only the kernels that the rows call.
+        self.uses = {line["case"]: line["kernels"] for line in rows_of(builder.probe(), ["uses"], rows)}
+        called = {name for kernels in self.uses.values() for name in kernels}
+        slots = [slot for slot in manifest.slots() if str(slot) in called]
         # What has no kernel of its own by a variant has the shipped one's, so that calls reach the others; failures say where.
         shipped = {slot: self.schedule.point(slot) for slot in slots}
-        rows, self.failures = {}, {}
+        table, self.failures = {}, {}
         for name in names:
             note(f"compiling {len(slots)} kernels, {name}")
             builder.patience = PATIENCE if name not in ("tuned", "untuned", "naive") else 600
@@ -50,10 +53,9 @@ class Variants:
                                    if builder.symbol(slot, point) in failed}
             for slot, reason in self.failures[name].items():
                 note(f"{name}: no kernel {slot}: {str(reason).splitlines()[-1]}")
-            rows[name] = {slot: shipped[slot] if str(slot) in self.failures[name] else point
+            table[name] = {slot: shipped[slot] if str(slot) in self.failures[name] else point
                           for slot, point in points.items()}
-        path = builder.shared_library(folder / "libhnorm_variants.so", rows)
-        self.uses = builder.probe()
+        path = builder.shared_library(folder / "libhnorm_variants.so", table)
         library = ctypes.CDLL(str(path))
         library.hnorm_compare_error.restype = library.hnorm_compare_contenders.restype = ctypes.c_char_p
         library.hnorm_compare_memory.restype = ctypes.c_void_p
@@ -69,7 +71,7 @@ class Variants:
     def contenders(self, row, note):
         """{name: function of a number of calls, that returns the seconds of one}: the variants and the copies. Without those
         that refuse the row, whose kernel is another variant's, or that give other bits than the shipped kernels: said."""
-        called = rows_of(self.uses, ["uses"], [row])[0]["kernels"]
+        called = self.uses[row]
         timers = {}
         expected = None
         for name in self.library.hnorm_compare_contenders().decode().split():
