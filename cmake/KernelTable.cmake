@@ -1,14 +1,23 @@
 # Reads the manifest (generators/kernels.json) and the schedule files, and writes the dispatch table from them.
 
-# hnorm_targets_best_first(OUT FILE...): schedule files by their "rank", the highest first
-function(hnorm_targets_best_first out)
+# hnorm_targets_best_first(OUT ARCHITECTURE FILE...): schedule files by their "rank", the highest first, but those of other
+# architectures behind
+function(hnorm_targets_best_first out architecture)
     set(ranked "")
+    set(others "")
     foreach(file IN LISTS ARGN)
         file(READ "${file}" json)
         string(JSON rank GET "${json}" rank)
-        list(APPEND ranked "${rank}|${file}")
+        string(JSON arch GET "${json}" halide_arch)
+        if(arch STREQUAL architecture)
+            list(APPEND ranked "${rank}|${file}")
+        else()
+            list(APPEND others "${rank}|${file}")
+        endif()
     endforeach()
     list(SORT ranked COMPARE NATURAL ORDER DESCENDING)
+    list(SORT others COMPARE NATURAL ORDER DESCENDING)
+    list(APPEND ranked ${others})
     list(TRANSFORM ranked REPLACE "^[0-9]+\\|" "")
     set(${out} ${ranked} PARENT_SCOPE)
 endfunction()
@@ -67,8 +76,8 @@ macro(hnorm_read_schedule file)
     string(JSON target GET "${schedule_json}" target)
     string(JSON halide_arch GET "${schedule_json}" halide_arch)
     json_array(halide_features "${schedule_json}" halide_features)
-    list(JOIN halide_features "-" halide_features)
-    set(halide_target "${halide_arch}-linux-${halide_features}")
+    set(halide_target ${halide_arch} linux ${halide_features})
+    list(JOIN halide_target "-" halide_target)
 endmacro()
 
 # hnorm_knobs(OUT KERNEL PLANES TYPE): the schedule file's values as name=value; an object named by the type replaces some

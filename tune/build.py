@@ -11,6 +11,7 @@ from pathlib import Path
 from .space import ROOT, Slot
 
 BASE = "base"
+KERNEL_FEATURES = "no_runtime-no_bounds_query-strict_float"  # as generators/CMakeLists.txt has them
 
 
 class BuildError(Exception):
@@ -60,7 +61,7 @@ class Builder:
         self.halide_include, self.library_objects = halide_include, library
         (folder / "objects").mkdir(parents=True, exist_ok=True)
         stat = self.generators.stat()
-        self.version = f"{stat.st_size} {stat.st_mtime_ns} {schedule.halide_target}"
+        self.version = f"{stat.st_size} {stat.st_mtime_ns} {schedule.halide_target} {KERNEL_FEATURES}"
         self.programs = 0
         self.patience = 600  # seconds of a kernel's compilation
 
@@ -95,7 +96,7 @@ class Builder:
             try:
                 run([
                     self.generators, *plugin, "-g", entry["generator"], "-f", symbol, "-o", scratch, "-e", "object",
-                    f"target={self.schedule.halide_target}-no_runtime-strict_float",
+                    f"target={self.schedule.halide_target}-{KERNEL_FEATURES}",
                     *(f"{name}={value}" for name, value in parameters.items()),
                 ], timeout=self.patience)
             except BuildError as error:

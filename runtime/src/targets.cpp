@@ -9,6 +9,9 @@
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace hnorm::detail {
@@ -50,7 +53,13 @@ const Feature kFeatures[] = {
 };
 #undef HNORM_FEATURE
 #elif defined(__aarch64__)
-const Feature kFeatures[] = {{"asimd", "CPU lacks asimd", [] { return true; }}};  // part of the architecture
+#define HNORM_FEATURE(name, bit) {name, "CPU lacks " name, [] { return (getauxval(AT_HWCAP) & (bit)) != 0; }}
+const Feature kFeatures[] = {
+    HNORM_FEATURE("asimd", HWCAP_ASIMD),
+    HNORM_FEATURE("fphp", HWCAP_FPHP),
+    HNORM_FEATURE("asimdhp", HWCAP_ASIMDHP),
+};
+#undef HNORM_FEATURE
 #else
 const Feature kFeatures[] = {{"", "", [] { return false; }}};
 #endif
@@ -82,7 +91,7 @@ struct Choice {
     // The sentence `problem`, then every target and what it lacks here.
     void refuse(hnorm_status why, const char *problem) {
         status = why;
-        int used = std::snprintf(reason, sizeof reason, "%s; this library has", problem);
+        int used = std::snprintf(reason, sizeof reason, "%s; the targets are", problem);
         for (int i = 0; i < hnorm_targets_count && used < static_cast<int>(sizeof reason); ++i) {
             const char *lacking = unusable(hnorm_targets[i]);
             used +=
