@@ -30,7 +30,7 @@ def main():
     schedule = Schedule.of_target(best_target(manifest), manifest)
     slots = manifest.slots()
     draw = random.Random(options.seed)
-    chosen = {slot: schedule.space.random_points(slot, 1, options.seed)[0]
+    chosen = {slot: schedule.space.random_point(slot, options.seed)
               for slot in draw.sample(slots, min(options.points, len(slots)))}
     with tempfile.TemporaryDirectory() as folder:
         builder = Builder(schedule, Path(folder), options.build / "bin/hnorm_generators", halide_include(), Toolchain(),

@@ -36,6 +36,10 @@ def mean_interval(rows, confidence=0.95, resamples=400, seed=0):
 TOLERATED, NOTICED = 0.97, 0.98
 
 
+def proven_slower(row):
+    return interval(row)[2] < TOLERATED
+
+
 def proven_better(rows, enough=1.005):
     """Better than `enough` in the mean beyond doubt, and no row slower, proven or by the look of it."""
     return mean_interval(rows)[0] > enough and all(

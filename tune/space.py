@@ -1,5 +1,4 @@
 """What may be varied: schedules/space/cpu.json, as a target's schedule sees it."""
-import itertools
 import json
 import random
 from dataclasses import dataclass
@@ -81,16 +80,12 @@ class Space:
                 return f"{slot}: knob {more} is {whole[more]}: it must be at least {less}, which is {whole[less]}"
         return None
 
-    def points(self, slot):
-        knobs = self.knobs(slot)
-        for values in itertools.product(*knobs.values()):
-            point = dict(zip(knobs, values))
+    def random_point(self, slot, seed):
+        draw, knobs = random.Random(f"{slot} {seed}"), self.knobs(slot)
+        while True:
+            point = {name: draw.choice(values) for name, values in knobs.items()}
             if self.problem(slot, point) is None:
-                yield point
-
-    def random_points(self, slot, count, seed):
-        points = list(self.points(slot))
-        return random.Random(f"{slot} {seed}").sample(points, min(count, len(points)))
+                return point
 
     def nearest(self, slot, point):
         """A legal point from one of another target or kernel: values clamped, knobs that do not concern it dropped."""

@@ -73,9 +73,10 @@ def bench(options):
     build = Path(os.environ.get("HNORM_BUILD", ROOT / "build/release"))
     lists = options.shapes or ["standard"]
     types = options.type or ["f32"]
-    names = {name: [row for row in rows(read_shapes(named_list(name)), options.op or MAIN_OPS, types) if _wanted(row, options)]
-             for name in lists}
-    hnorm = Variants(options.variants, [row for of_list in names.values() for row in of_list], build, options.target, note)
+    names = {name: [row for row in rows(read_shapes(named_list(name)), options.op or MAIN_OPS, types)
+                    if _wanted(row, options)] for name in lists}
+    every = [row for of_list in names.values() for row in of_list]
+    hnorm = Variants(options.variants, every, build, options.target, note)
     peers = []
     if options.peers:
         from .peers import all_peers
@@ -86,8 +87,8 @@ def bench(options):
     if options.cold:
         size = min(LAST_LEVEL_CACHES * last_level_cache(), 1 << 30)
         evict, suffix = (lambda: hnorm.evict(size)), "_cold"
-    context = {"date": report.now(), "command": shlex.join(["./dev", "bench", *sys.argv[1:]]), "hnorm_target": hnorm.target, "hnorm_threads": str(hnorm.library.hnorm_compare_threads()),
-               "cpu_name": cpu_name(), "shapes": ",".join(lists),
+    context = {"date": report.now(), "command": shlex.join(["./dev", "bench", *sys.argv[1:]]), "cpu_name": cpu_name(),
+               "hnorm_target": hnorm.target, "hnorm_threads": str(hnorm.library.hnorm_compare_threads()),
                "peers": ", ".join(peer.version for peer in peers)}
     note(f"{context['cpu_name']}, {hnorm.target}, threads: {context['hnorm_threads']}")
 
