@@ -17,6 +17,7 @@ set(HNORM_RUNTIME_SOURCES
     src/layer_forward.cpp
     src/layer_record.cpp
     src/moments.cpp
+    src/narrow.cpp
     src/normalize.cpp
     src/normalize_backward.cpp
     src/post_ops.cpp

@@ -60,7 +60,7 @@ struct Backward {
         : mean(moments.mean),
           variance(variances(moments)),
           total(moments.count),
-          sums(transcribed_sums(x, dy, group, mean)),
+          sums(transcribed_sums(x, dy, group, mean, Order::kKernel)),
           weights(transcribed_weights(x, group, sums, affine)),
           dx(transcribed_dx(x, dy, group, total, mean, variance, weights, affine, eps)) {}
 };
@@ -157,7 +157,7 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
         Affine affine(group == HNORM_BATCH ? AffineKind::kChannel : AffineKind::kSampleAndChannel, x, seed);
         Buffer gamma(affine.gammas.data(), kFloat, {view.g0, view.g1}, {1, view.g0});
         Buffer beta(affine.betas.data(), kFloat, {view.g0, view.g1}, {1, view.g0});
-        const Statistics expected = transcribed_moments(x, group);
+        const Statistics expected = transcribed_moments(x, group, Order::kKernel);
         std::vector<double> mean = expected.mean, variance = variances(expected);
         const std::vector<float> z = transcribed_z(x, group, mean, variance, affine, eps);
         const std::vector<float> expected_y =

@@ -9,14 +9,36 @@
 
 namespace transcription {
 
-// One group of the view: x(s, r) = data[s*stride_s + r*stride_r], S positions, N planes, of a channels-last tensor or not.
+// One group of the view: x(s, r) = data[s*stride_s + r*stride_r], S positions, N planes, of a tensor that is channels-last
+// or not, and then of few channels or not.
 struct Group {
     const float *data;
     int64_t S, N, stride_r;
-    bool last = false;
+    bool last = false, narrow = false;
     int64_t stride_s = 1;
     float operator()(int64_t s, int64_t r) const { return data[s * stride_s + r * stride_r]; }
 };
+
+// "Few channels": whether they are, and the groups that such a one is taken apart into.
+inline bool narrow(int64_t S, int64_t C) { return 2 <= C && C < 16 && S >= 512; }
+
+inline std::vector<Group> parts(const Group &x) {
+    std::vector<Group> result;
+    for (int64_t i = 0; i < 32; i++) {
+        result.push_back(x);
+        result.back().narrow = false;
+        result.back().data += i * x.stride_s;
+        result.back().S = x.S / 32;
+        result.back().stride_s = x.stride_s * 32;
+    }
+    if (x.S % 32 != 0) {
+        result.push_back(x);
+        result.back().narrow = false;
+        result.back().data += (x.S - x.S % 32) * x.stride_s;
+        result.back().S = x.S % 32;
+    }
+    return result;
+}
 
 struct Moments {
     double mean, M2;
@@ -115,8 +137,13 @@ inline Moments moments(const Group &x) {
         double cnt;
     };
     std::vector<Part> parts;
-    for_each_chunk(
-        x, [&](const Chunk &chunk) { parts.push_back({chunk_moments(x, chunk), static_cast<double>(chunk.cnt)}); });
+    if (x.narrow) {
+        for (const Group &part : transcription::parts(x))
+            parts.push_back({moments(part), static_cast<double>(part.S * part.N)});
+    } else {
+        for_each_chunk(
+            x, [&](const Chunk &chunk) { parts.push_back({chunk_moments(x, chunk), static_cast<double>(chunk.cnt)}); });
+    }
     const double total = static_cast<double>(x.S * x.N);
     const double mean_0 = parts[0].moments.mean;
     double sum = 0;
@@ -162,6 +189,15 @@ struct GradientSums {
 
 // "Backward", steps 1 to 3.
 inline GradientSums gradient_sums(const Group &x, const Group &dy, double mean) {
+    if (x.narrow) {
+        GradientSums total = {0, 0};
+        const std::vector<Group> x_parts = parts(x), dy_parts = parts(dy);
+        for (size_t i = 0; i < x_parts.size(); i++) {
+            const GradientSums sums = gradient_sums(x_parts[i], dy_parts[i], mean);
+            total = {total.dy + sums.dy, total.dy_xmu + sums.dy_xmu};
+        }
+        return total;
+    }
     const float m = static_cast<float>(mean);
     double E = 0, Q = 0;
     for_each_chunk(x, [&](const Chunk &chunk) {

@@ -1,6 +1,7 @@
 // hnorm_activation_backward, and what it computes.
 #include "error.h"
 #include "gradients.h"
+#include "narrow.h"
 #include "threads.h"
 
 namespace hnorm::detail {
@@ -9,6 +10,15 @@ hnorm_status compute_activation_backward(const char *function, const Machine &ma
                                          const Planes &dy, float slope, const Planes &dz) {
     if (y.s == 1 && y.n > 1 && channels_last({&y, &dy, &dz})) {
         return compute_activation_backward(function, machine, one_plane(y), one_plane(dy), slope, one_plane(dz));
+    }
+    if (is_narrow_and_dense({&y, &dy, &dz})) {
+        HNORM_TRY(
+            compute_activation_backward(function, machine, narrow_parts(y), narrow_parts(dy), slope, narrow_parts(dz)));
+        if (narrow_remainder(y).empty()) {
+            return HNORM_OK;
+        }
+        return compute_activation_backward(function, machine, narrow_remainder(y), narrow_remainder(dy), slope,
+                                           narrow_remainder(dz));
     }
     TensorBuffer y_buffer(y, View::kBatch), dy_buffer(dy, View::kBatch), dz_buffer(dz, View::kBatch);
     const SerialScope serial(runs_serially(machine, y));

@@ -6,9 +6,31 @@
 #include "error.h"
 #include "gradient_arguments.h"
 #include "gradients.h"
+#include "narrow_gradients.h"
 #include "threads.h"
 
 namespace hnorm::detail {
+
+namespace {
+
+hnorm_status narrow_apply(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
+                          const ForwardPart &forward, const ApplySums &sums, const Planes &dx) {
+    NarrowForwardPart repeated;
+    HNORM_TRY(repeated.repeat(function, x, forward));
+    NarrowGroupValues g1, g2, count;
+    HNORM_TRY(g1.repeat(function, x, sums.g1));
+    HNORM_TRY(g2.repeat(function, x, sums.g2));
+    HNORM_TRY(count.repeat(function, x, sums.count));
+    HNORM_TRY(compute_backward_apply(function, machine, narrow_parts(x), narrow_parts(dy), repeated, {g1, g2, count},
+                                     narrow_parts(dx)));
+    if (narrow_remainder(x).empty()) {
+        return HNORM_OK;
+    }
+    return compute_backward_apply(function, machine, narrow_remainder(x), narrow_remainder(dy), forward, sums,
+                                  narrow_remainder(dx));
+}
+
+}  // namespace
 
 hnorm_status compute_backward_apply(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
                                     const ForwardPart &forward, const ApplySums &sums, const Planes &dx) {
@@ -20,6 +42,9 @@ hnorm_status compute_backward_apply(const char *function, const Machine &machine
                             });
     if (x.s == 1 && x.n > 1 && !per_sample && channels_last({&x, &dy, &dx})) {
         return compute_backward_apply(function, machine, one_plane(x), one_plane(dy), forward, sums, one_plane(dx));
+    }
+    if (is_narrow_and_dense({&x, &dy, &dx})) {
+        return narrow_apply(function, machine, x, dy, forward, sums, dx);
     }
     const View view = per_sample ? View::kInstance : View::kBatch;
     TensorBuffer x_buffer(x, view), dy_buffer(dy, view), dx_buffer(dx, view);

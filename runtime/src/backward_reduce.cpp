@@ -4,24 +4,16 @@
 #include "error.h"
 #include "gradient_arguments.h"
 #include "gradients.h"
+#include "narrow_gradients.h"
 #include "threads.h"
 
 namespace hnorm::detail {
 
-hnorm_status compute_backward_reduce(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
-                                     hnorm_group group, const ForwardPart &forward, double *sum_dy,
-                                     double *sum_dy_xmu) {
-    if (is_one_plane(x, group)) {
-        // Channels that are apart are summed one by one, as in compute_moments.
-        const int64_t step = channels_last({&x, &dy}) ? x.c : 1;
-        for (int64_t c = 0; c < x.c; c += step) {
-            const Range range = {0, x.n, c, c + step};
-            HNORM_TRY(compute_backward_reduce(function, machine, one_plane(cropped(x, range)),
-                                              one_plane(cropped(dy, range)), HNORM_INSTANCE, forward.from_channel(c),
-                                              sum_dy + c, sum_dy_xmu + c));
-        }
-        return HNORM_OK;
-    }
+namespace {
+
+// By one kernel. The results of samples lie stride_n apart.
+hnorm_status sums_of(const char *function, const Machine &machine, const Planes &x, const Planes &dy, hnorm_group group,
+                     const ForwardPart &forward, double *sum_dy, double *sum_dy_xmu, int64_t stride_n) {
     const View view = view_of(group);
     const AffineView &affine = forward.affine;
     TensorBuffer x_buffer(x, view), dy_buffer(dy, view);
@@ -29,7 +21,7 @@ hnorm_status compute_backward_reduce(const char *function, const Machine &machin
     GroupBuffer variance(forward.variance.data, x, view, forward.variance.stride_n, forward.variance.stride_c);
     GroupBuffer gamma(affine.gamma, x, view, affine.gamma_n, affine.gamma_c);
     GroupBuffer beta(affine.beta, x, view, affine.beta_n, affine.beta_c);
-    GroupBuffer sum_dy_buffer(sum_dy, x, view, x.c, 1), sum_dy_xmu_buffer(sum_dy_xmu, x, view, x.c, 1);
+    GroupBuffer sum_dy_buffer(sum_dy, x, view, stride_n, 1), sum_dy_xmu_buffer(sum_dy_xmu, x, view, stride_n, 1);
     const SerialScope serial(runs_serially(machine, x));
     // Planes of one position may be of either layout, each tensor its own: the kernel for channels that are apart takes both.
     const bool last = channels_last({&x, &dy});
@@ -39,6 +31,63 @@ hnorm_status compute_backward_reduce(const char *function, const Machine &machin
                              x)[last ? last_class(x.s) : plane_class(x.s)](x_buffer, dy_buffer, mean, variance, gamma,
                                                                            beta, forward.eps, slope_bits(forward.slope),
                                                                            sum_dy_buffer, sum_dy_xmu_buffer));
+}
+
+hnorm_status narrow_sums(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
+                         hnorm_group group, const ForwardPart &forward, double *sum_dy, double *sum_dy_xmu) {
+    NarrowResults results(x, group);
+    HNORM_TRY(results.reserve(function));
+    const auto take = [&](const Planes &x_part, const Planes &dy_part, const ForwardPart &of_part, int64_t i) {
+        return sums_of(function, machine, x_part, dy_part, group, of_part, results.first(i), results.second(i),
+                       results.stride_n());
+    };
+    if (is_narrow_and_dense({&x, &dy})) {
+        NarrowForwardPart repeated;
+        HNORM_TRY(repeated.repeat(function, x, forward));
+        HNORM_TRY(take(narrow_parts(x), narrow_parts(dy), repeated, 0));
+    } else {
+        for (int64_t i = 0; i < kNarrowParts; ++i) {
+            HNORM_TRY(take(narrow_part(x, i), narrow_part(dy, i), forward, i));
+        }
+    }
+    if (results.parts() > kNarrowParts) {
+        HNORM_TRY(take(narrow_remainder(x), narrow_remainder(dy), forward, kNarrowParts));
+    }
+    results.for_each_group([&](const double *of_dy, const double *of_dy_xmu, int64_t g) {
+        sum_dy[g] = sum_dy_xmu[g] = 0;
+        for (int64_t i = 0; i < results.parts(); ++i) {
+            sum_dy[g] += of_dy[i * x.c];
+            sum_dy_xmu[g] += of_dy_xmu[i * x.c];
+        }
+    });
+    return HNORM_OK;
+}
+
+hnorm_status sums_in_order(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
+                           hnorm_group group, const ForwardPart &forward, bool narrow, double *sum_dy,
+                           double *sum_dy_xmu) {
+    return narrow ? narrow_sums(function, machine, x, dy, group, forward, sum_dy, sum_dy_xmu)
+                  : sums_of(function, machine, x, dy, group, forward, sum_dy, sum_dy_xmu, x.c);
+}
+
+}  // namespace
+
+hnorm_status compute_backward_reduce(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
+                                     hnorm_group group, const ForwardPart &forward, double *sum_dy,
+                                     double *sum_dy_xmu) {
+    if (!is_one_plane(x, group)) {
+        return sums_in_order(function, machine, x, dy, group, forward, is_narrow({&x, &dy}), sum_dy, sum_dy_xmu);
+    }
+    const Planes plane = one_plane(x);
+    const bool narrow = is_narrow({&plane});
+    // Channels that are apart are summed one by one, as in compute_moments.
+    const int64_t step = channels_last({&x, &dy}) ? x.c : 1;
+    for (int64_t c = 0; c < x.c; c += step) {
+        const Range range = {0, x.n, c, c + step};
+        HNORM_TRY(sums_in_order(function, machine, one_plane(cropped(x, range)), one_plane(cropped(dy, range)),
+                                HNORM_INSTANCE, forward.from_channel(c), narrow, sum_dy + c, sum_dy_xmu + c));
+    }
+    return HNORM_OK;
 }
 
 }  // namespace hnorm::detail

@@ -66,14 +66,17 @@ hnorm_status find_machine(const char *function, Machine *machine) {
     return thread_count(function, &machine->threads);
 }
 
-hnorm_status Scratch::reserve(const char *function, int64_t count) {
+template <typename T>
+hnorm_status ScratchOf<T>::reserve(const char *function, int64_t count) {
     if (count > kSmall) {
-        large_ = new (std::nothrow) double[static_cast<size_t>(count)];
+        large_ = new (std::nothrow) T[static_cast<size_t>(count)];
         if (large_ == nullptr) {
             return fail(HNORM_OUT_OF_MEMORY, "%s: no memory for %" PRId64 " statistics", function, count);
         }
     }
     return HNORM_OK;
 }
+template class ScratchOf<double>;
+template class ScratchOf<float>;
 
 }  // namespace hnorm::detail

@@ -63,6 +63,16 @@ inline GroupValues group_values(const double *data, const Planes &x, hnorm_group
 struct PostOps {
     float slope = 1;                   // of the activation
     const Planes *residual = nullptr;  // null: none
+
+    // With what `view` makes of the residual, kept in *memory.
+    template <typename View>
+    PostOps seen(const View &view, Planes *memory) const {
+        if (residual == nullptr) {
+            return *this;
+        }
+        *memory = view(*residual);
+        return {slope, memory};
+    }
 };
 
 // mean, m2: one double a group.
@@ -79,20 +89,22 @@ hnorm_status compute_forward(const char *function, const Machine &machine, const
                              double *variance);
 
 // Memory for statistics: on the stack where they are few, so that small calls do not allocate.
-class Scratch {
+template <typename T>
+class ScratchOf {
 public:
-    Scratch() = default;
-    ~Scratch() { delete[] large_; }
-    Scratch(const Scratch &) = delete;
-    Scratch &operator=(const Scratch &) = delete;
+    ScratchOf() = default;
+    ~ScratchOf() { delete[] large_; }
+    ScratchOf(const ScratchOf &) = delete;
+    ScratchOf &operator=(const ScratchOf &) = delete;
 
     hnorm_status reserve(const char *function, int64_t count);
-    double *data() { return large_ ? large_ : small_; }
+    T *data() { return large_ ? large_ : small_; }
 
 private:
     static constexpr int64_t kSmall = 512;
-    double small_[kSmall];
-    double *large_ = nullptr;
+    T small_[kSmall];
+    T *large_ = nullptr;
 };
+using Scratch = ScratchOf<double>;
 
 }  // namespace hnorm::detail

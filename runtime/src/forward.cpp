@@ -24,12 +24,8 @@ hnorm_status compute_forward(const char *function, const Machine &machine, const
             double *const part_variance = variance + (in_parts ? n * x.c : 0);
             HNORM_TRY(compute_moments(function, machine, part, group, part_mean, part_variance));
             std::for_each_n(part_variance, part.groups(group), [total](double &value) { value /= total; });
-            PostOps part_post = post;
             Planes residual;
-            if (post.residual) {
-                residual = cropped(*post.residual, range);
-                part_post.residual = &residual;
-            }
+            const PostOps part_post = post.seen([&](const Planes &p) { return cropped(p, range); }, &residual);
             HNORM_TRY(compute_normalize(function, machine, part, group_values(part_mean, part, group),
                                         group_values(part_variance, part, group), affine.from_sample(n), eps, part_post,
                                         cropped(y, range)));

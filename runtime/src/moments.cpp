@@ -3,28 +3,83 @@
 
 #include "compute.h"
 #include "error.h"
+#include "narrow.h"
 #include "threads.h"
 
 namespace hnorm::detail {
 
-hnorm_status compute_moments(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
-                             double *mean, double *m2) {
-    if (is_one_plane(x, group)) {
-        // Channels that are apart are summed one by one, for their kernel wants them adjacent.
-        const int64_t step = x.layout == Layout::kChannelsLast ? x.c : 1;
-        for (int64_t c = 0; c < x.c; c += step) {
-            const Planes part = one_plane(cropped(x, {0, x.n, c, c + step}));
-            HNORM_TRY(compute_moments(function, machine, part, HNORM_INSTANCE, mean + c, m2 + c));
-        }
-        return HNORM_OK;
-    }
+namespace {
+
+// By one kernel. The results of samples lie stride_n apart.
+hnorm_status moments_of(const char *function, const Machine &machine, const Planes &x, hnorm_group group, double *mean,
+                        double *m2, int64_t stride_n) {
     const View view = view_of(group);
     TensorBuffer x_buffer(x, view);
-    GroupBuffer mean_buffer(mean, x, view, x.c, 1), m2_buffer(m2, x, view, x.c, 1);
+    GroupBuffer mean_buffer(mean, x, view, stride_n, 1), m2_buffer(m2, x, view, stride_n, 1);
     const SerialScope serial(runs_serially(machine, x));
     const bool split = x.layout == Layout::kChannelsFirst && !works_on_groups(machine, x, group);
     return kernel_status(function, kernels_of(split ? hnorm_kernels_moments_split : hnorm_kernels_moments, machine,
                                               x)[reduction_class(x)](x_buffer, mean_buffer, m2_buffer));
+}
+
+hnorm_status narrow_moments(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
+                            double *mean, double *m2) {
+    NarrowResults results(x, group);
+    HNORM_TRY(results.reserve(function));
+    const auto take = [&](const Planes &part, int64_t i) {
+        return moments_of(function, machine, part, group, results.first(i), results.second(i), results.stride_n());
+    };
+    if (is_narrow_and_dense({&x})) {
+        HNORM_TRY(take(narrow_parts(x), 0));
+    } else {
+        for (int64_t i = 0; i < kNarrowParts; ++i) {
+            HNORM_TRY(take(narrow_part(x, i), i));
+        }
+    }
+    if (results.parts() > kNarrowParts) {
+        HNORM_TRY(take(narrow_remainder(x), kNarrowParts));
+    }
+    const auto total = static_cast<double>(x.group_size(group));
+    const auto part_size = static_cast<double>(narrow_part(x, 0).group_size(group));
+    const auto rest_size = static_cast<double>(narrow_remainder(x).group_size(group));
+    results.for_each_group([&](const double *part_mean, const double *part_m2, int64_t g) {
+        const auto count = [&](int64_t i) { return i < kNarrowParts ? part_size : rest_size; };
+        double sum = 0;
+        for (int64_t i = 0; i < results.parts(); ++i) {
+            sum += (part_mean[i * x.c] - part_mean[0]) * count(i);
+        }
+        mean[g] = part_mean[0] + sum / total;
+        m2[g] = 0;
+        for (int64_t i = 0; i < results.parts(); ++i) {
+            const double off = part_mean[i * x.c] - mean[g];
+            m2[g] += part_m2[i * x.c] + (count(i) * off) * off;
+        }
+    });
+    return HNORM_OK;
+}
+
+hnorm_status moments_in_order(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
+                              bool narrow, double *mean, double *m2) {
+    return narrow ? narrow_moments(function, machine, x, group, mean, m2)
+                  : moments_of(function, machine, x, group, mean, m2, x.c);
+}
+
+}  // namespace
+
+hnorm_status compute_moments(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
+                             double *mean, double *m2) {
+    if (!is_one_plane(x, group)) {
+        return moments_in_order(function, machine, x, group, is_narrow({&x}), mean, m2);
+    }
+    const Planes plane = one_plane(x);
+    const bool narrow = is_narrow({&plane});
+    // Channels that are apart are summed one by one, for their kernel wants them adjacent.
+    const int64_t step = x.layout == Layout::kChannelsLast ? x.c : 1;
+    for (int64_t c = 0; c < x.c; c += step) {
+        const Planes part = one_plane(cropped(x, {0, x.n, c, c + step}));
+        HNORM_TRY(moments_in_order(function, machine, part, HNORM_INSTANCE, narrow, mean + c, m2 + c));
+    }
+    return HNORM_OK;
 }
 
 }  // namespace hnorm::detail

@@ -4,10 +4,33 @@
 
 #include "compute.h"
 #include "error.h"
+#include "narrow.h"
 #include "post_ops.h"
 #include "threads.h"
 
 namespace hnorm::detail {
+
+namespace {
+
+hnorm_status narrow_normalize(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
+                              const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
+                              const Planes &y) {
+    NarrowGroupValues means, variances;
+    NarrowAffine affines;
+    HNORM_TRY(means.repeat(function, x, mean));
+    HNORM_TRY(variances.repeat(function, x, variance));
+    HNORM_TRY(affines.repeat(function, x, affine));
+    Planes residual;
+    HNORM_TRY(compute_normalize(function, machine, narrow_parts(x), means, variances, affines, eps,
+                                post.seen(narrow_parts, &residual), narrow_parts(y)));
+    if (narrow_remainder(x).empty()) {
+        return HNORM_OK;
+    }
+    return compute_normalize(function, machine, narrow_remainder(x), mean, variance, affine, eps,
+                             post.seen(narrow_remainder, &residual), narrow_remainder(y));
+}
+
+}  // namespace
 
 hnorm_status compute_normalize(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
                                const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
@@ -15,14 +38,12 @@ hnorm_status compute_normalize(const char *function, const Machine &machine, con
     // Pointwise, so the view is free: the batch view where everything is per channel, else the one that has samples.
     const bool per_sample = mean.stride_n != 0 || variance.stride_n != 0 || affine.per_sample();
     if (x.s == 1 && x.n > 1 && !per_sample && channels_last({&x, &y, post.residual})) {
-        PostOps plane_post = post;
         Planes residual;
-        if (post.residual) {
-            residual = one_plane(*post.residual);
-            plane_post.residual = &residual;
-        }
-        return compute_normalize(function, machine, one_plane(x), mean, variance, affine, eps, plane_post,
-                                 one_plane(y));
+        return compute_normalize(function, machine, one_plane(x), mean, variance, affine, eps,
+                                 post.seen(one_plane, &residual), one_plane(y));
+    }
+    if (is_narrow_and_dense({&x, &y, post.residual})) {
+        return narrow_normalize(function, machine, x, mean, variance, affine, eps, post, y);
     }
     const View view = per_sample ? View::kInstance : View::kBatch;
     TensorBuffer x_buffer(x, view), y_buffer(y, view);
