@@ -28,7 +28,7 @@ def draw(rows, name, context, folder):
         op, group, layout, type_, shape, _, variant = row["name"].split("/")
         by_op[op][group, layout, type_][shape, variant] = row
     paths = [_bars(op, of_op, name, context, folder) for op, of_op in by_op.items()]
-    if any(row["name"].endswith("/untuned") for row in rows):
+    if any("of_untuned" in row for row in rows):
         paths.append(_heat(by_op, name, context, folder))
     return paths
 
@@ -70,8 +70,7 @@ def _heat(by_op, name, context, folder):
     for j, (op, *key) in enumerate(columns):
         found = by_op[op][tuple(key)]
         for i, shape in enumerate(shapes):
-            if (shape, "tuned") in found and (shape, "untuned") in found:
-                values[i, j] = found[shape, "tuned"]["of_floor"] / found[shape, "untuned"]["of_floor"]
+            values[i, j] = found.get((shape, "tuned"), {}).get("of_untuned", np.nan)
     figure, axis = plt.subplots(figsize=(max(9, 2.5 + 0.62 * len(columns)), 2.6 + 0.34 * len(shapes)), layout="constrained")
     image = axis.imshow(np.log2(values), cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
     for i in range(len(shapes)):

@@ -22,11 +22,14 @@ def entry(row, target, variant, seconds, name, shape_list):
     median = statistics.median(seconds[name])
     of_floor, low, high = measure.ratio(seconds, "floor", name)
     full = f"{row}/{target}/{variant}"
+    pairs = {}
+    if name == "tuned" and "untuned" in seconds:
+        pairs = {"of_untuned": measure.ratio(seconds, "untuned", name)[0]}
     return {
         "name": full, "run_name": full, "run_type": "iteration", "repetitions": 1, "repetition_index": 0, "threads": 1,
         "shape_list": shape_list, "iterations": 1, "real_time": median * 1e6, "cpu_time": 0.0, "time_unit": "us",
         "bytes_per_second": bytes_moved(row) / median, "of_floor": of_floor, "of_floor_lo": low, "of_floor_hi": high,
-        "floor_seconds": statistics.median(seconds["floor"]), "rounds": len(seconds[name]),
+        "floor_seconds": statistics.median(seconds["floor"]), "rounds": len(seconds[name]), **pairs,
     }
 
 
