@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from .build import BASE, Builder, Toolchain, rows_of
-from .machine import best_target, halide_include
+from .machine import halide_include, usable_targets
 from .rows import BIT_DISPATCH, bit_rows
 from .schedule import Schedule, known_targets
 from .space import Manifest
@@ -27,14 +27,18 @@ def main():
         if problems:
             sys.exit(f"schedules/{target}.json: {'; '.join(problems)}")
 
-    schedule = Schedule.of_target(best_target(manifest), manifest)
+    kernels = options.build / "generators/kernels"
+    built = [schedule for schedule in usable_targets(manifest) if list(kernels.glob(f"*_{schedule.target.replace('-', '_')}.o"))]
+    if not built:
+        sys.exit(f"{kernels} has kernels of no target that this machine runs: build the library first")
+    schedule = built[0]
     slots = manifest.slots()
     draw = random.Random(options.seed)
     chosen = {slot: schedule.space.random_point(slot, options.seed)
               for slot in draw.sample(slots, min(options.points, len(slots)))}
     with tempfile.TemporaryDirectory() as folder:
         builder = Builder(schedule, Path(folder), options.build / "bin/hnorm_generators", halide_include(), Toolchain(),
-                          len(os.sched_getaffinity(0)), options.build / "generators/kernels")
+                          len(os.sched_getaffinity(0)), kernels)
         builder.library()
         failures = builder.compile(chosen.items())
         for failure in failures.values():

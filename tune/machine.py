@@ -13,14 +13,19 @@ def cpu_name():
     return "unknown CPU"
 
 
-def best_target(manifest):
-    """As the library chooses: the highest rank whose CPU features /proc/cpuinfo has."""
+def usable_targets(manifest):
+    """Schedules that this machine runs, best first, as the library chooses: by what /proc/cpuinfo has, and by rank."""
     flags = set(re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.M)[1].split())
     schedules = [Schedule.of_target(target, manifest) for target in known_targets()]
     usable = [s for s in schedules if s.data["halide_arch"] == "x86-64" and flags >= set(s.data["cpu_features"])]
+    return sorted(usable, key=lambda schedule: -schedule.data["rank"])
+
+
+def best_target(manifest):
+    usable = usable_targets(manifest)
     if not usable:
         raise ValueError("this machine runs no target of schedules/: name one with --target and --runner")
-    return max(usable, key=lambda s: s.data["rank"]).target
+    return usable[0].target
 
 
 def halide_include():
