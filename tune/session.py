@@ -16,6 +16,7 @@ SEARCH_EFFORT = (0.04, 4, 40)  # seconds a row and contender, least rounds, most
 # Validation: short first, which settles great differences; long where that leaves doubt.
 SHORT_EFFORT, LONG_EFFORT = (0.04, 7, 40), (0.25, 15, 200)
 CLOSE = 0.03  # scores nearer than this to the best are measured again before one is chosen
+ATTEMPTS = 5  # at a whole file without a slower row; the last ones take no new values
 # How often each tier of slots gets a batch, in turn: see tiers(). After these passes all tiers take turns.
 PASSES = (1, 1, 2, 1, 2, 3)
 
@@ -250,31 +251,71 @@ class Session:
     # ---- the whole file
 
     def final(self, accepted):
-        """The old file against the new, row by row: what a slower row calls goes back to its old values. Returns the values
-        that stay, and {row: {what: interval of the new file's speed over it}}."""
+        """The old file against the new, row by row. Where a row is slower, the kernel that makes it so gets values that are
+        faster everywhere, if the search knows any, else its old ones. Returns the values that stay, and
+        {row: {what: interval of the new file's speed over it}}."""
         main = [row for row in self.uses if row.split("/")[0] in MAIN_OPS and row.split("/")[3] == "f32"]
         rows = main + [row for row in self.uses if row not in main]
-        while accepted:
+        found = {}
+        for attempt in range(ATTEMPTS):
             concerned = [row for row in rows if any(slot in accepted for slot in self.uses[row])]
-            changes = {slot: point for slot, (point, _) in accepted.items()}
-            called = {slot for row in concerned for slot in self.uses[row]}
-            untuned = {slot: self.space.default(slot) for slot in called}
-            self.progress.note(f"the new values against the old ones: {len(concerned)} rows")
-            # Half of what is left, so that rows may be measured again.
-            left = max(self.final_end - time.time(), 20)
-            effort = (min(0.3, left / 2 / (4 * len(concerned))), 7, 100)
-            found = self.measure({"tuned": changes, "untuned": untuned}, concerned, effort, "floor")
-            slower = [row for row in concerned if _slower(found[row])]
-            if slower:  # again, for of many rows chance makes some look slow
-                again = self.measure({"tuned": changes}, slower, (0.3, 15, 200))
-                slower = [row for row in slower if _slower(again[row])]
+            if not concerned:
+                break
+            slower = self._slower_rows([row for row in concerned if row not in found], accepted, found)
             if not slower:
                 return accepted, {row: _speeds(found[row]) for row in concerned}
-            for row in slower:
-                self.progress.warn(f"{row} is slower with the new values: what it calls keeps the old ones")
-            back = {slot for row in slower for slot in self.uses[row]}
-            accepted = {slot: value for slot, value in accepted.items() if slot not in back}
+            culprits = self._culprits(slower, accepted)
+            for slot in culprits:
+                other = self._replacement(slot, slower, accepted) if attempt < ATTEMPTS - 2 else None
+                accepted = {one: value for one, value in accepted.items() if one != slot} | ({slot: other} if other else {})
+                self.progress.warn(f"{slot} made {len(slower)} rows slower, as {slower[0]}: "
+                                   f"{'the next best values' if other else 'the old values'} instead")
+            found = {row: seconds for row, seconds in found.items() if not culprits & set(self.uses[row])}
         return {}, {}
+
+    def _slower_rows(self, rows, accepted, found):
+        """Measures rows into `found`; returns those proven slower than with the old file, twice: of many rows chance makes some
+        look slow."""
+        if not rows:
+            return []
+        called = {slot for row in rows for slot in self.uses[row]}
+        untuned = {slot: self.space.default(slot) for slot in called}
+        self.progress.note(f"the new values against the old ones: {len(rows)} rows")
+        # Half of what is left, so that rows may be measured again.
+        left = max(self.final_end - time.time(), 20)
+        effort = (min(0.3, left / 2 / (4 * len(rows))), 7, 100)
+        found |= self.measure({"tuned": _points(accepted), "untuned": untuned}, rows, effort, "floor")
+        slower = [row for row in rows if _slower(found[row])]
+        if slower:
+            again = self.measure({"tuned": _points(accepted)}, slower, (0.3, 15, 200))
+            slower = [row for row in slower if _slower(again[row])]
+        return slower
+
+    def _culprits(self, slower, accepted):
+        """The one changed kernel without whose new values the rows are no longer slower; all that they call, if it is not one."""
+        changed = sorted({slot for row in slower for slot in self.uses[row] if slot in accepted})
+        if len(changed) == 1:
+            return set(changed)
+        without = {f"without_{i}": {s: p for s, p in _points(accepted).items() if s != slot}
+                   for i, slot in enumerate(changed)}
+        found = self.compare(without, slower, (0.1, 9, 60))
+        mended = {slot: search.score(rows) for slot, rows in zip(changed, found.values())
+                  if all(estimate.interval(row)[2] >= estimate.NOTICED for row in rows)}
+        return {max(mended, key=mended.get)} if mended else set(changed)
+
+    def _replacement(self, slot, slower, accepted):
+        """(point, interval) of the best of the search's other points that does not make those rows slower, or None."""
+        others = [point for point, _ in self.searches[slot].best(BATCH) if point != accepted[slot][0]]
+        if not others:
+            return None
+        rows = list(dict.fromkeys([*slower, *self.rows_for(slot, VALIDATION_ROWS)]))
+        contenders = {f"other_{i}": _points(accepted) | {slot: point} for i, point in enumerate(others)}
+        found = self.compare(contenders, rows, (0.1, 9, 60))
+        better = {name: estimate.mean_interval(ratios) for name, ratios in found.items() if estimate.proven_better(ratios)}
+        if not better:
+            return None
+        best = max(better, key=lambda name: better[name][1])
+        return others[int(best.removeprefix("other_"))], better[best]
 
     # ---- the file
 
@@ -305,6 +346,10 @@ class Session:
 
     def _differing(self, slot, point):
         return {name: value for name, value in self.base[slot].items() if point[name] != value}
+
+
+def _points(accepted):
+    return {slot: point for slot, (point, _) in accepted.items()}
 
 
 def _speeds(seconds):
