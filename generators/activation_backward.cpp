@@ -19,6 +19,7 @@ public:
 
     void schedule() {
         tensors(y, dy, dz);
+        if (scheduled_otherwise()) return;
         if (channels_last(planes)) {
             cpu::apply_last(v, {}, dz, knobs());
         } else {

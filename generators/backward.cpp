@@ -33,6 +33,7 @@ public:
         tensors(x, dy, dx);
         group_inputs(x, mean, variance, gamma, beta);
         group_results(x, sum_dy, sum_dy_xmu);
+        if (scheduled_otherwise()) return;
         cpu::reduce_and_apply_groups(reduction, coef, dx, {sum_dy, sum_dy_xmu}, knobs());
     }
 

@@ -26,6 +26,7 @@ public:
     void schedule() {
         tensors(x, dy, dx);
         group_inputs(x, mean, variance, gamma, beta, g1, g2, count);
+        if (scheduled_otherwise()) return;
         if (channels_last(planes)) {
             cpu::apply_last(v, {coef, gated.coef}, dx, knobs());
         } else {

@@ -30,6 +30,7 @@ public:
         tensors(x, dy);
         group_inputs(x, mean, variance, gamma, beta);
         group_results(x, sum_dy, sum_dy_xmu);
+        if (scheduled_otherwise()) return;
         if (channels_last(planes)) {
             cpu::reduce_last(reduction, {sum_dy, sum_dy_xmu}, knobs());
         } else if (split) {

@@ -37,6 +37,7 @@ public:
         if (residual) tensors(x, *residual);
         group_inputs(x, gamma, beta);
         group_results(x, mean, variance);
+        if (scheduled_otherwise()) return;
         cpu::reduce_and_apply_groups(reduction, coef, y, {mean, variance}, knobs());
     }
 

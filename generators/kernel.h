@@ -3,6 +3,7 @@
 
 #include "../schedules/cpu.h"
 #include "../schedules/cpu_last.h"
+#include "../schedules/others.h"
 #include "algorithm.h"
 #include "element.h"
 #include "gradients.h"
@@ -18,22 +19,39 @@ public:
 
     GeneratorParam<Element> element{"element", Element::F32, element_names()};
     GeneratorParam<Planes> planes{"planes", Planes::Large, planes_names()};
-    GeneratorParam<int> vector{"vector", 8};
-    GeneratorParam<int> store_vector{"store_vector", 8};
-    GeneratorParam<int> lane_block{"lane_block", 64};
-    GeneratorParam<int> row_unroll{"row_unroll", 1};
-    GeneratorParam<int> store_unroll{"store_unroll", 1};
-    GeneratorParam<int> group_block{"group_block", 16};
-    GeneratorParam<int> part_vectors{"part_vectors", 2048};
-    GeneratorParam<int> channel_tile{"channel_tile", 32};
-    GeneratorParam<int> channel_block{"channel_block", 32};
-    GeneratorParam<int> accumulators{"accumulators", 8};
-    GeneratorParam<int> task_floats{"task_floats", 32768};
+    GeneratorParam<Scheduler> scheduler{"scheduler", Scheduler::Template, scheduler_names()};
+#define HNORM_PARAM(name, by_default, ...) GeneratorParam<int> name{#name, by_default};
+    HNORM_KNOBS(HNORM_PARAM)
+#undef HNORM_PARAM
 
 protected:
     CpuKnobs knobs() const {
-        return {vector,       store_vector, lane_block,    row_unroll,   store_unroll, group_block,
-                part_vectors, channel_tile, channel_block, accumulators, task_floats};
+#define HNORM_VALUE(name, ...) name,
+        return legal_knobs({HNORM_KNOBS(HNORM_VALUE)}, this->get_target());
+#undef HNORM_VALUE
+    }
+
+    // Whether another than our templates schedules: then that is done.
+    bool scheduled_otherwise() {
+        if (!this->using_autoscheduler() && scheduler == Scheduler::Template) return false;
+        std::vector<Func> outputs;
+        for (const auto &argument : this->arginfos()) {
+            if (argument.dir == Internal::ArgInfoDirection::Output) {
+                for (Func &f : this->output_func(argument.name)) outputs.push_back(f);
+            } else if (this->using_autoscheduler()) {
+                for (Parameter &p : this->input_parameter(argument.name)) estimate(p);
+            }
+        }
+        if (!this->using_autoscheduler()) {
+            others::naive(outputs);
+            return true;
+        }
+        for (Func &f : outputs) {
+            Region region;
+            for (int extent : others::estimates(planes, f.dimensions())) region.push_back({0, extent});
+            f.set_estimates(region);
+        }
+        return true;
     }
 
     // Every generator's configure() calls this with its tensors.
@@ -74,6 +92,18 @@ protected:
     }
 
 private:
+    void estimate(Parameter &p) const {
+        if (!p.is_buffer()) {
+            p.set_estimate(Internal::make_zero(p.type()));
+            return;
+        }
+        const std::vector<int> extents = others::estimates(planes, p.dimensions());
+        for (int i = 0; i < p.dimensions(); i++) {
+            p.set_min_constraint_estimate(i, 0);
+            p.set_extent_constraint_estimate(i, extents[i]);
+        }
+    }
+
     template <typename X, typename Y>
     void tensor(X &x, Y &y) const {
         for (int i = 0; i < 4; i++) y.dim(i).set_bounds(0, x.dim(i).extent());

@@ -21,6 +21,7 @@ public:
     void schedule() {
         tensors(x);
         group_results(x, mean, m2);
+        if (scheduled_otherwise()) return;
         if (channels_last(planes)) {
             cpu::reduce_last(reduction, {mean, m2}, knobs());
         } else if (split) {

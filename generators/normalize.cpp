@@ -30,6 +30,7 @@ public:
         tensors(x, y);
         if (residual) tensors(x, *residual);
         group_inputs(x, mean, variance, gamma, beta);
+        if (scheduled_otherwise()) return;
         if (channels_last(planes)) {
             cpu::apply_last(v, {coef}, y, knobs());
         } else {

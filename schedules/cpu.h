@@ -3,23 +3,9 @@
 #pragma once
 
 #include "../generators/chunks.h"
+#include "cpu_knobs.h"
 
 namespace hnorm {
-
-// The knobs of every CPU template, with their legal values. A kernel reads those that concern it.
-struct CpuKnobs {
-    int vector;        // floats a vector of the reduction: 4, 8, 16
-    int store_vector;  // floats a vector of the pointwise loop: 4, 8, 16
-    int lane_block;    // large planes: lanes summed at a time, keeping accumulators in registers: vector .. 64
-    int row_unroll;    // pairs of rows added a loop step: 1, 2, 4
-    int store_unroll;  // vectors a step of the pointwise loop: 1, 2, 4
-    int group_block;   // small planes: groups worked on together: 1 .. 64
-    int part_vectors;  // large planes: normalize's parallel step, in vectors: 256 .. 8192
-    int channel_tile;  // channels-last: channels whose chunk is summed, and summed again, before the next: vector .. 256
-    int channel_block;  // channels-last: channels summed at a time, whole cache lines: vector .. channel_tile
-    int accumulators;   // channels-last: vectors of lanes' sums held in registers: 4, 8, 16
-    int task_floats;    // channels-last: elements of a parallel step: 4096 .. 131072
-};
 
 namespace cpu {
 

@@ -1,0 +1,1 @@
+"""The comparison behind `./dev bench --variants`, `--peers` and `--plot`: docs/benchmarks.md."""

@@ -1,0 +1,130 @@
+"""python -m bench.compare: see `./dev bench --help`. ./dev sets it up."""
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from tune.build import BuildError
+from tune.machine import cpu_name
+from tune.rows import GROUPS, LAYOUTS, MAIN_OPS, TYPES, RowError, named_list, read_shapes, rows
+from tune.space import ROOT
+
+from . import measure, report
+from .variants import VARIANTS, Variants
+
+DESCRIPTION = """\
+Times hnorm's calls over lists of shapes, with other schedules (--variants) and other libraries (--peers) beside them: all in
+turn, in one run, on the same memory and threads, next to the copy floor."""
+PAUSE = 3e-3
+LAST_LEVEL_CACHES = 4  # how many times the last-level cache is replaced where caches are to be cold
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="dev bench", description=DESCRIPTION,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--shapes", action="append", metavar="LIST",
+        help="a list of bench/shapes/ or a file; may be repeated (default: standard)")
+    add("--variants", nargs="?", const=",".join(VARIANTS), default="tuned", metavar="NAMES",
+        help=f"schedules beside the library's: of {','.join(VARIANTS)}; without NAMES all")
+    add("--peers", action="store_true", help="PyTorch, oneDNN, ONNX Runtime and ncnn, where they compute the same")
+    add("--op", action="append", metavar="OP", help="forward, normalize, backward (default), moments, forward_add_relu, ...")
+    add("--group", action="append", choices=GROUPS)
+    add("--layout", action="append", choices=LAYOUTS)
+    add("--type", action="append", choices=TYPES, help="default: f32")
+    add("--target", help="default: the best that this machine runs")
+    add("--quick", action="store_true", help="less time for each row")
+    add("--cold", action="store_true", help="caches are emptied before every call; variants are named .../VARIANT_cold")
+    add("--json", type=Path, metavar="FILE", help="write the rows in Google Benchmark's format")
+    add("--plot", nargs="?", const=ROOT / "out/bench", type=Path, metavar="FOLDER",
+        help="draw the rows (default: into out/bench)")
+    options = parser.parse_args()
+    options.variants = list(dict.fromkeys(["tuned", *options.variants.split(",")]))
+    for name in options.variants:
+        if name not in VARIANTS:
+            parser.error(f"--variants names {name}: there are {', '.join(VARIANTS)}")
+    for op in options.op or ():
+        if op not in report.TENSORS:
+            parser.error(f"--op is {op}: there are {', '.join(report.TENSORS)}")
+    return options
+
+
+def note(text):
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def last_level_cache():
+    """Bytes, as Linux says; 64 MiB where it does not."""
+    sizes = []
+    for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
+        text = path.read_text().strip()
+        sizes.append(int(text[:-1]) * {"K": 1 << 10, "M": 1 << 20}[text[-1]])
+    return max(sizes, default=64 << 20)
+
+
+def _wanted(row, options):
+    _, group, layout, _, _ = row.split("/")
+    return group in (options.group or GROUPS) and layout in (options.layout or LAYOUTS)
+
+
+def bench(options):
+    build = Path(os.environ.get("HNORM_BUILD", ROOT / "build/release"))
+    lists = options.shapes or ["standard"]
+    types = options.type or ["f32"]
+    names = {name: [row for row in rows(read_shapes(named_list(name)), options.op or MAIN_OPS, types)
+                    if _wanted(row, options)] for name in lists}
+    every = [row for of_list in names.values() for row in of_list]
+    hnorm = Variants(options.variants, every, build, options.target, note)
+    peers = []
+    if options.peers:
+        from .peers import all_peers
+
+        peers = all_peers(hnorm.library.hnorm_compare_threads(), note)
+    effort = measure.QUICK if options.quick else measure.THOROUGH
+    evict, suffix = None, ""
+    if options.cold:
+        size = min(LAST_LEVEL_CACHES * last_level_cache(), 1 << 30)
+        evict, suffix = (lambda: hnorm.evict(size)), "_cold"
+    context = {"date": report.now(), "command": shlex.join(["./dev", "bench", *sys.argv[1:]]), "cpu_name": cpu_name(),
+               "hnorm_target": hnorm.target, "hnorm_threads": str(hnorm.library.hnorm_compare_threads()),
+               "peers": ", ".join(peer.version for peer in peers)}
+    note(f"{context['cpu_name']}, {hnorm.target}, threads: {context['hnorm_threads']}")
+
+    found = []
+    report.heading()
+    for name, of_list in names.items():
+        for row in of_list:
+            hnorm.open(row)
+            contenders = hnorm.contenders(row, note)
+            for peer in peers:
+                contenders |= peer.contenders(row, hnorm.memory)
+            seconds = measure.rounds(contenders, effort, evict, PAUSE if peers else 0)
+            for contender in contenders:
+                whose = hnorm.target if contender in VARIANTS else "copy" if contender == "floor" else "peer"
+                one = report.entry(row, whose, contender + suffix, seconds, contender, name)
+                report.line(one)
+                found.append(one)
+    if options.json:
+        report.write(options.json, found, context)
+    if options.plot:
+        # By hnorm's own environment, which has matplotlib; this one may be the peers'.
+        written = options.json or ROOT / "out/bench/rows.json"
+        report.write(written, found, context)
+        subprocess.run([ROOT / ".venv/bin/python", "-m", "bench.compare.plot", written, options.plot], check=True)
+
+
+def main():
+    os.environ["PATH"] = f"{ROOT / '.venv/bin'}:{os.environ['PATH']}"
+    options = parse()
+    try:
+        bench(options)
+    except (BuildError, RowError, RuntimeError, ValueError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""Compiles kernels with given knobs, and links them with the runner and a dispatch table of the tuner's own."""
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from .space import ROOT, Slot
+
+BASE = "base"
+KERNEL_FEATURES = "no_runtime-no_bounds_query-strict_float"  # as generators/CMakeLists.txt has them
+
+
+class BuildError(Exception):
+    pass
+
+
+def run(command, **options):
+    try:
+        result = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
+    except subprocess.TimeoutExpired as error:
+        raise BuildError(f"{shlex.join(map(str, command))}\ntook more than {error.timeout} seconds") from error
+    if result.returncode:
+        output = (result.stderr or result.stdout).strip()
+        raise BuildError(f"{shlex.join(map(str, command))}\nfailed with {result.returncode}:\n{output[-2000:]}")
+    return result.stdout
+
+
+class Toolchain:
+    """How programs for the target are made and run. `runner`: the command before a program's path that runs it there."""
+
+    def __init__(self, cxx="c++", flags=(), runner=()):
+        self.cxx, self.flags, self.runner = cxx, list(flags), list(runner)
+        self.remote = bool(self.runner) and Path(self.runner[0]).name in ("ssh", "adb")
+
+    def place(self, program):
+        """Brings a program to where the runner finds it, and returns the command that runs it."""
+        if not self.remote:
+            return [*self.runner, str(program)]
+        there = f"/tmp/{program.name}"
+        if Path(self.runner[0]).name == "adb":
+            there = f"/data/local/tmp/{program.name}"
+            run([self.runner[0], "push", program, there])
+            run([*self.runner, f"chmod +x {there}"])
+        else:
+            with open(program, "rb") as file:
+                subprocess.run([*self.runner, f"cat > {there} && chmod +x {there}"], stdin=file, check=True)
+        return [*self.runner, there]
+
+
+class Builder:
+    """A point is {knob: value} or, for the bench, other parameters of the generators. Everything it makes is kept in `folder` by content: what was compiled once is not compiled again."""
+
+    def __init__(self, schedule, folder, generators, halide_include, toolchain, jobs, library=None):
+        """library: a folder of the build with the kernels of the schedule file as it is; those are then not compiled."""
+        self.schedule, self.manifest = schedule, schedule.manifest
+        self.folder, self.generators, self.toolchain, self.jobs = folder, Path(generators), toolchain, jobs
+        self.halide_include, self.library_objects = halide_include, library
+        (folder / "objects").mkdir(parents=True, exist_ok=True)
+        stat = self.generators.stat()
+        self.version = f"{stat.st_size} {stat.st_mtime_ns} {schedule.halide_target} {KERNEL_FEATURES}"
+        self.programs = 0
+        self.patience = 600  # seconds of a kernel's compilation
+
+    # ---- kernels
+
+    def symbol(self, slot, point):
+        if self.library_objects and point == self.schedule.point(slot):
+            target = self.schedule.target.replace("-", "_")
+            return f"hnorm_kernel_{slot.kernel}_{slot.planes}_{slot.type}_{target}"
+        key = hashlib.sha256(json.dumps([self.version, str(slot), sorted(point.items())]).encode()).hexdigest()[:12]
+        return f"tuned_{slot.kernel}_{slot.planes}_{slot.type}_{key}"
+
+    def compile(self, kernels):
+        """kernels: (slot, point) pairs. Returns {pair's symbol: BuildError} of those that do not compile."""
+        todo = {self.symbol(slot, point): (slot, point) for slot, point in kernels}
+        todo = {symbol: kernel for symbol, kernel in todo.items() if not self._object(symbol).exists()}
+        failures = {}
+        with ThreadPoolExecutor(self.jobs) as pool:
+            for symbol, error in zip(todo, pool.map(lambda item: self._compile(*item), todo.items())):
+                if error:
+                    failures[symbol] = error
+        return failures
+
+    def _compile(self, symbol, kernel):
+        slot, point = kernel
+        entry = self.manifest.kernels[slot.kernel]
+        parameters = {"planes": slot.planes, "element": slot.type} | entry["parameters"] | point
+        plugin = []
+        if "autoscheduler" in point:
+            plugin = ["-p", self.halide_include.parent / f"lib64/libautoschedule_{point['autoscheduler'].lower()}.so"]
+        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            try:
+                run([
+                    self.generators, *plugin, "-g", entry["generator"], "-f", symbol, "-o", scratch, "-e", "object",
+                    f"target={self.schedule.halide_target}-{KERNEL_FEATURES}",
+                    *(f"{name}={value}" for name, value in parameters.items()),
+                ], timeout=self.patience)
+            except BuildError as error:
+                return error
+            os.replace(Path(scratch) / f"{symbol}.o", self._object(symbol))
+        return None
+
+    def _object(self, symbol):
+        if symbol.startswith("hnorm_kernel_"):
+            return self.library_objects / f"{symbol}.o"
+        return self.folder / "objects" / f"{symbol}.o"
+
+    def halide_runtime(self):
+        path = self._object("halide_runtime")
+        if not path.exists():
+            least = self.schedule.data["halide_arch"] + "-linux"
+            run([self.generators, "-r", "halide_runtime", "-e", "object", "-o", path.parent, f"target={least}"])
+        return path
+
+    # ---- programs
+
+    def library(self):
+        """Builds the runner without kernels."""
+        build = self.folder / "runner"
+        arguments = ["cmake", "-G", "Ninja", "-S", ROOT / "tune/runner", "-B", build, "-D", "CMAKE_BUILD_TYPE=None",
+                     "-D", f"HNORM_HALIDE_INCLUDE_DIR={self.halide_include}", "-D",
+                     f"CMAKE_CXX_COMPILER={self.toolchain.cxx}"]
+        run(arguments)
+        run(["cmake", "--build", build])
+        self.archive = build / "libhnorm_tune_runner.a"
+
+    def program(self, rows, **dispatch):
+        """Links a runner whose table has the rows {name: {slot: point}}, the first of them base; returns its command.
+        dispatch: in place of the schedule file's values."""
+        symbols = self._symbols(rows)
+        return self._link(self._source(rows, symbols, dispatch), self._objects(symbols))
+
+    def _symbols(self, rows):
+        return {name: {slot: self.symbol(slot, point) for slot, point in points.items()} for name, points in rows.items()}
+
+    def _objects(self, symbols):
+        return sorted({self._object(symbol) for row in symbols.values() for symbol in row.values()})
+
+    def _source(self, rows, symbols, dispatch=None):
+        return "\n".join([
+            '#include "kernels.h"', "#include <type_traits>", 'extern "C" {',
+            *sorted({f"std::remove_pointer_t<hnorm::detail::{self._entry(slot)['signature']}> {symbol};"
+                     for row in symbols.values() for slot, symbol in row.items()}),
+            "}", self._table({name: (rows[name], row) for name, row in symbols.items()}, dispatch or {}),
+        ])
+
+    def probe(self, **dispatch):
+        """Links a runner that says which kernels a call takes."""
+        slots = self.manifest.slots()
+        names = [f'constexpr char slot_{i}[] = "{slot}";' for i, slot in enumerate(slots)]
+        probes = {slot: f"hnorm::tune::Probe<{self._entry(slot)['signature']}, slot_{i}>::call"
+                  for i, slot in enumerate(slots)}
+        points = {slot: self.schedule.point(slot) for slot in slots}
+        table = "\n".join(['#include "kernels.h"', f'#include "{ROOT}/tune/runner/probe.h"', *names,
+                           self._table({BASE: (points, probes)}, dispatch)])
+        return self._link(table, [])
+
+    def _entry(self, slot):
+        return self.manifest.kernels[slot.kernel]
+
+    def _table(self, rows, dispatch):
+        """rows: {name: ({slot: point}, {slot: what C++ calls the kernel})}"""
+        data = self.schedule.data
+        features = ", ".join(json.dumps(name) for name in data["cpu_features"])
+        fields = data["dispatch"] | dispatch
+        targets = []
+        for i, (name, (points, _)) in enumerate(rows.items()):
+            groups = ", ".join(str(self._groups_per_task(points, planes)) for planes in self.manifest.planes)
+            targets.append(f"{{{json.dumps(name)}, features, {i}, {{{groups}}}, {fields['least_busy_percent']}, "
+                           f"{fields['serial_below']}}}")
+        lines = ["namespace hnorm::detail {", f"const char *const features[] = {{{features}, nullptr}};",
+                 f"const Target hnorm_targets[] = {{{', '.join(targets)}}};",
+                 f"const int hnorm_targets_count = {len(rows)};"]
+        for name, entry in self.manifest.kernels.items():
+            row = ", ".join(self._kernel_row(name, kernels) for _, kernels in rows.values())
+            lines.append(f"const {entry['signature']} hnorm_kernels_{name}[{len(rows)}][kElementTypes][kPlaneClasses] = "
+                         f"{{{row}}};")
+        return "\n".join([*lines, "}"])
+
+    def _kernel_row(self, name, kernels):
+        types = ("{" + ", ".join(kernels.get(Slot(name, planes, type_), "nullptr") for planes in self.manifest.planes) + "}"
+                 for type_ in self.manifest.types)
+        return "{" + ", ".join(types) + "}"
+
+    def _groups_per_task(self, points, planes):
+        """As in the library's table (cmake/KernelTable.cmake): forward's block of groups."""
+        for slot, point in points.items():
+            if (slot.kernel, slot.planes, slot.type) == ("forward", planes, "f32"):
+                return point.get("group_block", 1)
+        return 1
+
+    def _link(self, table, objects):
+        self.programs += 1
+        program = self.folder / f"runner_{os.getpid()}_{self.programs % 2}"
+        self._link_to(program, table, [self.archive, *objects], [])
+        return self.toolchain.place(program)
+
+    def shared_library(self, path, rows):
+        """As program(), for ctypes: runner/shared.cpp's functions."""
+        symbols = self._symbols(rows)
+        self._link_to(path, self._source(rows, symbols),
+                      ["-Wl,--whole-archive", self.archive, "-Wl,--no-whole-archive", *self._objects(symbols)],
+                      ["-shared", "-fPIC", f"-Wl,--version-script={ROOT}/tune/runner/exported.map"])
+        return path
+
+    def _link_to(self, path, table, objects, flags):
+        source = path.with_suffix(".cpp")
+        source.write_text(table)
+        run([self.toolchain.cxx, *self.toolchain.flags, "-std=c++17", "-O0", *flags, "-I", ROOT / "runtime/src",
+             "-isystem", self.halide_include, "-o", path, source, *objects, self.halide_runtime(), "-lpthread", "-ldl",
+             "-lm"])
+        source.unlink()
+
+
+def rows_of(command, what, cases):
+    """Runs a runner; returns its lines of JSON."""
+    output = subprocess.run([*command, *map(str, what)], input="\n".join(cases) + "\n", capture_output=True, text=True)
+    if output.returncode:
+        raise BuildError(f"{shlex.join(command)} {what[0]} failed with {output.returncode}: {output.stderr.strip()}")
+    return [json.loads(line) for line in output.stdout.splitlines()]

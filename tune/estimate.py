@@ -1,0 +1,46 @@
+"""Ratios of times and how far to trust them. docs/tuning.md, "The estimator", says why these."""
+import math
+import random
+import statistics
+
+
+def ratios(seconds, reference, name):
+    """Of the times of two contenders in the same rounds: above 1, `name` is faster."""
+    return [r / t for r, t in zip(seconds[reference], seconds[name])]
+
+
+def interval(values, confidence=0.95):
+    """(low, median, high): the median's interval by the sign test, which assumes nothing of the distribution."""
+    ordered, n = sorted(values), len(values)
+    cut, tail = 0, 0.5**n  # of the binomial distribution: the chance that at most `cut` values lie below the median
+    while cut < n // 2 and tail + math.comb(n, cut + 1) * 0.5**n <= (1 - confidence) / 2:
+        cut += 1
+        tail += math.comb(n, cut) * 0.5**n
+    return ordered[cut], statistics.median(ordered), ordered[n - 1 - cut]
+
+
+def mean_log(rows):
+    """Of the rows' medians: the logarithm of their geometric mean. rows: lists of ratios."""
+    return statistics.fmean(math.log(statistics.median(row)) for row in rows)
+
+
+def mean_interval(rows, confidence=0.95, resamples=400, seed=0):
+    """(low, middle, high) of the geometric mean of the rows' medians, by resampling rounds within each row."""
+    draw = random.Random(seed)
+    means = sorted(mean_log([draw.choices(row, k=len(row)) for row in rows]) for _ in range(resamples))
+    cut = int((1 - confidence) / 2 * resamples)
+    return math.exp(means[cut]), math.exp(mean_log(rows)), math.exp(means[-1 - cut])
+
+
+# A row proven slower than TOLERATED is one too many; to stay clear of it, values are refused from NOTICED on.
+TOLERATED, NOTICED = 0.97, 0.98
+
+
+def proven_slower(row):
+    return interval(row)[2] < TOLERATED
+
+
+def proven_better(rows, enough=1.005):
+    """Better than `enough` in the mean beyond doubt, and no row slower, proven or by the look of it."""
+    return mean_interval(rows)[0] > enough and all(
+        interval(row)[2] >= NOTICED and statistics.median(row) >= TOLERATED for row in rows)

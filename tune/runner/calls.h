@@ -1,0 +1,71 @@
+// The calls that are compared: hnorm's own functions, as a program makes them, on tensors of any shape, layout and type.
+#pragma once
+
+#include <hnorm/hnorm.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace hnorm::tune {
+
+// A row: op/group/layout/type/NxCx..., the first five parts of a benchmark's name.
+struct Case {
+    std::string name, op;
+    hnorm_group group;
+    bool channels_last;
+    hnorm_type type;
+    std::vector<int64_t> shape;
+
+    int64_t elements() const;
+    int64_t groups() const;
+};
+
+// Throws std::runtime_error that says what is wrong with the name.
+Case parse_case(const std::string &name);
+
+// Bytes that start at a cache line, as the copies want them.
+class Memory {
+public:
+    void resize(int64_t bytes) { lines_.resize((bytes + sizeof(Line) - 1) / sizeof(Line)); }
+    uint8_t *data() { return lines_.data()->bytes; }
+    const uint8_t *data() const { return lines_.data()->bytes; }
+
+private:
+    struct alignas(64) Line {
+        uint8_t bytes[64];
+    };
+    std::vector<Line> lines_;
+};
+
+enum class Data {
+    kPlain,  // of one magnitude, both signs
+    kHard,   // by channel: plain, constant, huge, far from 0, and with a NaN
+};
+
+// The tensors and arrays of all cases, one case at a time.
+class Calls {
+public:
+    explicit Calls(const std::vector<Case> &cases);
+
+    // Fills the inputs; what the case writes gets a pattern.
+    void prepare(const Case &c, Data data);
+    // The call; it throws std::runtime_error with hnorm's reason. in_place: y is x, dx is dy.
+    std::function<void()> call(const Case &c, bool in_place = false);
+    // The copy floor of the case: what it reads and writes at least, moved by bench/copies.h.
+    std::function<void()> floor(const Case &c);
+    // Of the arrays by their names in Calls; null: no such.
+    void *memory(const std::string &name);
+    // The bytes of everything that the case may have written, every NaN made the same one.
+    std::vector<uint8_t> results(const Case &c, bool in_place) const;
+
+private:
+    hnorm_tensor tensor(uint8_t *data, const Case &c) const;
+
+    Memory x_, dy_, residual_, y_, dresidual_;
+    std::vector<float> gamma_, beta_, dgamma_, dbeta_;
+    std::vector<double> count_, mean_, variance_, sums_, more_sums_;
+};
+
+}  // namespace hnorm::tune
