@@ -1,10 +1,14 @@
 # Reads the manifest (generators/kernels.json) and the schedule files, and writes the dispatch table from them.
 
-# hnorm_targets_best_first(OUT FILE...): schedule files by their "rank", the highest first
+# hnorm_targets_best_first(OUT FILE...): schedule files of CPUs by their "rank", the highest first
 function(hnorm_targets_best_first out)
     set(ranked "")
     foreach(file IN LISTS ARGN)
         file(READ "${file}" json)
+        string(JSON device ERROR_VARIABLE of_cpu GET "${json}" device)
+        if(of_cpu STREQUAL "NOTFOUND")
+            continue()
+        endif()
         string(JSON rank GET "${json}" rank)
         list(APPEND ranked "${rank}|${file}")
     endforeach()
