@@ -9,8 +9,8 @@
 
 // The entry of the thread pool that the compiled kernels call (libhnorm.a carries Halide's runtime; hnorm puts its own
 // pool behind this symbol). Declared here since the installed headers need no Halide.
-extern "C" int halide_do_par_for(void *user_context, int (*task)(void *user_context, int index, uint8_t *closure),
-                                 int min, int size, uint8_t *closure);
+extern "C" int hnorm_halide_do_par_for(void *user_context, int (*task)(void *user_context, int index, uint8_t *closure),
+                                       int min, int size, uint8_t *closure);
 
 namespace hnorm::bench {
 namespace {
@@ -199,7 +199,7 @@ void run_tasks(int64_t count, const Range &range) {
         job.range(begin, std::min(kTaskFloats, job.count - begin));
         return 0;
     };
-    halide_do_par_for(nullptr, run_task, 0, tasks, reinterpret_cast<uint8_t *>(&job));
+    hnorm_halide_do_par_for(nullptr, run_task, 0, tasks, reinterpret_cast<uint8_t *>(&job));
 }
 
 }  // namespace

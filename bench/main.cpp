@@ -22,18 +22,19 @@ constexpr const char *kUsage =
     "Times forward, moments, normalize and backward over batch and instance groups, and, unless --quick, forward and\n"
     "backward with a ReLU, and with a residual and a ReLU. Run it on an idle machine.\n"
     "\n"
-    "  --quick       only the target in use, and less time for each row (about a minute)\n"
+    "  --quick       only the target in use and f32, and less time for each row (about two minutes)\n"
     "  --json FILE   also write the rows to FILE, in Google Benchmark's format\n"
     "  --benchmark_filter=REGEX and Google Benchmark's other options (--benchmark_format: console or json)\n"
     "\n"
     "Rows are named op/group/layout/type/NxCxHxW/target/variant. Columns:\n"
     "  time       of one call, the median over the rounds\n"
-    "  GB/s       8 bytes an element; moments, which writes nothing, 4; backward, which reads two tensors, 12;\n"
+    "  GB/s       8 bytes an f32 element; moments, which writes nothing, 4; backward, which reads two tensors, 12;\n"
     "             forward_add_relu 12; backward_add_relu, which reads three tensors and writes two, 20\n"
     "  of floor   the copy floor's time over the row's own: median of pairs timed side by side, and quartiles.\n"
     "             The copy floor copies x to y with vector loads and ordinary stores on hnorm's own threads;\n"
-    "             for backward, and with a residual, it adds two tensors into a third in the same way.\n"
+    "             for backward, and with a residual, it adds two tensors into a third in the same way;\n"
     "             for backward_add_relu it does that and copies a tensor.\n"
+    "  of plain   channels-first f32's time for the same shape over the row's own, in pairs too (not with --quick)\n"
     "The row copy/... of each shape is the fastest of ordinary stores (the floor), memcpy and streaming stores,\n"
     "each measured with the caches as it leaves them itself.\n"
     "\n"
@@ -129,18 +130,24 @@ void add_copies(Workspace &workspace, const Shape &shape, const Effort &effort) 
     });
 }
 
-void add_kernels(Workspace &workspace, const Shape &shape, const std::string &target, bool quick,
+void add_kernels(Workspace &workspace, const Shape &shape, const std::string &target, const Format &format, bool quick,
                  const Effort &effort) {
     std::vector<Op> ops(std::begin(kPlainOps), std::end(kPlainOps));
     if (!quick) ops.insert(ops.end(), std::begin(kPostOps), std::end(kPostOps));
     for (const Op op : ops) {
         for (const hnorm_group group : {HNORM_BATCH, HNORM_INSTANCE}) {
-            const std::string name = std::string(op_name(op)) + "/" + group_name(group) + "/channels_first/f32/" +
+            if (group == HNORM_INSTANCE && shape.h * shape.w == 1) continue;  // groups of one element
+            const std::string name = std::string(op_name(op)) + "/" + group_name(group) + "/" + format.name() + "/" +
                                      shape.name() + "/" + target + "/default";
-            add_row(name, [&workspace, &shape, op, group, target, effort](benchmark::State &state) {
+            add_row(name, [&workspace, &shape, op, group, target, format, quick, effort](benchmark::State &state) {
                 if (hnorm_set_target(target.c_str()) != HNORM_OK) throw std::runtime_error(hnorm_last_error());
-                report_comparison(state, workspace.compare_with_floor(op, group, shape, effort),
-                                  bytes_moved(op, shape));
+                report_comparison(state, workspace.compare_with_floor(op, group, shape, effort, format),
+                                  bytes_moved(op, shape, format));
+                if (quick || format.name() == kPlain.name()) return;
+                const Comparison plain = workspace.compare_with_plain(op, group, shape, effort, format);
+                state.counters["of_plain"] = plain.ratio;
+                state.counters["of_plain_lo"] = plain.ratio_lower;
+                state.counters["of_plain_hi"] = plain.ratio_upper;
             });
         }
     }
@@ -159,7 +166,9 @@ void add_rows(Workspace &workspace, bool quick) {
     const std::vector<std::string> targets = targets_to_measure(quick);
     const auto add = [&](const Shape &shape) {
         add_copies(workspace, shape, effort);
-        for (const std::string &target : targets) add_kernels(workspace, shape, target, quick, effort);
+        for (const std::string &target : targets)
+            for (const Format &format : kFormats)
+                if (!quick || format.type == HNORM_F32) add_kernels(workspace, shape, target, format, quick, effort);
     };
     for (const Shape &shape : kTableShapes) add(shape);
     for (const Shape &shape : kFurtherShapes) add(shape);

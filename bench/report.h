@@ -31,8 +31,8 @@ public:
 class ConsoleTable : public benchmark::BenchmarkReporter {
 public:
     bool ReportContext(const Context &) override {
-        std::printf("%-*s %12s %8s %9s  %s\n", kNameWidth, "op/group/layout/type/shape/target/variant", "time", "GB/s",
-                    "of floor", "quartiles");
+        std::printf("%-*s %12s %8s %9s  %-14s %9s  %s\n", kNameWidth, "op/group/layout/type/shape/target/variant",
+                    "time", "GB/s", "of floor", "quartiles", "of plain", "quartiles");
         std::fflush(stdout);
         return true;
     }
@@ -49,9 +49,13 @@ public:
                 std::printf("%-*s %11.2f %%\n", kNameWidth, name.c_str(), run.real_accumulated_time * 100);
                 continue;
             }
-            std::printf("%-*s %9.*f us %8.2f %9.3f  %.3f to %.3f%s%s\n", kNameWidth, name.c_str(), time < 10 ? 3 : 1,
-                        time, value(run, "bytes_per_second") * 1e-9, value(run, "of_floor"), value(run, "of_floor_lo"),
-                        value(run, "of_floor_hi"), run.report_label.empty() ? "" : "  ", run.report_label.c_str());
+            std::printf("%-*s %9.*f us %8.2f %9.3f  %.3f to %.3f", kNameWidth, name.c_str(), time < 10 ? 3 : 1, time,
+                        value(run, "bytes_per_second") * 1e-9, value(run, "of_floor"), value(run, "of_floor_lo"),
+                        value(run, "of_floor_hi"));
+            if (run.counters.count("of_plain"))
+                std::printf(" %9.3f  %.3f to %.3f", value(run, "of_plain"), value(run, "of_plain_lo"),
+                            value(run, "of_plain_hi"));
+            std::printf("%s%s\n", run.report_label.empty() ? "" : "  ", run.report_label.c_str());
         }
         std::fflush(stdout);
     }

@@ -23,7 +23,9 @@ inline constexpr Shape kTableShapes[] = {
 };
 
 inline constexpr Shape kFurtherShapes[] = {
-    {32, 128, 28, 28}, {1, 16, 8, 8},  // what a call costs
+    {32, 128, 28, 28},
+    {1024, 1024, 1, 1},  // (N, C)
+    {1, 16, 8, 8},       // what a call costs
 };
 
 }  // namespace hnorm::bench

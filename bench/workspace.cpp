@@ -1,11 +1,15 @@
 #include "workspace.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
+#include <utility>
 
 namespace hnorm::bench {
 namespace {
@@ -15,6 +19,12 @@ constexpr double kEps = 1e-5;
 void check(hnorm_status status) {
     if (status != HNORM_OK)
         throw std::runtime_error(std::string(hnorm_status_name(status)) + ": " + hnorm_last_error());
+}
+
+// The copies move floats, whatever the bytes stand for.
+template <typename Memory>
+float *as_floats(const Memory &memory) {
+    return reinterpret_cast<float *>(memory.get());
 }
 
 template <typename Measure>
@@ -35,37 +45,56 @@ const char *op_name(Op op) {
 
 const char *group_name(hnorm_group group) { return group == HNORM_BATCH ? "batch" : "instance"; }
 
-int64_t bytes_moved(Op op, const Shape &shape) {
-    constexpr int kTensors[] = {2, 1, 2, 3, 2, 3, 3, 5};
-    const int tensors = kTensors[static_cast<int>(op)];
-    return shape.elements() * static_cast<int64_t>(sizeof(float)) * tensors;
+std::string Format::name() const {
+    constexpr const char *kTypes[] = {"f32", "f16", "bf16"};
+    return std::string(channels_last ? "channels_last/" : "channels_first/") + kTypes[type];
 }
 
-void Workspace::Free::operator()(float *p) const { std::free(p); }
+int64_t bytes_moved(Op op, const Shape &shape, const Format &format) {
+    constexpr int kTensors[] = {2, 1, 2, 3, 2, 3, 3, 5};
+    return shape.elements() * format.element_size() * kTensors[static_cast<int>(op)];
+}
 
-Workspace::Floats Workspace::allocate(int64_t count) {
-    constexpr size_t kAlignment = 64;
-    const size_t bytes = (count * sizeof(float) + kAlignment - 1) / kAlignment * kAlignment;
-    float *p = static_cast<float *>(std::aligned_alloc(kAlignment, bytes));
+void Workspace::Free::operator()(char *p) const { std::free(p); }
+
+Workspace::Memory Workspace::allocate(int64_t bytes) {
+    constexpr int64_t kAlignment = 64;
+    const int64_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+    char *p = static_cast<char *>(std::aligned_alloc(kAlignment, static_cast<size_t>(rounded)));
     if (!p) throw std::bad_alloc();
-    return Floats(p);
+    std::memset(p, 0, static_cast<size_t>(rounded));
+    return Memory(p);
+}
+
+Workspace::Tensors &Workspace::tensors(hnorm_type type) {
+    const auto found = tensors_.find(type);
+    if (found != tensors_.end()) return found->second;
+    const int64_t elements = largest([](const Shape &s) { return s.elements(); });
+    Tensors made;
+    for (Memory *memory : {&made.x, &made.y, &made.dy, &made.residual, &made.dresidual})
+        *memory = allocate(elements * Format{false, type}.element_size());
+    // Random, since constant data would take the kernels' path for vanishing variance: from 0.5 to 2, all of the type's
+    // values there alike; half of those of dy and the residual negative.
+    std::minstd_rand random(1);
+    for (Memory *memory : {&made.x, &made.dy, &made.residual}) {
+        const bool negative = memory != &made.x;
+        const auto fill = [&](auto *data, uint32_t half, uint32_t below_two, uint32_t sign) {
+            for (int64_t i = 0; i < elements; i++)
+                data[i] = static_cast<std::remove_reference_t<decltype(*data)>>(
+                    (half + (random() >> 3) % (below_two - half)) | (negative && random() % 2 ? sign : 0));
+        };
+        if (type == HNORM_F32)
+            fill(reinterpret_cast<uint32_t *>(memory->get()), 0x3f000000, 0x40000000, 0x80000000);
+        else if (type == HNORM_F16)
+            fill(reinterpret_cast<uint16_t *>(memory->get()), 0x3800, 0x4000, 0x8000);
+        else
+            fill(reinterpret_cast<uint16_t *>(memory->get()), 0x3f00, 0x4000, 0x8000);
+    }
+    return tensors_[type] = std::move(made);
 }
 
 Workspace::Workspace() {
-    const int64_t elements = largest([](const Shape &s) { return s.elements(); });
     const int64_t groups = largest([](const Shape &s) { return s.n * s.c; });
-    x_ = allocate(elements);
-    y_ = allocate(elements);
-    dy_ = allocate(elements);
-    residual_ = allocate(elements);
-    dresidual_ = allocate(elements);
-    // Random, since constant data would take the kernels' path for vanishing variance.
-    std::minstd_rand random(1);
-    for (int64_t i = 0; i < elements; i++) x_[i] = static_cast<float>(random()) / random.max() + 0.25f;
-    for (int64_t i = 0; i < elements; i++) dy_[i] = static_cast<float>(random()) / random.max() - 0.25f;
-    std::fill_n(y_.get(), elements, 0.0f);
-    std::copy_n(dy_.get(), elements, residual_.get());
-    std::fill_n(dresidual_.get(), elements, 0.0f);
     gamma_.assign(groups, 1.5f);
     beta_.assign(groups, 0.5f);
     dgamma_.assign(groups, 0.0f);
@@ -76,25 +105,29 @@ Workspace::Workspace() {
     kernel(Op::kForward, HNORM_BATCH, kTableShapes[0])();  // starts the thread pool
 }
 
-hnorm_tensor Workspace::view(const Floats &floats, const Shape &shape) {
+hnorm_tensor Workspace::view(const Memory &memory, const Shape &shape, const Format &format) {
     const int64_t extents[] = {shape.n, shape.c, shape.h, shape.w};
-    return hnorm_channels_first(floats.get(), 4, extents);
+    return hnorm_dense(memory.get(), format.type, format.channels_last, 4, extents);
 }
 
-Work Workspace::kernel(Op op, hnorm_group group, const Shape &shape) {
-    const hnorm_tensor x = view(x_, shape), y = view(y_, shape);
+Work Workspace::kernel(Op op, hnorm_group group, const Shape &shape, const Format &format) {
+    const Tensors &memory = tensors(format.type);
+    const hnorm_tensor x = view(memory.x, shape, format), y = view(memory.y, shape, format);
     const hnorm_affine affine{gamma_.data(), beta_.data(), 0, 1};
     double *count = count_.data(), *mean = mean_.data(), *variance = variance_.data();
 
     if (op == Op::kMoments) return [=] { check(hnorm_moments(&x, group, count, mean, variance)); };
-    if (op == Op::kForward || op == Op::kForwardRelu || op == Op::kForwardAddRelu) return forward(op, group, shape);
+    if (op == Op::kForward || op == Op::kForwardRelu || op == Op::kForwardAddRelu)
+        return forward(op, group, shape, format);
     check(hnorm_forward(&x, group, &affine, kEps, nullptr, &y, mean, variance));  // the statistics that the others take
-    if (op != Op::kNormalize) return backward(op, group, shape);
+    if (op != Op::kNormalize) return backward(op, group, shape, format);
     return [=] { check(hnorm_normalize(&x, group, mean, variance, &affine, kEps, nullptr, &y)); };
 }
 
-Work Workspace::forward(Op op, hnorm_group group, const Shape &shape) {
-    const hnorm_tensor x = view(x_, shape), y = view(y_, shape), residual = view(residual_, shape);
+Work Workspace::forward(Op op, hnorm_group group, const Shape &shape, const Format &format) {
+    const Tensors &memory = tensors(format.type);
+    const hnorm_tensor x = view(memory.x, shape, format), y = view(memory.y, shape, format),
+                       residual = view(memory.residual, shape, format);
     const hnorm_affine affine{gamma_.data(), beta_.data(), 0, 1};
     double *mean = mean_.data(), *variance = variance_.data();
     return [=] {
@@ -104,10 +137,12 @@ Work Workspace::forward(Op op, hnorm_group group, const Shape &shape) {
     };
 }
 
-Work Workspace::backward(Op op, hnorm_group group, const Shape &shape) {
+Work Workspace::backward(Op op, hnorm_group group, const Shape &shape, const Format &format) {
+    const Tensors &memory = tensors(format.type);
     // y takes dx; the residual, which is as random, serves as the y that forward wrote.
-    const hnorm_tensor x = view(x_, shape), dx = view(y_, shape), dy = view(dy_, shape), y = view(residual_, shape),
-                       dresidual = view(dresidual_, shape);
+    const hnorm_tensor x = view(memory.x, shape, format), dx = view(memory.y, shape, format),
+                       dy = view(memory.dy, shape, format), y = view(memory.residual, shape, format),
+                       dresidual = view(memory.dresidual, shape, format);
     const hnorm_affine affine{gamma_.data(), beta_.data(), 0, 1};
     double *mean = mean_.data(), *variance = variance_.data();
     float *dgamma = dgamma_.data(), *dbeta = dbeta_.data();
@@ -119,27 +154,35 @@ Work Workspace::backward(Op op, hnorm_group group, const Shape &shape) {
     };
 }
 
-Work Workspace::copy(Copy kind, const Shape &shape) {
-    const float *x = x_.get();
-    float *y = y_.get();
-    const int64_t count = shape.elements();
+Work Workspace::copy(Copy kind, const Shape &shape, const Format &format) {
+    const Tensors &memory = tensors(format.type);
+    const float *x = as_floats(memory.x);
+    float *y = as_floats(memory.y);
+    const int64_t count = shape.elements() * format.element_size() / 4;
     return [=] { bench::copy(kind, x, y, count); };
 }
 
-Work Workspace::floor(Op op, const Shape &shape) {
-    const int64_t tensors = bytes_moved(op, shape) / (shape.elements() * static_cast<int64_t>(sizeof(float)));
-    if (tensors < 3) return copy(Copy::kOrdinary, shape);
-    const float *x = x_.get(), *dy = dy_.get(), *residual = residual_.get();
-    float *dx = y_.get(), *dresidual = dresidual_.get();
-    const int64_t count = shape.elements();
+Work Workspace::floor(Op op, const Shape &shape, const Format &format) {
+    const int64_t tensors = bytes_moved(op, shape, format) / (shape.elements() * format.element_size());
+    if (tensors < 3) return copy(Copy::kOrdinary, shape, format);
+    const Tensors &memory = this->tensors(format.type);
+    const float *x = as_floats(memory.x), *dy = as_floats(memory.dy), *residual = as_floats(memory.residual);
+    float *dx = as_floats(memory.y), *dresidual = as_floats(memory.dresidual);
+    const int64_t count = shape.elements() * format.element_size() / 4;
     return [=] {
         add(x, dy, dx, count);
         if (tensors == 5) bench::copy(Copy::kOrdinary, residual, dresidual, count);
     };
 }
 
-Comparison Workspace::compare_with_floor(Op op, hnorm_group group, const Shape &shape, const Effort &effort) {
-    return compare(floor(op, shape), kernel(op, group, shape), effort);
+Comparison Workspace::compare_with_floor(Op op, hnorm_group group, const Shape &shape, const Effort &effort,
+                                         const Format &format) {
+    return compare(floor(op, shape, format), kernel(op, group, shape, format), effort);
+}
+
+Comparison Workspace::compare_with_plain(Op op, hnorm_group group, const Shape &shape, const Effort &effort,
+                                         const Format &format) {
+    return compare(kernel(op, group, shape), kernel(op, group, shape, format), effort);
 }
 
 CopySpeeds Workspace::compare_copies(const Shape &shape, const Effort &effort) {

@@ -1,8 +1,10 @@
 # Reads the manifest (generators/kernels.json) and the schedule files, and writes the dispatch table from them.
 
-# hnorm_targets_best_first(OUT FILE...): schedule files of CPUs by their "rank", the highest first
-function(hnorm_targets_best_first out)
+# hnorm_targets_best_first(OUT ARCHITECTURE FILE...): schedule files of CPUs by their "rank", the highest first, but those of other
+# architectures behind
+function(hnorm_targets_best_first out architecture)
     set(ranked "")
+    set(others "")
     foreach(file IN LISTS ARGN)
         file(READ "${file}" json)
         string(JSON device ERROR_VARIABLE of_cpu GET "${json}" device)
@@ -10,9 +12,16 @@ function(hnorm_targets_best_first out)
             continue()
         endif()
         string(JSON rank GET "${json}" rank)
-        list(APPEND ranked "${rank}|${file}")
+        string(JSON arch GET "${json}" halide_arch)
+        if(arch STREQUAL architecture)
+            list(APPEND ranked "${rank}|${file}")
+        else()
+            list(APPEND others "${rank}|${file}")
+        endif()
     endforeach()
     list(SORT ranked COMPARE NATURAL ORDER DESCENDING)
+    list(SORT others COMPARE NATURAL ORDER DESCENDING)
+    list(APPEND ranked ${others})
     list(TRANSFORM ranked REPLACE "^[0-9]+\\|" "")
     set(${out} ${ranked} PARENT_SCOPE)
 endfunction()
@@ -46,7 +55,7 @@ function(json_assignments out json)
     set(${out} ${values} PARENT_SCOPE)
 endfunction()
 
-# Sets kernels, planes_classes, element_types, and for each kernel generator_of_, signature_of_, table_of_, planes_of_ and
+# Sets kernels, planes_classes, element_types, and for each kernel generator_of_, signature_of_, planes_of_ and
 # parameters_of_KERNEL.
 macro(hnorm_read_manifest file)
     file(READ "${file}" manifest_json)
@@ -60,7 +69,6 @@ macro(hnorm_read_manifest file)
         list(APPEND kernels ${kernel})
         string(JSON generator_of_${kernel} GET "${manifest_json}" kernels ${kernel_index} generator)
         string(JSON signature_of_${kernel} GET "${manifest_json}" kernels ${kernel_index} signature)
-        string(JSON table_of_${kernel} GET "${manifest_json}" kernels ${kernel_index} table)
         json_array(planes_of_${kernel} "${manifest_json}" kernels ${kernel_index} planes)
         json_assignments(parameters_of_${kernel} "${manifest_json}" kernels ${kernel_index} parameters)
     endforeach()
@@ -72,8 +80,8 @@ macro(hnorm_read_schedule file)
     string(JSON target GET "${schedule_json}" target)
     string(JSON halide_arch GET "${schedule_json}" halide_arch)
     json_array(halide_features "${schedule_json}" halide_features)
-    list(JOIN halide_features "-" halide_features)
-    set(halide_target "${halide_arch}-linux-${halide_features}")
+    set(halide_target ${halide_arch} linux ${halide_features})
+    list(JOIN halide_target "-" halide_target)
 endmacro()
 
 # hnorm_knobs(OUT KERNEL PLANES TYPE): the schedule file's values as name=value; an object named by the type replaces some
@@ -92,30 +100,59 @@ function(hnorm_knobs out kernel planes type)
     set(${out} ${values} PARENT_SCOPE)
 endfunction()
 
-macro(hnorm_table_begin_row)
+# The table: for each kernel a row, a source of its own (runtime/src/kernels.h), which hnorm_table_add fills while
+# hnorm_table_begin_target and hnorm_table_end_target stand around a target's kernels; and the list of targets.
+macro(hnorm_table_begin)
     list(JOIN element_types "|" element_pattern)
+    set(table_index 0)
+    set(table_features "")
+    set(table_targets "")
+    foreach(kernel IN LISTS kernels)
+        set(table_declarations_${kernel} "")
+        set(table_row_${kernel} "")
+    endforeach()
+endmacro()
+
+macro(hnorm_table_begin_target)
     foreach(kernel IN LISTS kernels)
         foreach(type IN LISTS element_types)
-            set(row_${kernel}_${type} "")
+            set(entries_${kernel}_${type} "")
         endforeach()
     endforeach()
 endmacro()
 
 macro(hnorm_table_add kernel type symbol)
-    string(APPEND table_declarations "std::remove_pointer_t<hnorm::detail::${signature_of_${kernel}}> ${symbol};\n")
-    list(APPEND row_${kernel}_${type} ${symbol})
+    string(APPEND table_declarations_${kernel}
+           "std::remove_pointer_t<hnorm::detail::${signature_of_${kernel}}> ${symbol};\n"
+    )
+    list(APPEND entries_${kernel}_${type} ${symbol})
 endmacro()
 # where the manifest has no such kernel
 macro(hnorm_table_add_none kernel type)
-    list(APPEND row_${kernel}_${type} nullptr)
+    list(APPEND entries_${kernel}_${type} nullptr)
 endmacro()
 
-macro(hnorm_table_end_row)
+macro(hnorm_table_end_target)
+    foreach(kernel IN LISTS kernels)
+        string(APPEND table_row_${kernel} "    {\n        // ${target}\n")
+        foreach(type IN LISTS element_types)
+            list(JOIN entries_${kernel}_${type} ", " entries)
+            string(APPEND table_row_${kernel} "        {${entries}},\n")
+        endforeach()
+        string(APPEND table_row_${kernel} "    },\n")
+    endforeach()
+    hnorm_table_add_target(${table_index})
+    math(EXPR table_index "${table_index} + 1")
+endmacro()
+
+# The target of the schedule file just read; index: of its kernels in the rows, -1 where the library does not have them
+macro(hnorm_table_add_target index)
     json_array(cpu_features "${schedule_json}" cpu_features)
     list(JOIN cpu_features "\", \"" cpu_features)
     string(MAKE_C_IDENTIFIER "features_${target}" features_name)
     string(APPEND table_features "const char *const ${features_name}[] = {\"${cpu_features}\", nullptr};\n")
-    string(APPEND table_rows "    {\n        .name = \"${target}\",\n        .features = ${features_name},\n")
+    string(APPEND table_targets "    {\n        .name = \"${target}\",\n        .features = ${features_name},\n")
+    string(APPEND table_targets "        .index = ${index},\n")
     # How many channels a task of the groups kernels takes: the knob of their schedule, 1 where it has none.
     set(groups_per_task "")
     foreach(planes IN LISTS planes_classes)
@@ -126,43 +163,51 @@ macro(hnorm_table_end_row)
         list(APPEND groups_per_task ${block})
     endforeach()
     list(JOIN groups_per_task ", " groups_per_task)
-    string(APPEND table_rows "        .groups_per_task = {${groups_per_task}},\n")
+    string(APPEND table_targets "        .groups_per_task = {${groups_per_task}},\n")
     json_assignments(dispatch "${schedule_json}" dispatch)
     foreach(value IN LISTS dispatch)
         string(REPLACE "=" " = " value "${value}")
-        string(APPEND table_rows "        .${value},\n")
+        string(APPEND table_targets "        .${value},\n")
     endforeach()
-    string(APPEND table_rows "        .of =\n            {\n")
-    foreach(type IN LISTS element_types)
-        string(APPEND table_rows "                {\n")
-        foreach(kernel IN LISTS kernels)
-            list(JOIN row_${kernel}_${type} ", " row)
-            string(APPEND table_rows "                    .${table_of_${kernel}} = {${row}},\n")
-        endforeach()
-        string(APPEND table_rows "                },\n")
-    endforeach()
-    string(APPEND table_rows "            },\n    },\n")
+    string(APPEND table_targets "    },\n")
 endmacro()
 
-function(hnorm_write_table file)
-    file(CONFIGURE OUTPUT "${file}" @ONLY CONTENT [=[
-// Made by CMake from generators/kernels.json and schedules/*.json: edit those.
-#include "kernels.h"
-
-#include <type_traits>
-
-extern "C" {
-@table_declarations@}
-
+# hnorm_write_table(OUT FOLDER): the sources
+function(hnorm_write_table out folder)
+    set(made_by "// Made by CMake from generators/kernels.json and schedules/*.json: edit those.\n#include \"kernels.h\"\n")
+    set(sources "${folder}/targets.cpp")
+    file(CONFIGURE OUTPUT "${folder}/targets.cpp" @ONLY CONTENT [=[
+@made_by@
 namespace hnorm::detail {
 
 namespace {
 @table_features@}  // namespace
 
-const TargetKernels kTargets[] = {
-@table_rows@};
-const int kTargetCount = sizeof(kTargets) / sizeof(kTargets[0]);
+const Target hnorm_targets[] = {
+@table_targets@};
+const int hnorm_targets_count = sizeof(hnorm_targets) / sizeof(hnorm_targets[0]);
 
 }  // namespace hnorm::detail
 ]=])
+    foreach(kernel IN LISTS kernels)
+        set(signature ${signature_of_${kernel}})
+        set(declarations "${table_declarations_${kernel}}")
+        set(row "${table_row_${kernel}}")
+        file(CONFIGURE OUTPUT "${folder}/kernels_${kernel}.cpp" @ONLY CONTENT [=[
+@made_by@
+#include <type_traits>
+
+extern "C" {
+@declarations@}
+
+namespace hnorm::detail {
+
+const @signature@ hnorm_kernels_@kernel@[@table_index@][kElementTypes][kPlaneClasses] = {
+@row@};
+
+}  // namespace hnorm::detail
+]=])
+        list(APPEND sources "${folder}/kernels_${kernel}.cpp")
+    endforeach()
+    set(${out} ${sources} PARENT_SCOPE)
 endfunction()

@@ -24,7 +24,7 @@ inline const std::map<std::string, Planes> &planes_names() {
     return names;
 }
 
-constexpr int kRowsPerChunk = 32;
+constexpr int kRowsPerChunk = 32, kPlanesPerChunk = 16;  // at most
 constexpr bool tiny(Planes p) { return p == Planes::Tiny || p == Planes::LastTiny; }
 constexpr bool channels_last(Planes p) { return p == Planes::Last || p == Planes::LastTiny; }
 constexpr int kLastLanes = 4;
@@ -54,9 +54,9 @@ struct Axes {
 
 // Lane sums of one chunk quantity and the tree that adds them up.
 struct LaneSum {
-    Func lanes;              // (l, k, m, g0, g1): init, an update over `rows` and, but for one lane, one over `last`
+    Func lanes;              // (l, k, m, g0, g1): init, an update over `rows` and one over `last`
     std::vector<Func> tree;  // (l, k, m, g0, g1), halving; empty for one lane
-    RDom rows;               // x: full row within the chunk, y: plane within the chunk
+    RDom rows;               // x: pair of full rows within the chunk, y: plane within the chunk
     RDom last;               // x: plane within the chunk
 };
 
@@ -100,6 +100,19 @@ inline std::vector<Expr> sums_of(const std::vector<Expr> &a, const std::vector<E
     return values;
 }
 
+inline std::vector<Expr> zeros_of(const std::vector<Expr> &terms) {
+    std::vector<Expr> values;
+    for (const Expr &term : terms) values.push_back(cast(term.type(), 0));
+    return values;
+}
+
+// The terms where the condition holds, else 0.
+inline std::vector<Expr> counted(const Expr &condition, const std::vector<Expr> &terms) {
+    std::vector<Expr> values = zeros_of(terms);
+    for (size_t i = 0; i < terms.size(); i++) values[i] = select(condition, terms[i], values[i]);
+    return values;
+}
+
 // How groups of N planes of S positions are cut into chunks, and how a chunk is summed.
 class Chunks {
 public:
@@ -117,7 +130,7 @@ public:
           several(!tiny(planes)) {
         const Expr rows = (S + L - 1) / L;
         full_rows = S / L;
-        planes_per_chunk = share ? max(R / rows, 1) : Expr(1);
+        planes_per_chunk = share ? min(max(R / rows, 1), kPlanesPerChunk) : Expr(1);
         chunks_of_plane = several ? (rows + R - 1) / R : Expr(1);
     }
 
@@ -135,19 +148,17 @@ public:
     Expr first_position() const { return keep_below(v.k * (R * L), S); }
     Expr first_plane() const { return keep_below(v.m * planes_per_chunk, N); }
 
-    // The sum over a chunk, lane by lane: the full rows of its planes, then their partial last rows, which are moved back to
-    // end with the plane; lanes that the row before has counted add +0. Nothing is summed where not `needed`.
+    // The sum over a chunk, lane by lane: the full pairs of rows of its planes, then what is left of them, a row or two, which
+    // are moved back to end with the plane; lanes that the row before has counted add +0. Nothing is summed where not `needed`.
     LaneSum lane_sum(const std::string &name, const Terms &terms_at, const Expr &needed = Expr()) const {
         LaneSum sum;
         sum.lanes = Func(name);
-        const auto add = [&](const Expr &position, const Expr &plane, const Expr &counted) {
-            std::vector<Expr> terms = terms_at(keep_below(position, S), keep_below(plane, N)), zeros;
-            for (Expr &term : terms) {
-                zeros.push_back(cast(term.type(), 0));
-                if (counted.defined()) term = select(counted, term, zeros.back());
-            }
-            const std::vector<Var> args = {v.l, v.k, v.m, v.g0, v.g1};
-            if (!sum.lanes.defined()) define(sum.lanes, args, zeros);
+        const auto terms = [&](const Expr &position, const Expr &plane) {
+            return terms_at(keep_below(position, S), keep_below(plane, N));
+        };
+        const std::vector<Var> args = {v.l, v.k, v.m, v.g0, v.g1};
+        const auto add = [&](const std::vector<Expr> &terms) {
+            if (!sum.lanes.defined()) define(sum.lanes, args, zeros_of(terms));
             define(sum.lanes, args, sums_of(elements(sum.lanes, {args.begin(), args.end()}), terms));
         };
         // The conditions compare a loop's variable, so that they become its bound.
@@ -155,18 +166,23 @@ public:
             return needed.defined() ? select(needed, extent, 0) : extent;
         };
         const Expr planes_left = N - v.m * planes_per_chunk;
-        sum.rows = RDom(0, min(full_rows, R), 0, planes_per_chunk, name + "_rows");
-        if (several) sum.rows.where(sum.rows.x < if_needed(full_rows - v.k * R));
+        sum.rows = RDom(0, min(full_rows, R) / 2, 0, planes_per_chunk, name + "_rows");
+        if (several) sum.rows.where(sum.rows.x < if_needed((full_rows - v.k * R) / 2));
         if (share) sum.rows.where(sum.rows.y < if_needed(planes_left));
-        add((v.k * R + sum.rows.x) * L + v.l, v.m * planes_per_chunk + sum.rows.y, Expr());
-        if (L > 1) {
-            const Expr partial = S % L != 0 && v.k == chunks_of_plane - 1;
-            sum.last = RDom(0, planes_per_chunk, name + "_last");
-            sum.last.where(sum.last.x < select(partial, if_needed(planes_left), 0));
-            // Where there is one, the chunk ends with it: said so, the chunk asks for no position far from its own.
-            const Expr position = min((v.k + 1) * (R * L), S) - L + v.l;
-            add(position, v.m * planes_per_chunk + sum.last.x, position >= full_rows * L);
-        }
+        const Expr first = (v.k * R + 2 * sum.rows.x) * L + v.l, plane = v.m * planes_per_chunk + sum.rows.y;
+        add(sums_of(terms(first, plane), terms(first + L, plane)));
+
+        const Expr row = full_rows / 2 * 2;  // the first of what is left
+        const Expr left = row * L < S && v.k == chunks_of_plane - 1;
+        sum.last = RDom(0, planes_per_chunk, name + "_last");
+        sum.last.where(sum.last.x < select(left, if_needed(planes_left), 0));
+        const auto moved_back = [&](const Expr &start) {
+            // Where something is left, the chunk ends with the plane: said so, it asks for no position far from its own.
+            const Expr end = min((v.k + 1) * (R * L), S);
+            const Expr position = min(start, end - L) + v.l;
+            return counted(position >= start, terms(position, v.m * planes_per_chunk + sum.last.x));
+        };
+        add(L == 1 ? moved_back(row) : sums_of(moved_back(row * L), moved_back(row * L + L)));
         add_tree(sum, name);
         return sum;
     }

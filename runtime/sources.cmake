@@ -1,12 +1,25 @@
-# The runtime's sources, relative to this folder. runtime/CMakeLists.txt reads this list; nothing globs.
+# The runtime's sources, relative to this folder. runtime/CMakeLists.txt reads this list; nothing globs. An object of the
+# archive is one source: what computes has one for each function, so that a program links the kernels of those it calls.
 set(HNORM_RUNTIME_SOURCES
+    src/activation_backward.cpp
     src/backward.cpp
+    src/backward_apply.cpp
+    src/backward_reduce.cpp
     src/compute.cpp
+    src/descriptor.cpp
     src/error.cpp
-    src/functions.cpp
+    src/forward.cpp
+    src/gradient_arguments.cpp
+    src/gradient_sums.cpp
     src/gradients.cpp
     src/layer.cpp
     src/layer_backward.cpp
+    src/layer_forward.cpp
+    src/layer_record.cpp
+    src/moments.cpp
+    src/narrow.cpp
+    src/normalize.cpp
+    src/normalize_backward.cpp
     src/post_ops.cpp
     src/residual_backward.cpp
     src/statistics.cpp

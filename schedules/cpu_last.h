@@ -30,7 +30,7 @@ inline void lane_sum_last(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, Lo
     };
     across_channels(sum.lanes, lanes);
     in_registers(sum.lanes.update(0), {sum.rows.x, sum.rows.y});
-    if (lanes > 1) in_registers(sum.lanes.update(1), {sum.last.x});
+    in_registers(sum.lanes.update(1), {sum.last.x});
     int width = lanes;
     for (Func f : sum.tree) across_channels(f, width /= 2);
 }

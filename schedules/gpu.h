@@ -47,7 +47,7 @@ inline void chunks_of_threads(Reduction &d, LoopLevel thread) {
     const auto in_registers = [&](LaneSum &sum, LoopLevel where) {
         sum.lanes.compute_at(where).bound(v.l, 0, lanes).unroll(v.l);
         sum.lanes.update(0).reorder(v.l, sum.rows.x, sum.rows.y).unroll(v.l);
-        if (lanes > 1) sum.lanes.update(1).reorder(v.l, sum.last.x).unroll(v.l);
+        sum.lanes.update(1).reorder(v.l, sum.last.x).unroll(v.l);
         for (Func f : sum.tree) f.compute_at(where).unroll(v.l);
     };
     for (LaneSum &sum : d.sums) in_registers(sum, thread);

@@ -8,7 +8,6 @@ target_compile_definitions(test_layer_state PRIVATE HNORM_STATE_FILES="${CMAKE_C
 # NumPy's own opinion, where ./dev has put NumPy.
 hnorm_test_executable(state_for_numpy)
 target_link_libraries(state_for_numpy PRIVATE hnorm::state)
-find_program(HNORM_PYTHON python PATHS "${PROJECT_SOURCE_DIR}/.venv/bin" NO_DEFAULT_PATH)
 set(read_state "${HNORM_PYTHON}" "${CMAKE_CURRENT_SOURCE_DIR}/read_state.py" $<TARGET_FILE:state_for_numpy>)
 if(NOT HNORM_PYTHON)
     set(read_state "${CMAKE_COMMAND}" -E echo "skipped: no python in .venv, where ./dev puts it with NumPy")

@@ -15,14 +15,14 @@ namespace test {
 // y may be wrong by this much, times max(1, |gamma*xhat| + |beta|), or by a unit in the last place of 16-bit elements.
 constexpr double kTolerance = 5e-7;
 
-// Worst-case bounds that follow from the order (docs/order.md), u = 2^-24. A lane adds at most 32 terms and the tree 6
-// more, so a chunk's sum of n terms d is wrong by at most 38 u sum|d|, and d = x - c itself by u|d|: the mean of a
-// chunk, c + e/n, is wrong by 39 u mean|d|, and mean|d| <= sqrt(mean d^2). All else is in double. The same for q, with one
-// more rounding for the square; the deviations of the chunks' means, wrong by 39 u sigma_k each, add as much again:
+// Worst-case bounds that follow from the order (docs/order.md), u = 2^-24. A lane adds at most 20 pairs of terms and the
+// tree 4 more (16 and 6 in large planes), so a chunk's sum of n terms d is wrong by at most 25 u sum|d|, and d = x - c itself by u|d|: the mean of a
+// chunk, c + e/n, is wrong by 26 u mean|d|, and mean|d| <= sqrt(mean d^2). All else is in double. The same for q, with one
+// more rounding for the square; the deviations of the chunks' means, wrong by 26 u sigma_k each, add as much again:
 // 2 |deviation| sigma_k <= deviation^2 + sigma_k^2. c is within u|mean| of the chunk's mean, and d is taken from c.
 constexpr double kUnit = 0x1p-24;
-constexpr double kMeanBound = 39 * kUnit;    // times sigma
-constexpr double kM2Bound = 2 * 40 * kUnit;  // times M2
+constexpr double kMeanBound = 26 * kUnit;    // times sigma
+constexpr double kM2Bound = 2 * 27 * kUnit;  // times M2
 
 using References = std::vector<reference::Statistics>;
 

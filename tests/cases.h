@@ -107,10 +107,11 @@ inline std::set<int> classes_shared(const std::vector<Shape> &shapes, bool insid
     for (const Shape &shape : shapes) {
         const Tensor x(shape);
         bool all = true;
-        for (int i = 0; i < kTargetCount; i++) {
+        for (int i = 0; i < hnorm_targets_count; i++) {
             for (int threads : {2, 3, 7}) {
-                const bool split = splits_groups(kTargets[i], plane_class(x.positions()), x.channels(), 1, threads);
-                all = all && x.size() >= kTargets[i].serial_below && split == inside_groups;
+                const bool split =
+                    splits_groups(hnorm_targets[i], plane_class(x.positions()), x.channels(), 1, threads);
+                all = all && x.size() >= hnorm_targets[i].serial_below && split == inside_groups;
             }
         }
         if (all) result.insert(plane_class(x.positions()));

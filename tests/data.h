@@ -148,7 +148,10 @@ inline void fill_mixed(Tensor &x, uint64_t seed) {
         if (special < 3 && x.channels() > 2 && x.size() > 0) {
             constexpr float kInfinity = std::numeric_limits<float>::infinity();
             const float values[] = {std::numeric_limits<float>::quiet_NaN(), kInfinity, -kInfinity};
-            x.at(random.index(x.samples()), c, random.index(x.positions())) = values[special];
+            const int64_t s =
+                random.index(x.positions());  // apart: the order of arguments' evaluation is the compiler's
+            const int64_t n = random.index(x.samples());
+            x.at(n, c, s) = values[special];
         }
     }
     x.settle();

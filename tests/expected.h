@@ -10,18 +10,24 @@
 
 namespace test {
 
-inline transcription::Group transcribed_group(const Tensor &x, hnorm_group group, int64_t n, int64_t c) {
+// kKernel: as a kernel sums what it is given, which does not know of few channels.
+enum class Order { kWhole, kKernel };
+
+inline transcription::Group transcribed_group(const Tensor &x, hnorm_group group, int64_t n, int64_t c,
+                                              Order order = Order::kWhole) {
     const int64_t samples = x.channels() * x.positions();  // between them, of the dense values
     const bool last = x.format().channels_last;
-    if (group == HNORM_INSTANCE) return {x.plane(n, c), x.positions(), 1, 0, last};
-    if (x.positions() == 1) return {x.plane(0, c), x.samples(), 1, 0, true, samples};
-    return {x.plane(0, c), x.positions(), x.samples(), samples, last};
+    const bool narrow = order == Order::kWhole && last && transcription::narrow(x.positions(), x.channels());
+    if (group == HNORM_INSTANCE) return {x.plane(n, c), x.positions(), 1, 0, last, narrow};
+    if (x.positions() == 1)
+        return {x.plane(0, c), x.samples(), 1, 0, true, transcription::narrow(x.samples(), x.channels()), samples};
+    return {x.plane(0, c), x.positions(), x.samples(), samples, last, narrow};
 }
 
-inline Statistics transcribed_moments(const Tensor &x, hnorm_group group) {
+inline Statistics transcribed_moments(const Tensor &x, hnorm_group group, Order order = Order::kWhole) {
     Statistics result;
     for (int64_t g = 0; g < group_count(x, group); g++) {
-        const transcription::Group view = transcribed_group(x, group, g / x.channels(), g % x.channels());
+        const transcription::Group view = transcribed_group(x, group, g / x.channels(), g % x.channels(), order);
         const transcription::Moments moments = transcription::moments(view);
         result.count.push_back(static_cast<double>(group_size(x, group)));
         result.mean.push_back(moments.mean);
@@ -58,12 +64,14 @@ inline std::vector<float> transcribed_normalize(const Tensor &x, hnorm_group gro
     return result;
 }
 
-inline Sums transcribed_sums(const Tensor &x, const Tensor &dy, hnorm_group group, const std::vector<double> &mean) {
+inline Sums transcribed_sums(const Tensor &x, const Tensor &dy, hnorm_group group, const std::vector<double> &mean,
+                             Order order = Order::kWhole) {
     Sums result;
     for (int64_t g = 0; g < group_count(x, group); g++) {
         const int64_t n = g / x.channels(), c = g % x.channels();
-        const transcription::GradientSums sums = transcription::gradient_sums(
-            transcribed_group(x, group, n, c), transcribed_group(dy, group, n, c), mean[static_cast<size_t>(g)]);
+        const transcription::GradientSums sums =
+            transcription::gradient_sums(transcribed_group(x, group, n, c, order),
+                                         transcribed_group(dy, group, n, c, order), mean[static_cast<size_t>(g)]);
         result.dy.push_back(sums.dy);
         result.dy_xmu.push_back(sums.dy_xmu);
     }

@@ -26,11 +26,8 @@ struct TensorFormat {
     int digits() const { return type == HNORM_F32 ? 24 : type == HNORM_F16 ? kF16.digits : kBf16.digits; }
     int least_exponent() const { return type == HNORM_F32 ? -149 : type == HNORM_F16 ? -24 : -133; }
     float greatest() const { return type == HNORM_F16 ? 65504.0f : type == HNORM_BF16 ? 0x1.fep127f : 0x1.fffffep127f; }
-    std::string name() const {
-        return std::string(channels_last ? "channels_last" : "channels_first") + (type == HNORM_F32   ? "/f32"
-                                                                                  : type == HNORM_F16 ? "/f16"
-                                                                                                      : "/bf16");
-    }
+    std::string type_name() const { return type == HNORM_F32 ? "f32" : type == HNORM_F16 ? "f16" : "bf16"; }
+    std::string name() const { return (channels_last ? "channels_last/" : "channels_first/") + type_name(); }
 };
 
 inline TensorFormat named_format(const std::string &name) {
@@ -41,13 +38,15 @@ inline TensorFormat named_format(const std::string &name) {
                              "': it must be a layout and a type, as channels_last/bf16");
 }
 
-inline const TensorFormat &tensor_format() {
-    static const TensorFormat format = [] {
+// Of the tensors that are made from now on; a program that tests several formats sets it.
+inline TensorFormat &current_format() {
+    static TensorFormat format = [] {
         const char *name = std::getenv("HNORM_TEST_FORMAT");
         return name && *name ? named_format(name) : TensorFormat();
     }();
     return format;
 }
+inline const TensorFormat &tensor_format() { return current_format(); }
 
 inline uint32_t bits(float value) {
     uint32_t result;
@@ -110,7 +109,7 @@ inline uint16_t encoded(float value, hnorm_type type) {
     return static_cast<uint16_t>((all >> 16 & 0x8000) | magnitude);
 }
 
-inline void encode(float value, const TensorFormat &format, char *element) {
+inline void encode(float value, const TensorFormat &format, void *element) {
     if (format.type == HNORM_F32) {
         std::memcpy(element, &value, sizeof value);
         return;

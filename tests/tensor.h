@@ -117,16 +117,17 @@ public:
 
     // Writes the values into memory, and reads them from it.
     char *store() const {
-        visit([&](float &value, char *element) {
-            encode(value, format_, element);
-            const float stored = test::decode(element, format_);
+        each_element([](float &value, auto *element, const TensorFormat &format) {
+            encode(value, format, element);
+            const float stored = test::decode(element, format);
             if (bits(stored) != bits(value) && stored == stored)
                 throw std::logic_error("a value that the type cannot hold: settle() the tensor");
         });
         return memory_->data();
     }
     void load() const {
-        visit([&](float &value, const char *element) { value = test::decode(element, format_); });
+        each_element(
+            [](float &value, auto *element, const TensorFormat &format) { value = test::decode(element, format); });
     }
 
     // The memory as an argument, with the values stored in it.
@@ -147,8 +148,10 @@ public:
 
     // Everything, elements too, becomes the sentinel.
     void clear() {
-        for (char *p = memory_->begin(); p + format_.element_size() <= memory_->end(); p += format_.element_size())
-            encode(sentinel(), format_, p);
+        if (format_.type == HNORM_F32)
+            std::fill(memory_begin<uint32_t>(), memory_end<uint32_t>(), kSentinelBits);
+        else
+            std::fill(memory_begin<uint16_t>(), memory_end<uint16_t>(), kSentinelHalf);
         std::fill(values_.begin(), values_.end(), sentinel());
     }
 
@@ -162,17 +165,8 @@ public:
         settle();
     }
 
-    // Empty if nothing outside the elements was written.
-    std::string damage() const {
-        std::vector<bool> inside(static_cast<size_t>(memory_->end() - memory_->begin()) / format_.element_size());
-        const auto index = [&](const char *p) {
-            return static_cast<size_t>(p - memory_->begin()) / format_.element_size();
-        };
-        visit([&](float &, const char *element) { inside[index(element)] = true; });
-        for (const char *p = memory_->begin(); p < memory_->end(); p += format_.element_size())
-            if (!inside[index(p)] && bits(test::decode(p, format_)) != kSentinelBits) return damage_at(p);
-        return "";
-    }
+    // Empty if nothing outside the elements was written: what is not the sentinel in memory are elements.
+    std::string damage() const { return format_.type == HNORM_F32 ? damage(kSentinelBits) : damage(kSentinelHalf); }
 
     std::string describe() const {
         std::ostringstream out;
@@ -184,20 +178,55 @@ public:
 private:
     int64_t offset(int64_t n, int64_t c, int64_t s) const { return n * stride_n_ + c * stride_c_ + s * stride_s_; }
 
-    template <typename Visit>
-    void visit(Visit call) const {
-        size_t i = 0;
-        for (int64_t n = 0; n < samples(); n++)
-            for (int64_t c = 0; c < channels(); c++)
-                for (int64_t s = 0; s < positions_; s++, i++)
-                    call(values_[i], memory_->data() + offset(n, c, s) * static_cast<int64_t>(format_.element_size()));
+    template <typename Raw>
+    Raw *memory_begin() const {
+        return reinterpret_cast<Raw *>(memory_->begin());
+    }
+    template <typename Raw>
+    Raw *memory_end() const {
+        return reinterpret_cast<Raw *>(memory_->end());
     }
 
-    std::string damage_at(const char *where) const {
+    // call(value, element, format) with elements of type Raw.
+    template <typename Raw, typename Call>
+    void each_element_of(Call call, const TensorFormat &format) const {
+        float *value = values_.data();
+        Raw *memory = reinterpret_cast<Raw *>(memory_->data());
+        for (int64_t n = 0; n < samples(); n++) {
+            for (int64_t c = 0; c < channels(); c++) {
+                Raw *element = memory + offset(n, c, 0);
+                for (int64_t s = 0; s < positions_; s++, element += stride_s_) call(*value++, element, format);
+            }
+        }
+    }
+    template <typename Call>
+    void each_element(Call call) const {
+        // Constants, so that the loop knows them.
+        if (format_.type == HNORM_F32)
+            each_element_of<uint32_t>(call, TensorFormat{false, HNORM_F32});
+        else if (format_.type == HNORM_F16)
+            each_element_of<uint16_t>(call, TensorFormat{false, HNORM_F16});
+        else
+            each_element_of<uint16_t>(call, TensorFormat{false, HNORM_BF16});
+    }
+
+    template <typename Raw>
+    std::string damage(Raw unwritten) const {
+        const Raw *begin = memory_begin<Raw>(), *end = memory_end<Raw>();
+        const auto written = [=](Raw element) { return element != unwritten; };
+        int64_t elements = 0;
+        each_element_of<Raw>([&](float &, Raw *element, const TensorFormat &) { elements += written(*element); },
+                             format_);
+        if (std::count_if(begin, end, written) == elements) return "";
+        std::vector<bool> inside(static_cast<size_t>(end - begin));
+        each_element_of<Raw>(
+            [&](float &, Raw *element, const TensorFormat &) { inside[static_cast<size_t>(element - begin)] = true; },
+            format_);
+        const Raw *where = begin;
+        while (inside[static_cast<size_t>(where - begin)] || !written(*where)) where++;
         std::ostringstream out;
-        out << "written outside the tensor, at element offset "
-            << (where - memory_->data()) / static_cast<int64_t>(format_.element_size()) << ": "
-            << test::decode(where, format_);
+        out << "written outside the tensor, at element offset " << where - reinterpret_cast<Raw *>(memory_->data())
+            << ": " << test::decode(where, format_);
         return out.str();
     }
 

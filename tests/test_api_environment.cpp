@@ -110,7 +110,7 @@ TEST_CASE("HNORM_TARGET forces a target, or every computation says why not") {
 TEST_CASE("an unknown HNORM_TARGET is an error of every computation, not ignored") {
     const std::string lines = in_child("abacus", nullptr, compute_everything);
     require_all_refuse(lines, "HNORM_INVALID_ARGUMENT",
-                       "environment variable HNORM_TARGET: \"abacus\" is unknown; this library has " +
+                       "environment variable HNORM_TARGET: \"abacus\" is unknown; the targets are " +
                            std::string(hnorm_target_name(0)));
     REQUIRE(in_child("abacus", nullptr, [] { return std::string(hnorm_target()); }).empty());
 }

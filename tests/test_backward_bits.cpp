@@ -183,7 +183,15 @@ TEST_CASE("gradients of many groups, where threads share the groups, have the tr
 }
 
 TEST_CASE("gradients of ranks 2 to 5 with padded strides have the transcription's bits") {
-    check_padded({{1, 1}, {17, 70}, {4, 3, 29}, {2, 5, 1, 1}, {1, 2, 33, 65}, {3, 2, 5, 7, 11}, {2, 3, 1, 40, 1}},
+    check_padded({{1, 1},
+                  {17, 70},
+                  {611, 3},
+                  {550, 15, 1, 1},
+                  {4, 3, 29},
+                  {2, 5, 1, 1},
+                  {1, 2, 33, 65},
+                  {3, 2, 5, 7, 11},
+                  {2, 3, 1, 40, 1}},
                  {Padding{0, 0, false}, Padding{1, 0, true}, Padding{16, 64, true}}, check_case);
 }
 

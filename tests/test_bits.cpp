@@ -140,10 +140,10 @@ TEST_CASE("many groups, where threads share the groups, give the transcription's
 }
 
 TEST_CASE("ranks 2 to 5 with padded strides give the transcription's bits") {
-    const std::vector<Shape> shapes = {{1, 1},          {17, 70},         {2, 33},           {4, 3, 1},
-                                       {4, 3, 29},      {2, 5, 1, 1},     {2, 5, 7, 9},      {1, 2, 33, 65},
-                                       {2, 3, 2, 3, 4}, {3, 2, 5, 7, 11}, {1, 2, 9, 21, 23}, {5, 4, 1, 1, 1},
-                                       {2, 3, 1, 40, 1}};
+    const std::vector<Shape> shapes = {
+        {1, 1},          {17, 70},         {611, 3},          {550, 15, 1, 1}, {2, 33},
+        {4, 3, 1},       {4, 3, 29},       {2, 5, 1, 1},      {2, 5, 7, 9},    {1, 2, 33, 65},
+        {2, 3, 2, 3, 4}, {3, 2, 5, 7, 11}, {1, 2, 9, 21, 23}, {5, 4, 1, 1, 1}, {2, 3, 1, 40, 1}};
     check_padded(shapes, {Padding{0, 0, false}, Padding{1, 0, true}, Padding{0, 1, false}, Padding{16, 64, true}},
                  check_case);
 }

@@ -3,7 +3,7 @@
 #include "catch.hpp"
 #include "compare.h"
 #include "expected.h"
-#include "kernels.h"
+#include "kernel_buffers.h"
 #include "machine.h"
 
 #include <memory>
@@ -15,71 +15,24 @@ using namespace hnorm::detail;
 
 namespace {
 
-// A buffer as kernels.h describes them; all extents from `extents`.
-struct Buffer {
-    halide_dimension_t dims[4];
-    halide_buffer_t raw = {};
-
-    Buffer(void *data, halide_type_t type, const std::vector<int64_t> &extents, const std::vector<int64_t> &strides) {
-        for (size_t i = 0; i < extents.size(); i++)
-            dims[i] = halide_dimension_t(0, static_cast<int32_t>(extents[i]), static_cast<int32_t>(strides[i]));
-        raw.host = static_cast<uint8_t *>(data);
-        raw.type = type;
-        raw.dimensions = static_cast<int>(extents.size());
-        raw.dim = dims;
-    }
-    Buffer(const Buffer &) = delete;
-    Buffer &operator=(const Buffer &) = delete;
-};
-
-const halide_type_t kFloat(halide_type_float, 32), kDouble(halide_type_float, 64), kHalf(halide_type_uint, 16);
-
-// The view of docs/order.md: x(s, r, g0, g1).
-struct View {
-    int64_t planes, g0, g1, stride_r, stride_g0, stride_g1;
-
-    View(const Tensor &x, hnorm_group group) {
-        const bool batch = group == HNORM_BATCH;
-        planes = batch ? x.samples() : 1;
-        g0 = x.channels();
-        g1 = batch ? 1 : x.samples();
-        stride_r = batch ? x.stride_n() : 1;
-        stride_g0 = x.stride_c();
-        stride_g1 = batch ? 1 : x.stride_n();
-    }
-};
-
-struct TensorBuffer : Buffer {
-    TensorBuffer(const Tensor &x, hnorm_group group) : TensorBuffer(x, View(x, group)) {}
-
-private:
-    TensorBuffer(const Tensor &x, const View &v)
-        : Buffer(x.store(), x.format().type == HNORM_F32 ? kFloat : kHalf, {x.positions(), v.planes, v.g0, v.g1},
-                 {x.stride_s(), v.stride_r, v.stride_g0, v.stride_g1}) {}
-};
-
-// Statistics: dense over (g0, g1), with a guard behind.
-struct StatisticsBuffer {
-    std::vector<double> values;
-    Buffer buffer;
-    explicit StatisticsBuffer(const View &v)
-        : values(static_cast<size_t>(v.g0 * v.g1) + 1, -1), buffer(values.data(), kDouble, {v.g0, v.g1}, {1, v.g0}) {}
-    std::vector<double> result() const {
-        if (values.back() != -1) FAIL("statistics written beyond the last group");
-        return std::vector<double>(values.begin(), values.end() - 1);
-    }
-};
-
 void require_same(const std::string &difference, const std::string &where) {
     if (!difference.empty()) FAIL(where << ": " << difference);
 }
 
-const ElementKernels &kernels_of(const std::string &target) {
-    for (int i = 0; i < kTargetCount; i++)
-        if (target == kTargets[i].name) return kTargets[i].of[tensor_format().type];
-    FAIL("no kernels for " << target);
-    return kTargets[0].of[0];
-}
+// A row's kernels of one target, for the run's type of elements.
+class Kernels {
+public:
+    explicit Kernels(const std::string &target) : target_(&hnorm_targets[0]) {
+        while (target != target_->name) target_++;
+    }
+    template <typename Kernel>
+    const Kernel *operator()(const Kernel (*row)[kElementTypes][kPlaneClasses]) const {
+        return row[target_->index][tensor_format().type];
+    }
+
+private:
+    const Target *target_;
+};
 
 // The classes of x's planes for reductions and for pointwise kernels.
 struct Classes {
@@ -107,12 +60,12 @@ struct Backward {
         : mean(moments.mean),
           variance(variances(moments)),
           total(moments.count),
-          sums(transcribed_sums(x, dy, group, mean)),
+          sums(transcribed_sums(x, dy, group, mean, Order::kKernel)),
           weights(transcribed_weights(x, group, sums, affine)),
           dx(transcribed_dx(x, dy, group, total, mean, variance, weights, affine, eps)) {}
 };
 
-void check_backward(const ElementKernels &kernels, const Tensor &x, const Tensor &dy, Tensor &dx, hnorm_group group,
+void check_backward(const Kernels &kernels, const Tensor &x, const Tensor &dy, Tensor &dx, hnorm_group group,
                     Buffer &gamma, Buffer &beta, double eps, int32_t slope, Backward expected,
                     const std::string &where) {
     const Classes classes(x);
@@ -131,8 +84,9 @@ void check_backward(const ElementKernels &kernels, const Tensor &x, const Tensor
     };
 
     for (const auto &reduce :
-         {Names<BackwardReduceKernel>{kernels.backward_reduce_groups[classes.reduction], "backward_reduce_groups"},
-          Names<BackwardReduceKernel>{kernels.backward_reduce_split[classes.reduction], "backward_reduce_split"}}) {
+         {Names<BackwardReduceKernel>{kernels(hnorm_kernels_backward_reduce)[classes.reduction], "backward_reduce"},
+          Names<BackwardReduceKernel>{kernels(hnorm_kernels_backward_reduce_split)[classes.reduction],
+                                      "backward_reduce_split"}}) {
         if (!reduce.kernel) continue;
         StatisticsBuffer sum_dy(view), sum_dy_xmu(view);
         if (reduce.kernel(&x_buffer.raw, &dy_buffer.raw, &mean->raw, &variance->raw, &gamma.raw, &beta.raw, eps, slope,
@@ -156,22 +110,22 @@ void check_backward(const ElementKernels &kernels, const Tensor &x, const Tensor
             if (place != Place::kApart) dx.copy_elements(place == Place::kX ? x : dy);
             dx.store();
         };
-        if (kernels.backward_groups[classes.pointwise]) {
+        if (kernels(hnorm_kernels_backward)[classes.pointwise]) {
             prepare();
             StatisticsBuffer sum_dy(view), sum_dy_xmu(view);
-            if (kernels.backward_groups[classes.pointwise](&from_x.raw, &from_dy.raw, &mean->raw, &variance->raw,
-                                                           &gamma.raw, &beta.raw, eps, slope, &dx_buffer.raw,
-                                                           &sum_dy.buffer.raw, &sum_dy_xmu.buffer.raw))
-                FAIL("backward_groups" << in << ": the kernel failed");
-            require_same(difference(dx, expected.dx), "backward_groups" + in);
-            require_sums(sum_dy, sum_dy_xmu, "backward_groups" + in);
-            check_padding("backward_groups", "dx", dx);
+            if (kernels(hnorm_kernels_backward)[classes.pointwise](
+                    &from_x.raw, &from_dy.raw, &mean->raw, &variance->raw, &gamma.raw, &beta.raw, eps, slope,
+                    &dx_buffer.raw, &sum_dy.buffer.raw, &sum_dy_xmu.buffer.raw))
+                FAIL("backward" << in << ": the kernel failed");
+            require_same(difference(dx, expected.dx), "backward" + in);
+            require_sums(sum_dy, sum_dy_xmu, "backward" + in);
+            check_padding("backward", "dx", dx);
         }
 
         prepare();
-        if (kernels.backward_apply[classes.pointwise](&from_x.raw, &from_dy.raw, &mean->raw, &variance->raw, &gamma.raw,
-                                                      &beta.raw, &g1->raw, &g2->raw, &total->raw, eps, slope,
-                                                      &dx_buffer.raw))
+        if (kernels(hnorm_kernels_backward_apply)[classes.pointwise](&from_x.raw, &from_dy.raw, &mean->raw,
+                                                                     &variance->raw, &gamma.raw, &beta.raw, &g1->raw,
+                                                                     &g2->raw, &total->raw, eps, slope, &dx_buffer.raw))
             FAIL("backward_apply" << in << ": the kernel failed");
         require_same(difference(dx, expected.dx), "backward_apply" + in);
         check_padding("backward_apply", "dx", dx);
@@ -203,7 +157,7 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
         Affine affine(group == HNORM_BATCH ? AffineKind::kChannel : AffineKind::kSampleAndChannel, x, seed);
         Buffer gamma(affine.gammas.data(), kFloat, {view.g0, view.g1}, {1, view.g0});
         Buffer beta(affine.betas.data(), kFloat, {view.g0, view.g1}, {1, view.g0});
-        const Statistics expected = transcribed_moments(x, group);
+        const Statistics expected = transcribed_moments(x, group, Order::kKernel);
         std::vector<double> mean = expected.mean, variance = variances(expected);
         const std::vector<float> z = transcribed_z(x, group, mean, variance, affine, eps);
         const std::vector<float> expected_y =
@@ -217,7 +171,7 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
         const Backward expected_backward(x, dz, group, expected, affine, eps);
 
         for (const std::string &target : usable_targets()) {
-            const ElementKernels &kernels = kernels_of(target);
+            const Kernels kernels(target);
             for (int threads : thread_counts) {
                 const Machine machine(target, threads);
                 const std::string where = std::string("/") + name(group) + " " + x.describe() + ", seed " +
@@ -225,8 +179,8 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
                 TensorBuffer in(x, group);
 
                 for (const auto &moments :
-                     {Names<MomentsKernel>{kernels.moments_groups[classes.reduction], "moments_groups"},
-                      Names<MomentsKernel>{kernels.moments_split[classes.reduction], "moments_split"}}) {
+                     {Names<MomentsKernel>{kernels(hnorm_kernels_moments)[classes.reduction], "moments"},
+                      Names<MomentsKernel>{kernels(hnorm_kernels_moments_split)[classes.reduction], "moments_split"}}) {
                     if (!moments.kernel) continue;
                     StatisticsBuffer found_mean(view), found_m2(view);
                     if (moments.kernel(&in.raw, &found_mean.buffer.raw, &found_m2.buffer.raw))
@@ -246,43 +200,43 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
                         y.store();
                     };
                     StatisticsBuffer found_mean(view), found_variance(view);
-                    if (kernels.forward_groups[classes.pointwise]) {
+                    if (kernels(hnorm_kernels_forward)[classes.pointwise]) {
                         prepare();
-                        if (kernels.forward_groups[classes.pointwise](&source.raw, &gamma.raw, &beta.raw, eps, slope,
-                                                                      &result.raw, &found_mean.buffer.raw,
-                                                                      &found_variance.buffer.raw))
-                            FAIL("forward_groups" << place << where << ": the kernel failed");
-                        require_same(difference(y, expected_y), "forward_groups" + place + where);
-                        require_same(difference("mean", found_mean.result(), mean), "forward_groups" + place + where);
+                        if (kernels(hnorm_kernels_forward)[classes.pointwise](
+                                &source.raw, &gamma.raw, &beta.raw, eps, slope, &result.raw, &found_mean.buffer.raw,
+                                &found_variance.buffer.raw))
+                            FAIL("forward" << place << where << ": the kernel failed");
+                        require_same(difference(y, expected_y), "forward" + place + where);
+                        require_same(difference("mean", found_mean.result(), mean), "forward" + place + where);
                         require_same(difference("variance", found_variance.result(), variance),
-                                     "forward_groups" + place + where);
-                        check_padding("forward_groups", "y", y);
+                                     "forward" + place + where);
+                        check_padding("forward", "y", y);
                     }
 
                     prepare();
                     Buffer given_mean(mean.data(), kDouble, {view.g0, view.g1}, {1, view.g0});
                     Buffer given_variance(variance.data(), kDouble, {view.g0, view.g1}, {1, view.g0});
-                    if (kernels.normalize[classes.pointwise](&source.raw, &given_mean.raw, &given_variance.raw,
-                                                             &gamma.raw, &beta.raw, eps, slope, &result.raw))
+                    if (kernels(hnorm_kernels_normalize)[classes.pointwise](&source.raw, &given_mean.raw,
+                                                                            &given_variance.raw, &gamma.raw, &beta.raw,
+                                                                            eps, slope, &result.raw))
                         FAIL("normalize" << place << where << ": the kernel failed");
                     require_same(difference(y, expected_y), "normalize" + place + where);
                     check_padding("normalize", "y", y);
 
                     TensorBuffer added(residual, group);
-                    if (kernels.forward_residual_groups[classes.pointwise]) {
+                    if (kernels(hnorm_kernels_forward_residual)[classes.pointwise]) {
                         prepare();
-                        if (kernels.forward_residual_groups[classes.pointwise](
+                        if (kernels(hnorm_kernels_forward_residual)[classes.pointwise](
                                 &source.raw, &gamma.raw, &beta.raw, eps, slope, &added.raw, &result.raw,
                                 &found_mean.buffer.raw, &found_variance.buffer.raw))
-                            FAIL("forward_residual_groups" << place << where << ": the kernel failed");
-                        require_same(difference(y, expected_sum), "forward_residual_groups" + place + where);
-                        require_same(difference("mean", found_mean.result(), mean),
-                                     "forward_residual_groups" + place + where);
+                            FAIL("forward_residual" << place << where << ": the kernel failed");
+                        require_same(difference(y, expected_sum), "forward_residual" + place + where);
+                        require_same(difference("mean", found_mean.result(), mean), "forward_residual" + place + where);
                     }
                     prepare();
-                    if (kernels.normalize_residual[classes.pointwise](&source.raw, &given_mean.raw, &given_variance.raw,
-                                                                      &gamma.raw, &beta.raw, eps, slope, &added.raw,
-                                                                      &result.raw))
+                    if (kernels(hnorm_kernels_normalize_residual)[classes.pointwise](
+                            &source.raw, &given_mean.raw, &given_variance.raw, &gamma.raw, &beta.raw, eps, slope,
+                            &added.raw, &result.raw))
                         FAIL("normalize_residual" << place << where << ": the kernel failed");
                     require_same(difference(y, expected_sum), "normalize_residual" + place + where);
                     check_padding("normalize_residual", "y", y);
@@ -290,8 +244,8 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
                 TensorBuffer z_buffer(of_z, group), dy_buffer(dy, group), dz_buffer(y, group);
                 y.clear();
                 y.store();
-                if (kernels.activation_backward[classes.pointwise](&z_buffer.raw, &dy_buffer.raw, slope,
-                                                                   &dz_buffer.raw))
+                if (kernels(hnorm_kernels_activation_backward)[classes.pointwise](&z_buffer.raw, &dy_buffer.raw, slope,
+                                                                                  &dz_buffer.raw))
                     FAIL("activation_backward" << where << ": the kernel failed");
                 require_same(difference(y, dz_of_z.values()), "activation_backward" + where);
                 check_backward(kernels, x, dy, y, group, gamma, beta, eps, slope, expected_backward, where);

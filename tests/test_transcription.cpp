@@ -48,10 +48,10 @@ TEST_CASE("chunks cover each element once and hold as many rows as the page says
 }
 
 TEST_CASE("chunks are those of the page's table") {
-    CHECK(chunks(1, 130).count == 5);      // 32 planes of one row
+    CHECK(chunks(1, 130).count == 9);      // 16 planes of one row
     CHECK(chunks(3, 43).count == 5);       // 10 planes of three rows
     CHECK(chunks(15, 9).count == 5);       // 2 planes of 15 rows
-    CHECK(chunks(16, 65).count == 3);      // 32 planes of one row
+    CHECK(chunks(16, 65).count == 5);      // 16 planes of one row
     CHECK(chunks(49, 33).count == 5);      // 8 planes of 4 rows
     CHECK(chunks(512, 5).count == 5);      // one plane of 32 rows
     CHECK(chunks(513, 5).count == 10);     // 32 rows, and one row of one element

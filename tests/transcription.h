@@ -9,21 +9,43 @@
 
 namespace transcription {
 
-// One group of the view: x(s, r) = data[s*stride_s + r*stride_r], S positions, N planes, of a channels-last tensor or not.
+// One group of the view: x(s, r) = data[s*stride_s + r*stride_r], S positions, N planes, of a tensor that is channels-last
+// or not, and then of few channels or not.
 struct Group {
     const float *data;
     int64_t S, N, stride_r;
-    bool last = false;
+    bool last = false, narrow = false;
     int64_t stride_s = 1;
     float operator()(int64_t s, int64_t r) const { return data[s * stride_s + r * stride_r]; }
 };
+
+// "Few channels": whether they are, and the groups that such a one is taken apart into.
+inline bool narrow(int64_t S, int64_t C) { return 2 <= C && C < 16 && S >= 512; }
+
+inline std::vector<Group> parts(const Group &x) {
+    std::vector<Group> result;
+    for (int64_t i = 0; i < 32; i++) {
+        result.push_back(x);
+        result.back().narrow = false;
+        result.back().data += i * x.stride_s;
+        result.back().S = x.S / 32;
+        result.back().stride_s = x.stride_s * 32;
+    }
+    if (x.S % 32 != 0) {
+        result.push_back(x);
+        result.back().narrow = false;
+        result.back().data += (x.S - x.S % 32) * x.stride_s;
+        result.back().S = x.S % 32;
+    }
+    return result;
+}
 
 struct Moments {
     double mean, M2;
 };
 
 constexpr int64_t kMaxLanes = 64;
-constexpr int64_t kRows = 32;  // of a chunk, at most
+constexpr int64_t kRows = 32, kPlanes = 16;  // of a chunk, at most
 
 inline int64_t lanes(int64_t S, bool last = false) { return S < 16 ? 1 : last ? 4 : S <= 1024 ? 16 : 64; }
 
@@ -40,16 +62,18 @@ T sum_over_positions(const Group &x, const Chunk &chunk, Term term) {
     T v[kMaxLanes];
     for (int64_t l = 0; l < L; l++) v[l] = T(0);
     const int64_t full_rows = S / L;
+    const int64_t pairs_end = std::min(chunk.row_end, full_rows) / 2 * 2;
     for (int64_t r = chunk.plane; r < chunk.plane_end; r++)
-        for (int64_t i = chunk.row; i < std::min(chunk.row_end, full_rows); i++)
-            for (int64_t l = 0; l < L; l++) v[l] = v[l] + term(i * L + l, r);
-    if (chunk.row_end > full_rows) {  // a partial last row, moved back
-        for (int64_t r = chunk.plane; r < chunk.plane_end; r++) {
-            for (int64_t l = 0; l < L; l++) {
-                const int64_t s = S - L + l;
-                v[l] = v[l] + (s < full_rows * L ? T(0) : term(s, r));
-            }
-        }
+        for (int64_t i = chunk.row; i < pairs_end; i += 2)
+            for (int64_t l = 0; l < L; l++) v[l] = v[l] + (term(i * L + l, r) + term((i + 1) * L + l, r));
+    if (chunk.row_end > pairs_end) {  // a row or two are left
+        const auto moved_back = [&](int64_t row, int64_t l, int64_t r) {
+            const int64_t s = std::min(row * L, S - L) + l;
+            return s < row * L ? T(0) : term(s, r);
+        };
+        for (int64_t r = chunk.plane; r < chunk.plane_end; r++)
+            for (int64_t l = 0; l < L; l++)
+                v[l] = v[l] + (moved_back(pairs_end, l, r) + moved_back(pairs_end + 1, l, r));
     }
     for (int64_t w = L / 2; w >= 1; w /= 2)
         for (int64_t l = 0; l < w; l++) v[l] = v[l] + v[l + w];
@@ -96,7 +120,7 @@ template <typename Visit>
 void for_each_chunk(const Group &x, Visit visit) {
     const int64_t L = lanes(x.S, x.last);
     const int64_t rows = (x.S + L - 1) / L;
-    const int64_t P = std::max<int64_t>(kRows / rows, 1);
+    const int64_t P = std::min(std::max<int64_t>(kRows / rows, 1), kPlanes);
     for (int64_t r = 0; r < x.N; r += P) {
         const int64_t plane_end = std::min(r + P, x.N);
         for (int64_t row = 0; row < rows; row += kRows) {
@@ -113,8 +137,13 @@ inline Moments moments(const Group &x) {
         double cnt;
     };
     std::vector<Part> parts;
-    for_each_chunk(
-        x, [&](const Chunk &chunk) { parts.push_back({chunk_moments(x, chunk), static_cast<double>(chunk.cnt)}); });
+    if (x.narrow) {
+        for (const Group &part : transcription::parts(x))
+            parts.push_back({moments(part), static_cast<double>(part.S * part.N)});
+    } else {
+        for_each_chunk(
+            x, [&](const Chunk &chunk) { parts.push_back({chunk_moments(x, chunk), static_cast<double>(chunk.cnt)}); });
+    }
     const double total = static_cast<double>(x.S * x.N);
     const double mean_0 = parts[0].moments.mean;
     double sum = 0;
@@ -160,6 +189,15 @@ struct GradientSums {
 
 // "Backward", steps 1 to 3.
 inline GradientSums gradient_sums(const Group &x, const Group &dy, double mean) {
+    if (x.narrow) {
+        GradientSums total = {0, 0};
+        const std::vector<Group> x_parts = parts(x), dy_parts = parts(dy);
+        for (size_t i = 0; i < x_parts.size(); i++) {
+            const GradientSums sums = gradient_sums(x_parts[i], dy_parts[i], mean);
+            total = {total.dy + sums.dy, total.dy_xmu + sums.dy_xmu};
+        }
+        return total;
+    }
     const float m = static_cast<float>(mean);
     double E = 0, Q = 0;
     for_each_chunk(x, [&](const Chunk &chunk) {

@@ -11,15 +11,19 @@ namespace hnorm::detail {
 
 // What a call runs on.
 struct Machine {
-    const TargetKernels *kernels;
+    const Target *target;
     int threads;
 };
 
 // Fails where the environment names a target or a number of threads that cannot be.
 hnorm_status find_machine(const char *function, Machine *machine);
 
-// The kernels for the tensor's elements, and the class of its planes for reductions.
-const ElementKernels &kernels_of(const Machine &machine, const Planes &x);
+// A row's kernels for the tensor's elements, by class.
+template <typename Kernel>
+const Kernel *kernels_of(const Kernel (*row)[kElementTypes][kPlaneClasses], const Machine &machine, const Planes &x) {
+    return row[machine.target->index][x.type];
+}
+// The class of the tensor's planes for reductions.
 PlaneClass reduction_class(const Planes &x);
 // Whether work on all of the tensors (null: absent) sees them as channels-last, and its class. Their layouts may differ where
 // planes have one position (then channels-first kernels, which do not mind how far apart channels are, take them all) and
@@ -59,6 +63,16 @@ inline GroupValues group_values(const double *data, const Planes &x, hnorm_group
 struct PostOps {
     float slope = 1;                   // of the activation
     const Planes *residual = nullptr;  // null: none
+
+    // With what `view` makes of the residual, kept in *memory.
+    template <typename View>
+    PostOps seen(const View &view, Planes *memory) const {
+        if (residual == nullptr) {
+            return *this;
+        }
+        *memory = view(*residual);
+        return {slope, memory};
+    }
 };
 
 // mean, m2: one double a group.
@@ -75,20 +89,22 @@ hnorm_status compute_forward(const char *function, const Machine &machine, const
                              double *variance);
 
 // Memory for statistics: on the stack where they are few, so that small calls do not allocate.
-class Scratch {
+template <typename T>
+class ScratchOf {
 public:
-    Scratch() = default;
-    ~Scratch() { delete[] large_; }
-    Scratch(const Scratch &) = delete;
-    Scratch &operator=(const Scratch &) = delete;
+    ScratchOf() = default;
+    ~ScratchOf() { delete[] large_; }
+    ScratchOf(const ScratchOf &) = delete;
+    ScratchOf &operator=(const ScratchOf &) = delete;
 
     hnorm_status reserve(const char *function, int64_t count);
-    double *data() { return large_ ? large_ : small_; }
+    T *data() { return large_ ? large_ : small_; }
 
 private:
     static constexpr int64_t kSmall = 512;
-    double small_[kSmall];
-    double *large_ = nullptr;
+    T small_[kSmall];
+    T *large_ = nullptr;
 };
+using Scratch = ScratchOf<double>;
 
 }  // namespace hnorm::detail

@@ -23,6 +23,22 @@ struct Backward {
     bool has_residual() const { return y || dresidual; }
 };
 
+// The groups whose sums are taken: those of the statistics, or each sample's part of them where gamma's gradient needs it.
+inline hnorm_group summed_group(const Backward &b) { return b.per_sample ? HNORM_INSTANCE : b.group; }
+
+// Between the statistics of one sample's groups and the next's.
+inline int64_t statistics_stride(const Planes &x, hnorm_group group) { return group == HNORM_BATCH ? 0 : x.c; }
+
+// Calls visit(n, c, n*channels + c).
+template <typename Visit>
+void for_each_plane(int64_t samples, int64_t channels, const Visit &visit) {
+    for (int64_t n = 0, i = 0; n < samples; ++n) {
+        for (int64_t c = 0; c < channels; ++c, ++i) {
+            visit(n, c, i);
+        }
+    }
+}
+
 // The sums over the groups that a Backward rests on, and the parameters' gradients, which follow from them.
 class GradientSums {
 public:
@@ -46,11 +62,6 @@ private:
     Scratch scratch_;
 };
 
-// Whether one kernel can do both passes, and that kernel, for whole groups in the range: it fills their sums and their dx.
-bool fuses(const Machine &machine, const Backward &b);
-hnorm_status compute_fused(const char *function, const Machine &machine, const Backward &b, const Range &range,
-                           GradientSums &sums);
-
 // What backward knows of forward besides the tensors.
 struct ForwardPart {
     GroupValues mean, variance;
@@ -68,6 +79,10 @@ struct ForwardPart {
         return part;
     }
 };
+
+inline ForwardPart forward_part(const Backward &b) {
+    return {group_values(b.mean, b.x, b.group), group_values(b.variance, b.x, b.group), b.affine, b.eps, b.slope};
+}
 
 // The sums over each group, of dy and of dy*(x - mean).
 hnorm_status compute_backward_reduce(const char *function, const Machine &machine, const Planes &x, const Planes &dy,

@@ -1,4 +1,4 @@
-// The table of compiled kernels: the only thing the runtime knows of them. Its rows are made by CMake from
+// The table of compiled kernels: the only thing the runtime knows of them. It is made by CMake from
 // generators/kernels.json (what exists) and schedules/*.json (for which targets, with which values).
 //
 // Kernels see x(s, r, g0, g1) (docs/order.md). Tensors are 4-D float buffers with stride 1 in s and any stride elsewhere;
@@ -57,48 +57,52 @@ inline PlaneClass plane_class(int64_t positions) {
 }
 inline PlaneClass last_class(int64_t positions) { return positions < 16 ? kLastTiny : kLast; }
 
-// The kernels of one type of elements, by class; null where there is none. "groups" works on whole groups, in parallel over
-// them, and keeps a group in cache between its passes; "split" works inside groups, in parallel over chunks, for few large
-// ones. Channels-last there is one of each reduction, among the "groups", which works inside groups; the pointwise ones serve
-// channels-last planes of any size as kLast.
-struct ElementKernels {
-    MomentsKernel moments_groups[kPlaneClasses];
-    MomentsKernel moments_split[kPlaneClasses];
-    NormalizeKernel normalize[kPlaneClasses];
-    ForwardKernel forward_groups[kPlaneClasses];
-    NormalizeResidualKernel normalize_residual[kPlaneClasses];
-    ForwardResidualKernel forward_residual_groups[kPlaneClasses];
-    BackwardReduceKernel backward_reduce_groups[kPlaneClasses];
-    BackwardReduceKernel backward_reduce_split[kPlaneClasses];
-    BackwardApplyKernel backward_apply[kPlaneClasses];
-    BackwardKernel backward_groups[kPlaneClasses];
-    ActivationBackwardKernel activation_backward[kPlaneClasses];
-};
-
 constexpr int kElementTypes = 3;  // hnorm_type, in its order
 
-// One target's kernels.
-struct TargetKernels {
+// The table: for every kernel of the manifest a row, [target][type][class], null where there is none. Each row is an object of
+// its own in the archive, so that a program links only kernels of the functions that it calls.
+template <typename Kernel>
+using KernelRow = const Kernel[][kElementTypes][kPlaneClasses];
+
+// With C's names: tests see them, while those of C++ are renamed in the archive.
+extern "C" {
+// "groups" kernels work on whole groups, in parallel over them, and keep a group in cache between its passes; "split" ones
+// inside groups, in parallel over chunks, for few large ones. Channels-last there is one of each reduction, without "split",
+// which works inside groups; the pointwise ones serve channels-last planes of any size as kLast.
+extern KernelRow<MomentsKernel> hnorm_kernels_moments, hnorm_kernels_moments_split;
+extern KernelRow<NormalizeKernel> hnorm_kernels_normalize;
+extern KernelRow<NormalizeResidualKernel> hnorm_kernels_normalize_residual;
+extern KernelRow<ForwardKernel> hnorm_kernels_forward;
+extern KernelRow<ForwardResidualKernel> hnorm_kernels_forward_residual;
+extern KernelRow<BackwardReduceKernel> hnorm_kernels_backward_reduce, hnorm_kernels_backward_reduce_split;
+extern KernelRow<BackwardApplyKernel> hnorm_kernels_backward_apply;
+extern KernelRow<BackwardKernel> hnorm_kernels_backward;
+extern KernelRow<ActivationBackwardKernel> hnorm_kernels_activation_backward;
+}
+
+// A target that the project knows, in this library or not.
+struct Target {
     const char *name;             // "x86-64-avx2"
     const char *const *features;  // CPU features it needs, null-terminated, as in /proc/cpuinfo ("avx2")
+    int index;                    // of its kernels in every row; -1: not in this library
     // From the target's schedule file.
     int64_t groups_per_task[kPlaneClasses];  // of the groups kernels: channels worked on together
     int64_t least_busy_percent;              // of the threads, over a groups kernel's run: below it, use split
     int64_t serial_below;                    // tensors of fewer elements run on the calling thread
-    ElementKernels of[kElementTypes];
 };
+
+extern "C" {
+extern const Target hnorm_targets[];  // best first
+extern const int hnorm_targets_count;
+}
 
 // Whether to use the split kernels: when whole groups would leave too many threads idle in the last round. Both ways give
 // the same bits. Groups are channels x samples (samples 1 in batch norm).
-inline bool splits_groups(const TargetKernels &target, PlaneClass planes, int64_t channels, int64_t samples,
-                          int threads) {
+inline bool splits_groups(const Target &target, PlaneClass planes, int64_t channels, int64_t samples, int threads) {
     const int64_t per_task = target.groups_per_task[planes];
     const int64_t tasks = (channels + per_task - 1) / per_task * samples;
     const int64_t rounds = (tasks + threads - 1) / threads;
     return 100 * tasks < target.least_busy_percent * rounds * threads;
 }
-
-extern const TargetKernels kTargets[];  // best first
-extern const int kTargetCount;
 
 }  // namespace hnorm::detail

@@ -1,4 +1,4 @@
-// What a layer is, for layer.cpp and layer_backward.cpp.
+// What a layer is, for layer*.cpp.
 #pragma once
 
 #include <atomic>

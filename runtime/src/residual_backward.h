@@ -7,8 +7,13 @@ namespace hnorm::detail {
 
 using BackwardWithout = hnorm_status (*)(const char *function, const Machine &machine, const Backward &b);
 
-// `without`: compute_backward or compute_normalize_backward, for what is left once dz is there.
+// dz, from dy and b.y by the slope, into b.dy's memory, and the gradients from it, block by block. Where it cannot, it does
+// nothing, and *done stays false.
+using BackwardBlocks = hnorm_status (*)(const char *function, const Machine &machine, const Backward &b,
+                                        const Planes &dy, float slope, bool *done);
+
+// `without`: compute_backward or compute_normalize_backward, for what is left once dz is there. blocks: null for none.
 hnorm_status compute_residual_backward(const char *function, const Machine &machine, const Backward &b,
-                                       BackwardWithout without);
+                                       BackwardWithout without, BackwardBlocks blocks);
 
 }  // namespace hnorm::detail

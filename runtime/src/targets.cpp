@@ -9,6 +9,9 @@
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace hnorm::detail {
@@ -50,12 +53,21 @@ const Feature kFeatures[] = {
 };
 #undef HNORM_FEATURE
 #elif defined(__aarch64__)
-const Feature kFeatures[] = {{"asimd", "CPU lacks asimd", [] { return true; }}};  // part of the architecture
+#define HNORM_FEATURE(name, bit) {name, "CPU lacks " name, [] { return (getauxval(AT_HWCAP) & (bit)) != 0; }}
+const Feature kFeatures[] = {
+    HNORM_FEATURE("asimd", HWCAP_ASIMD),
+    HNORM_FEATURE("fphp", HWCAP_FPHP),
+    HNORM_FEATURE("asimdhp", HWCAP_ASIMDHP),
+};
+#undef HNORM_FEATURE
 #else
 const Feature kFeatures[] = {{"", "", [] { return false; }}};
 #endif
 
-const char *unusable(const TargetKernels &target) {
+const char *unusable(const Target &target) {
+    if (target.index < 0) {
+        return "not compiled into this library";
+    }
     for (const char *const *feature = target.features; *feature; ++feature) {
         const char *reason = "this library cannot tell whether the CPU has every feature it needs";
         for (const Feature &known : kFeatures) {
@@ -72,18 +84,19 @@ const char *unusable(const TargetKernels &target) {
 
 // A target, or why there is none.
 struct Choice {
-    const TargetKernels *kernels = nullptr;
+    const Target *target = nullptr;
     hnorm_status status = HNORM_OK;
     char reason[512] = "";
 
     // The sentence `problem`, then every target and what it lacks here.
     void refuse(hnorm_status why, const char *problem) {
         status = why;
-        int used = std::snprintf(reason, sizeof reason, "%s; this library has", problem);
-        for (int i = 0; i < kTargetCount && used < static_cast<int>(sizeof reason); ++i) {
-            const char *lacking = unusable(kTargets[i]);
-            used += std::snprintf(reason + used, sizeof reason - static_cast<size_t>(used), "%s %s%s%s%s", i ? "," : "",
-                                  kTargets[i].name, lacking ? " (" : "", lacking ? lacking : "", lacking ? ")" : "");
+        int used = std::snprintf(reason, sizeof reason, "%s; the targets are", problem);
+        for (int i = 0; i < hnorm_targets_count && used < static_cast<int>(sizeof reason); ++i) {
+            const char *lacking = unusable(hnorm_targets[i]);
+            used +=
+                std::snprintf(reason + used, sizeof reason - static_cast<size_t>(used), "%s %s%s%s%s", i ? "," : "",
+                              hnorm_targets[i].name, lacking ? " (" : "", lacking ? lacking : "", lacking ? ")" : "");
         }
     }
 };
@@ -92,14 +105,14 @@ struct Choice {
 Choice choose_named(const char *what, const char *name) {
     Choice choice;
     char problem[256];
-    for (int i = 0; i < kTargetCount; ++i) {
-        if (std::strcmp(kTargets[i].name, name) == 0) {
-            const char *lacking = unusable(kTargets[i]);
+    for (int i = 0; i < hnorm_targets_count; ++i) {
+        if (std::strcmp(hnorm_targets[i].name, name) == 0) {
+            const char *lacking = unusable(hnorm_targets[i]);
             if (lacking) {
                 std::snprintf(problem, sizeof problem, "%s \"%s\" cannot run here: %s", what, name, lacking);
                 choice.refuse(HNORM_UNSUPPORTED, problem);
             } else {
-                choice.kernels = &kTargets[i];
+                choice.target = &hnorm_targets[i];
             }
             return choice;
         }
@@ -115,10 +128,10 @@ Choice choose_default() {
         return choose_named("environment variable HNORM_TARGET:", name);
     }
     Choice choice;
-    for (int i = 0; i < kTargetCount && !choice.kernels; ++i) {
-        choice.kernels = unusable(kTargets[i]) ? nullptr : &kTargets[i];
+    for (int i = 0; i < hnorm_targets_count && !choice.target; ++i) {
+        choice.target = unusable(hnorm_targets[i]) ? nullptr : &hnorm_targets[i];
     }
-    if (!choice.kernels) {
+    if (!choice.target) {
         choice.refuse(HNORM_UNSUPPORTED, "this CPU runs no target of hnorm");
     }
     return choice;
@@ -130,18 +143,18 @@ const Choice &default_choice() {
     return choice;
 }
 
-std::atomic<const TargetKernels *> forced{nullptr};
+std::atomic<const Target *> forced{nullptr};
 
 }  // namespace
 
-hnorm_status active_kernels(const char *function, const TargetKernels **kernels) {
-    *kernels = forced.load(std::memory_order_acquire);
-    if (*kernels == nullptr) {
+hnorm_status active_target(const char *function, const Target **target) {
+    *target = forced.load(std::memory_order_acquire);
+    if (*target == nullptr) {
         const Choice &choice = default_choice();
-        if (choice.kernels == nullptr) {
+        if (choice.target == nullptr) {
             return fail(choice.status, "%s: %s", function, choice.reason);
         }
-        *kernels = choice.kernels;
+        *target = choice.target;
     }
     return HNORM_OK;
 }
@@ -152,18 +165,20 @@ using namespace hnorm::detail;
 
 extern "C" {
 
-int hnorm_target_count(void) { return kTargetCount; }
+int hnorm_target_count(void) { return hnorm_targets_count; }
 
-const char *hnorm_target_name(int index) { return index >= 0 && index < kTargetCount ? kTargets[index].name : nullptr; }
+const char *hnorm_target_name(int index) {
+    return index >= 0 && index < hnorm_targets_count ? hnorm_targets[index].name : nullptr;
+}
 
 const char *hnorm_target_unusable(int index) {
-    return index >= 0 && index < kTargetCount ? unusable(kTargets[index]) : "there is no such target";
+    return index >= 0 && index < hnorm_targets_count ? unusable(hnorm_targets[index]) : "there is no such target";
 }
 
 const char *hnorm_target(void) {
-    const TargetKernels *kernels = forced.load(std::memory_order_acquire);
-    kernels = kernels ? kernels : default_choice().kernels;
-    return kernels ? kernels->name : "";
+    const Target *target = forced.load(std::memory_order_acquire);
+    target = target ? target : default_choice().target;
+    return target ? target->name : "";
 }
 
 hnorm_status hnorm_set_target(const char *name) {
@@ -172,10 +187,10 @@ hnorm_status hnorm_set_target(const char *name) {
         return HNORM_OK;
     }
     const Choice choice = choose_named("target", name);
-    if (choice.kernels == nullptr) {
+    if (choice.target == nullptr) {
         return fail(choice.status, "hnorm_set_target: %s", choice.reason);
     }
-    forced.store(choice.kernels, std::memory_order_release);
+    forced.store(choice.target, std::memory_order_release);
     return HNORM_OK;
 }
 

@@ -1,4 +1,4 @@
-// Which compiled kernel set runs here.
+// Which target's kernels run here.
 #pragma once
 
 #include <hnorm/hnorm.h>
@@ -8,6 +8,6 @@
 namespace hnorm::detail {
 
 // The target in use. Fails, in words that begin with `function`, where HNORM_TARGET names none that runs here.
-hnorm_status active_kernels(const char *function, const TargetKernels **kernels);
+hnorm_status active_target(const char *function, const Target **target);
 
 }  // namespace hnorm::detail

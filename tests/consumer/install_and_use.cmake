@@ -26,7 +26,7 @@ foreach(file IN LISTS state_files)
         message(FATAL_ERROR "installed without the component that it belongs to: ${file}")
     endif()
 endforeach()
-foreach(file IN ITEMS include/hnorm/hnorm.h include/hnorm/hnorm.hpp lib/libhnorm.a lib/cmake/hnorm/hnormConfig.cmake
+foreach(file IN ITEMS bin/hnorm include/hnorm/hnorm.h include/hnorm/hnorm.hpp lib/libhnorm.a lib/cmake/hnorm/hnormConfig.cmake
                       lib/cmake/hnorm/hnormConfigVersion.cmake lib/pkgconfig/hnorm.pc share/doc/hnorm/LICENSE)
     if(NOT EXISTS "${prefix}/${file}")
         message(FATAL_ERROR "not installed: ${file}")

@@ -257,8 +257,8 @@ typedef void (*hnorm_parallel_for)(void *pool, int count, hnorm_task task, void 
 /* Replaces hnorm's thread pool by the caller's. Null restores it. */
 hnorm_status hnorm_set_parallel_for(hnorm_parallel_for parallel_for, void *pool);
 
-/* The kernel sets in this library, best first ("x86-64-avx2", "x86-64-sse41"). name: null past the end. unusable: why
- * target i cannot run here ("CPU lacks avx2"), or null if it can. */
+/* The targets that hnorm has kernels for, best first ("x86-64-avx2", "x86-64-sse41"). name: null past the end. unusable: why
+ * target i cannot run here ("CPU lacks avx2", "not compiled into this library"), or null if it can. `hnorm info` prints them. */
 int hnorm_target_count(void);
 const char *hnorm_target_name(int index);
 const char *hnorm_target_unusable(int index);

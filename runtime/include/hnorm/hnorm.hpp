@@ -263,7 +263,7 @@ inline void set_parallel_for(hnorm_parallel_for parallel_for, void *pool = nullp
     header::check(hnorm_set_parallel_for(parallel_for, pool));
 }
 
-// A kernel set of this library; unusable says why it cannot run here, and is empty where it can.
+// A target of hnorm; unusable says why it cannot run here, and is empty where it can.
 struct Target {
     std::string name;
     std::string unusable;

@@ -1,0 +1,102 @@
+#include "gradient_arguments.h"
+
+#include <algorithm>
+
+#include "error.h"
+
+namespace hnorm::detail {
+
+hnorm_status check_read(const char *function, const Array &array, const GradientTensors &tensors) {
+    HNORM_TRY(check_array(function, array));
+    for (const NamedTensor *written : {&tensors.dx, &tensors.dresidual}) {
+        HNORM_TRY(check_array(function, array, written->name, written->planes));
+    }
+    return HNORM_OK;
+}
+
+hnorm_status check_written(const char *function, const Array &array, const GradientTensors &tensors,
+                           std::initializer_list<Array> others) {
+    for (const NamedTensor *tensor : {&tensors.x, &tensors.dy, &tensors.dx, &tensors.y, &tensors.dresidual}) {
+        HNORM_TRY(check_array(function, array, tensor->name, tensor->planes));
+    }
+    for (const Array &other : others) {
+        HNORM_TRY(check_apart(function, array, other));
+    }
+    return HNORM_OK;
+}
+
+hnorm_status read_parameters(const char *function, const hnorm_affine *affine, const GradientTensors &tensors,
+                             AffineView *view) {
+    HNORM_TRY(read_affine(function, affine, tensors.dy.planes, view, nullptr));
+    for (const NamedTensor *written : {&tensors.dx, &tensors.dresidual}) {
+        if (written->tensor) {
+            HNORM_TRY(read_affine(function, affine, written->planes, view, written->name));
+        }
+    }
+    return HNORM_OK;
+}
+
+hnorm_status read_post_ops(const char *function, const hnorm_post_ops_gradient *post, GradientTensors *tensors,
+                           float *slope) {
+    *slope = 1;
+    if (post == nullptr) {
+        return HNORM_OK;
+    }
+    HNORM_TRY(read_activation(function, "post.", post->activation, post->negative_slope, slope));
+    if (*slope != 1 && post->dresidual && !post->y) {
+        return fail(
+            HNORM_INVALID_ARGUMENT,
+            "%s: post.y is null but post.dresidual is not: behind an activation the residual's gradient needs y",
+            function);
+    }
+    return tensors->read_residual(function, {"post.y", post->y, {}}, {"post.dresidual", post->dresidual, {}});
+}
+
+hnorm_status read_backward(const char *function, const GradientTensors &tensors, hnorm_group group, const double *mean,
+                           const double *variance, const hnorm_affine *affine, double eps, float slope, float *dgamma,
+                           float *dbeta, Backward *b) {
+    HNORM_TRY(check_group(function, group));
+    const Planes &dy = tensors.dy.planes;
+    const Array means("mean", mean, dy.groups(group)), variances("variance", variance, dy.groups(group));
+    HNORM_TRY(check_read(function, means, tensors));
+    HNORM_TRY(check_read(function, variances, tensors));
+    AffineView view;
+    HNORM_TRY(read_parameters(function, affine, tensors, &view));
+    HNORM_TRY(check_eps(function, "eps", eps));
+    const bool per_sample = affine && affine->stride_n != 0 && dy.n != 1;
+    const int64_t gradients = per_sample ? dy.n * dy.c : dy.c;
+    const Array dgammas("dgamma", dgamma, gradients), dbetas("dbeta", dbeta, gradients);
+    for (const Array *array : {&dgammas, &dbetas}) {
+        if (array->data != nullptr) {
+            HNORM_TRY(check_written(function, *array, tensors,
+                                    {means, variances, gamma_array(view, dy), beta_array(view, dy)}));
+        }
+    }
+    HNORM_TRY(check_apart(function, dgammas, dbetas));
+    *b = {tensors.x.tensor ? tensors.x.planes : dy,
+          dy,
+          tensors.dx.tensor ? &tensors.dx.planes : nullptr,
+          group,
+          mean,
+          variance,
+          view,
+          per_sample,
+          eps,
+          dgamma,
+          dbeta,
+          slope,
+          tensors.y.tensor && slope != 1 ? &tensors.y.planes : nullptr,
+          tensors.dresidual.tensor ? &tensors.dresidual.planes : nullptr};
+    return HNORM_OK;
+}
+
+void write_zeros(const Backward &b) {
+    const int64_t gradients = b.per_sample ? b.dy.n * b.dy.c : b.dy.c;
+    for (float *gradient : {b.dgamma, b.dbeta}) {
+        if (gradient) {
+            std::fill_n(gradient, gradients, 0.0F);
+        }
+    }
+}
+
+}  // namespace hnorm::detail

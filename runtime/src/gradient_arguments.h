@@ -1,0 +1,34 @@
+// What the C functions of the gradients have in common: the arguments' checks.
+#pragma once
+
+#include <initializer_list>
+
+#include "gradient_tensors.h"
+#include "gradients.h"
+
+namespace hnorm::detail {
+
+// An array that is read: apart from what is written.
+hnorm_status check_read(const char *function, const Array &array, const GradientTensors &tensors);
+
+// An array that is written: apart from all tensors and from the other arrays.
+hnorm_status check_written(const char *function, const Array &array, const GradientTensors &tensors,
+                           std::initializer_list<Array> others);
+
+// gamma's and beta's view.
+hnorm_status read_parameters(const char *function, const hnorm_affine *affine, const GradientTensors &tensors,
+                             AffineView *view);
+
+// post of the call, which may be null.
+hnorm_status read_post_ops(const char *function, const hnorm_post_ops_gradient *post, GradientTensors *tensors,
+                           float *slope);
+
+// What hnorm_backward and hnorm_normalize_backward have in common: everything but the tensors' presence and the group's size.
+hnorm_status read_backward(const char *function, const GradientTensors &tensors, hnorm_group group, const double *mean,
+                           const double *variance, const hnorm_affine *affine, double eps, float slope, float *dgamma,
+                           float *dbeta, Backward *b);
+
+// The gradients of parameters that no element depends on.
+void write_zeros(const Backward &b);
+
+}  // namespace hnorm::detail

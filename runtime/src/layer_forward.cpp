@@ -1,0 +1,88 @@
+// Layers' forward.
+#include <cinttypes>
+
+#include "compute.h"
+#include "error.h"
+#include "layer.h"
+#include "post_ops.h"
+
+using namespace hnorm::detail;
+
+namespace {
+
+// The layer's own mistakes: what its owner wrote where its accessors point.
+hnorm_status check_tracked(const char *function, const hnorm_layer &layer) {
+    if (layer.num_batches_tracked < 0 || layer.num_batches_tracked == INT64_MAX) {
+        return fail(HNORM_INVALID_ARGUMENT,
+                    "%s: num_batches_tracked is %" PRId64 ": it must be 0 or more, and able to grow", function,
+                    layer.num_batches_tracked);
+    }
+    return HNORM_OK;
+}
+
+// hnorm_layer_forward and, where residual is not null, hnorm_layer_forward_add.
+hnorm_status forward(const char *function, hnorm_layer *layer, const hnorm_tensor *x, const hnorm_tensor *residual,
+                     const hnorm_tensor *y) {
+    if (layer == nullptr) {
+        return null_layer(function);
+    }
+    Planes in, out, added;
+    HNORM_TRY(read_pair(function, x, y, &in, &out));
+    PostOps post;
+    post.slope = layer->slope();
+    HNORM_TRY(read_residual(function, {residual, "residual"}, {"x", x, in}, {"y", y, out}, &added, &post));
+    HNORM_TRY(check_features(function, *layer, *x, in));
+    const hnorm_affine affine = layer->affine();
+    AffineView affine_view;
+    HNORM_TRY(read_affine(function, &affine, out, &affine_view));
+    const hnorm_group group = layer->options.group;
+    if (layer->training || !layer->tracks()) {
+        HNORM_TRY(check_group_size(function, *x, in, group, layer->training ? " in training" : ""));
+        HNORM_TRY(check_tracked(function, *layer));
+    }
+    Machine machine;
+    HNORM_TRY(find_machine(function, &machine));
+    if (in.empty()) {
+        return HNORM_OK;
+    }
+    const double eps = layer->options.eps;
+    const int64_t groups = in.groups(group);
+    if (layer->training) {
+        LayerRecord &record = layer->record;
+        HNORM_TRY(record.begin_training(function, groups));
+        HNORM_TRY(compute_forward(function, machine, in, group, affine_view, eps, post, out, record.mean.data(),
+                                  record.variance.data()));
+        if (layer->tracks()) {
+            layer->track(in, record.mean.data(), record.variance.data());
+        }
+    } else if (layer->tracks()) {
+        HNORM_TRY(compute_normalize(function, machine, in, {layer->running_mean.data(), 0, 1},
+                                    {layer->running_var.data(), 0, 1}, affine_view, eps, post, out));
+    } else {
+        Scratch scratch;
+        HNORM_TRY(scratch.reserve(function, 2 * groups));
+        HNORM_TRY(compute_forward(function, machine, in, group, affine_view, eps, post, out, scratch.data(),
+                                  scratch.data() + groups));
+    }
+    layer->record.end(in, out, layer->training, residual != nullptr);
+    return HNORM_OK;
+}
+
+}  // namespace
+
+extern "C" {
+
+hnorm_status hnorm_layer_forward(hnorm_layer *layer, const hnorm_tensor *x, const hnorm_tensor *y) {
+    return forward("hnorm_layer_forward", layer, x, nullptr, y);
+}
+
+hnorm_status hnorm_layer_forward_add(hnorm_layer *layer, const hnorm_tensor *x, const hnorm_tensor *residual,
+                                     const hnorm_tensor *y) {
+    const char *const function = "hnorm_layer_forward_add";
+    if (residual == nullptr) {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: residual is null: a tensor is needed", function);
+    }
+    return forward(function, layer, x, residual, y);
+}
+
+}  // extern "C"

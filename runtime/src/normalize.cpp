@@ -1,0 +1,135 @@
+// hnorm_normalize and hnorm_batch_normalization, and what they compute.
+#include <algorithm>
+#include <cinttypes>
+
+#include "compute.h"
+#include "error.h"
+#include "narrow.h"
+#include "post_ops.h"
+#include "threads.h"
+
+namespace hnorm::detail {
+
+namespace {
+
+hnorm_status narrow_normalize(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
+                              const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
+                              const Planes &y) {
+    NarrowGroupValues means, variances;
+    NarrowAffine affines;
+    HNORM_TRY(means.repeat(function, x, mean));
+    HNORM_TRY(variances.repeat(function, x, variance));
+    HNORM_TRY(affines.repeat(function, x, affine));
+    Planes residual;
+    HNORM_TRY(compute_normalize(function, machine, narrow_parts(x), means, variances, affines, eps,
+                                post.seen(narrow_parts, &residual), narrow_parts(y)));
+    if (narrow_remainder(x).empty()) {
+        return HNORM_OK;
+    }
+    return compute_normalize(function, machine, narrow_remainder(x), mean, variance, affine, eps,
+                             post.seen(narrow_remainder, &residual), narrow_remainder(y));
+}
+
+}  // namespace
+
+hnorm_status compute_normalize(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
+                               const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
+                               const Planes &y) {
+    // Pointwise, so the view is free: the batch view where everything is per channel, else the one that has samples.
+    const bool per_sample = mean.stride_n != 0 || variance.stride_n != 0 || affine.per_sample();
+    if (x.s == 1 && x.n > 1 && !per_sample && channels_last({&x, &y, post.residual})) {
+        Planes residual;
+        return compute_normalize(function, machine, one_plane(x), mean, variance, affine, eps,
+                                 post.seen(one_plane, &residual), one_plane(y));
+    }
+    if (is_narrow_and_dense({&x, &y, post.residual})) {
+        return narrow_normalize(function, machine, x, mean, variance, affine, eps, post, y);
+    }
+    const View view = per_sample ? View::kInstance : View::kBatch;
+    TensorBuffer x_buffer(x, view), y_buffer(y, view);
+    GroupBuffer mean_buffer(mean.data, x, view, mean.stride_n, mean.stride_c);
+    GroupBuffer variance_buffer(variance.data, x, view, variance.stride_n, variance.stride_c);
+    GroupBuffer gamma(affine.gamma, x, view, affine.gamma_n, affine.gamma_c);
+    GroupBuffer beta(affine.beta, x, view, affine.beta_n, affine.beta_c);
+    const SerialScope serial(runs_serially(machine, x));
+    const PlaneClass planes = pointwise_class({&x, &y, post.residual});
+    if (post.residual) {
+        TensorBuffer residual(*post.residual, view);
+        return kernel_status(function, kernels_of(hnorm_kernels_normalize_residual, machine, x)[planes](
+                                           x_buffer, mean_buffer, variance_buffer, gamma, beta, eps,
+                                           slope_bits(post.slope), residual, y_buffer));
+    }
+    return kernel_status(
+        function, kernels_of(hnorm_kernels_normalize, machine, x)[planes](x_buffer, mean_buffer, variance_buffer, gamma,
+                                                                          beta, eps, slope_bits(post.slope), y_buffer));
+}
+
+}  // namespace hnorm::detail
+
+using namespace hnorm::detail;
+
+extern "C" {
+
+hnorm_status hnorm_normalize(const hnorm_tensor *x, hnorm_group group, const double *mean, const double *variance,
+                             const hnorm_affine *affine, double eps, const hnorm_post_ops *post,
+                             const hnorm_tensor *y) {
+    const char *const function = "hnorm_normalize";
+    Planes in, out, residual;
+    HNORM_TRY(read_pair(function, x, y, &in, &out));
+    HNORM_TRY(check_group(function, group));
+    HNORM_TRY(check_array(function, {"mean", mean, in.groups(group)}, "y", out));
+    HNORM_TRY(check_array(function, {"variance", variance, in.groups(group)}, "y", out));
+    AffineView affine_view;
+    HNORM_TRY(read_affine(function, affine, out, &affine_view));
+    HNORM_TRY(check_eps(function, "eps", eps));
+    PostOps post_ops;
+    HNORM_TRY(read_post_ops(function, post, {"x", x, in}, {"y", y, out}, &residual, &post_ops));
+    Machine machine;
+    HNORM_TRY(find_machine(function, &machine));
+    if (in.empty()) {
+        return HNORM_OK;
+    }
+    return compute_normalize(function, machine, in, group_values(mean, in, group), group_values(variance, in, group),
+                             affine_view, eps, post_ops, out);
+}
+
+hnorm_status hnorm_batch_normalization(const hnorm_tensor *x, int64_t length, const float *mean, const float *variance,
+                                       const float *offset, const float *scale, double variance_epsilon,
+                                       const hnorm_tensor *y) {
+    const char *const function = "hnorm_batch_normalization";
+    Planes in, out;
+    HNORM_TRY(read_pair(function, x, y, &in, &out));
+    const int64_t all = in.n * in.c;
+    if (length != in.c && length != all) {
+        return fail(HNORM_INVALID_ARGUMENT,
+                    "%s: length is %" PRId64 " but x.shape is %s: it must be %" PRId64
+                    " (one value a channel) or %" PRId64 " (one a sample and channel)",
+                    function, length, ShapeText(*x).text, in.c, all);
+    }
+    HNORM_TRY(check_array(function, {"mean", mean, length}, "y", out));
+    HNORM_TRY(check_array(function, {"variance", variance, length}, "y", out));
+    // tf.nn.batch_normalization's names: scale is gamma, offset beta.
+    for (const Array &array : {Array("offset", offset, length), Array("scale", scale, length)}) {
+        if (array.data != nullptr) {
+            HNORM_TRY(check_array(function, array, "y", out));
+        }
+    }
+    HNORM_TRY(check_eps(function, "variance_epsilon", variance_epsilon));
+    Machine machine;
+    HNORM_TRY(find_machine(function, &machine));
+    if (in.empty()) {
+        return HNORM_OK;
+    }
+    const int64_t stride_n = length == in.c ? 0 : in.c;
+    const hnorm_affine affine = {scale, offset, stride_n, 1};
+    AffineView affine_view;
+    HNORM_TRY(read_affine(function, &affine, out, &affine_view));
+    Scratch scratch;  // Kernels read statistics in double.
+    HNORM_TRY(scratch.reserve(function, 2 * length));
+    std::copy_n(mean, length, scratch.data());
+    std::copy_n(variance, length, scratch.data() + length);
+    return compute_normalize(function, machine, in, {scratch.data(), stride_n, 1},
+                             {scratch.data() + length, stride_n, 1}, affine_view, variance_epsilon, {}, out);
+}
+
+}  // extern "C"
