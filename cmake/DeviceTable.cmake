@@ -40,8 +40,7 @@ endmacro()
 
 # One device: appends to device_objects, device_declarations and device_rows. Wants target, halide_target, schedule_json.
 macro(hnorm_add_device)
-    string(JSON device GET "${schedule_json}" device)
-    string(APPEND device_rows "    {\n        .name = \"${target}\",\n        .device = ${device},\n")
+    string(APPEND device_rows "    {\n        .name = \"${target}\",\n")
     list(JOIN element_types "|" element_pattern)
     string(APPEND device_rows "        .of =\n            {\n")
     foreach(type IN LISTS element_types)
@@ -84,9 +83,9 @@ extern "C" {
 
 namespace hnorm::detail {
 
-const DeviceKernels kDevices[] = {
+const DeviceKernels hnorm_devices[] = {
 @device_rows@};
-const int kDeviceCount = sizeof(kDevices) / sizeof(kDevices[0]);
+const int hnorm_devices_count = sizeof(hnorm_devices) / sizeof(hnorm_devices[0]);
 
 }  // namespace hnorm::detail
 ]=])

@@ -40,33 +40,34 @@ inline void for_groups(Func f, const Axes &v) {
     blocks(f, {block, v.g1});
 }
 
-// One thread a chunk, whose lanes are in its registers.
+// Tiny planes have one lane: a thread a chunk.
 inline void chunks_of_threads(Reduction &d, LoopLevel thread) {
-    const Axes &v = d.v;
-    const int lanes = lanes_of(d.planes);
-    const auto in_registers = [&](LaneSum &sum, LoopLevel where) {
-        sum.lanes.compute_at(where).bound(v.l, 0, lanes).unroll(v.l);
-        sum.lanes.update(0).reorder(v.l, sum.rows.x, sum.rows.y).unroll(v.l);
-        sum.lanes.update(1).reorder(v.l, sum.last.x).unroll(v.l);
-        for (Func f : sum.tree) f.compute_at(where).unroll(v.l);
-    };
-    for (LaneSum &sum : d.sums) in_registers(sum, thread);
+    const auto in_register = [&](LaneSum &sum) { sum.lanes.compute_at(thread).bound(d.v.l, 0, 1); };
+    for (LaneSum &sum : d.sums) in_register(sum);
+    in_register(d.redone);
     for (Func f : d.of_chunk) f.compute_at(thread);
     d.in_double.compute_at(thread);
-    in_registers(d.redone, tiny(d.planes) ? thread : LoopLevel(d.in_double, d.again.x));
 }
 
-// One thread a lane, whose sum is in a register; sums of lanes meet in the block's shared memory.
+// A thread a lane, whose sum is in a register; sums of lanes meet in the block's shared memory. Neighbouring threads have
+// neighbouring elements: those of a channel's lanes or, channels-last, those of a lane's channels. With four lanes a thread
+// there, the kernels for 16-bit elements needed more registers than they get.
 inline void chunks_of_blocks(Reduction &d, LoopLevel block, int groups) {
     const Axes &v = d.v;
+    const bool last = channels_last(d.planes);
     const auto across_threads = [&](LaneSum &sum, LoopLevel where) {
         int width = lanes_of(d.planes);
         const auto shared = [&](Func f) {
-            f.compute_at(where).bound(v.l, 0, width).bound_storage(v.g0, groups).gpu_threads(v.l, v.g0);
+            f.compute_at(where).bound(v.l, 0, width).bound_storage(v.g0, groups);
+            if (last) {
+                f.reorder_storage(v.g0, v.l, v.k, v.m, v.g1).reorder(v.g0, v.l).gpu_threads(v.g0, v.l);
+            } else {
+                f.gpu_threads(v.l, v.g0);
+            }
         };
         Func lanes = sum.lanes.in();
         shared(lanes);
-        sum.lanes.compute_at(lanes, v.l);
+        sum.lanes.compute_at(lanes, last ? v.g0 : v.l);
         for (Func f : sum.tree) {
             width /= 2;
             shared(f);
@@ -95,11 +96,11 @@ inline void reduce(Reduction &d, Func results, const GpuKnobs &knobs) {
     d.chunk.compute_root().split(v.g0, block, thread, knobs.chunk_groups, kTail).fuse(block, v.g1, block);
     const Var far_k = limited(d.chunk, v.k, d.chunks.x.extent()), far_m = limited(d.chunk, v.m, d.chunks.y.extent());
     d.chunk.reorder(thread, block, v.k, v.m, far_k, far_m).gpu_blocks(block, v.k, v.m).gpu_threads(thread);
-    if (d.planes == Planes::Small || d.planes == Planes::Large) {
-        chunks_of_blocks(d, LoopLevel(d.chunk, block), knobs.chunk_groups);
-    } else {
-        d.chunk.reorder_storage(v.g0, v.k, v.m, v.g1);
+    if (channels_last(d.planes) || tiny(d.planes)) d.chunk.reorder_storage(v.g0, v.k, v.m, v.g1);
+    if (tiny(d.planes)) {
         chunks_of_threads(d, LoopLevel(d.chunk, thread));
+    } else {
+        chunks_of_blocks(d, LoopLevel(d.chunk, block), knobs.chunk_groups);
     }
 
     results.split(v.g0, block, thread, knobs.merge_groups, kTail);

@@ -4,8 +4,6 @@
 // that multiplies and adds takes `zero`, which must be 0 (generators/chunks.h, Products).
 #pragma once
 
-#include <hnorm/hnorm.h>
-
 #include "kernels.h"
 
 namespace hnorm::detail {
@@ -56,7 +54,6 @@ struct DeviceElementKernels {
 
 struct DeviceKernels {
     const char *name;  // "cuda"
-    hnorm_device device;
     DeviceElementKernels of[kElementTypes];
     DeviceFill fill_float, fill;
     DeviceWiden widen;
@@ -65,7 +62,9 @@ struct DeviceKernels {
     DeviceTrack track;
 };
 
-extern const DeviceKernels kDevices[];
-extern const int kDeviceCount;
+extern "C" {
+extern const DeviceKernels hnorm_devices[];
+extern const int hnorm_devices_count;
+}
 
 }  // namespace hnorm::detail
