@@ -10,6 +10,7 @@
 
 #include <dlfcn.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -166,6 +167,10 @@ void check(const Shape &shape, const Padding &padding, uint64_t seed) {
 }
 
 void check_positions(const std::vector<int64_t> &positions) {
+    if (!open_library(device().name == std::string("cuda") ? "libcuda.so" : "libOpenCL.so")) {
+        std::printf("skipped: no driver for %s here\n", device().name);  // ctest takes this line for a reason to skip
+        return;
+    }
     constexpr int64_t kCounts[][2] = {{1, 1}, {1, 17}, {3, 2}, {17, 3}, {2, 70}};
     uint64_t seed = 0;
     for (int64_t S : positions)
