@@ -1,12 +1,16 @@
 # Reads the manifest (generators/kernels.json) and the schedule files, and writes the dispatch table from them.
 
-# hnorm_targets_best_first(OUT ARCHITECTURE FILE...): schedule files by their "rank", the highest first, but those of other
+# hnorm_targets_best_first(OUT ARCHITECTURE FILE...): schedule files of CPUs by their "rank", the highest first, but those of other
 # architectures behind
 function(hnorm_targets_best_first out architecture)
     set(ranked "")
     set(others "")
     foreach(file IN LISTS ARGN)
         file(READ "${file}" json)
+        string(JSON device ERROR_VARIABLE of_cpu GET "${json}" device)
+        if(of_cpu STREQUAL "NOTFOUND")
+            continue()
+        endif()
         string(JSON rank GET "${json}" rank)
         string(JSON arch GET "${json}" halide_arch)
         if(arch STREQUAL architecture)
@@ -51,12 +55,14 @@ function(json_assignments out json)
     set(${out} ${values} PARENT_SCOPE)
 endfunction()
 
-# Sets kernels, planes_classes, element_types, and for each kernel generator_of_, signature_of_, planes_of_ and
+# Sets kernels, kernel_features, planes_classes, element_types, and for each kernel generator_of_, signature_of_, planes_of_ and
 # parameters_of_KERNEL.
 macro(hnorm_read_manifest file)
     file(READ "${file}" manifest_json)
     json_array(planes_classes "${manifest_json}" planes)
     json_array(element_types "${manifest_json}" types)
+    json_array(kernel_features "${manifest_json}" features)
+    list(JOIN kernel_features "-" kernel_features)
     set(kernels "")
     string(JSON kernel_count LENGTH "${manifest_json}" kernels)
     math(EXPR kernel_last "${kernel_count} - 1")

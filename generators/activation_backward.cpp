@@ -10,7 +10,10 @@ public:
     Input<int32_t> slope{"slope"};  // Slope
     ElementsOut dz{"dz"};
 
-    void configure() { of_elements(y, dy, dz); }
+    void configure() {
+        of_elements(y, dy, dz);
+        for_device();
+    }
 
     void generate() {
         dz(v.s, v.r, v.g0, v.g1) =
@@ -20,7 +23,9 @@ public:
     void schedule() {
         tensors(y, dy, dz);
         if (scheduled_otherwise()) return;
-        if (channels_last(planes)) {
+        if (on_device()) {
+            gpu::apply(planes, v, {}, dz, gpu_knobs());
+        } else if (channels_last(planes)) {
             cpu::apply_last(v, {}, dz, knobs());
         } else {
             cpu::apply(planes, v, {}, dz, knobs());

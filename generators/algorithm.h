@@ -12,7 +12,7 @@ struct Moments : Reduction {
 };
 
 // moments of x(s, r, g0, g1) over s (S positions) and r (N planes)
-inline Moments moments(Func x, const Expr &S, const Expr &N, Planes planes) {
+inline Moments moments(Func x, const Expr &S, const Expr &N, Planes planes, const Products &times) {
     Moments d;
     d.planes = planes;
     const Axes &v = d.v;
@@ -27,10 +27,10 @@ inline Moments moments(Func x, const Expr &S, const Expr &N, Planes planes) {
     center(v.k, v.m, v.g0, v.g1) = cast<float>(cast<double>(p) + cast<double>(chunks.total(sum)[0]) / cnt);
     const Expr c = center(v.k, v.m, v.g0, v.g1);
 
-    const auto deviation = [&](const Expr &d) { return std::vector<Expr>{d, d * d}; };
+    const auto deviation = [&](const Expr &d) { return std::vector<Expr>{d, times(d, d)}; };
     const auto corrected = [&](Expr c, Expr e, Expr q) {
         const Expr offset = e / cnt;
-        const Expr m2 = q - e * offset;
+        const Expr m2 = q - times(e, offset);
         return Tuple(c + offset, select(m2 < 0, cast<double>(0), m2));  // this form keeps a NaN
     };
     const LaneSum squares =
@@ -61,13 +61,13 @@ inline Moments moments(Func x, const Expr &S, const Expr &N, Planes planes) {
     const Expr first_mean = d.chunk(0, 0, v.g0, v.g1)[0];
     Func mean_sum("mean_sum");
     mean_sum(v.g0, v.g1) = cast<double>(0);
-    mean_sum(v.g0, v.g1) += (chunk_mean - first_mean) * weight;
+    mean_sum(v.g0, v.g1) += times(chunk_mean - first_mean, weight);
     d.mean = Func("group_mean");
     d.mean(v.g0, v.g1) = first_mean + mean_sum(v.g0, v.g1) / d.total;
     const Expr off = chunk_mean - d.mean(v.g0, v.g1);
     d.m2 = Func("group_m2");
     d.m2(v.g0, v.g1) = cast<double>(0);
-    d.m2(v.g0, v.g1) += chunk_m2 + (weight * off) * off;
+    d.m2(v.g0, v.g1) += chunk_m2 + times(weight * off, off);
 
     d.sums = {sum, squares};
     d.of_chunk = {pivot, center, raw, in_range};
@@ -77,17 +77,18 @@ inline Moments moments(Func x, const Expr &S, const Expr &N, Planes planes) {
 
 // m, a, b of y = (x - m) * a + b, rounded once each from double, for each group. Subtracting m first keeps full accuracy
 // where |mean| is 100,000 times sigma.
-inline Func coefficients(const Axes &v, Expr mean, Expr variance, Expr gamma, Expr beta, Expr eps) {
+inline Func coefficients(const Axes &v, Expr mean, Expr variance, Expr gamma, Expr beta, Expr eps,
+                         const Products &times) {
     Func c("coefficients");
     const Expr m = cast<float>(mean);
     const Expr a = cast<float>(cast<double>(gamma) / sqrt(variance + eps));
-    const Expr b = cast<float>(cast<double>(beta) - (mean - cast<double>(m)) * cast<double>(a));
+    const Expr b = cast<float>(cast<double>(beta) - times(mean - cast<double>(m), cast<double>(a)));
     c(v.g0, v.g1) = Tuple(m, a, b);
     return c;
 }
 
-inline Expr normalized(Expr x, const FuncRef &coefficients) {
-    return (x - coefficients[0]) * coefficients[1] + coefficients[2];
+inline Expr normalized(Expr x, const FuncRef &coefficients, const Products &times) {
+    return times(x - coefficients[0], coefficients[1]) + coefficients[2];
 }
 
 // An activation's factor for what is below 0, as the bits of a float: Halide specializes on values of integers. 1: none, +0: ReLU.

@@ -19,10 +19,10 @@ public:
     void generate() {
         const Axes v;
         const Expr mu = mean(v.g0, v.g1), var = variance(v.g0, v.g1), scale = gamma(v.g0, v.g1);
-        const Gate gated = gate(v, mu, var, scale, beta(v.g0, v.g1), eps, Slope{slope});
+        const Gate gated = gate(v, mu, var, scale, beta(v.g0, v.g1), eps, Slope{slope}, times());
         reduction = gradient_sums(values(x), values(dy), gated, mu, x.dim(0).extent(), x.dim(1).extent(), planes);
         coef = gradient_coefficients(v, mu, var, scale, cast<double>(scale) * reduction.sum_dy,
-                                     cast<double>(scale) * reduction.sum_dy_xmu, reduction.total, eps);
+                                     cast<double>(scale) * reduction.sum_dy_xmu, reduction.total, eps, times());
         dx(v.s, v.r, v.g0, v.g1) = stored(
             gradient(v, values(x)(v.s, v.r, v.g0, v.g1), values(dy)(v.s, v.r, v.g0, v.g1), gated, coef(v.g0, v.g1)));
         sum_dy(v.g0, v.g1) = reduction.sum_dy;

@@ -13,12 +13,16 @@ public:
     Input<int32_t> slope{"slope"};  // Slope
     ElementsOut dx{"dx"};
 
-    void configure() { of_elements(x, dy, dx); }
+    void configure() {
+        of_elements(x, dy, dx);
+        for_device();
+    }
 
     void generate() {
         const Expr mu = mean(v.g0, v.g1), var = variance(v.g0, v.g1), scale = gamma(v.g0, v.g1);
-        gated = gate(v, mu, var, scale, beta(v.g0, v.g1), eps, Slope{slope});
-        coef = gradient_coefficients(v, mu, var, scale, g1(v.g0, v.g1), g2(v.g0, v.g1), count(v.g0, v.g1), eps);
+        gated = gate(v, mu, var, scale, beta(v.g0, v.g1), eps, Slope{slope}, times());
+        coef =
+            gradient_coefficients(v, mu, var, scale, g1(v.g0, v.g1), g2(v.g0, v.g1), count(v.g0, v.g1), eps, times());
         dx(v.s, v.r, v.g0, v.g1) = stored(
             gradient(v, values(x)(v.s, v.r, v.g0, v.g1), values(dy)(v.s, v.r, v.g0, v.g1), gated, coef(v.g0, v.g1)));
     }
@@ -27,7 +31,9 @@ public:
         tensors(x, dy, dx);
         group_inputs(x, mean, variance, gamma, beta, g1, g2, count);
         if (scheduled_otherwise()) return;
-        if (channels_last(planes)) {
+        if (on_device()) {
+            gpu::apply(planes, v, {coef, gated.coef}, dx, gpu_knobs());
+        } else if (channels_last(planes)) {
             cpu::apply_last(v, {coef, gated.coef}, dx, knobs());
         } else {
             cpu::apply(planes, v, {coef, gated.coef}, dx, knobs());

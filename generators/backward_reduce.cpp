@@ -12,35 +12,40 @@ public:
     Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
     Input<double> eps{"eps"};
     Input<int32_t> slope{"slope"};  // Slope
-    Output<Buffer<double, 2>> sum_dy{"sum_dy"}, sum_dy_xmu{"sum_dy_xmu"};
 
-    void configure() { of_elements(x, dy); }
+    void configure() {
+        of_elements(x, dy);
+        results.add(*this, "sum_dy", "sum_dy_xmu");
+        for_device();
+    }
 
     void generate() {
         const Axes v;
-        const Gate gated =
-            gate(v, mean(v.g0, v.g1), variance(v.g0, v.g1), gamma(v.g0, v.g1), beta(v.g0, v.g1), eps, Slope{slope});
+        const Gate gated = gate(v, mean(v.g0, v.g1), variance(v.g0, v.g1), gamma(v.g0, v.g1), beta(v.g0, v.g1), eps,
+                                Slope{slope}, times());
         reduction =
             gradient_sums(values(x), values(dy), gated, mean(v.g0, v.g1), x.dim(0).extent(), x.dim(1).extent(), planes);
-        sum_dy(v.g0, v.g1) = reduction.sum_dy;
-        sum_dy_xmu(v.g0, v.g1) = reduction.sum_dy_xmu;
+        results.define(v, reduction.sum_dy, reduction.sum_dy_xmu);
     }
 
     void schedule() {
         tensors(x, dy);
         group_inputs(x, mean, variance, gamma, beta);
-        group_results(x, sum_dy, sum_dy_xmu);
+        results.of_shape(x);
         if (scheduled_otherwise()) return;
-        if (channels_last(planes)) {
-            cpu::reduce_last(reduction, {sum_dy, sum_dy_xmu}, knobs());
+        if (on_device()) {
+            gpu::reduce(reduction, results.funcs()[0], gpu_knobs());
+        } else if (channels_last(planes)) {
+            cpu::reduce_last(reduction, results.funcs(), knobs());
         } else if (split) {
             cpu::reduce_split(reduction, knobs());
         } else {
-            cpu::reduce_groups(reduction, {sum_dy, sum_dy_xmu}, knobs());
+            cpu::reduce_groups(reduction, results.funcs(), knobs());
         }
     }
 
 private:
+    GroupResults results;
     GradientSums reduction;
 };
 

@@ -33,6 +33,20 @@ constexpr int lanes_of(Planes p) { return tiny(p) ? 1 : p == Planes::Last ? kLas
 // Sums of squares or products outside this range are taken again in double: float overflows or loses bits beyond it.
 constexpr double kLeastInRange = 1e-30, kGreatestInRange = 1e38;
 
+// The product of two floats or doubles that a sum takes. Compilers of GPUs fuse such a pair, whatever Halide tells them, and
+// round once where docs/order.md rounds twice: for them the product passes through an "exclusive or" with `zero`, a parameter
+// of the kernel that is 0. Without one it is the plain product.
+struct Products {
+    Expr zero;
+
+    Expr operator()(const Expr &a, const Expr &b) const {
+        const Expr product = a * b;
+        if (!zero.defined()) return product;
+        const Type bits = Int(product.type().bits());
+        return reinterpret(product.type(), reinterpret(bits, product) ^ cast(bits, zero));
+    }
+};
+
 // Position, reduced plane, group; lane, chunk of a plane, chunk of planes.
 struct Axes {
     Var s{"s"}, r{"r"}, g0{"g0"}, g1{"g1"}, l{"l"}, k{"k"}, m{"m"};

@@ -21,11 +21,11 @@ public:
     }
 
     void generate() {
-        reduction = moments(values(x), x.dim(0).extent(), x.dim(1).extent(), planes);
+        reduction = moments(values(x), x.dim(0).extent(), x.dim(1).extent(), planes, times());
         const Axes &v = reduction.v;
         const Expr mu = reduction.mean(v.g0, v.g1), var = reduction.m2(v.g0, v.g1) / reduction.total;
-        coef = coefficients(v, mu, var, gamma(v.g0, v.g1), beta(v.g0, v.g1), eps);
-        Expr z = normalized(values(x)(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1));
+        coef = coefficients(v, mu, var, gamma(v.g0, v.g1), beta(v.g0, v.g1), eps, times());
+        Expr z = normalized(values(x)(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1), times());
         if (residual) z = z + values(*residual)(v.s, v.r, v.g0, v.g1);
         y(v.s, v.r, v.g0, v.g1) = stored(activated(z, {slope}));
         mean(v.g0, v.g1) = mu;

@@ -3,6 +3,7 @@
 
 #include "../schedules/cpu.h"
 #include "../schedules/cpu_last.h"
+#include "../schedules/gpu.h"
 #include "../schedules/others.h"
 #include "algorithm.h"
 #include "element.h"
@@ -23,6 +24,11 @@ public:
 #define HNORM_PARAM(name, by_default, ...) GeneratorParam<int> name{#name, by_default};
     HNORM_KNOBS(HNORM_PARAM)
 #undef HNORM_PARAM
+    GeneratorParam<int> chunk_groups{"chunk_groups", 1};
+    GeneratorParam<int> merge_groups{"merge_groups", 32};
+    GeneratorParam<int> store_threads{"store_threads", 256};
+    GeneratorParam<int> store_rows{"store_rows", 1};
+    GeneratorParam<int> store_steps{"store_steps", 4};
 
 protected:
     CpuKnobs knobs() const {
@@ -54,6 +60,15 @@ protected:
         return true;
     }
 
+    GpuKnobs gpu_knobs() const { return {chunk_groups, merge_groups, store_threads, store_rows, store_steps}; }
+
+    // Kernels of devices take one more input, `zero` (Products), the last one: configure() ends with this.
+    bool on_device() const { return this->get_target().has_gpu_feature(); }
+    void for_device() {
+        if (on_device()) zero = this->template add_input<int32_t>("zero");
+    }
+    Products times() const { return zero ? Products{*zero} : Products{}; }
+
     // Every generator's configure() calls this with its tensors.
     template <typename... Xs>
     void of_elements(Xs &...xs) const {
@@ -73,7 +88,39 @@ protected:
     }
     Expr stored(const Expr &value) const { return from_float(value, element, this->get_target()); }
 
-    // Tensors of x's shape: stride 1 in s, channels-last in g0, any elsewhere.
+    // Two doubles a group, as the outputs that come last: two Funcs or, on devices, whose merging gives both in one pass, one
+    // Func of two values. Callers see no difference. For configure(), generate() and schedule().
+    class GroupResults {
+    public:
+        void add(Kernel &kernel, const std::string &first, const std::string &second) {
+            if (kernel.on_device()) {
+                outputs = {kernel.template add_output<Func>("results", {Float(64), Float(64)}, 2)};
+            } else {
+                outputs = {kernel.template add_output<Func>(first, Float(64), 2),
+                           kernel.template add_output<Func>(second, Float(64), 2)};
+            }
+        }
+        void define(const Axes &v, const Expr &first, const Expr &second) {
+            if (outputs.size() == 1) {
+                (*outputs[0])(v.g0, v.g1) = Tuple(first, second);
+            } else {
+                (*outputs[0])(v.g0, v.g1) = first;
+                (*outputs[1])(v.g0, v.g1) = second;
+            }
+        }
+        template <typename X>
+        void of_shape(X &x) {
+            for (Func f : funcs()) per_group(x, f.output_buffers()[0]);  // the others follow
+        }
+        std::vector<Func> funcs() const {
+            return {outputs.size() == 1 ? std::vector<Func>{*outputs[0]} : std::vector<Func>{*outputs[0], *outputs[1]}};
+        }
+
+    private:
+        std::vector<GeneratorOutput<Func> *> outputs;
+    };
+
+    // Tensors of x's shape: stride 1 in s, channels-last in g0, any elsewhere; on devices any.
     template <typename X, typename... Ys>
     void tensors(X &x, Ys &...ys) const {
         tensor(x, x);
@@ -92,6 +139,8 @@ protected:
     }
 
 private:
+    GeneratorInput<int32_t> *zero = nullptr;
+
     void estimate(Parameter &p) const {
         if (!p.is_buffer()) {
             p.set_estimate(Internal::make_zero(p.type()));
@@ -107,10 +156,8 @@ private:
     template <typename X, typename Y>
     void tensor(X &x, Y &y) const {
         for (int i = 0; i < 4; i++) y.dim(i).set_bounds(0, x.dim(i).extent());
-        if (channels_last(planes)) {
-            y.dim(0).set_stride(Expr());
-            y.dim(2).set_stride(1);
-        }
+        if (channels_last(planes) || on_device()) y.dim(0).set_stride(Expr());
+        if (channels_last(planes) && !on_device()) y.dim(2).set_stride(1);
     }
     template <typename X, typename Y>
     static void per_group(X &x, Y &y) {

@@ -1,4 +1,4 @@
-// moments: x -> mean and M2 of each group (the count is known from the shape).
+// moments: x -> mean and M2 of each group (the count is known from the shape); on devices x, divisor -> mean and M2/divisor.
 #include "kernel.h"
 
 namespace hnorm {
@@ -7,31 +7,40 @@ class MomentsKernel : public Kernel<MomentsKernel> {
 public:
     GeneratorParam<bool> split{"split", false};  // work inside groups (few large ones) rather than across them
     Elements x{"x"};
-    Output<Buffer<double, 2>> mean{"mean"}, m2{"m2"};
+    GeneratorInput<double> *divisor =
+        nullptr;  // on devices: of M2, which is divided by it; the count gives the variance
 
-    void configure() { of_elements(x); }
+    void configure() {
+        of_elements(x);
+        results.add(*this, "mean", "m2");
+        if (on_device()) divisor = add_input<double>("divisor");
+        for_device();
+    }
 
     void generate() {
-        reduction = moments(values(x), x.dim(0).extent(), x.dim(1).extent(), planes);
+        reduction = moments(values(x), x.dim(0).extent(), x.dim(1).extent(), planes, times());
         const Axes &v = reduction.v;
-        mean(v.g0, v.g1) = reduction.mean(v.g0, v.g1);
-        m2(v.g0, v.g1) = reduction.m2(v.g0, v.g1);
+        const Expr m2 = reduction.m2(v.g0, v.g1);
+        results.define(v, reduction.mean(v.g0, v.g1), divisor ? m2 / *divisor : m2);
     }
 
     void schedule() {
         tensors(x);
-        group_results(x, mean, m2);
+        results.of_shape(x);
         if (scheduled_otherwise()) return;
-        if (channels_last(planes)) {
-            cpu::reduce_last(reduction, {mean, m2}, knobs());
+        if (on_device()) {
+            gpu::reduce(reduction, results.funcs()[0], gpu_knobs());
+        } else if (channels_last(planes)) {
+            cpu::reduce_last(reduction, results.funcs(), knobs());
         } else if (split) {
             cpu::reduce_split(reduction, knobs());
         } else {
-            cpu::reduce_groups(reduction, {mean, m2}, knobs());
+            cpu::reduce_groups(reduction, results.funcs(), knobs());
         }
     }
 
 private:
+    GroupResults results;
     Moments reduction;
 };
 

@@ -17,11 +17,13 @@ public:
     void configure() {
         of_elements(x, y);
         if (with_residual) residual = add_input<Buffer<>>("residual", storage_type(element), 4);
+        for_device();
     }
 
     void generate() {
-        coef = coefficients(v, mean(v.g0, v.g1), variance(v.g0, v.g1), gamma(v.g0, v.g1), beta(v.g0, v.g1), eps);
-        Expr z = normalized(values(x)(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1));
+        coef =
+            coefficients(v, mean(v.g0, v.g1), variance(v.g0, v.g1), gamma(v.g0, v.g1), beta(v.g0, v.g1), eps, times());
+        Expr z = normalized(values(x)(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1), times());
         if (residual) z = z + values(*residual)(v.s, v.r, v.g0, v.g1);
         y(v.s, v.r, v.g0, v.g1) = stored(activated(z, {slope}));
     }
@@ -31,7 +33,9 @@ public:
         if (residual) tensors(x, *residual);
         group_inputs(x, mean, variance, gamma, beta);
         if (scheduled_otherwise()) return;
-        if (channels_last(planes)) {
+        if (on_device()) {
+            gpu::apply(planes, v, {coef}, y, gpu_knobs());
+        } else if (channels_last(planes)) {
             cpu::apply_last(v, {coef}, y, knobs());
         } else {
             cpu::apply(planes, v, {coef}, y, knobs());

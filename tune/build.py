@@ -11,7 +11,6 @@ from pathlib import Path
 from .space import ROOT, Slot
 
 BASE = "base"
-KERNEL_FEATURES = "no_runtime-no_bounds_query-strict_float"  # as generators/CMakeLists.txt has them
 
 
 class BuildError(Exception):
@@ -61,11 +60,14 @@ class Builder:
         self.halide_include, self.library_objects = halide_include, library
         (folder / "objects").mkdir(parents=True, exist_ok=True)
         stat = self.generators.stat()
-        self.version = f"{stat.st_size} {stat.st_mtime_ns} {schedule.halide_target} {KERNEL_FEATURES}"
+        self.version = f"{stat.st_size} {stat.st_mtime_ns} {self.halide_target()}"
         self.programs = 0
         self.patience = 600  # seconds of a kernel's compilation
 
     # ---- kernels
+
+    def halide_target(self):
+        return "-".join([self.schedule.halide_target, *self.manifest["features"]])
 
     def symbol(self, slot, point):
         if self.library_objects and point == self.schedule.point(slot):
@@ -96,7 +98,7 @@ class Builder:
             try:
                 run([
                     self.generators, *plugin, "-g", entry["generator"], "-f", symbol, "-o", scratch, "-e", "object",
-                    f"target={self.schedule.halide_target}-{KERNEL_FEATURES}",
+                    f"target={self.halide_target()}",
                     *(f"{name}={value}" for name, value in parameters.items()),
                 ], timeout=self.patience)
             except BuildError as error:

@@ -1,0 +1,138 @@
+// What the runtime computes of a group's values on the host, for arrays that lie on a device: kernels of devices alone. One
+// value a group, (g0, g1), or one a channel of the values of `samples` samples.
+#include "kernel.h"
+
+namespace hnorm {
+
+template <typename T>
+class GroupKernel : public Kernel<T> {
+protected:
+    Axes v;
+
+    // The sum over samples, ascending, of what is at (g0, sample); from the first one's or, where `from_zero`, from 0.
+    template <typename At>
+    static Expr over_samples(const Axes &v, const Expr &samples, const Expr &from_zero, const std::string &name,
+                             At at) {
+        RDom n(1, max(samples - 1, 0), name + "_samples");
+        Func sum(name);
+        const Expr first = at(v.g1);
+        sum(v.g0, v.g1) = select(from_zero, cast<double>(0) + first, first);
+        sum(v.g0, v.g1) += at(n);
+        return sum(v.g0, v.g1);
+    }
+    template <typename Out>
+    void one_a_thread(Out &out) {
+        gpu::for_groups(Func(out), v);
+    }
+};
+
+// value -> out
+class Fill : public GroupKernel<Fill> {
+public:
+    Input<double> value{"value"};
+    GeneratorOutput<Func> *out = nullptr;
+    GeneratorParam<bool> of_doubles{"of_doubles", true};
+
+    void configure() { out = add_output<Func>("out", of_doubles ? Float(64) : Float(32), 2); }
+    void generate() { (*out)(v.g0, v.g1) = of_doubles ? Expr(value) : cast<float>(value); }
+    void schedule() { one_a_thread(*out); }
+};
+
+// in -> out, float to double
+class Widen : public GroupKernel<Widen> {
+public:
+    Input<Buffer<float, 2>> in{"in"};
+    Output<Buffer<double, 2>> out{"out"};
+
+    void generate() { out(v.g0, v.g1) = cast<double>(in(v.g0, v.g1)); }
+    void schedule() {
+        in.dim(0).set_stride(Expr());
+        one_a_thread(out);
+    }
+};
+
+// sum_dy, sum_dy_xmu, gamma, samples, total -> g1, g2 (docs/order.md, "Backward") and the count, as backward_apply takes them.
+// samples: of which each has sums and a gamma of its own, 0 where every group has.
+class Weigh : public GroupKernel<Weigh> {
+public:
+    Input<Buffer<double, 2>> sum_dy{"sum_dy"}, sum_dy_xmu{"sum_dy_xmu"};
+    Input<Buffer<float, 2>> gamma{"gamma"};
+    Input<int32_t> samples{"samples"};
+    Input<double> total{"total"};
+    Output<Func> out{"out", {Float(64), Float(64), Float(64)}, 2};
+
+    void configure() { for_device(); }
+    void generate() {
+        const auto weighted = [&](Input<Buffer<double, 2>> &sums, const std::string &name) {
+            return over_samples(v, samples, samples > 0, name,
+                                [&](Expr n) { return times()(cast<double>(gamma(v.g0, n)), sums(v.g0, n)); });
+        };
+        out(v.g0, v.g1) = Tuple(weighted(sum_dy, "of_dy"), weighted(sum_dy_xmu, "of_dy_xmu"), total);
+    }
+    void schedule() {
+        for (auto *in : {&sum_dy, &sum_dy_xmu}) in->dim(0).set_stride(Expr());
+        gamma.dim(0).set_stride(Expr());
+        one_a_thread(out);
+    }
+};
+
+// sum_dy, sum_dy_xmu, variance, eps, samples, before -> dgamma, dbeta: after what was there before.
+// samples: whose gradients are one, their sum; 1 where every group has its own. keep: 1 to add, 0 to replace.
+class ParameterGradients : public GroupKernel<ParameterGradients> {
+public:
+    Input<Buffer<double, 2>> sum_dy{"sum_dy"}, sum_dy_xmu{"sum_dy_xmu"}, variance{"variance"};
+    Input<Buffer<float, 2>> dgamma{"dgamma"}, dbeta{"dbeta"};
+    Input<double> eps{"eps"};
+    Input<int32_t> samples{"samples"}, keep{"keep"};
+    Output<Func> out{"out", {Float(32), Float(32)}, 2};
+
+    void configure() { for_device(); }
+    void generate() {
+        const Expr gamma_gradient = cast<float>(over_samples(v, samples, cast<bool>(false), "of_gamma", [&](Expr n) {
+            return times()(sum_dy_xmu(v.g0, n), cast<double>(1) / sqrt(variance(v.g0, n) + eps));
+        }));
+        const Expr beta_gradient = cast<float>(
+            over_samples(v, samples, cast<bool>(false), "of_beta", [&](Expr n) { return sum_dy(v.g0, n); }));
+        const auto after = [&](const Expr &before, const Expr &gradient) {
+            return select(keep != 0, before + gradient, gradient);
+        };
+        out(v.g0, v.g1) = Tuple(after(dgamma(v.g0, v.g1), gamma_gradient), after(dbeta(v.g0, v.g1), beta_gradient));
+    }
+    void schedule() {
+        for (auto *in : {&sum_dy, &sum_dy_xmu, &variance}) in->dim(0).set_stride(Expr());
+        one_a_thread(out);
+    }
+};
+
+// running_mean, running_variance, mean, variance, samples, weights, correction -> the running statistics after a step in
+// training (runtime/src/layer.h has the same for the host).
+class Track : public GroupKernel<Track> {
+public:
+    Input<Buffer<double, 2>> running_mean{"running_mean"}, running_variance{"running_variance"}, mean{"mean"},
+        variance{"variance"};
+    Input<int32_t> samples{"samples"};
+    Input<double> weight_before{"weight_before"}, weight{"weight"}, correction{"correction"};
+    Output<Func> out{"out", {Float(64), Float(64)}, 2};
+
+    void configure() { for_device(); }
+    void generate() {
+        const auto average = [&](Input<Buffer<double, 2>> &values, const std::string &name) {
+            return over_samples(v, samples, cast<bool>(true), name, [&](Expr n) { return values(v.g0, n); }) /
+                   cast<double>(samples);
+        };
+        const auto after = [&](Input<Buffer<double, 2>> &running, const Expr &value) {
+            return times()(weight_before, running(v.g0, v.g1)) + times()(weight, value);
+        };
+        out(v.g0, v.g1) = Tuple(after(running_mean, average(mean, "of_mean")),
+                                after(running_variance, average(variance, "of_variance") * correction));
+    }
+    void schedule() { one_a_thread(out); }
+};
+
+}  // namespace hnorm
+
+HALIDE_REGISTER_GENERATOR(hnorm::Fill, fill)
+HALIDE_REGISTER_GENERATOR(hnorm::Widen, widen)
+HALIDE_REGISTER_GENERATOR(hnorm::Weigh, weigh)
+HALIDE_REGISTER_GENERATOR(hnorm::ParameterGradients, parameter_gradients)
+HALIDE_REGISTER_GENERATOR(hnorm::Track, track)

@@ -1,0 +1,43 @@
+# The kernels for devices: run on OpenCL, which without a GPU is PoCL, and what they were compiled to for CUDA. Not linked
+# with hnorm, which has no kernels for devices yet.
+set_source_files_properties(${HNORM_DEVICE_OBJECTS} ${HNORM_DEVICE_RUNTIME} PROPERTIES GENERATED TRUE EXTERNAL_OBJECT TRUE)
+set_source_files_properties(${HNORM_DEVICE_TABLE} PROPERTIES GENERATED TRUE)
+find_package(Threads REQUIRED)
+add_executable(test_devices test_devices.cpp ${HNORM_DEVICE_OBJECTS} ${HNORM_DEVICE_RUNTIME} ${HNORM_DEVICE_TABLE})
+add_dependencies(test_devices hnorm_device_kernels)
+target_compile_options(test_devices PRIVATE -O2 -ffp-contract=off -Wall -Wextra)
+target_link_libraries(test_devices PRIVATE catch_main Threads::Threads ${CMAKE_DL_LIBS})
+target_include_directories(test_devices SYSTEM PRIVATE $<TARGET_PROPERTY:Halide::Runtime,INTERFACE_INCLUDE_DIRECTORIES>)
+target_include_directories(
+    test_devices PRIVATE "${PROJECT_SOURCE_DIR}/runtime/src" $<TARGET_PROPERTY:hnorm,INTERFACE_INCLUDE_DIRECTORIES>
+)
+
+if("opencl" IN_LIST HNORM_DEVICES)
+    set(number 100)
+    foreach(layout IN LISTS layouts)
+        foreach(type IN ITEMS f32 f16 bf16)
+            math(EXPR number "${number} + 1")
+            catch_discover_tests(
+                test_devices
+                TEST_PREFIX "opencl ${layout}/${type}:"
+                TEST_LIST opencl_${layout}_${type}
+                EXTRA_ARGS --warn NoTests --rng-seed ${number}
+                PROPERTIES TIMEOUT ${timeout} SKIP_REGULAR_EXPRESSION "skipped: no driver" LABELS long
+                           ENVIRONMENT "HNORM_TEST_DEVICE=opencl;HNORM_TEST_FORMAT=${layout}/${type}"
+            )
+        endforeach()
+    endforeach()
+endif()
+
+if("cuda" IN_LIST HNORM_DEVICES AND HNORM_PYTHON)
+    find_program(HNORM_PTXAS ptxas HINTS /usr/local/cuda/bin DOC "ptxas of CUDA, for a test")
+    set(cuda_objects ${HNORM_DEVICE_OBJECTS})
+    list(FILTER cuda_objects INCLUDE REGEX "_cuda\\.[a-z]+$")
+    file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/cuda_objects.txt" "${cuda_objects}")
+    add_test(NAME "cuda:PTX rounds every product, and fits 64 registers of GPUs old and new"
+             COMMAND "${HNORM_PYTHON}" "${CMAKE_CURRENT_SOURCE_DIR}/ptx.py" "${HNORM_PTXAS}" "${CMAKE_CURRENT_BINARY_DIR}/cuda_objects.txt"
+    )
+    set_tests_properties(
+        "cuda:PTX rounds every product, and fits 64 registers of GPUs old and new" PROPERTIES TIMEOUT ${timeout} LABELS short
+    )
+endif()
