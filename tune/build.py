@@ -67,7 +67,7 @@ class Builder:
     # ---- kernels
 
     def halide_target(self):
-        return "-".join([self.schedule.halide_target, *self.manifest["features"]])
+        return "-".join([self.schedule.halide_target, *self.manifest.features])
 
     def symbol(self, slot, point):
         if self.library_objects and point == self.schedule.point(slot):

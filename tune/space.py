@@ -29,7 +29,7 @@ class Manifest:
     def __init__(self):
         data = json.loads((ROOT / "generators/kernels.json").read_text())
         self.kernels = {kernel["name"]: kernel for kernel in data["kernels"]}
-        self.planes, self.types = data["planes"], data["types"]
+        self.planes, self.types, self.features = data["planes"], data["types"], data["features"]
 
     def slots(self):
         return [
