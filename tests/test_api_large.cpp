@@ -93,7 +93,10 @@ void check_more_than_32_bits(hnorm_type type, bool channels_last) {
                        out = hnorm_dense(y.data, type, channels_last, 3, shape);
     std::vector<double> mean(channels), variance(channels);
     INFO(test::TensorFormat({channels_last, type}).name());
-    REQUIRE(hnorm_forward(&in, HNORM_BATCH, nullptr, 0, nullptr, &out, mean.data(), variance.data()) == HNORM_OK);
+    const hnorm_status status =
+        hnorm_forward(&in, HNORM_BATCH, nullptr, 0, nullptr, &out, mean.data(), variance.data());
+    INFO(hnorm_last_error());
+    REQUIRE(status == HNORM_OK);
     for (int64_t c = 0; c < channels; c++) {
         REQUIRE(std::fabs(mean[c] - (static_cast<double>(c) + 0.25)) < 1e-12 * static_cast<double>(c + 1));
         REQUIRE(std::fabs(variance[c] - (1.25 - 0.0625)) < 1e-12);
