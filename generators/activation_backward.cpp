@@ -22,14 +22,7 @@ public:
 
     void schedule() {
         tensors(y, dy, dz);
-        if (scheduled_otherwise()) return;
-        if (on_device()) {
-            gpu::apply(planes, v, {}, dz, gpu_knobs());
-        } else if (channels_last(planes)) {
-            cpu::apply_last(v, {}, dz, knobs());
-        } else {
-            cpu::apply(planes, v, {}, dz, knobs());
-        }
+        apply_scheduled(v, {}, dz);
     }
 
 private:

@@ -30,14 +30,7 @@ public:
     void schedule() {
         tensors(x, dy, dx);
         group_inputs(x, mean, variance, gamma, beta, g1, g2, count);
-        if (scheduled_otherwise()) return;
-        if (on_device()) {
-            gpu::apply(planes, v, {coef, gated.coef}, dx, gpu_knobs());
-        } else if (channels_last(planes)) {
-            cpu::apply_last(v, {coef, gated.coef}, dx, knobs());
-        } else {
-            cpu::apply(planes, v, {coef, gated.coef}, dx, knobs());
-        }
+        apply_scheduled(v, {coef, gated.coef}, dx);
     }
 
 private:

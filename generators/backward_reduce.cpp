@@ -32,16 +32,7 @@ public:
         tensors(x, dy);
         group_inputs(x, mean, variance, gamma, beta);
         results.of_shape(x);
-        if (scheduled_otherwise()) return;
-        if (on_device()) {
-            gpu::reduce(reduction, results.funcs()[0], gpu_knobs());
-        } else if (channels_last(planes)) {
-            cpu::reduce_last(reduction, results.funcs(), knobs());
-        } else if (split) {
-            cpu::reduce_split(reduction, knobs());
-        } else {
-            cpu::reduce_groups(reduction, results.funcs(), knobs());
-        }
+        reduce_scheduled(reduction, results.funcs(), split);
     }
 
 private:

@@ -120,6 +120,30 @@ protected:
         std::vector<GeneratorOutput<Func> *> outputs;
     };
 
+    // The schedules of kernels that do one thing: a reduction, in few groups or many, or the pointwise part.
+    void reduce_scheduled(Reduction &reduction, const std::vector<Func> &results, bool split) {
+        if (scheduled_otherwise()) return;
+        if (on_device()) {
+            gpu::reduce(reduction, results[0], gpu_knobs());
+        } else if (channels_last(planes)) {
+            cpu::reduce_last(reduction, results, knobs());
+        } else if (split) {
+            cpu::reduce_split(reduction, knobs());
+        } else {
+            cpu::reduce_groups(reduction, results, knobs());
+        }
+    }
+    void apply_scheduled(const Axes &v, const std::vector<Func> &coefficients, Func y) {
+        if (scheduled_otherwise()) return;
+        if (on_device()) {
+            gpu::apply(planes, v, coefficients, y, gpu_knobs());
+        } else if (channels_last(planes)) {
+            cpu::apply_last(v, coefficients, y, knobs());
+        } else {
+            cpu::apply(planes, v, coefficients, y, knobs());
+        }
+    }
+
     // Tensors of x's shape: stride 1 in s, channels-last in g0, any elsewhere; on devices any.
     template <typename X, typename... Ys>
     void tensors(X &x, Ys &...ys) const {

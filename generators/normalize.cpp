@@ -32,14 +32,7 @@ public:
         tensors(x, y);
         if (residual) tensors(x, *residual);
         group_inputs(x, mean, variance, gamma, beta);
-        if (scheduled_otherwise()) return;
-        if (on_device()) {
-            gpu::apply(planes, v, {coef}, y, gpu_knobs());
-        } else if (channels_last(planes)) {
-            cpu::apply_last(v, {coef}, y, knobs());
-        } else {
-            cpu::apply(planes, v, {coef}, y, knobs());
-        }
+        apply_scheduled(v, {coef}, y);
     }
 
 private:
