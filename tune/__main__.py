@@ -11,7 +11,7 @@ from pathlib import Path
 from .build import BuildError, Builder, Toolchain, rows_of
 from .machine import best_target, cpu_name, halide_include
 from .progress import Progress
-from .rows import MAIN_OPS, OTHER_OPS, RowError, named_list, read_shapes, rows
+from .rows import MAIN_OPS, OTHER_OPS, TYPES, RowError, named_list, read_shapes, rows
 from .schedule import Schedule, known_targets
 from .space import ROOT, Manifest, Stopped
 
@@ -40,7 +40,7 @@ def parse():
     add("--kernel", action="append", metavar="NAME", help="only this kernel of generators/kernels.json; may be repeated")
     add("--shapes", default="standard", metavar="LIST",
         help="a list of bench/shapes/, or a file: a shape a line, as 32x64x56x56 (default: standard)")
-    add("--type", action="append", choices=("f32", "f16", "bf16"), help="only these element types; may be repeated")
+    add("--type", action="append", choices=TYPES, help="only these element types; may be repeated")
     add("--dry-run", action="store_true", help="search and validate, but write and build nothing")
     add("--runner", type=shlex.split, default=[], metavar="COMMAND",
         help="runs programs for the target: 'ssh BOARD', 'adb shell', qemu-aarch64-static. Under an emulator bits are "

@@ -2,11 +2,10 @@
 import math
 from pathlib import Path
 
-from .space import ROOT
+from .space import ROOT, Manifest
 
-GROUPS = ("batch", "instance")
-LAYOUTS = ("channels_first", "channels_last")
-TYPES = ("f32", "f16", "bf16")
+_MANIFEST = Manifest()
+GROUPS, LAYOUTS, TYPES = tuple(_MANIFEST.groups), tuple(_MANIFEST.layouts), tuple(_MANIFEST.types)
 # First those that a schedule file is held to (no row slower than before).
 MAIN_OPS = ("forward", "normalize", "backward")
 OTHER_OPS = ("moments", "backward_reduce", "forward_add_relu", "normalize_add_relu", "backward_add_relu")

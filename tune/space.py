@@ -29,7 +29,8 @@ class Manifest:
     def __init__(self):
         data = json.loads((ROOT / "generators/kernels.json").read_text())
         self.kernels = {kernel["name"]: kernel for kernel in data["kernels"]}
-        self.planes, self.types, self.features = data["planes"], data["types"], data["features"]
+        self.planes, self.features = data["planes"], data["features"]
+        self.groups, self.layouts, self.types = data["groups"], data["layouts"], data["types"]
 
     def slots(self):
         return [
