@@ -69,30 +69,28 @@ TEST_CASE("a plane of the largest size is computed, and one position more is ref
 
 // Samples that are the same memory: every one of them has the same statistics and the same result.
 void check_more_than_32_bits(hnorm_type type, bool channels_last) {
-    using Half = uint16_t;
+    const test::TensorFormat format{channels_last, type};
+    const size_t size = format.element_size();
     const int64_t positions = 1 << 15, channels = 32, samples = 2200;
     const int64_t sample = channels * positions, elements = samples * sample;
     REQUIRE(elements > int64_t(1) << 31);
-    const int64_t words = type == HNORM_F32 ? elements : elements / 2;
-    const Repeated<float> x(words), y(words);
-    REQUIRE(x.kUnit % static_cast<size_t>(sample * (type == HNORM_F32 ? 4 : 2)) == 0);
+    const Repeated<char> x(elements * static_cast<int64_t>(size)), y(elements * static_cast<int64_t>(size));
+    const size_t bytes = static_cast<size_t>(sample) * size;  // of a sample
+    REQUIRE(x.kUnit % bytes == 0);
     // Of channel c: c - 1, c and c + 2, over and over; small integers are exact in all types.
     const auto value = [](int64_t s, int64_t c) {
         return static_cast<float>(c) + (s % 4 == 0 ? -1.0f : s % 4 == 1 ? 2.0f : 0.0f);
     };
-    for (int64_t i = 0; i < static_cast<int64_t>(x.kUnit) / (type == HNORM_F32 ? 4 : 2); i++) {
-        const int64_t at = i % sample;
+    for (size_t i = 0; i < x.kUnit / size; i++) {
+        const int64_t at = static_cast<int64_t>(i) % sample;
         const float v = channels_last ? value(at / channels, at % channels) : value(at % positions, at / positions);
-        if (type == HNORM_F32)
-            x.data[i] = v;
-        else
-            reinterpret_cast<Half *>(x.data)[i] = test::encoded(v, type);
+        test::encode(v, format, x.data + i * size);
     }
     const int64_t shape[] = {samples, channels, positions}, one[] = {1, channels, positions};
     const hnorm_tensor in = hnorm_dense(x.data, type, channels_last, 3, shape),
                        out = hnorm_dense(y.data, type, channels_last, 3, shape);
     std::vector<double> mean(channels), variance(channels);
-    INFO(test::TensorFormat({channels_last, type}).name());
+    INFO(format.name());
     const hnorm_status status =
         hnorm_forward(&in, HNORM_BATCH, nullptr, 0, nullptr, &out, mean.data(), variance.data());
     INFO(hnorm_last_error());
@@ -107,9 +105,8 @@ void check_more_than_32_bits(hnorm_type type, bool channels_last) {
                        of_first = hnorm_dense(expected.data(), type, channels_last, 3, one);
     REQUIRE(hnorm_normalize(&first, HNORM_BATCH, mean.data(), variance.data(), nullptr, 0, nullptr, &of_first) ==
             HNORM_OK);
-    const size_t bytes = static_cast<size_t>(sample) * (type == HNORM_F32 ? 4 : 2);
     for (size_t at = 0; at < y.kUnit; at += bytes)
-        REQUIRE(std::memcmp(reinterpret_cast<const char *>(y.data) + at, expected.data(), bytes) == 0);
+        REQUIRE(std::memcmp(y.data + at, expected.data(), bytes) == 0);
     // The gradients' sums: of dy = x, the sums of x and of x*(x - mean).
     std::vector<double> sum_dy(channels), sum_dy_xmu(channels);
     REQUIRE(hnorm_backward_reduce(&in, &in, HNORM_BATCH, mean.data(), sum_dy.data(), sum_dy_xmu.data()) == HNORM_OK);
