@@ -36,10 +36,6 @@ hnorm_status kernel_status(const char *function, int code) {
     if (code == halide_error_code_out_of_memory) {
         return fail(HNORM_OUT_OF_MEMORY, "%s: out of memory in a kernel; what it writes is incomplete", function);
     }
-    if (code == halide_error_code_buffer_allocation_too_large) {
-        return fail(HNORM_UNSUPPORTED, "%s: a kernel needs more working memory than can be for so many groups: %s",
-                    function, kernel_message());
-    }
     return fail(HNORM_INTERNAL, "%s: a kernel failed with code %d: %s", function, code, kernel_message());
 }
 
