@@ -105,8 +105,7 @@ void check_more_than_32_bits(hnorm_type type, bool channels_last) {
                        of_first = hnorm_dense(expected.data(), type, channels_last, 3, one);
     REQUIRE(hnorm_normalize(&first, HNORM_BATCH, mean.data(), variance.data(), nullptr, 0, nullptr, &of_first) ==
             HNORM_OK);
-    for (size_t at = 0; at < y.kUnit; at += bytes)
-        REQUIRE(std::memcmp(y.data + at, expected.data(), bytes) == 0);
+    for (size_t at = 0; at < y.kUnit; at += bytes) REQUIRE(std::memcmp(y.data + at, expected.data(), bytes) == 0);
     // The gradients' sums: of dy = x, the sums of x and of x*(x - mean).
     std::vector<double> sum_dy(channels), sum_dy_xmu(channels);
     REQUIRE(hnorm_backward_reduce(&in, &in, HNORM_BATCH, mean.data(), sum_dy.data(), sum_dy_xmu.data()) == HNORM_OK);
