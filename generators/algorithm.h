@@ -20,11 +20,8 @@ inline Moments moments(Func x, const Expr &S, const Expr &N, Planes planes, cons
     const Expr cnt = chunks.count(v.k, v.m);
     Func pivot("pivot"), center("center"), raw("raw"), in_range("in_range");
 
-    pivot(v.k, v.m, v.g0, v.g1) = x(chunks.first_position(), chunks.first_plane(), v.g0, v.g1);
-    const Expr p = pivot(v.k, v.m, v.g0, v.g1);
-    const LaneSum sum =
-        chunks.lane_sum("sum", [&](Expr s, Expr r) { return std::vector<Expr>{x(s, r, v.g0, v.g1) - p}; });
-    center(v.k, v.m, v.g0, v.g1) = cast<float>(cast<double>(p) + cast<double>(chunks.total(sum)[0]) / cnt);
+    const LaneSum sum = chunks.lane_sum("sum", [&](Expr s, Expr r) { return std::vector<Expr>{x(s, r, v.g0, v.g1)}; });
+    center(v.k, v.m, v.g0, v.g1) = cast<float>(cast<double>(chunks.total(sum)[0]) / cnt);
     const Expr c = center(v.k, v.m, v.g0, v.g1);
 
     const auto deviation = [&](const Expr &d) { return std::vector<Expr>{d, times(d, d)}; };
@@ -43,7 +40,8 @@ inline Moments moments(Func x, const Expr &S, const Expr &N, Planes planes, cons
     in_range(v.k, v.m, v.g0, v.g1) = cast<uint8_t>(Expr(kLeastInRange) < raw_m2 && raw_m2 < Expr(kGreatestInRange));
     const Expr redo = in_range(v.k, v.m, v.g0, v.g1) == 0;
     const Expr finite = (reinterpret<int32_t>(c) & 0x7f800000) != 0x7f800000;
-    const Expr safe_center = cast<double>(select(finite, c, p));
+    pivot(v.k, v.m, v.g0, v.g1) = x(chunks.first_position(), chunks.first_plane(), v.g0, v.g1);
+    const Expr safe_center = cast<double>(select(finite, c, pivot(v.k, v.m, v.g0, v.g1)));
     chunks.sum_in_double(d, redo,
                          [&](Expr s, Expr r) { return deviation(cast<double>(x(s, r, v.g0, v.g1)) - safe_center); });
 

@@ -92,12 +92,11 @@ inline Moments moments_of_sums(double c, double e, double q, double cnt) {
     return result;
 }
 
-// "One chunk", steps 1 to 4.
+// "One chunk", steps 1 to 3.
 inline Moments chunk_moments(const Group &x, const Chunk &chunk) {
     const double cnt = static_cast<double>(chunk.cnt);
-    const float pivot = x(chunk.row * lanes(x.S, x.last), chunk.plane);
-    const float t = sum_over_chunk<float>(x, chunk, [=](float v) { return v - pivot; });
-    const float c = static_cast<float>(static_cast<double>(pivot) + static_cast<double>(t) / cnt);
+    const float t = sum_over_chunk<float>(x, chunk, [](float v) { return v; });
+    const float c = static_cast<float>(static_cast<double>(t) / cnt);
     const float e = sum_over_chunk<float>(x, chunk, [=](float v) { return v - c; });
     const float q = sum_over_chunk<float>(x, chunk, [=](float v) {
         const float d = v - c;
@@ -106,7 +105,7 @@ inline Moments chunk_moments(const Group &x, const Chunk &chunk) {
     const Moments moments = moments_of_sums(c, e, q, cnt);
     if (1e-30 < moments.M2 && moments.M2 < 1e38) return moments;
 
-    const double c2 = std::isfinite(c) ? c : pivot;
+    const double c2 = std::isfinite(c) ? c : x(chunk.row * lanes(x.S, x.last), chunk.plane);
     const double e2 = sum_over_chunk<double>(x, chunk, [=](float v) { return static_cast<double>(v) - c2; });
     const double q2 = sum_over_chunk<double>(x, chunk, [=](float v) {
         const double d = static_cast<double>(v) - c2;
