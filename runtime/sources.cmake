@@ -12,6 +12,7 @@ set(HNORM_RUNTIME_SOURCES
     src/gradient_arguments.cpp
     src/gradient_sums.cpp
     src/gradients.cpp
+    src/kernel_memory.cpp
     src/layer.cpp
     src/layer_backward.cpp
     src/layer_forward.cpp

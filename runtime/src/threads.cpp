@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "error.h"
+#include "kernel_memory.h"
 
 namespace hnorm::detail {
 
@@ -183,6 +184,7 @@ void install_hooks() {
     // The default handler aborts the process.
     halide_set_error_handler([](void *, const char *message) { set_kernel_message(message); });
     halide_set_custom_do_par_for(parallel_loop);
+    install_kernel_memory();
     const int requested = requested_threads.load(std::memory_order_relaxed);
     halide_set_num_threads(requested ? requested : default_threads().count);
 }

@@ -1,0 +1,9 @@
+// The memory that kernels allocate while they run.
+#pragma once
+
+namespace hnorm::detail {
+
+// Tells Halide's runtime to take it from here.
+void install_kernel_memory();
+
+}  // namespace hnorm::detail
