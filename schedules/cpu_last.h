@@ -59,7 +59,7 @@ inline void reduce_last(Reduction &d, std::vector<Func> statistics, const CpuKno
     // Tiles as wide as the channels allow: memory is fast where much of it lies together. The last tile is moved back: no guards,
     // and what is computed twice gives the same, but it costs: an eighth at most is, except of the narrowest. Fewer channels than a
     // vector are computed behind guards.
-    for (int width = knobs.channel_tile; width > knobs.vector; width /= 2) {
+    for (int width = knobs.channel_tile; width >= 16 && width > knobs.vector; width /= 2) {
         tasks(d.chunk.specialize(C % width == 0 || C >= 8 * width), width, TailStrategy::ShiftInwards);
     }
     tasks(d.chunk.specialize(C >= knobs.vector), knobs.vector, TailStrategy::ShiftInwards);
