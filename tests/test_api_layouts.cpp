@@ -159,7 +159,7 @@ TEST_CASE("(N, C) has the same bits whatever the strides, and as (N, C, 1, 1)") 
     REQUIRE(forward(in, out) == HNORM_OK);
     for (size_t i = 0; i < plain.x.size(); i++) REQUIRE(y[i * 3] == plain.y[i]);
     // one apart, one not
-    std::fill(plain.y.begin(), plain.y.end(), kSentinel);
+    plain.y.fill(kSentinel);
     REQUIRE(forward(in, plain.out) == HNORM_OK);
     REQUIRE(same_bits(plain.y, four.y));
 }
@@ -167,7 +167,7 @@ TEST_CASE("(N, C) has the same bits whatever the strides, and as (N, C, 1, 1)") 
 TEST_CASE("C++: tensors of any layout and type") {
     Pair pair(kShape);
     std::vector<float> y(pair.y.size()), expected(y.size());
-    const hnorm::ConstTensor x = hnorm::channels_last(static_cast<const float *>(pair.x.data()), {2, 3, 4, 5});
+    const hnorm::ConstTensor x = hnorm::channels_last<const float>(pair.x.data<float>(), {2, 3, 4, 5});
     hnorm::forward(x, hnorm::Group::batch, {}, 1e-5, hnorm::channels_last(y.data(), {2, 3, 4, 5}));
     REQUIRE(forward(dense(pair.x.data(), HNORM_F32, 1), dense(expected.data(), HNORM_F32, 1)) == HNORM_OK);
     REQUIRE(same_bits(y, expected));
