@@ -97,19 +97,6 @@ TEST_CASE("f16 of +-60,000 overflows no statistics") {
     }
 }
 
-TEST_CASE("tensors of one call have one type and one layout") {
-    std::vector<float> x(120, 1), y(120, kSentinel);
-    refused(dense(x.data(), HNORM_F32, 0), dense(y.data(), HNORM_F16, 0),
-            {"y.type is HNORM_F16 but x.type is HNORM_F32"});
-    refused(dense(x.data(), HNORM_F16, 0), dense(y.data(), HNORM_BF16, 0),
-            {"y.type is HNORM_BF16 but x.type is HNORM_F16"});
-    refused(dense(x.data(), HNORM_F32, 0), dense(y.data(), HNORM_F32, 1),
-            {"y is channels-last but x is channels-first", "must be the same"});
-    require_refused(forward(dense(x.data(), static_cast<hnorm_type>(3), 0), dense(y.data(), HNORM_F32, 0)),
-                    HNORM_UNSUPPORTED, {"x.type is 3", "HNORM_F32 (0)", "HNORM_BF16 (2)"});
-    REQUIRE(all_are(y, kSentinel));
-}
-
 TEST_CASE("channels-last strides that cannot be are refused, with the axis named") {
     std::vector<float> x(400, 1), y(400, kSentinel);
     const hnorm_tensor out = dense(y.data(), HNORM_F32, 1), good = dense(x.data(), HNORM_F32, 1);
