@@ -2,6 +2,7 @@
 #pragma once
 
 #include "catch.hpp"
+#include "elements.h"
 
 #include <hnorm/hnorm.h>
 
@@ -14,7 +15,6 @@
 
 namespace api {
 
-constexpr float kSentinel = -777.25f;
 constexpr double kSentinelDouble = -555.125;
 
 // A fixed sequence in [-1, 1), the same on every machine.
@@ -25,21 +25,22 @@ inline void fill(std::vector<float> &values, uint32_t seed) {
     }
 }
 
+inline void fill(Elements &elements, uint32_t seed) {
+    std::vector<float> values(elements.size());
+    fill(values, seed);
+    elements.set(values);
+}
+
 // x, filled, and y, all sentinels: dense, of one shape.
 struct Pair {
-    explicit Pair(const std::vector<int64_t> &shape, uint32_t seed = 1) {
-        size_t size = 1;
-        for (int64_t extent : shape) size *= static_cast<size_t>(extent);
-        x.resize(size);
-        y.assign(size, kSentinel);
+    explicit Pair(const std::vector<int64_t> &shape, uint32_t seed = 1)
+        : x(shape), y(shape), in(x.view()), out(y.view()) {
         fill(x, seed);
-        in = hnorm_channels_first(x.data(), static_cast<int>(shape.size()), shape.data());
-        out = hnorm_channels_first(y.data(), static_cast<int>(shape.size()), shape.data());
     }
     Pair(const Pair &) = delete;
     Pair &operator=(const Pair &) = delete;
 
-    std::vector<float> x, y;
+    Elements x, y;
     hnorm_tensor in, out;
 };
 

@@ -31,7 +31,7 @@ struct BackwardCall {
     }
 
     void clear() {
-        std::fill(in.y.begin(), in.y.end(), kSentinel);
+        in.y.fill(kSentinel);
         sum_dy.assign(groups, kSentinelDouble), sum_dy_xmu = sum_dy;
         dgamma.assign(gamma.size(), kSentinel), dbeta = dgamma;
     }
@@ -46,7 +46,7 @@ struct BackwardCall {
         out << (group == HNORM_BATCH ? ", batch" : ", instance") << ", affine.stride_n " << affine.stride_n;
         return out.str();
     }
-    const std::vector<float> &dx_values() const { return in.y; }
+    const Elements &dx_values() const { return in.y; }
 
     hnorm_status reduce() {
         return hnorm_backward_reduce(&x, &dy, group, mean.data(), sum_dy.data(), sum_dy_xmu.data());

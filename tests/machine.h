@@ -2,6 +2,7 @@
 #pragma once
 
 #include "catch.hpp"
+#include "format.h"
 
 #include <hnorm/hnorm.h>
 
@@ -52,6 +53,13 @@ inline const std::vector<std::string> &usable_targets() {
     }();
     REQUIRE(!targets.empty());
     return targets;
+}
+
+// For properties of results. Those of 16-bit tensors are tested on the target in use alone: their bits are the same on every
+// other (test_bits.cpp, test_backward_bits.cpp), and converting the tests' values takes long.
+inline std::vector<std::string> targets_for_properties() {
+    if (tensor_format().type == HNORM_F32) return usable_targets();
+    return {hnorm_target()};
 }
 
 }  // namespace test

@@ -96,12 +96,7 @@ TEST_CASE("statistics that overlap a tensor or one another are refused") {
     Good good;
     double *const mean = good.arrays.mean.data(), *const m2 = good.arrays.m2.data(),
                   *const n = good.arrays.count.data();
-    // The first address in x and in y that a double may have.
-    const auto doubles_in = [](std::vector<float> &values) {
-        const size_t skip = reinterpret_cast<uintptr_t>(values.data()) % sizeof(double) ? 1 : 0;
-        return reinterpret_cast<double *>(values.data() + skip);
-    };
-    double *const in_x = doubles_in(good.x), *const in_y = doubles_in(good.y);
+    double *const in_x = good.x.data<double>(), *const in_y = good.y.data<double>();
     require_refused(hnorm_moments(&good.in, HNORM_BATCH, n, in_x, m2), HNORM_INVALID_ARGUMENT,
                     {"hnorm_moments: mean (3 values", "overlaps x"});
     require_refused(hnorm_moments(&good.in, HNORM_BATCH, mean, mean + 2, m2), HNORM_INVALID_ARGUMENT,
@@ -116,9 +111,9 @@ TEST_CASE("statistics that overlap a tensor or one another are refused") {
     require_refused(good.forward(mean, mean), HNORM_INVALID_ARGUMENT, {"hnorm_forward: mean", "overlaps variance"});
     require_refused(good.normalize(in_y, m2), HNORM_INVALID_ARGUMENT, {"hnorm_normalize: mean", "overlaps y"});
     require_refused(good.normalize(m2, in_y), HNORM_INVALID_ARGUMENT, {"hnorm_normalize: variance", "overlaps y"});
-    require_refused(
-        hnorm_batch_normalization(&good.in, 3, good.y.data(), good.y.data(), nullptr, nullptr, 1e-3, &good.out),
-        HNORM_INVALID_ARGUMENT, {"hnorm_batch_normalization: mean", "overlaps y"});
+    require_refused(hnorm_batch_normalization(&good.in, 3, good.y.data<float>(), good.y.data<float>(), nullptr, nullptr,
+                                              1e-3, &good.out),
+                    HNORM_INVALID_ARGUMENT, {"hnorm_batch_normalization: mean", "overlaps y"});
     for (float *affine : {good.gamma.data(), good.beta.data()}) {
         const size_t skip = reinterpret_cast<uintptr_t>(affine) % sizeof(double) ? 1 : 0;
         require_refused(good.forward(nullptr, reinterpret_cast<double *>(affine + skip)), HNORM_INVALID_ARGUMENT,
@@ -146,13 +141,13 @@ TEST_CASE("a bad affine is refused") {
     refuse("far", HNORM_UNSUPPORTED, {"affine.stride_c is 9223372036854775807", "2000000000"});
     good.affine.stride_n = 2000000001;
     refuse("farther than an extent", HNORM_UNSUPPORTED, {"affine.stride_n is 2000000001", "2000000000"});
-    good.affine.gamma = good.y.data() + 119;
+    good.affine.gamma = good.y.data<float>(118);
     refuse("gamma in y", HNORM_INVALID_ARGUMENT, {"affine.gamma", "overlaps y"});
-    good.affine.beta = good.y.data() + 3;
+    good.affine.beta = good.y.data<float>(4);
     refuse("beta in y", HNORM_INVALID_ARGUMENT, {"affine.beta", "overlaps y"});
     good.affine.gamma = reinterpret_cast<float *>(reinterpret_cast<char *>(good.gamma.data()) + 1);
     refuse("misaligned", HNORM_INVALID_ARGUMENT, {"affine.gamma is 0x", "multiple of 4"});
-    const float *const scale = good.y.data() + 7;
+    const float *const scale = good.y.data<float>(8);
     require_refused(hnorm_batch_normalization(&good.in, 3, good.arrays.mean_f.data(), good.arrays.variance_f.data(),
                                               scale, nullptr, 1e-3, &good.out),
                     HNORM_INVALID_ARGUMENT, {"hnorm_batch_normalization: offset", "overlaps y"});
@@ -205,7 +200,7 @@ TEST_CASE("forward refuses groups of one value") {
     REQUIRE(hnorm_forward(&pair.in, HNORM_BATCH, nullptr, 1e-5, nullptr, &pair.out, nullptr, nullptr) == HNORM_OK);
 }
 
-TEST_CASE("merging refuses bad counts, absent arrays and shared memory, and then writes nothing") {
+TEST_CASE("merging refuses bad counts, absent arrays and shared memory, and then writes nothing", "[once]") {
     std::vector<double> count = {4, 4}, mean = {1, 2}, m2 = {3, 4}, n = {2, 2}, other_mean = {5, 6}, other_m2 = {7, 8};
     const auto merge = [&](int64_t groups, double *other) {
         return hnorm_merge_moments(groups, count.data(), mean.data(), m2.data(), other, other_mean.data(),
@@ -235,7 +230,7 @@ TEST_CASE("merging refuses bad counts, absent arrays and shared memory, and then
     REQUIRE(count == std::vector<double>{6, 6});
 }
 
-TEST_CASE("settings out of range are refused and change nothing") {
+TEST_CASE("settings out of range are refused and change nothing", "[once]") {
     REQUIRE(hnorm_set_num_threads(3) == HNORM_OK);
     for (int threads : {-1, 257, 1 << 30}) {
         require_refused(hnorm_set_num_threads(threads), HNORM_INVALID_ARGUMENT,
@@ -265,7 +260,7 @@ TEST_CASE("settings out of range are refused and change nothing") {
     REQUIRE(hnorm_target_unusable(hnorm_target_count()) != nullptr);
 }
 
-TEST_CASE("layers are created with sane options, or not at all") {
+TEST_CASE("layers are created with sane options, or not at all", "[once]") {
     hnorm_layer *const nowhere = reinterpret_cast<hnorm_layer *>(&hnorm_layer_create);
     hnorm_layer *layer = nowhere;
     hnorm_layer_options options = hnorm_layer_defaults(HNORM_BATCH);
@@ -310,7 +305,7 @@ TEST_CASE("a null layer is refused, or has nothing") {
     hnorm_layer_destroy(nullptr);
 }
 
-TEST_CASE("names of statuses") {
+TEST_CASE("names of statuses", "[once]") {
     REQUIRE(std::string(hnorm_status_name(HNORM_OK)) == "HNORM_OK");
     REQUIRE(std::string(hnorm_status_name(HNORM_INTERNAL)) == "HNORM_INTERNAL");
     REQUIRE(std::string(hnorm_status_name(HNORM_FILE_ERROR)) == "HNORM_FILE_ERROR");

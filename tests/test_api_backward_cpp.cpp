@@ -45,9 +45,9 @@ TEST_CASE("the C++ functions give the C functions' gradients") {
             for (const auto call : {&Function::backward, &Function::normalize_backward}) {
                 c.clear();
                 REQUIRE((c.*call)() == HNORM_OK);
-                const std::vector<float> expected = c.dx_values();
+                const Elements expected = c.dx_values();
                 std::vector<float> dgamma(gradients), dbeta(gradients);
-                c.in.y.assign(expected.size(), kSentinel);
+                c.in.y.fill(kSentinel);
                 if (call == &Function::backward)
                     hnorm::backward(x, dy, group, c.mean, c.variance, affine, c.eps, dx, dgamma, dbeta);
                 else
@@ -63,7 +63,7 @@ TEST_CASE("the C++ functions give the C functions' gradients") {
             const hnorm::BackwardSums sums = hnorm::backward_reduce(x, dy, group, c.mean);
             REQUIRE((same_bits(sums.dy, c.sum_dy) && same_bits(sums.dy_xmu, c.sum_dy_xmu)));
             REQUIRE(c.backward() == HNORM_OK);
-            const std::vector<float> expected = c.dx_values();
+            const Elements expected = c.dx_values();
             hnorm::backward_apply(x, dy, group, c.count, c.mean, c.variance, sums, affine, c.eps, dx);
             REQUIRE(same_bits(c.dx_values(), expected));
         }
@@ -121,30 +121,29 @@ TEST_CASE("C++ layers add up gradients, as the C layer does") {
 }
 
 TEST_CASE("PyTorch's names are the same layers, for their ranks only") {
-    std::vector<float> in(96), out(96), expected(96);
-    fill(in, 3);
     const std::vector<int64_t> shapes[] = {{48, 2}, {4, 2, 12}, {4, 2, 4, 3}, {4, 2, 2, 3, 2}};
     // Which of the shapes, by rank - 2, the layer takes, and what it says of the others.
     const auto check = [&](auto named, auto plain, const std::vector<bool> &takes, const std::string &words) {
         for (size_t i = 0; i < 4; i++) {
-            const hnorm::Tensor x = hnorm::channels_first(in.data(), shapes[i]),
-                                y = hnorm::channels_first(out.data(), shapes[i]);
+            Pair pair(shapes[i], 3), expected(shapes[i], 3);
+            const hnorm::Tensor x(pair.in), y(pair.out);
             const std::string sentence = "x.rank is " + std::to_string(i + 2) + ": it must be ";
-            out.assign(96, kSentinel);
             if (!takes[i]) {
                 refused([&] { named.forward(x, y); }, sentence);
                 refused([&] { named.forward(x, y); }, words);
                 refused([&] { named.backward(x, y); }, words);
-                REQUIRE(all_are(out, kSentinel));
+                REQUIRE(all_are(pair.y, kSentinel));
                 continue;
             }
             named.forward(x, y);
             named.backward(x, y);
-            plain.forward(x, hnorm::channels_first(expected.data(), shapes[i]));
-            REQUIRE(same_bits(out, expected));
+            plain.forward(hnorm::Tensor(expected.in), hnorm::Tensor(expected.out));
+            REQUIRE(same_bits(pair.y, expected.y));
         }
+        Pair pair({48, 2});
+        const std::vector<int64_t> one_axis = {96};
         auto moved = std::move(named);
-        refused([&] { moved.forward(hnorm::channels_first(in.data(), {96}), hnorm::nc(out.data(), {48, 2})); }, words);
+        refused([&] { moved.forward(hnorm::Tensor(pair.x.view(one_axis)), hnorm::Tensor(pair.out)); }, words);
     };
     using namespace hnorm;
     check(BatchNorm1d(2), BatchNorm(2), {true, true, false, false}, "BatchNorm1d: x.rank");

@@ -22,7 +22,8 @@ void require_refusals(const BackwardFunction &function, const std::vector<Spoile
         INFO(function.name << ": " << bad.what);
         Call call({2, 3, 4, 5});
         bad.spoil(call);
-        const std::vector<float> x = call.in.x, dy = call.out.x, gamma = call.gamma;
+        const Elements x = call.in.x, dy = call.out.x;
+        const std::vector<float> gamma = call.gamma;
         std::vector<std::string> words = bad.words;
         words.push_back(std::string(function.name) + ": ");
         require_refused((call.*function.call)(), bad.status, words);
@@ -56,10 +57,7 @@ TEST_CASE("backward's functions refuse bad tensors and tensors of different shap
                                      [](Call &c) { c.dy.shape[2] = 2; },
                                      {"dy.shape is (2, 3, 2, 5) but x.shape is (2, 3, 4, 5)", "must be equal"}},
                                     {"dy's rank",
-                                     [](Call &c) {
-                                         const int64_t shape[] = {2, 3, 20};
-                                         c.dy = hnorm_channels_first(c.out.x.data(), 3, shape);
-                                     },
+                                     [](Call &c) { c.dy = c.out.x.view({2, 3, 20}); },
                                      {"dy.shape is (2, 3, 20) but x.shape is"}}});
         if (!function.writes_dx) continue;
         require_refusals(function, bad_tensor("dx", &Call::dx));
@@ -99,14 +97,14 @@ TEST_CASE("dx is dy, x, or shares no element with them") {
         if (!function.writes_dx) continue;
         for (const char *which : {"x", "dy"}) {
             INFO(function.name << ", dx and " << which);
-            std::vector<float> memory(256);
+            Elements memory({1, 1, 256});
             fill(memory, 5);
-            const std::vector<float> before = memory;
+            const Elements before = memory;
             Call c(shape);
             hnorm_tensor &other = which[0] == 'x' ? c.x : c.dy;
-            other.data = &memory[64];
+            other.data = memory.data(64);
             const auto refused = [&](int64_t shift, const char *words) {
-                c.dx.data = &memory[static_cast<size_t>(64 + shift)];
+                c.dx.data = memory.data(64 + shift);
                 require_refused((c.*function.call)(), HNORM_INVALID_ARGUMENT,
                                 {std::string("dx ") + words + " " + which});
                 REQUIRE((c.untouched() && same_bits(memory, before)));
@@ -118,7 +116,7 @@ TEST_CASE("dx is dy, x, or shares no element with them") {
             refused(0, "lies within");
             c.dx.strides[0] = 8;
             for (const int64_t shift : {24, -24, 0}) {
-                c.dx.data = &memory[static_cast<size_t>(64 + shift)];
+                c.dx.data = memory.data(64 + shift);
                 REQUIRE((c.*function.call)() == HNORM_OK);
             }
         }
@@ -138,8 +136,10 @@ TEST_CASE("backward's functions refuse bad groups, statistics, eps and affines")
              {"eps", [](Call &c) { c.eps = -1; }, {"eps is -1"}},
              {"infinite eps", [](Call &c) { c.eps = HUGE_VAL; }, {"eps is inf"}},
              {"stride of gamma", [](Call &c) { c.affine.stride_c = -1; }, {"affine.stride_c is -1"}},
-             {"gamma in dx", [](Call &c) { c.affine.gamma = c.in.y.data() + 117; }, {"affine.gamma", "overlaps dx"}},
-             {"beta in dx", [](Call &c) { c.affine.beta = c.in.y.data(); }, {"affine.beta", "overlaps dx"}}});
+             {"gamma in dx",
+              [](Call &c) { c.affine.gamma = c.in.y.data<float>(118); },
+              {"affine.gamma", "overlaps dx"}},
+             {"beta in dx", [](Call &c) { c.affine.beta = c.in.y.data<float>(); }, {"affine.beta", "overlaps dx"}}});
     }
     require_refusals(
         kBackwardFunctions[1],
@@ -160,13 +160,13 @@ TEST_CASE("what backward writes has memory of its own") {
     };
     const double *const m = c.mean.data(), *const v = c.variance.data();
     double *const s = c.sum_dy.data();
-    const auto as_double = [](std::vector<float> &values) { return reinterpret_cast<double *>(values.data()); };
     refused(hnorm_backward_reduce(&c.x, &c.dy, HNORM_BATCH, m, nullptr, s), {"sum_dy is null"});
     refused(hnorm_backward_reduce(&c.x, &c.dy, HNORM_BATCH, m, s, nullptr), {"sum_dy_xmu is null"});
     refused(hnorm_backward_reduce(&c.x, &c.dy, HNORM_BATCH, m, s, s + 1), {"sum_dy_xmu", "overlaps sum_dy"});
     refused(hnorm_backward_reduce(&c.x, &c.dy, HNORM_BATCH, s, s, c.sum_dy_xmu.data()), {"sum_dy", "overlaps mean"});
-    refused(hnorm_backward_reduce(&c.x, &c.dy, HNORM_BATCH, m, as_double(c.in.x), s), {"sum_dy", "overlaps x"});
-    refused(hnorm_backward_reduce(&c.x, &c.dy, HNORM_BATCH, m, s, as_double(c.out.x)), {"sum_dy_xmu", "overlaps dy"});
+    refused(hnorm_backward_reduce(&c.x, &c.dy, HNORM_BATCH, m, c.in.x.data<double>(), s), {"sum_dy", "overlaps x"});
+    refused(hnorm_backward_reduce(&c.x, &c.dy, HNORM_BATCH, m, s, c.out.x.data<double>()),
+            {"sum_dy_xmu", "overlaps dy"});
 
     for (const auto function : {hnorm_backward, hnorm_normalize_backward}) {
         const auto call = [&](float *dgamma, float *dbeta) {
@@ -174,16 +174,15 @@ TEST_CASE("what backward writes has memory of its own") {
         };
         float *const dg = c.dgamma.data(), *const db = c.dbeta.data();
         refused(call(dg, dg + 2), {"dgamma", "overlaps dbeta"});
-        refused(call(c.in.x.data() + 118, db), {"dgamma", "overlaps x"});
-        refused(call(dg, c.out.x.data()), {"dbeta", "overlaps dy"});
-        refused(call(c.in.y.data(), db), {"dgamma", "overlaps dx"});
+        refused(call(c.in.x.data<float>(118), db), {"dgamma", "overlaps x"});
+        refused(call(dg, c.out.x.data<float>()), {"dbeta", "overlaps dy"});
+        refused(call(c.in.y.data<float>(), db), {"dgamma", "overlaps dx"});
         refused(call(c.gamma.data() + 2, db), {"dgamma", "overlaps affine.gamma"});
         refused(call(dg, c.beta.data()), {"dbeta", "overlaps affine.beta"});
         refused(call(reinterpret_cast<float *>(c.mean.data()), db), {"dgamma", "overlaps mean"});
         refused(call(dg, reinterpret_cast<float *>(c.variance.data()) + 5), {"dbeta", "overlaps variance"});
         refused(call(reinterpret_cast<float *>(reinterpret_cast<char *>(dg) + 2), db), {"dgamma", "multiple of 4"});
-        refused(function(&c.x, &c.dy, HNORM_BATCH, reinterpret_cast<double *>(c.in.y.data()), v, nullptr, 1e-5, nullptr,
-                         &c.dx, dg, db),
+        refused(function(&c.x, &c.dy, HNORM_BATCH, c.in.y.data<double>(), v, nullptr, 1e-5, nullptr, &c.dx, dg, db),
                 {"mean", "overlaps dx"});
     }
 }

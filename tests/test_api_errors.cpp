@@ -1,4 +1,5 @@
-// Every bad tensor, to every function that takes one: refused in words that name it, with nothing written.
+// Every bad tensor, to every function that takes one: refused in words that name it, with nothing written. The strides are those
+// of channels-first tensors; test_api_layouts.cpp has what is refused of channels-last ones.
 #include "api.h"
 
 using namespace api;
@@ -22,9 +23,9 @@ const std::vector<Spoiled> &spoiled() {
          HNORM_INVALID_ARGUMENT,
          {".data is null", "(2, 3, 4, 5)"}},
         {"misaligned data",
-         [](hnorm_tensor &t) { t.data = static_cast<char *>(t.data) + 2; },
+         [](hnorm_tensor &t) { t.data = static_cast<char *>(t.data) + 1; },
          HNORM_INVALID_ARGUMENT,
-         {".data is 0x", "multiple of 4 bytes"}},
+         {".data is 0x", "multiple of " + std::to_string(test::tensor_format().element_size()) + " bytes"}},
         {"type",
          [](hnorm_tensor &t) { t.type = static_cast<hnorm_type>(3); },
          HNORM_UNSUPPORTED,
@@ -125,7 +126,7 @@ TEST_CASE("a bad tensor is refused by every function, and nothing is written") {
                 INFO(function.name << ", " << which << ": " << bad.what);
                 Pair pair({2, 3, 4, 5});
                 Arrays arrays(3);
-                const std::vector<float> x = pair.x;
+                const Elements x = pair.x;
                 bad.spoil(spoil_y ? pair.out : pair.in);
                 const hnorm_status status = function.call(&pair.in, &pair.out, arrays);
                 std::vector<std::string> words = bad.words;
@@ -155,11 +156,10 @@ TEST_CASE("x and y of different shapes are refused with both shapes") {
         INFO(function.name);
         Pair pair({2, 3, 4, 5});
         Arrays arrays(3);
-        const int64_t shapes[][5] = {{2, 3, 5, 4, 0}, {1, 3, 4, 5, 0}, {2, 3, 20, 0, 0}, {2, 3, 4, 5, 1}};
-        const int ranks[] = {4, 4, 3, 5};
+        const std::vector<int64_t> shapes[] = {{2, 3, 5, 4}, {1, 3, 4, 5}, {2, 3, 20}, {2, 3, 4, 5, 1}};
         const char *const texts[] = {"(2, 3, 5, 4)", "(1, 3, 4, 5)", "(2, 3, 20)", "(2, 3, 4, 5, 1)"};
         for (int i = 0; i < 4; i++) {
-            const hnorm_tensor y = hnorm_channels_first(pair.y.data(), ranks[i], shapes[i]);
+            const hnorm_tensor y = pair.y.view(shapes[i]);
             require_refused(function.call(&pair.in, &y, arrays), HNORM_INVALID_ARGUMENT,
                             {std::string(function.name) + ": y.shape is " + texts[i] + " but x.shape is (2, 3, 4, 5)",
                              "must be equal"});
@@ -171,7 +171,6 @@ TEST_CASE("x and y of different shapes are refused with both shapes") {
 
 TEST_CASE("y may be x, or interleave with it, but shares no element with it otherwise") {
     Layer layer(2);
-    const int64_t shape[] = {3, 2, 4};
     struct Place {
         int64_t shift, x_stride_n, x_stride_c, y_stride_n, y_stride_c;
         bool allowed;
@@ -199,11 +198,12 @@ TEST_CASE("y may be x, or interleave with it, but shares no element with it othe
         for (const Place &place : places) {
             INFO(function.name << ": shift " << place.shift << ", strides of x " << place.x_stride_n << ", "
                                << place.x_stride_c << ", of y " << place.y_stride_n << ", " << place.y_stride_c);
-            std::vector<float> memory(256);
+            Elements memory({1, 1, 256});
             fill(memory, 5);
-            const std::vector<float> before = memory;
-            hnorm_tensor x = hnorm_channels_first(&memory[64], 3, shape), y = x;
-            y.data = &memory[static_cast<size_t>(64 + place.shift)];
+            const Elements before = memory;
+            hnorm_tensor x = memory.view({3, 2, 4}), y = x;
+            x.data = memory.data(64);
+            y.data = memory.data(64 + place.shift);
             x.strides[0] = place.x_stride_n, x.strides[1] = place.x_stride_c;
             y.strides[0] = place.y_stride_n, y.strides[1] = place.y_stride_c;
             Arrays arrays(2);
@@ -233,7 +233,7 @@ TEST_CASE("axes of extent 1 may have any stride") {
         // Nor do they tell x in place from x.
         hnorm_tensor same = pair.in;
         same.strides[0] = 3, same.strides[1] = 2, same.strides[2] = 1;
-        const std::vector<float> x = pair.x;
+        const Elements x = pair.x;
         REQUIRE(function.call(&pair.in, &same, arrays) == HNORM_OK);
         REQUIRE(function.writes_y == !same_bits(pair.x, x));
     }

@@ -26,7 +26,7 @@ struct Step {
         : forward(shape, seed), backward(shape, seed + 50) {
         x = forward.in, y = forward.out, dy = backward.in, dx = backward.out;
     }
-    const std::vector<float> &dx_values() const { return backward.y; }
+    const Elements &dx_values() const { return backward.y; }
 
     Pair forward, backward;
     hnorm_tensor x, y, dy, dx;
@@ -43,7 +43,8 @@ std::vector<float> values(const float *data) { return std::vector<float>(data, d
 
 // What backward must give.
 struct Expected {
-    std::vector<float> dx, dgamma = std::vector<float>(kChannels), dbeta = dgamma;
+    Elements dx{kShape};
+    std::vector<float> dgamma = std::vector<float>(kChannels), dbeta = dgamma;
 };
 
 Expected through_batch(const Step &step, hnorm_layer *layer, const hnorm_layer_options &options) {
@@ -86,7 +87,8 @@ void require_gradients(hnorm_layer *layer, Step &step, const Expected &expected)
 // Refused, with neither dx nor the gradients written.
 void require_no_gradients(hnorm_layer *layer, Step &step, const std::vector<std::string> &words) {
     const std::vector<float> gamma_grad = values(hnorm_layer_gamma_grad(layer)),
-                             beta_grad = values(hnorm_layer_beta_grad(layer)), dx = step.dx_values();
+                             beta_grad = values(hnorm_layer_beta_grad(layer));
+    const Elements dx = step.dx_values();
     std::vector<std::string> all = words;
     all.push_back("hnorm_layer_backward: ");
     require_refused(hnorm_layer_backward(layer, &step.x, &step.dy, &step.dx), HNORM_INVALID_ARGUMENT, all);
@@ -97,7 +99,7 @@ void require_no_gradients(hnorm_layer *layer, Step &step, const std::vector<std:
 
 }  // namespace
 
-TEST_CASE("a layer's gradients start at 0, and are there where gamma and beta are") {
+TEST_CASE("a layer's gradients start at 0, and are there where gamma and beta are", "[once]") {
     Layer layer(kChannels), plain(kChannels, hnorm_layer_defaults(HNORM_INSTANCE));
     REQUIRE(all_are(values(hnorm_layer_gamma_grad(layer)), 0.0f));
     REQUIRE(all_are(values(hnorm_layer_beta_grad(layer)), 0.0f));
@@ -169,8 +171,7 @@ TEST_CASE("backward without its forward is refused") {
         Step step, other(kShape, 7);
         require_no_gradients(layer, step, {"no forward before it"});
         // A forward that was refused, or had nothing to do, is none.
-        const int64_t empty_shape[] = {0, 3, 9, 11};
-        const hnorm_tensor empty = hnorm_channels_first(nullptr, 4, empty_shape);
+        const hnorm_tensor empty = Elements({0, 3, 9, 11}).view();
         REQUIRE(hnorm_layer_forward(layer, &empty, &empty) == HNORM_OK);
         REQUIRE(hnorm_layer_forward(layer, &step.x, nullptr) == HNORM_INVALID_ARGUMENT);
         require_no_gradients(layer, step, {"no forward before it"});
@@ -225,7 +226,7 @@ TEST_CASE("a layer's backward refuses bad tensors") {
     step.dy.shape[0] = 3;
     require_no_gradients(layer, step, {"dy.shape is (3, 3, 9, 11) but x.shape is (4, 3, 9, 11)"});
     step.dy.shape[0] = 4;
-    step.dx.data = step.backward.x.data() + 1;
+    step.dx.data = step.backward.x.data(1);
     require_no_gradients(layer, step, {"dx overlaps dy, 1 elements"});
     step.dx.strides[0] = 0;
     require_no_gradients(layer, step, {"dx.strides[0] is 0"});
@@ -242,20 +243,24 @@ TEST_CASE("layers train with gradients on many threads at once, one layer each")
     for (hnorm_group group : {HNORM_BATCH, HNORM_INSTANCE}) {
         const hnorm_layer_options options = options_of(group, 1);
         const auto steps = [&](hnorm_layer *layer) {
-            std::vector<float> result;
+            std::vector<char> result;  // bytes
+            const auto add = [&](const float *values) {
+                const char *const bytes = reinterpret_cast<const char *>(values);
+                result.insert(result.end(), bytes, bytes + kChannels * sizeof *values);
+            };
             for (uint32_t seed = 1; seed <= 4; seed++) {
                 Step step(shape, seed);
-                if (hnorm_layer_forward(layer, &step.x, &step.y) != HNORM_OK) return std::vector<float>();
-                if (hnorm_layer_backward(layer, &step.x, &step.dy, &step.dx) != HNORM_OK) return std::vector<float>();
-                result.insert(result.end(), step.dx_values().begin(), step.dx_values().end());
+                if (hnorm_layer_forward(layer, &step.x, &step.y) != HNORM_OK) return std::vector<char>();
+                if (hnorm_layer_backward(layer, &step.x, &step.dy, &step.dx) != HNORM_OK) return std::vector<char>();
+                const std::vector<char> &dx = step.dx_values().bytes();
+                result.insert(result.end(), dx.begin(), dx.end());
             }
-            result.insert(result.end(), hnorm_layer_gamma_grad(layer), hnorm_layer_gamma_grad(layer) + kChannels);
-            result.insert(result.end(), hnorm_layer_beta_grad(layer), hnorm_layer_beta_grad(layer) + kChannels);
+            add(hnorm_layer_gamma_grad(layer)), add(hnorm_layer_beta_grad(layer));
             return result;
         };
         Layer alone(kChannels, options), first(kChannels, options), second(kChannels, options),
             third(kChannels, options);
-        const std::vector<float> expected = steps(alone);
+        const std::vector<char> expected = steps(alone);
         REQUIRE(!expected.empty());
         std::atomic<int> wrong{0};
         std::vector<std::thread> threads;

@@ -21,19 +21,6 @@ struct State {
     int64_t tracked = -1;
 };
 
-// y = (x - mean)/sqrt(variance + eps)*gamma + beta for planes of `positions`, statistics one a plane.
-void require_normalized(const Pair &pair, int64_t positions, const std::vector<long double> &mean,
-                        const std::vector<long double> &biased, double eps, const float *gamma, const float *beta,
-                        int64_t channels) {
-    for (size_t i = 0; i < pair.x.size(); i++) {
-        const size_t plane = i / static_cast<size_t>(positions), c = plane % static_cast<size_t>(channels);
-        const long double xhat = (pair.x[i] - mean[plane]) / std::sqrt(biased[plane] + static_cast<long double>(eps));
-        const long double expected = xhat * (gamma ? gamma[c] : 1.0f) + (beta ? beta[c] : 0.0f);
-        INFO("element " << i << ": " << pair.y[i] << ", expected " << double(expected));
-        REQUIRE(close(pair.y[i], expected));
-    }
-}
-
 void set_affine(hnorm_layer *layer) {
     for (int64_t c = 0; c < hnorm_layer_num_features(layer); c++) {
         hnorm_layer_gamma(layer)[c] = 1.5f - static_cast<float>(c);
@@ -43,7 +30,7 @@ void set_affine(hnorm_layer *layer) {
 
 }  // namespace
 
-TEST_CASE("a new layer has PyTorch's defaults") {
+TEST_CASE("a new layer has PyTorch's defaults", "[once]") {
     const hnorm_layer_options batch = hnorm_layer_defaults(HNORM_BATCH),
                               instance = hnorm_layer_defaults(HNORM_INSTANCE);
     for (const hnorm_layer_options &options : {batch, instance}) {
@@ -74,35 +61,23 @@ TEST_CASE("a new layer has PyTorch's defaults") {
 }
 
 TEST_CASE("training normalizes with the batch's statistics, biased, and the layer's affine") {
-    const int64_t samples = 3, channels = 2, positions = 17;
     for (hnorm_group group : {HNORM_BATCH, HNORM_INSTANCE}) {
         for (int affine : {0, 1}) {
             INFO("group " << group << ", affine " << affine);
             hnorm_layer_options options = hnorm_layer_defaults(group);
             options.affine = affine;
             options.eps = 0.125;
-            Layer layer(channels, options);
+            Layer layer(2, options);
             if (affine) set_affine(layer);
-            Pair pair({samples, channels, positions});
+            Pair pair({3, 2, 17});
             REQUIRE(hnorm_layer_forward(layer, &pair.in, &pair.out) == HNORM_OK);
-            std::vector<long double> mean, biased;
-            const int64_t count = group == HNORM_BATCH ? samples * positions : positions;
-            for (int64_t n = 0; n < samples; n++) {
-                for (int64_t c = 0; c < channels; c++) {
-                    long double m, v;
-                    channel_statistics(pair.x, samples, channels, positions, c, group == HNORM_BATCH ? -1 : n, m, v);
-                    mean.push_back(m);
-                    biased.push_back(v * (count - 1) / count);
-                }
-            }
-            require_normalized(pair, positions, mean, biased, options.eps, hnorm_layer_gamma(layer),
-                               hnorm_layer_beta(layer), channels);
+            require_normalized(layer, options.eps, pair.x, group, test::references(as_tensor(pair.x), group), pair.y);
         }
     }
 }
 
 TEST_CASE("evaluation normalizes with the running statistics and changes nothing") {
-    const int64_t samples = 2, channels = 3, positions = 20;
+    const int64_t channels = 3;
     for (hnorm_group group : {HNORM_BATCH, HNORM_INSTANCE}) {
         INFO("group " << group);
         hnorm_layer_options options = hnorm_layer_defaults(group);
@@ -110,28 +85,22 @@ TEST_CASE("evaluation normalizes with the running statistics and changes nothing
         options.affine = 1;
         Layer layer(channels, options);
         set_affine(layer);
-        std::vector<long double> mean, variance;
+        test::References statistics;  // one a channel: those of a batch
         for (int64_t c = 0; c < channels; c++) {
-            hnorm_layer_running_mean(layer)[c] = 0.5 * static_cast<double>(c) - 0.25;
-            hnorm_layer_running_var(layer)[c] = 0.5 + static_cast<double>(c);
-        }
-        for (int64_t plane = 0; plane < samples * channels; plane++) {
-            mean.push_back(hnorm_layer_running_mean(layer)[plane % channels]);
-            variance.push_back(hnorm_layer_running_var(layer)[plane % channels]);
+            double &mean = hnorm_layer_running_mean(layer)[c], &variance = hnorm_layer_running_var(layer)[c];
+            mean = 0.5 * static_cast<double>(c) - 0.25, variance = 0.5 + static_cast<double>(c);
+            statistics.push_back({0, mean, variance});
         }
         REQUIRE(hnorm_layer_train(layer, 0) == HNORM_OK);
         REQUIRE(hnorm_layer_is_training(layer) == 0);
         const State before(layer);
-        Pair pair({samples, channels, 4, 5});
+        Pair pair({2, channels, 4, 5});
         REQUIRE(hnorm_layer_forward(layer, &pair.in, &pair.out) == HNORM_OK);
-        require_normalized(pair, positions, mean, variance, options.eps, hnorm_layer_gamma(layer),
-                           hnorm_layer_beta(layer), channels);
+        require_normalized(layer, options.eps, pair.x, HNORM_BATCH, statistics, pair.y);
         // One value a channel is fine here: nothing is estimated from it.
         Pair one({1, channels});
         REQUIRE(hnorm_layer_forward(layer, &one.in, &one.out) == HNORM_OK);
-        mean.resize(static_cast<size_t>(channels));
-        require_normalized(one, 1, mean, variance, options.eps, hnorm_layer_gamma(layer), hnorm_layer_beta(layer),
-                           channels);
+        require_normalized(layer, options.eps, one.x, HNORM_BATCH, statistics, one.y);
         REQUIRE(State(layer) == before);
         REQUIRE(hnorm_layer_train(layer, 1) == HNORM_OK);
         REQUIRE(hnorm_layer_is_training(layer) == 1);
@@ -204,10 +173,8 @@ TEST_CASE("an empty batch changes nothing") {
             REQUIRE(hnorm_layer_forward(layer, &pair.in, &pair.out) == HNORM_OK);
             REQUIRE(hnorm_layer_train(layer, training) == HNORM_OK);
             const State before(layer);
-            const int64_t shape[] = {0, 3, 4, 5};
-            const std::vector<float> y = pair.y;
-            const hnorm_tensor in = hnorm_channels_first(pair.x.data(), 4, shape),
-                               out = hnorm_channels_first(pair.y.data(), 4, shape);
+            const Elements y = pair.y;
+            const hnorm_tensor in = pair.x.view({0, 3, 4, 5}), out = pair.y.view({0, 3, 4, 5});
             REQUIRE(hnorm_layer_forward(layer, &in, &out) == HNORM_OK);
             REQUIRE(State(layer) == before);
             REQUIRE(same_bits(pair.y, y));

@@ -17,15 +17,15 @@ namespace {
 constexpr hnorm_group kGroups[] = {HNORM_BATCH, HNORM_INSTANCE};
 
 // One training step on data of the step's own.
-void train(hnorm_layer *layer, int step, std::vector<float> *y) {
+void train(hnorm_layer *layer, int step, std::vector<char> *y) {
     Pair pair({3, 5, 4, 7}, static_cast<uint32_t>(step)), back({3, 5, 4, 7}, static_cast<uint32_t>(100 + step));
     REQUIRE(hnorm_layer_forward(layer, &pair.in, &pair.out) == HNORM_OK);
     REQUIRE(hnorm_layer_backward(layer, &pair.in, &back.in, &back.out) == HNORM_OK);
     float *gamma = hnorm_layer_gamma(layer), *gamma_grad = hnorm_layer_gamma_grad(layer);
     for (int c = 0; gamma && c < 5; c++) gamma[c] -= 0.1f * gamma_grad[c];
     REQUIRE(hnorm_layer_zero_grad(layer) == HNORM_OK);
-    y->insert(y->end(), pair.y.begin(), pair.y.end());
-    y->insert(y->end(), back.y.begin(), back.y.end());
+    for (const Elements *values : {&pair.y, &back.y})
+        y->insert(y->end(), values->bytes().begin(), values->bytes().end());
 }
 
 // make_state.py's values
@@ -76,7 +76,7 @@ TEST_CASE("training goes on after a load as if it had never stopped") {
             INFO("group " << group << ", cumulative " << cumulative);
             hnorm_layer_options options = layer_options(group, true, true);
             options.cumulative = cumulative;
-            std::vector<float> y, y_resumed;
+            std::vector<char> y, y_resumed;  // bytes
             Layer layer(5, options), resumed(5, options);
             for (int step = 0; step < 4; step++) train(layer, step, &y);
             require_saved(layer, folder / "layer.npz");
@@ -195,7 +195,7 @@ TEST_CASE("backward after a load is of the latest forward, with gamma as loaded"
     REQUIRE(hnorm_layer_backward(layer, &forward.in, &before.in, &before.out) == HNORM_OK);
     require_loaded(layer, folder / "layer.npz");
     REQUIRE(hnorm_layer_backward(layer, &forward.in, &after.in, &after.out) == HNORM_OK);
-    for (float &value : before.y) value *= 2;  // exact
+    for (size_t i = 0; i < before.y.size(); i++) before.y.set(i, before.y[i] * 2);  // exact
     REQUIRE(same_bits(after.y, before.y));
 }
 

@@ -72,7 +72,7 @@ TEST_CASE("moments of parts merged in any grouping agree with moments of the who
     }
 }
 
-TEST_CASE("merging adds no error beyond double's") {
+TEST_CASE("merging adds no error beyond double's", "[once]") {
     // counts from 1 to a billion, means near and far
     Random random(6);
     for (int round = 0; round < 2000; round++) {
@@ -95,7 +95,7 @@ TEST_CASE("merging adds no error beyond double's") {
     }
 }
 
-TEST_CASE("merging an empty set changes nothing, merging into one copies") {
+TEST_CASE("merging an empty set changes nothing, merging into one copies", "[once]") {
     const Statistics empty{{0, 0}, {0, 0}, {0, 0}}, set{{3, 1}, {0.1, -1e30}, {0.7, 0}};
     Statistics left = set, right = empty, both = empty;
     merge(left, empty);
@@ -111,7 +111,7 @@ TEST_CASE("merging an empty set changes nothing, merging into one copies") {
     CHECK(both.m2 == empty.m2);
 }
 
-TEST_CASE("merging equal means keeps them exactly") {
+TEST_CASE("merging equal means keeps them exactly", "[once]") {
     for (double value : {0.1, 1.0 / 3, -7.3e30, 1e-30}) {
         Statistics a{{3}, {value}, {0}};
         merge(a, {{7}, {value}, {0}});

@@ -1,5 +1,6 @@
 // A published example of batch normalization in training: BatchNorm2d(2), gamma 1, beta 0, eps 1e-5, input (2,2,2,3).
-// Input and output are printed with four digits, which is why the output agrees to 2e-4 only; the reference agrees to 1e-6.
+// Input and output are printed with four digits, which is why the output agrees to 2e-4 only; the reference agrees to 5e-7. Rounded
+// to 16 bits, input and output may be as much farther away as follows from the rounding.
 #include "accuracy.h"
 #include "catch.hpp"
 #include "machine.h"
@@ -21,8 +22,16 @@ const std::vector<float> kPublished = {-0.3023f, -0.7597f, -0.3203f, -0.5875f, 1
 Tensor example() {
     Tensor x({2, 2, 2, 3});
     std::copy(kInput.begin(), kInput.end(), x.plane(0, 0));
+    x.settle();
     return x;
 }
+
+// The greatest relative error of an element's rounding, and what it changes of x. The mean and sigma change by no more.
+double rounding() {
+    const TensorFormat &format = tensor_format();
+    return format.type == HNORM_F32 ? 0 : std::ldexp(1.0, -format.digits());
+}
+double change_of_x() { return 2.0022 * rounding(); }
 
 }  // namespace
 
@@ -36,13 +45,15 @@ TEST_CASE("the published batch norm example comes out as published") {
         const std::vector<float> output = elements(y);
         for (size_t i = 0; i < output.size(); i++) {
             INFO(machine.describe() << ", element " << i);
-            CHECK(std::fabs(output[i] - kPublished[i]) <= 2e-4);
+            const double size = std::fabs(kPublished[i]), sigma = std::sqrt(saved.variance[i / 6 % 2]);
+            const double rounded = (2 + size) * change_of_x() / sigma + (size + 1) * rounding();
+            CHECK(std::fabs(output[i] - kPublished[i]) <= 2e-4 + rounded);
         }
-        CHECK(std::fabs(saved.mean[0] - 0.3332) <= 1e-4);
-        CHECK(std::fabs(saved.variance[0] - 1.0452) <= 1e-4);
+        CHECK(std::fabs(saved.mean[0] - 0.3332) <= 1e-4 + change_of_x());
+        CHECK(std::fabs(std::sqrt(saved.variance[0]) - std::sqrt(1.0452)) <= 5e-5 + change_of_x());
         const Worst worst = worst_y(x, HNORM_BATCH, references(x, HNORM_BATCH), affine, 1e-5, y);
         INFO(machine.describe() << " " << worst.where);
-        CHECK(worst.error <= 1e-6);
+        CHECK(worst.error <= kTolerance);
     }
 }
 
@@ -56,7 +67,7 @@ TEST_CASE("instance norm of the published example normalizes each sample's chann
         forward(x, HNORM_INSTANCE, affine, 1e-5, y);
         const Worst worst = worst_y(x, HNORM_INSTANCE, references(x, HNORM_INSTANCE), affine, 1e-5, y);
         INFO(worst.where);
-        CHECK(worst.error <= 1e-6);
+        CHECK(worst.error <= kTolerance);
         for (int64_t n = 0; n < 2; n++) {
             for (int64_t c = 0; c < 2; c++) {
                 double sum = 0, squares = 0;
@@ -64,8 +75,9 @@ TEST_CASE("instance norm of the published example normalizes each sample's chann
                     sum += y.at(n, c, s);
                     squares += static_cast<double>(y.at(n, c, s)) * y.at(n, c, s);
                 }
-                CHECK(std::fabs(sum / 6) <= 1e-6);
-                CHECK(std::fabs(squares / 6 - 1) <= 1e-4);  // eps takes 1e-5 over the least variance, 0.31
+                CHECK(std::fabs(sum / 6) <= 1e-6 + rounding());
+                // eps takes 1e-5 over the least variance, 0.31
+                CHECK(std::fabs(squares / 6 - 1) <= 1e-4 + 2.1 * rounding());
             }
         }
     }

@@ -12,13 +12,9 @@ hnorm_status compute_activation_backward(const char *function, const Machine &ma
         return compute_activation_backward(function, machine, one_plane(y), one_plane(dy), slope, one_plane(dz));
     }
     if (is_narrow_and_dense({&y, &dy, &dz})) {
-        HNORM_TRY(
-            compute_activation_backward(function, machine, narrow_parts(y), narrow_parts(dy), slope, narrow_parts(dz)));
-        if (narrow_remainder(y).empty()) {
-            return HNORM_OK;
-        }
-        return compute_activation_backward(function, machine, narrow_remainder(y), narrow_remainder(dy), slope,
-                                           narrow_remainder(dz));
+        return for_parts_and_remainder(y, [&](const auto &of, bool) {
+            return compute_activation_backward(function, machine, of(y), of(dy), slope, of(dz));
+        });
     }
     TensorBuffer y_buffer(y, View::kBatch), dy_buffer(dy, View::kBatch), dz_buffer(dz, View::kBatch);
     const SerialScope serial(runs_serially(machine, y));

@@ -169,11 +169,8 @@ hnorm_status hnorm_backward(const hnorm_tensor *x, const hnorm_tensor *dy, hnorm
                             const hnorm_post_ops_gradient *post, const hnorm_tensor *dx, float *dgamma, float *dbeta) {
     const char *const function = "hnorm_backward";
     GradientTensors tensors(x, dy, dx);
-    HNORM_TRY(tensors.read(function, true, false));
-    float slope;
-    HNORM_TRY(read_post_ops(function, post, &tensors, &slope));
     Backward b;
-    HNORM_TRY(read_backward(function, tensors, group, mean, variance, affine, eps, slope, dgamma, dbeta, &b));
+    HNORM_TRY(read_backward(function, true, group, mean, variance, affine, eps, post, dgamma, dbeta, &tensors, &b));
     HNORM_TRY(check_group_size(function, *x, b.x, group, ""));
     Machine machine;
     HNORM_TRY(find_machine(function, &machine));

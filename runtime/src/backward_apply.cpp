@@ -21,13 +21,10 @@ hnorm_status narrow_apply(const char *function, const Machine &machine, const Pl
     HNORM_TRY(g1.repeat(function, x, sums.g1));
     HNORM_TRY(g2.repeat(function, x, sums.g2));
     HNORM_TRY(count.repeat(function, x, sums.count));
-    HNORM_TRY(compute_backward_apply(function, machine, narrow_parts(x), narrow_parts(dy), repeated, {g1, g2, count},
-                                     narrow_parts(dx)));
-    if (narrow_remainder(x).empty()) {
-        return HNORM_OK;
-    }
-    return compute_backward_apply(function, machine, narrow_remainder(x), narrow_remainder(dy), forward, sums,
-                                  narrow_remainder(dx));
+    return for_parts_and_remainder(x, [&](const auto &of, bool parts) {
+        return compute_backward_apply(function, machine, of(x), of(dy), parts ? repeated : forward,
+                                      parts ? ApplySums{g1, g2, count} : sums, of(dx));
+    });
 }
 
 }  // namespace

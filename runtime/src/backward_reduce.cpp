@@ -37,22 +37,16 @@ hnorm_status narrow_sums(const char *function, const Machine &machine, const Pla
                          hnorm_group group, const ForwardPart &forward, double *sum_dy, double *sum_dy_xmu) {
     NarrowResults results(x, group);
     HNORM_TRY(results.reserve(function));
-    const auto take = [&](const Planes &x_part, const Planes &dy_part, const ForwardPart &of_part, int64_t i) {
-        return sums_of(function, machine, x_part, dy_part, group, of_part, results.first(i), results.second(i),
-                       results.stride_n());
-    };
-    if (is_narrow_and_dense({&x, &dy})) {
-        NarrowForwardPart repeated;
+    const bool at_once = is_narrow_and_dense({&x, &dy});
+    NarrowForwardPart repeated;
+    if (at_once) {
         HNORM_TRY(repeated.repeat(function, x, forward));
-        HNORM_TRY(take(narrow_parts(x), narrow_parts(dy), repeated, 0));
-    } else {
-        for (int64_t i = 0; i < kNarrowParts; ++i) {
-            HNORM_TRY(take(narrow_part(x, i), narrow_part(dy, i), forward, i));
-        }
     }
-    if (results.parts() > kNarrowParts) {
-        HNORM_TRY(take(narrow_remainder(x), narrow_remainder(dy), forward, kNarrowParts));
-    }
+    HNORM_TRY(results.fill(at_once, [&](const auto &of, int64_t i) {
+        const ForwardPart of_call = at_once && i == 0 ? repeated : forward;
+        return sums_of(function, machine, of(x), of(dy), group, of_call, results.first(i), results.second(i),
+                       results.stride_n());
+    }));
     results.for_each_group([&](const double *of_dy, const double *of_dy_xmu, int64_t g) {
         sum_dy[g] = sum_dy_xmu[g] = 0;
         for (int64_t i = 0; i < results.parts(); ++i) {

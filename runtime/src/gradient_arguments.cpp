@@ -6,6 +6,27 @@
 
 namespace hnorm::detail {
 
+namespace {
+
+// post of the call, which may be null.
+hnorm_status read_post_ops(const char *function, const hnorm_post_ops_gradient *post, GradientTensors *tensors,
+                           float *slope) {
+    *slope = 1;
+    if (post == nullptr) {
+        return HNORM_OK;
+    }
+    HNORM_TRY(read_activation(function, "post.", post->activation, post->negative_slope, slope));
+    if (*slope != 1 && post->dresidual && !post->y) {
+        return fail(
+            HNORM_INVALID_ARGUMENT,
+            "%s: post.y is null but post.dresidual is not: behind an activation the residual's gradient needs y",
+            function);
+    }
+    return tensors->read_residual(function, {"post.y", post->y, {}}, {"post.dresidual", post->dresidual, {}});
+}
+
+}  // namespace
+
 hnorm_status check_read(const char *function, const Array &array, const GradientTensors &tensors) {
     HNORM_TRY(check_array(function, array));
     for (const NamedTensor *written : {&tensors.dx, &tensors.dresidual}) {
@@ -36,26 +57,15 @@ hnorm_status read_parameters(const char *function, const hnorm_affine *affine, c
     return HNORM_OK;
 }
 
-hnorm_status read_post_ops(const char *function, const hnorm_post_ops_gradient *post, GradientTensors *tensors,
-                           float *slope) {
-    *slope = 1;
-    if (post == nullptr) {
-        return HNORM_OK;
-    }
-    HNORM_TRY(read_activation(function, "post.", post->activation, post->negative_slope, slope));
-    if (*slope != 1 && post->dresidual && !post->y) {
-        return fail(
-            HNORM_INVALID_ARGUMENT,
-            "%s: post.y is null but post.dresidual is not: behind an activation the residual's gradient needs y",
-            function);
-    }
-    return tensors->read_residual(function, {"post.y", post->y, {}}, {"post.dresidual", post->dresidual, {}});
-}
-
-hnorm_status read_backward(const char *function, const GradientTensors &tensors, hnorm_group group, const double *mean,
-                           const double *variance, const hnorm_affine *affine, double eps, float slope, float *dgamma,
-                           float *dbeta, Backward *b) {
+hnorm_status read_backward(const char *function, bool needs_x, hnorm_group group, const double *mean,
+                           const double *variance, const hnorm_affine *affine, double eps,
+                           const hnorm_post_ops_gradient *post, float *dgamma, float *dbeta,
+                           GradientTensors *its_tensors, Backward *b) {
+    HNORM_TRY(its_tensors->read(function, needs_x, false));
+    float slope;
+    HNORM_TRY(read_post_ops(function, post, its_tensors, &slope));
     HNORM_TRY(check_group(function, group));
+    const GradientTensors &tensors = *its_tensors;
     const Planes &dy = tensors.dy.planes;
     const Array means("mean", mean, dy.groups(group)), variances("variance", variance, dy.groups(group));
     HNORM_TRY(check_read(function, means, tensors));

@@ -19,14 +19,12 @@ hnorm_status check_written(const char *function, const Array &array, const Gradi
 hnorm_status read_parameters(const char *function, const hnorm_affine *affine, const GradientTensors &tensors,
                              AffineView *view);
 
-// post of the call, which may be null.
-hnorm_status read_post_ops(const char *function, const hnorm_post_ops_gradient *post, GradientTensors *tensors,
-                           float *slope);
-
-// What hnorm_backward and hnorm_normalize_backward have in common: everything but the tensors' presence and the group's size.
-hnorm_status read_backward(const char *function, const GradientTensors &tensors, hnorm_group group, const double *mean,
-                           const double *variance, const hnorm_affine *affine, double eps, float slope, float *dgamma,
-                           float *dbeta, Backward *b);
+// The arguments of hnorm_backward and hnorm_normalize_backward, but for what each has to say of its own: the group's size, and
+// the presence of x. tensors: made of the call's x, dy and dx. b refers to it.
+hnorm_status read_backward(const char *function, bool needs_x, hnorm_group group, const double *mean,
+                           const double *variance, const hnorm_affine *affine, double eps,
+                           const hnorm_post_ops_gradient *post, float *dgamma, float *dbeta, GradientTensors *tensors,
+                           Backward *b);
 
 // The gradients of parameters that no element depends on.
 void write_zeros(const Backward &b);

@@ -26,19 +26,9 @@ hnorm_status narrow_moments(const char *function, const Machine &machine, const 
                             double *mean, double *m2) {
     NarrowResults results(x, group);
     HNORM_TRY(results.reserve(function));
-    const auto take = [&](const Planes &part, int64_t i) {
-        return moments_of(function, machine, part, group, results.first(i), results.second(i), results.stride_n());
-    };
-    if (is_narrow_and_dense({&x})) {
-        HNORM_TRY(take(narrow_parts(x), 0));
-    } else {
-        for (int64_t i = 0; i < kNarrowParts; ++i) {
-            HNORM_TRY(take(narrow_part(x, i), i));
-        }
-    }
-    if (results.parts() > kNarrowParts) {
-        HNORM_TRY(take(narrow_remainder(x), kNarrowParts));
-    }
+    HNORM_TRY(results.fill(is_narrow_and_dense({&x}), [&](const auto &of, int64_t i) {
+        return moments_of(function, machine, of(x), group, results.first(i), results.second(i), results.stride_n());
+    }));
     const auto total = static_cast<double>(x.group_size(group));
     const auto part_size = static_cast<double>(narrow_part(x, 0).group_size(group));
     const auto rest_size = static_cast<double>(narrow_remainder(x).group_size(group));

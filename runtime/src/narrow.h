@@ -23,6 +23,14 @@ Planes narrow_part(const Planes &x, int64_t i);
 Planes narrow_parts(const Planes &x);
 Planes narrow_remainder(const Planes &x);
 
+// Calls compute(of, true) for all parts as one, then compute(of, false) for the remainder if there is one: of(tensor) is what
+// such a call takes of a tensor of x's shape.
+template <typename Compute>
+hnorm_status for_parts_and_remainder(const Planes &x, const Compute &compute) {
+    HNORM_TRY(compute(narrow_parts, true));
+    return narrow_remainder(x).empty() ? HNORM_OK : compute(narrow_remainder, false);
+}
+
 // One value for each sample and channel, repeated for each part of narrow_parts(x).
 template <typename T>
 class NarrowValues {
@@ -81,6 +89,19 @@ public:
         : c_(x.c), samples_(group == HNORM_BATCH ? 1 : x.n), parts_(kNarrowParts + !narrow_remainder(x).empty()) {}
 
     hnorm_status reserve(const char *function) { return scratch_.reserve(function, 2 * size()); }
+    // Calls reduce(of, i) for each part i, or for all as one, with i 0; then with i kNarrowParts for the remainder if there is
+    // one. of as in for_parts_and_remainder.
+    template <typename Reduce>
+    hnorm_status fill(bool at_once, const Reduce &reduce) {
+        for (int64_t i = 0; i < kNarrowParts && !at_once; ++i) {
+            HNORM_TRY(reduce([i](const Planes &tensor) { return narrow_part(tensor, i); }, i));
+        }
+        if (at_once) {
+            HNORM_TRY(reduce(narrow_parts, 0));
+        }
+        return parts_ > kNarrowParts ? reduce(narrow_remainder, kNarrowParts) : HNORM_OK;
+    }
+
     // Where part i's begin; channels are adjacent, samples stride_n() apart.
     double *first(int64_t i) { return scratch_.data() + i * c_; }
     double *second(int64_t i) { return first(i) + size(); }

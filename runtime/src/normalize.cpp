@@ -20,14 +20,11 @@ hnorm_status narrow_normalize(const char *function, const Machine &machine, cons
     HNORM_TRY(means.repeat(function, x, mean));
     HNORM_TRY(variances.repeat(function, x, variance));
     HNORM_TRY(affines.repeat(function, x, affine));
-    Planes residual;
-    HNORM_TRY(compute_normalize(function, machine, narrow_parts(x), means, variances, affines, eps,
-                                post.seen(narrow_parts, &residual), narrow_parts(y)));
-    if (narrow_remainder(x).empty()) {
-        return HNORM_OK;
-    }
-    return compute_normalize(function, machine, narrow_remainder(x), mean, variance, affine, eps,
-                             post.seen(narrow_remainder, &residual), narrow_remainder(y));
+    return for_parts_and_remainder(x, [&](const auto &of, bool parts) {
+        Planes residual;
+        return compute_normalize(function, machine, of(x), parts ? means : mean, parts ? variances : variance,
+                                 parts ? affines : affine, eps, post.seen(of, &residual), of(y));
+    });
 }
 
 }  // namespace

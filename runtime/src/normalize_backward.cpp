@@ -56,16 +56,13 @@ hnorm_status hnorm_normalize_backward(const hnorm_tensor *x, const hnorm_tensor 
         return fail(HNORM_INVALID_ARGUMENT, "%s: x is null but dgamma is not: gamma's gradient needs x", function);
     }
     GradientTensors tensors(x, dy, dx);
-    HNORM_TRY(tensors.read(function, false, false));
-    float slope;
-    HNORM_TRY(read_post_ops(function, post, &tensors, &slope));
-    if (x == nullptr && slope != 1 && !tensors.y.tensor) {
+    Backward b;
+    HNORM_TRY(read_backward(function, false, group, mean, variance, affine, eps, post, dgamma, dbeta, &tensors, &b));
+    if (x == nullptr && b.slope != 1 && !b.y) {
         return fail(HNORM_INVALID_ARGUMENT,
                     "%s: x is null and post.activation is %d: without post.y the activation's sign needs x", function,
                     static_cast<int>(post->activation));
     }
-    Backward b;
-    HNORM_TRY(read_backward(function, tensors, group, mean, variance, affine, eps, slope, dgamma, dbeta, &b));
     Machine machine;
     HNORM_TRY(find_machine(function, &machine));
     if (b.dy.empty()) {
