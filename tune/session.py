@@ -287,8 +287,8 @@ class Session:
         found |= self.measure({"tuned": _points(accepted), "untuned": untuned}, rows, effort, "floor")
         slower = [row for row in rows if _slower(found[row])]
         if slower:
-            again = self.measure({"tuned": _points(accepted)}, slower, (0.3, 15, 200))
-            slower = [row for row in slower if _slower(again[row])]
+            found |= self.measure({"tuned": _points(accepted), "untuned": untuned}, slower, (0.3, 15, 200), "floor")
+            slower = [row for row in slower if _slower(found[row])]
         return slower
 
     def _culprits(self, slower, accepted):
