@@ -7,6 +7,7 @@ set(HNORM_RUNTIME_SOURCES
     src/backward_reduce.cpp
     src/compute.cpp
     src/descriptor.cpp
+    src/device.cpp
     src/error.cpp
     src/forward.cpp
     src/gradient_arguments.cpp
