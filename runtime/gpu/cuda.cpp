@@ -39,6 +39,7 @@ struct Functions {
     CUresult (*cuMemFree_v2)(CUdeviceptr);
     CUresult (*cuMemcpyHtoDAsync_v2)(CUdeviceptr, const void *, size_t, void *);
     CUresult (*cuMemcpyDtoHAsync_v2)(void *, CUdeviceptr, size_t, void *);
+    CUresult (*cuMemcpyDtoDAsync_v2)(CUdeviceptr, CUdeviceptr, size_t, void *);
     CUresult (*cuStreamSynchronize)(void *);
     CUresult (*cuPointerGetAttribute)(void *, int, CUdeviceptr);
 };
@@ -93,6 +94,7 @@ hnorm_status load(const char *function) {
     HNORM_FIND(cuMemFree_v2)
     HNORM_FIND(cuMemcpyHtoDAsync_v2)
     HNORM_FIND(cuMemcpyDtoHAsync_v2)
+    HNORM_FIND(cuMemcpyDtoDAsync_v2)
     HNORM_FIND(cuStreamSynchronize)
     HNORM_FIND(cuPointerGetAttribute)
 #undef HNORM_FIND
@@ -177,6 +179,13 @@ public:
         HNORM_TRY(status_of(function, "cuMemcpyDtoHAsync",
                             cuda.cuMemcpyDtoHAsync_v2(to, address(from), static_cast<size_t>(bytes), thread.stream)));
         return status_of(function, "cuStreamSynchronize", cuda.cuStreamSynchronize(thread.stream));
+    }
+    hnorm_status copy(const char *function, void *to, const void *from, int64_t bytes) override {
+        const Current current(thread.context);
+        HNORM_TRY(current.status(function));
+        return status_of(
+            function, "cuMemcpyDtoDAsync",
+            cuda.cuMemcpyDtoDAsync_v2(address(to), address(from), static_cast<size_t>(bytes), thread.stream));
     }
     hnorm_status synchronize(const char *function) override {
         const Current current(thread.context);

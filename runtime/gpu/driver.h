@@ -35,6 +35,7 @@ public:
     virtual void release(void *context, void *memory) = 0;  // from any thread
     virtual hnorm_status copy_in(const char *function, void *to, const void *from, int64_t bytes) = 0;
     virtual hnorm_status copy_out(const char *function, void *to, const void *from, int64_t bytes) = 0;
+    virtual hnorm_status copy(const char *function, void *to, const void *from, int64_t bytes) = 0;  // queued
     virtual hnorm_status synchronize(const char *function) = 0;
     virtual hnorm_status check_memory(const char *function, const char *name, const char *part, const void *memory,
                                       int64_t bytes) = 0;

@@ -76,6 +76,14 @@ hnorm_status hnorm_device_copy_out(hnorm_device device, void *to, const void *fr
     return bytes == 0 ? HNORM_OK : driver->copy_out(function, to, from, static_cast<int64_t>(bytes));
 }
 
+hnorm_status hnorm_device_copy(hnorm_device device, void *to, const void *from, size_t bytes) {
+    const char *const function = "hnorm_device_copy";
+    Driver *driver = nullptr;
+    HNORM_TRY(check_copy(function, device, &driver, "to", to, "from", from, bytes));
+    HNORM_TRY(check_device_memory(function, "from", "", device, from, static_cast<int64_t>(bytes)));
+    return bytes == 0 ? HNORM_OK : driver->copy(function, to, from, static_cast<int64_t>(bytes));
+}
+
 hnorm_status hnorm_device_synchronize(hnorm_device device) {
     const char *const function = "hnorm_device_synchronize";
     Driver *driver = nullptr;

@@ -40,6 +40,7 @@ struct Functions {
     cl_int (*clGetMemObjectInfo)(void *, uint32_t, size_t, void *, size_t *);
     cl_int (*clEnqueueWriteBuffer)(void *, void *, uint32_t, size_t, size_t, const void *, uint32_t, void *, void *);
     cl_int (*clEnqueueReadBuffer)(void *, void *, uint32_t, size_t, size_t, void *, uint32_t, void *, void *);
+    cl_int (*clEnqueueCopyBuffer)(void *, void *, void *, size_t, size_t, size_t, uint32_t, void *, void *);
     cl_int (*clFinish)(void *);
 };
 Functions cl = {};
@@ -105,6 +106,7 @@ hnorm_status load(const char *function) {
     HNORM_FIND(clGetMemObjectInfo)
     HNORM_FIND(clEnqueueWriteBuffer)
     HNORM_FIND(clEnqueueReadBuffer)
+    HNORM_FIND(clEnqueueCopyBuffer)
     HNORM_FIND(clFinish)
 #undef HNORM_FIND
     loaded = true;
@@ -196,6 +198,11 @@ public:
         return status_of(function, "clEnqueueReadBuffer",
                          cl.clEnqueueReadBuffer(thread.queue, const_cast<void *>(from), kTrue, 0,
                                                 static_cast<size_t>(bytes), to, 0, nullptr, nullptr));
+    }
+    hnorm_status copy(const char *function, void *to, const void *from, int64_t bytes) override {
+        return status_of(function, "clEnqueueCopyBuffer",
+                         cl.clEnqueueCopyBuffer(thread.queue, const_cast<void *>(from), to, 0, 0,
+                                                static_cast<size_t>(bytes), 0, nullptr, nullptr));
     }
     hnorm_status synchronize(const char *function) override {
         return status_of(function, "clFinish", cl.clFinish(thread.queue));

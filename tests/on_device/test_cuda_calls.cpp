@@ -68,6 +68,8 @@ FAKE(cuMemcpyHtoDAsync_v2, (Address to, const void *from, size_t bytes, void *),
      std::memcpy(reinterpret_cast<void *>(to), from, bytes))
 FAKE(cuMemcpyDtoHAsync_v2, (void *to, Address from, size_t bytes, void *),
      std::memcpy(to, reinterpret_cast<void *>(from), bytes))
+FAKE(cuMemcpyDtoDAsync_v2, (Address to, Address from, size_t bytes, void *),
+     std::memcpy(reinterpret_cast<void *>(to), reinterpret_cast<void *>(from), bytes))
 FAKE(cuStreamSynchronize, (void *), {})
 FAKE(cuPointerGetAttribute, (void *value, int, Address at), {
     result = memory.count(at) ? 0 : 1;
@@ -138,6 +140,7 @@ void *__wrap_dlsym(void *library, const char *name) {
         KNOWN(cuMemFree_v2),
         KNOWN(cuMemcpyHtoDAsync_v2),
         KNOWN(cuMemcpyDtoHAsync_v2),
+        KNOWN(cuMemcpyDtoDAsync_v2),
         KNOWN(cuStreamSynchronize),
         KNOWN(cuPointerGetAttribute),
         KNOWN(cuModuleLoadDataEx),

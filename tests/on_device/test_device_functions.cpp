@@ -262,6 +262,17 @@ TEST_CASE("threads have queues of their own, and what one releases another does 
     require_refused(hnorm_use_opencl(&results, nullptr), HNORM_INVALID_ARGUMENT, {"queue is null"});
 }
 
+TEST_CASE("copies go in, within and out, and the one within is queued") {
+    use();
+    const std::vector<float> values = {1, 2, 3, 4, 5};
+    DeviceArray<float> from(kDevice, values), to(kDevice, std::vector<float>(5, 0.0f));
+    waits = copies = 0;
+    REQUIRE(hnorm_device_copy(HNORM_OPENCL, to.data(), from.data(), 12) == HNORM_OK);
+    REQUIRE((waits == 0 && copies == 0));
+    REQUIRE(to.copy_out() == std::vector<float>{1, 2, 3, 0, 0});
+    require_refused(hnorm_device_copy(HNORM_OPENCL, to.data(), from.data(), 24), HNORM_INVALID_ARGUMENT, {"20 bytes"});
+}
+
 TEST_CASE("functions that take no device, and bad sizes, are refused") {
     use();
     void *memory = nullptr;

@@ -37,6 +37,8 @@ hnorm_status hnorm_device_allocate(hnorm_device device, size_t bytes, void **mem
 hnorm_status hnorm_device_free(hnorm_device device, void *memory);
 hnorm_status hnorm_device_copy_in(hnorm_device device, void *to, const void *from, size_t bytes);
 hnorm_status hnorm_device_copy_out(hnorm_device device, void *to, const void *from, size_t bytes);
+/* Within the device, from one array to another that it does not overlap: queued on the stream. */
+hnorm_status hnorm_device_copy(hnorm_device device, void *to, const void *from, size_t bytes);
 /* Waits for what the calling thread's stream has been given. */
 hnorm_status hnorm_device_synchronize(hnorm_device device);
 
