@@ -12,7 +12,7 @@ hnorm_status moments_of(const Call &call, const Planes &x, int64_t earlier, hnor
                         double *mean, double *m2, int64_t stride_n) {
     const View view = view_of(group);
     On<TensorBuffer> x_buffer(call, x, view);
-    begin_earlier(x_buffer, earlier);
+    begin_earlier(x_buffer, x, earlier);
     On<GroupBuffer> mean_buffer(call, mean, x, view, stride_n, 1), m2_buffer(call, m2, x, view, stride_n, 1);
     return launch(call, call.kernels.of[x.type].moments[reduction_class(x)], x_buffer, divisor, kZero, mean_buffer,
                   m2_buffer);

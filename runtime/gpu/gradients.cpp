@@ -18,8 +18,8 @@ hnorm_status sums_of(const Call &call, const Planes &x, const Planes &dy, int64_
     const View view = view_of(group);
     const AffineView &affine = forward.affine;
     On<TensorBuffer> x_buffer(call, x, view), dy_buffer(call, dy, view);
-    begin_earlier(x_buffer, earlier);
-    begin_earlier(dy_buffer, earlier);
+    begin_earlier(x_buffer, x, earlier);
+    begin_earlier(dy_buffer, dy, earlier);
     On<GroupBuffer> mean = buffer_of(call, forward.mean, x, view);
     On<GroupBuffer> variance = buffer_of(call, forward.variance, x, view);
     On<GroupBuffer> gamma(call, affine.gamma, x, view, affine.gamma_n, affine.gamma_c);
