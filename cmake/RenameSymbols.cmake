@@ -1,8 +1,9 @@
-# cmake -D ARCHIVE=FILE -D RENAMED=FILE [-D OTHERS=FILE] -D NM=PROGRAM -D OBJCOPY=PROGRAM -P RenameSymbols.cmake
+# cmake -D ARCHIVE=FILE -D RENAMED=FILE [-D OTHERS=FILE] -D PREFIX=NAME -D NM=PROGRAM -D OBJCOPY=PROGRAM -P RenameSymbols.cmake
 #
-# Puts hnorm_ before every name that the archive gives its users and that does not begin so: Halide's runtime, whose error
-# handler and threads are the process's, and C++'s names. A program with Halide code of its own keeps its own runtime. What was
-# renamed is written to RENAMED, for objcopy; OTHERS is such a list, of another archive whose names this one uses.
+# Puts PREFIX, hnorm_ or what begins so, before every name that the archive gives its users and that does not begin with hnorm_:
+# Halide's runtime, whose error handler and threads are the process's, and C++'s names. A program with Halide code of its own
+# keeps its own runtime. What was renamed is written to RENAMED, for objcopy; OTHERS is such a list, of another archive whose names
+# this one uses where it has none of its own.
 cmake_minimum_required(VERSION 3.28)
 
 # Global names, and those of COMDAT groups, which may be local (type n): of groups of the same name the linker keeps one, and
@@ -13,14 +14,20 @@ execute_process(
 string(REGEX MATCHALL "[^\n ]+ [A-Zun] " symbols "${symbols}")
 list(TRANSFORM symbols REPLACE " .*" "")
 list(FILTER symbols EXCLUDE REGEX "^hnorm_")
+list(REMOVE_DUPLICATES symbols)
+set(lines ${symbols})
+list(TRANSFORM lines REPLACE "(.+)" "\\1 ${PREFIX}\\1")
 if(OTHERS)
     file(STRINGS "${OTHERS}" others)
-    list(TRANSFORM others REPLACE " .*" "")
-    list(APPEND symbols ${others})
+    set(others_names ${others})
+    list(TRANSFORM others_names REPLACE " .*" "")
+    foreach(name line IN ZIP_LISTS others_names others)
+        if(NOT name IN_LIST symbols)
+            list(APPEND lines "${line}")
+        endif()
+    endforeach()
 endif()
-list(REMOVE_DUPLICATES symbols)
-list(SORT symbols)
-list(TRANSFORM symbols REPLACE "(.+)" "\\1 hnorm_\\1\n")
-list(JOIN symbols "" renamed)
-file(WRITE "${RENAMED}" "${renamed}")
+list(SORT lines)
+list(JOIN lines "\n" renamed)
+file(WRITE "${RENAMED}" "${renamed}\n")
 execute_process(COMMAND "${OBJCOPY}" "--redefine-syms=${RENAMED}" "${ARCHIVE}" COMMAND_ERROR_IS_FATAL ANY)

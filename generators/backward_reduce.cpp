@@ -24,12 +24,12 @@ public:
         const Gate gated = gate(v, mean(v.g0, v.g1), variance(v.g0, v.g1), gamma(v.g0, v.g1), beta(v.g0, v.g1), eps,
                                 Slope{slope}, times());
         reduction =
-            gradient_sums(values(x), values(dy), gated, mean(v.g0, v.g1), x.dim(0).extent(), x.dim(1).extent(), planes);
+            gradient_sums(values(x), values(dy), gated, mean(v.g0, v.g1), positions(x), x.dim(1).extent(), planes);
         results.define(v, reduction.sum_dy, reduction.sum_dy_xmu);
     }
 
     void schedule() {
-        tensors(x, dy);
+        summed(x, dy);
         group_inputs(x, mean, variance, gamma, beta);
         results.of_shape(x);
         reduce_scheduled(reduction, results.funcs(), split);

@@ -104,6 +104,96 @@ public:
     }
 };
 
+// in -> out, each channel repeated for every one of the parts (docs/order.md, "Few channels")
+class Repeat : public GroupKernel<Repeat> {
+public:
+    GeneratorInput<Buffer<void, 2>> in{"in"};
+    Input<int32_t> channels{"channels"};
+    GeneratorOutput<Func> *out = nullptr;
+    GeneratorParam<bool> of_doubles{"of_doubles", true};
+
+    void configure() {
+        const Type type = of_doubles ? Float(64) : Float(32);
+        in.set_type(type);
+        out = add_output<Func>("out", type, 2);
+    }
+    void generate() {
+        (*out)(v.g0, v.g1) = in(unsafe_promise_clamped(v.g0 % channels, 0, in.dim(0).extent() - 1), v.g1);
+    }
+    void schedule() {
+        in.dim(0).set_stride(Expr());
+        one_a_thread(*out);
+    }
+};
+
+// What is done with the parts of few channels, and with what remains: 32 parts' values side by side, (part * channels + g0, g1),
+// and the remainder's, (g0, g1). parts: 32, or 33 where there is a remainder.
+template <typename T>
+class PartsKernel : public GroupKernel<T> {
+public:
+    using Values = GeneratorInput<Buffer<double, 2>>;
+    Values first{"first"}, second{"second"}, rest_first{"rest_first"}, rest_second{"rest_second"};
+    GeneratorInput<int32_t> channels{"channels"}, parts{"parts"};
+
+protected:
+    static constexpr int kParts = 32;
+
+    // Over all parts, in their order.
+    RDom all_parts() {
+        RDom part(0, kParts + 1, "parts");
+        part.where(part < parts);
+        return part;
+    }
+    Expr of_part(Values &values, Values &rest, const Expr &part) {
+        const Axes &v = this->v;
+        const Expr among =
+            unsafe_promise_clamped(min(part, kParts - 1) * channels + v.g0, 0, values.dim(0).extent() - 1);
+        return select(part < kParts, values(among, v.g1), rest(v.g0, v.g1));
+    }
+    Func sum_over(const RDom &part, const Expr &term, const std::string &name) {
+        Func sum(name);
+        sum(this->v.g0, this->v.g1) = cast<double>(0);
+        sum(this->v.g0, this->v.g1) += term;
+        return sum;
+    }
+};
+
+// Means and M2 of the parts -> mean and M2/divisor
+class MergeParts : public PartsKernel<MergeParts> {
+public:
+    Input<double> part_count{"part_count"}, rest_count{"rest_count"}, total{"total"}, divisor{"divisor"};
+    Output<Func> out{"out", {Float(64), Float(64)}, 2};
+
+    void configure() { for_device(); }
+    void generate() {
+        const RDom part = all_parts();
+        const Expr count = select(part < kParts, part_count, rest_count);
+        const Expr part_mean = of_part(first, rest_first, part), first_mean = of_part(first, rest_first, 0);
+        const Func offset = sum_over(part, times()(part_mean - first_mean, count), "offset");
+        mean(v.g0, v.g1) = first_mean + offset(v.g0, v.g1) / total;
+        const Expr off = part_mean - mean(v.g0, v.g1);
+        const Func m2 = sum_over(part, of_part(second, rest_second, part) + times()(count * off, off), "m2");
+        out(v.g0, v.g1) = Tuple(mean(v.g0, v.g1), m2(v.g0, v.g1) / divisor);
+    }
+    void schedule() { one_a_thread(out); }
+
+private:
+    Func mean{"mean"};
+};
+
+// Sums over the parts -> sums over all
+class AddParts : public PartsKernel<AddParts> {
+public:
+    Output<Func> out{"out", {Float(64), Float(64)}, 2};
+
+    void generate() {
+        const RDom part = all_parts();
+        out(v.g0, v.g1) = Tuple(sum_over(part, of_part(first, rest_first, part), "sum")(v.g0, v.g1),
+                                sum_over(part, of_part(second, rest_second, part), "sum_of_products")(v.g0, v.g1));
+    }
+    void schedule() { one_a_thread(out); }
+};
+
 // running_mean, running_variance, mean, variance, samples, weights, correction -> the running statistics after a step in
 // training (runtime/src/layer.h has the same for the host).
 class Track : public GroupKernel<Track> {
@@ -135,4 +225,7 @@ HALIDE_REGISTER_GENERATOR(hnorm::Fill, fill)
 HALIDE_REGISTER_GENERATOR(hnorm::Widen, widen)
 HALIDE_REGISTER_GENERATOR(hnorm::Weigh, weigh)
 HALIDE_REGISTER_GENERATOR(hnorm::ParameterGradients, parameter_gradients)
+HALIDE_REGISTER_GENERATOR(hnorm::Repeat, repeat)
+HALIDE_REGISTER_GENERATOR(hnorm::MergeParts, merge_parts)
+HALIDE_REGISTER_GENERATOR(hnorm::AddParts, add_parts)
 HALIDE_REGISTER_GENERATOR(hnorm::Track, track)

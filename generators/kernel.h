@@ -151,6 +151,20 @@ protected:
         (tensor(x, ys), ...);
     }
 
+    // Tensors that are summed: as above; on devices they may begin before their position 0 (runtime/src/device_kernels.h).
+    template <typename X, typename... Ys>
+    void summed(X &x, Ys &...ys) const {
+        tensors(x, ys...);
+        if (on_device()) {
+            x.dim(0).set_bounds(Expr(), Expr());
+            (ys.dim(0).set_bounds(Expr(), Expr()), ...);
+        }
+    }
+    template <typename X>
+    Expr positions(X &x) const {
+        return on_device() ? x.dim(0).max() + 1 : x.dim(0).extent();
+    }
+
     // A value a group: stride 1 in g0 when written, any stride, 0 included, when read.
     template <typename X, typename... Ys>
     static void group_results(X &x, Ys &...ys) {

@@ -18,14 +18,14 @@ public:
     }
 
     void generate() {
-        reduction = moments(values(x), x.dim(0).extent(), x.dim(1).extent(), planes, times());
+        reduction = moments(values(x), positions(x), x.dim(1).extent(), planes, times());
         const Axes &v = reduction.v;
         const Expr m2 = reduction.m2(v.g0, v.g1);
         results.define(v, reduction.mean(v.g0, v.g1), divisor ? m2 / *divisor : m2);
     }
 
     void schedule() {
-        tensors(x);
+        summed(x);
         results.of_shape(x);
         reduce_scheduled(reduction, results.funcs(), split);
     }

@@ -7,6 +7,7 @@ set(HNORM_RUNTIME_SOURCES
     src/backward_reduce.cpp
     src/compute.cpp
     src/descriptor.cpp
+    src/device.cpp
     src/error.cpp
     src/forward.cpp
     src/gradient_arguments.cpp
@@ -15,6 +16,7 @@ set(HNORM_RUNTIME_SOURCES
     src/kernel_memory.cpp
     src/layer.cpp
     src/layer_backward.cpp
+    src/layer_copies.cpp
     src/layer_forward.cpp
     src/layer_record.cpp
     src/moments.cpp

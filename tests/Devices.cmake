@@ -1,5 +1,5 @@
-# The kernels for devices: run on OpenCL, which without a GPU is PoCL, and what they were compiled to for CUDA. Not linked
-# with hnorm, which has no kernels for devices yet.
+# The kernels for devices by themselves: run on HNORM_TEST_DEVICE ("opencl" if nothing, which without a GPU is PoCL), and what they
+# were compiled to for CUDA. What calls them is tested by on_device/.
 set_source_files_properties(${HNORM_DEVICE_OBJECTS} ${HNORM_DEVICE_RUNTIME} PROPERTIES GENERATED TRUE EXTERNAL_OBJECT TRUE)
 set_source_files_properties(${HNORM_DEVICE_TABLE} PROPERTIES GENERATED TRUE)
 find_package(Threads REQUIRED)
@@ -12,18 +12,18 @@ target_include_directories(
     test_devices PRIVATE "${PROJECT_SOURCE_DIR}/runtime/src" $<TARGET_PROPERTY:hnorm,INTERFACE_INCLUDE_DIRECTORIES>
 )
 
-if("opencl" IN_LIST HNORM_DEVICES)
+if(HNORM_DEVICES)
     set(number 100)
     foreach(layout IN LISTS layouts)
         foreach(type IN ITEMS f32 f16 bf16)
             math(EXPR number "${number} + 1")
             catch_discover_tests(
                 test_devices
-                TEST_PREFIX "opencl ${layout}/${type}:"
-                TEST_LIST opencl_${layout}_${type}
+                TEST_PREFIX "device kernels ${layout}/${type}:"
+                TEST_LIST device_kernels_${layout}_${type}
                 EXTRA_ARGS --warn NoTests --rng-seed ${number}
-                PROPERTIES TIMEOUT ${timeout} SKIP_REGULAR_EXPRESSION "skipped: no driver" LABELS long
-                           ENVIRONMENT "HNORM_TEST_DEVICE=opencl;HNORM_TEST_FORMAT=${layout}/${type}"
+                PROPERTIES TIMEOUT ${timeout} SKIP_REGULAR_EXPRESSION "skipped: no driver" LABELS device
+                           ENVIRONMENT "HNORM_TEST_FORMAT=${layout}/${type}"
             )
         endforeach()
     endforeach()

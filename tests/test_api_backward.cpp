@@ -214,7 +214,8 @@ TEST_CASE("the gradients of an empty tensor's parameters are 0, and so are its s
     }
 }
 
-TEST_CASE("backward has the serial bits with any number of threads, from many at once, and on the caller's pool") {
+TEST_CASE("backward has the serial bits with any number of threads, from many at once, and on the caller's pool",
+          "[cpu]") {
     const Settings restore;
     REQUIRE(hnorm_set_num_threads(1) == HNORM_OK);
     const std::vector<char> serial = compute_all();

@@ -97,7 +97,7 @@ TEST_CASE("f16 of +-60,000 overflows no statistics") {
     }
 }
 
-TEST_CASE("channels-last strides that cannot be are refused, with the axis named") {
+TEST_CASE("channels-last strides that cannot be are refused, with the axis named", "[cpu]") {
     std::vector<float> x(400, 1), y(400, kSentinel);
     const hnorm_tensor out = dense(y.data(), HNORM_F32, 1), good = dense(x.data(), HNORM_F32, 1);
     hnorm_tensor in = good;

@@ -125,7 +125,7 @@ void check_with(const Case &test_case, const Case &dy_case) {
         const Expected of_frozen(test_case, x, dy, group, frozen, affine);
 
         for (const std::string &target : usable_targets()) {
-            for (int threads : kThreadCounts) {
+            for (int threads : thread_counts()) {
                 const Machine machine(target, threads);
                 const std::string where = std::string("/") + name(group) + " " + test_case.describe(x) + ", dy " +
                                           dy_case.describe(dy) + ", " + affine.describe() + ", " + machine.describe();

@@ -42,7 +42,7 @@ void check_case(const Case &test_case) {
             transcribed_normalize(x, group, other_mean, other_variance, affine, eps, post);
 
         for (const std::string &target : usable_targets()) {
-            for (int threads : kThreadCounts) {
+            for (int threads : thread_counts()) {
                 const Machine machine(target, threads);
                 const std::string where = test_case.describe(x) + ", " + affine.describe() + ", " + machine.describe();
                 INFO(name(group) << " " << where);

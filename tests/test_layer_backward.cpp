@@ -215,7 +215,7 @@ TEST_CASE("backward after an in-place forward or backward that destroyed x is re
     }
 }
 
-TEST_CASE("a layer's backward refuses bad tensors") {
+TEST_CASE("a layer's backward refuses bad tensors", "[cpu]") {
     Layer layer(kChannels);
     Step step;
     REQUIRE(hnorm_layer_forward(layer, &step.x, &step.y) == HNORM_OK);

@@ -204,7 +204,7 @@ TEST_CASE("bad activations are refused") {
     require_refused(hnorm_layer_create(4, &options, &layer), HNORM_INVALID_ARGUMENT, {"options.negative_slope is -1"});
 }
 
-TEST_CASE("bad residuals are refused") {
+TEST_CASE("bad residuals are refused", "[cpu]") {
     Pair pair(kShape), other(kShape, 9);
     hnorm_tensor residual = other.in;
     const hnorm_post_ops post = {HNORM_NO_ACTIVATION, 0, &residual};
@@ -230,7 +230,7 @@ TEST_CASE("bad residuals are refused") {
                     {"hnorm_layer_forward_add: residual is null"});
 }
 
-TEST_CASE("backward's post-ops are refused where they cannot be what they must be") {
+TEST_CASE("backward's post-ops are refused where they cannot be what they must be", "[cpu]") {
     BackwardCall c(kShape);
     Pair y(kShape, 5), to(kShape, 6);
     hnorm_post_ops_gradient post = {HNORM_RELU, 0, &y.in, &to.out};

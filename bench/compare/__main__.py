@@ -12,6 +12,7 @@ from tune.rows import GROUPS, LAYOUTS, MAIN_OPS, TYPES, RowError, named_list, re
 from tune.space import ROOT
 
 from . import measure, report
+from .device import LEAST_TIMING, OnDevice, device_peers
 from .variants import VARIANTS, Variants
 
 DESCRIPTION = """\
@@ -29,6 +30,8 @@ def parse():
         help="a list of bench/shapes/ or a file; may be repeated (default: standard)")
     add("--variants", nargs="?", const=",".join(VARIANTS), default="tuned", metavar="NAMES",
         help=f"schedules beside the library's: of {','.join(VARIANTS)}; without NAMES all")
+    add("--device", choices=("cuda", "opencl"),
+        help="hnorm on this device beside a copy within it, and with --peers PyTorch's kernels and cuDNN (CUDA)")
     add("--peers", action="store_true", help="PyTorch, oneDNN, ONNX Runtime and ncnn, where they compute the same")
     add("--op", action="append", metavar="OP", help="forward, normalize, backward (default), moments, forward_add_relu, ...")
     add("--group", action="append", choices=GROUPS)
@@ -41,6 +44,8 @@ def parse():
     add("--plot", nargs="?", const=ROOT / "out/bench", type=Path, metavar="FOLDER",
         help="draw the rows (default: into out/bench)")
     options = parser.parse_args()
+    if options.device and (options.cold or options.target or options.variants != "tuned"):
+        parser.error("--device goes without --variants, --target and --cold")
     options.variants = list(dict.fromkeys(["tuned", *options.variants.split(",")]))
     for name in options.variants:
         if name not in VARIANTS:
@@ -76,21 +81,27 @@ def bench(options):
     names = {name: [row for row in rows(read_shapes(named_list(name)), options.op or MAIN_OPS, types)
                     if _wanted(row, options)] for name in lists}
     every = [row for of_list in names.values() for row in of_list]
-    hnorm = Variants(options.variants, every, build, options.target, note)
     peers = []
-    if options.peers:
-        from .peers import all_peers
+    if options.device:
+        hnorm, threads, ours = OnDevice(options.device, build, note), "", ("hnorm",)
+        if options.peers:
+            peers = device_peers(options.device, note)
+    else:
+        hnorm, ours = Variants(options.variants, every, build, options.target, note), VARIANTS
+        threads = str(hnorm.library.hnorm_compare_threads())
+        if options.peers:
+            from .peers import all_peers
 
-        peers = all_peers(hnorm.library.hnorm_compare_threads(), note)
+            peers = all_peers(int(threads), note)
     effort = measure.QUICK if options.quick else measure.THOROUGH
     evict, suffix = None, ""
     if options.cold:
         size = min(LAST_LEVEL_CACHES * last_level_cache(), 1 << 30)
         evict, suffix = (lambda: hnorm.evict(size)), "_cold"
     context = {"date": report.now(), "command": shlex.join(["./dev", "bench", *sys.argv[1:]]), "cpu_name": cpu_name(),
-               "hnorm_target": hnorm.target, "hnorm_threads": str(hnorm.library.hnorm_compare_threads()),
+               "hnorm_target": hnorm.target, "hnorm_threads": threads,
                "peers": ", ".join(peer.version for peer in peers)}
-    note(f"{context['cpu_name']}, {hnorm.target}, threads: {context['hnorm_threads']}")
+    note(f"{context['cpu_name']}, {hnorm.target}" + (f", threads: {threads}" if threads else ""))
 
     found = []
     report.heading()
@@ -100,9 +111,10 @@ def bench(options):
             contenders = hnorm.contenders(row, note)
             for peer in peers:
                 contenders |= peer.contenders(row, hnorm.memory)
-            seconds = measure.rounds(contenders, effort, evict, PAUSE if peers else 0)
+            seconds = measure.rounds(contenders, effort, evict, PAUSE if peers and not options.device else 0,
+                                     LEAST_TIMING if options.device else measure.LEAST_TIMING)
             for contender in contenders:
-                whose = hnorm.target if contender in VARIANTS else "copy" if contender == "floor" else "peer"
+                whose = hnorm.target if contender in ours else "copy" if contender == "floor" else "peer"
                 one = report.entry(row, whose, contender + suffix, seconds, contender, name)
                 report.line(one)
                 found.append(one)

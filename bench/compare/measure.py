@@ -8,16 +8,16 @@ QUICK, THOROUGH = (0.05, 5, 40), (0.3, 9, 200)  # seconds a contender, least rou
 SLOW = 20  # a contender that takes so many times the floor's time is timed in the least rounds only
 
 
-def rounds(contenders, effort, evict=None, pause=0):
+def rounds(contenders, effort, evict=None, pause=0, least_timing=LEAST_TIMING):
     """contenders: {name: timer(times) -> seconds of a call}. evict: empties the caches before each timing, of one call then.
     pause: seconds before each timing, and a call that is not timed: threads of other libraries spin for a while after their
-    work, in the time of the next. Returns {name: seconds by round}; where a contender is slow its list is shorter."""
+    work, in the time of the next. least_timing: seconds that a timing lasts at least. Returns {name: seconds by round}; where a contender is slow its list is shorter."""
     seconds_each, least, most = effort
     times, once = {}, {}
     for name, timer in contenders.items():
         timer(1)
         once[name] = timer(1)
-        times[name] = 1 if evict else max(1, math.ceil(LEAST_TIMING / max(once[name], 1e-9)))
+        times[name] = 1 if evict else max(1, math.ceil(least_timing / max(once[name], 1e-9)))
     fastest = min(once.values())
     found = {name: [] for name in contenders}
     names = list(contenders)

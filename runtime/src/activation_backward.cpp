@@ -43,9 +43,12 @@ hnorm_status hnorm_activation_backward(const hnorm_tensor *y, const hnorm_tensor
     float slope;
     HNORM_TRY(read_activation(function, "", activation, negative_slope, &slope));
     Machine machine;
-    HNORM_TRY(find_machine(function, &machine));
+    HNORM_TRY(find_machine(function, from_y.planes.device, &machine));
     if (from_y.planes.empty()) {
         return HNORM_OK;
+    }
+    if (machine.device) {
+        return machine.device->activation_backward(function, from_y.planes, from_dy.planes, slope, to_dz.planes);
     }
     return compute_activation_backward(function, machine, from_y.planes, from_dy.planes, slope, to_dz.planes);
 }

@@ -173,10 +173,12 @@ hnorm_status hnorm_backward(const hnorm_tensor *x, const hnorm_tensor *dy, hnorm
     HNORM_TRY(read_backward(function, true, group, mean, variance, affine, eps, post, dgamma, dbeta, &tensors, &b));
     HNORM_TRY(check_group_size(function, *x, b.x, group, ""));
     Machine machine;
-    HNORM_TRY(find_machine(function, &machine));
+    HNORM_TRY(find_machine(function, b.x.device, &machine));
     if (b.x.empty()) {
-        write_zeros(b);
-        return HNORM_OK;
+        return write_zeros(function, machine, b);
+    }
+    if (machine.device) {
+        return machine.device->backward(function, b, false);
     }
     return compute_backward(function, machine, b);
 }

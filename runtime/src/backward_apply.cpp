@@ -88,9 +88,13 @@ hnorm_status hnorm_backward_apply(const hnorm_tensor *x, const hnorm_tensor *dy,
     }
     HNORM_TRY(check_eps(function, "eps", eps));
     Machine machine;
-    HNORM_TRY(find_machine(function, &machine));
+    HNORM_TRY(find_machine(function, in.device, &machine));
     if (in.empty()) {
         return HNORM_OK;
+    }
+    if (machine.device) {
+        return machine.device->backward_apply(function, in, tensors.dy.planes, group, count, mean, variance, sum_dy,
+                                              sum_dy_xmu, view, eps, tensors.dx.planes);
     }
     for (int64_t i = 0; i < groups; ++i) {
         if (!(count[i] >= 1) || std::isinf(count[i])) {

@@ -103,7 +103,14 @@ hnorm_status hnorm_backward_reduce(const hnorm_tensor *x, const hnorm_tensor *dy
     HNORM_TRY(check_written(function, sums, tensors, {means}));
     HNORM_TRY(check_written(function, {"sum_dy_xmu", sum_dy_xmu, groups}, tensors, {means, sums}));
     Machine machine;
-    HNORM_TRY(find_machine(function, &machine));
+    HNORM_TRY(find_machine(function, in.device, &machine));
+    if (machine.device) {
+        if (!in.empty()) {
+            return machine.device->backward_reduce(function, in, tensors.dy.planes, group, mean, sum_dy, sum_dy_xmu);
+        }
+        HNORM_TRY(machine.device->fill_doubles(function, sum_dy, groups, 0));
+        return machine.device->fill_doubles(function, sum_dy_xmu, groups, 0);
+    }
     if (in.empty()) {
         std::fill_n(sum_dy, groups, 0.0);
         std::fill_n(sum_dy_xmu, groups, 0.0);

@@ -61,7 +61,11 @@ bool works_on_groups(const Machine &machine, const Planes &x, hnorm_group group)
            !splits_groups(*machine.target, plane_class(x.s), x.c, group == HNORM_INSTANCE ? x.n : 1, machine.threads);
 }
 
-hnorm_status find_machine(const char *function, Machine *machine) {
+hnorm_status find_machine(const char *function, hnorm_device device, Machine *machine) {
+    *machine = {device_of_thread(device), nullptr, 0};
+    if (machine->device) {
+        return HNORM_OK;
+    }
     HNORM_TRY(active_target(function, &machine->target));
     return thread_count(function, &machine->threads);
 }

@@ -3,20 +3,22 @@
 
 #include <initializer_list>
 
+#include "device.h"
 #include "kernels.h"
 #include "validate.h"
 #include "view.h"
 
 namespace hnorm::detail {
 
-// What a call runs on.
+// What a call runs on: a device, or the CPU's target and threads.
 struct Machine {
+    const Device *device;  // null: the CPU
     const Target *target;
     int threads;
 };
 
-// Fails where the environment names a target or a number of threads that cannot be.
-hnorm_status find_machine(const char *function, Machine *machine);
+// For tensors of a device. On the CPU it fails where the environment names a target or a number of threads that cannot be.
+hnorm_status find_machine(const char *function, hnorm_device device, Machine *machine);
 
 // A row's kernels for the tensor's elements, by class.
 template <typename Kernel>

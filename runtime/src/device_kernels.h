@@ -1,6 +1,8 @@
 // The table of kernels that run on devices, made by CMake as that of CPUs (kernels.h): what differs is said here.
 //
-// Buffers lie on the device. Tensors may have any strides; statistics that a kernel writes have stride 1 in g0. Every kernel
+// Buffers lie on the device. Tensors may have any strides; statistics that a kernel writes have stride 1 in g0. Those that are
+// summed may begin before position 0, at the least position of their buffer: what lies there is not looked at. So kernels see
+// the end of a tensor that has no address of its own (cl_mem). Every kernel
 // that multiplies and adds takes `zero`, which must be 0 (generators/chunks.h, Products).
 #pragma once
 
@@ -31,6 +33,14 @@ using DeviceActivationBackward = int (*)(halide_buffer_t *y, halide_buffer_t *dy
 // generators/group_values.cpp
 using DeviceFill = int (*)(double value, halide_buffer_t *out);
 using DeviceWiden = int (*)(halide_buffer_t *in, halide_buffer_t *out);
+using DeviceRepeat = int (*)(halide_buffer_t *in, int32_t channels, halide_buffer_t *out);
+using DeviceMergeParts = int (*)(halide_buffer_t *means, halide_buffer_t *m2s, halide_buffer_t *rest_mean,
+                                 halide_buffer_t *rest_m2, int32_t channels, int32_t parts, double part_count,
+                                 double rest_count, double total, double divisor, int32_t zero, halide_buffer_t *mean,
+                                 halide_buffer_t *m2);
+using DeviceAddParts = int (*)(halide_buffer_t *sums_dy, halide_buffer_t *sums_dy_xmu, halide_buffer_t *rest_dy,
+                               halide_buffer_t *rest_dy_xmu, int32_t channels, int32_t parts, halide_buffer_t *sum_dy,
+                               halide_buffer_t *sum_dy_xmu);
 using DeviceWeigh = int (*)(halide_buffer_t *sum_dy, halide_buffer_t *sum_dy_xmu, halide_buffer_t *gamma,
                             int32_t samples, double total, int32_t zero, halide_buffer_t *g1, halide_buffer_t *g2,
                             halide_buffer_t *count);
@@ -57,6 +67,9 @@ struct DeviceKernels {
     DeviceElementKernels of[kElementTypes];
     DeviceFill fill_float, fill;
     DeviceWiden widen;
+    DeviceRepeat repeat_float, repeat;
+    DeviceMergeParts merge_parts;
+    DeviceAddParts add_parts;
     DeviceWeigh weigh;
     DeviceParameterGradients parameter_gradients;
     DeviceTrack track;

@@ -53,6 +53,7 @@ const char *hnorm_status_name(hnorm_status status) {
     case HNORM_OUT_OF_MEMORY: return "HNORM_OUT_OF_MEMORY";
     case HNORM_INTERNAL: return "HNORM_INTERNAL";
     case HNORM_FILE_ERROR: return "HNORM_FILE_ERROR";
+    case HNORM_DEVICE_ERROR: return "HNORM_DEVICE_ERROR";
     }
     return "unknown hnorm_status";
 }

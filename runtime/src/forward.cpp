@@ -78,15 +78,18 @@ hnorm_status hnorm_forward(const hnorm_tensor *x, hnorm_group group, const hnorm
         if (post_ops.residual) {
             HNORM_TRY(check_array(function, *array, "post.residual", residual));
         }
-        HNORM_TRY(check_apart(function, *array, gamma_array(affine_view, out)));
-        HNORM_TRY(check_apart(function, *array, beta_array(affine_view, out)));
+        HNORM_TRY(check_apart(function, *array, gamma_array(affine_view, out), in.device));
+        HNORM_TRY(check_apart(function, *array, beta_array(affine_view, out), in.device));
     }
-    HNORM_TRY(check_apart(function, means, variances));
+    HNORM_TRY(check_apart(function, means, variances, in.device));
     HNORM_TRY(check_group_size(function, *x, in, group, ""));
     Machine machine;
-    HNORM_TRY(find_machine(function, &machine));
+    HNORM_TRY(find_machine(function, in.device, &machine));
     if (in.empty()) {
         return HNORM_OK;
+    }
+    if (machine.device) {
+        return machine.device->forward(function, in, group, affine_view, eps, post_ops, out, mean, variance);
     }
     Scratch scratch;
     if (mean == nullptr || variance == nullptr) {

@@ -28,7 +28,7 @@ hnorm_status read_post_ops(const char *function, const hnorm_post_ops_gradient *
 }  // namespace
 
 hnorm_status check_read(const char *function, const Array &array, const GradientTensors &tensors) {
-    HNORM_TRY(check_array(function, array));
+    HNORM_TRY(check_array(function, array, tensors.dy.planes.device));
     for (const NamedTensor *written : {&tensors.dx, &tensors.dresidual}) {
         HNORM_TRY(check_array(function, array, written->name, written->planes));
     }
@@ -41,7 +41,7 @@ hnorm_status check_written(const char *function, const Array &array, const Gradi
         HNORM_TRY(check_array(function, array, tensor->name, tensor->planes));
     }
     for (const Array &other : others) {
-        HNORM_TRY(check_apart(function, array, other));
+        HNORM_TRY(check_apart(function, array, other, tensors.dy.planes.device));
     }
     return HNORM_OK;
 }
@@ -82,7 +82,7 @@ hnorm_status read_backward(const char *function, bool needs_x, hnorm_group group
                                     {means, variances, gamma_array(view, dy), beta_array(view, dy)}));
         }
     }
-    HNORM_TRY(check_apart(function, dgammas, dbetas));
+    HNORM_TRY(check_apart(function, dgammas, dbetas, dy.device));
     *b = {tensors.x.tensor ? tensors.x.planes : dy,
           dy,
           tensors.dx.tensor ? &tensors.dx.planes : nullptr,
@@ -100,13 +100,16 @@ hnorm_status read_backward(const char *function, bool needs_x, hnorm_group group
     return HNORM_OK;
 }
 
-void write_zeros(const Backward &b) {
+hnorm_status write_zeros(const char *function, const Machine &machine, const Backward &b) {
     const int64_t gradients = b.per_sample ? b.dy.n * b.dy.c : b.dy.c;
     for (float *gradient : {b.dgamma, b.dbeta}) {
-        if (gradient) {
+        if (gradient && machine.device) {
+            HNORM_TRY(machine.device->fill_floats(function, gradient, gradients, 0));
+        } else if (gradient) {
             std::fill_n(gradient, gradients, 0.0F);
         }
     }
+    return HNORM_OK;
 }
 
 }  // namespace hnorm::detail

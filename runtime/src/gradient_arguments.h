@@ -27,6 +27,6 @@ hnorm_status read_backward(const char *function, bool needs_x, hnorm_group group
                            Backward *b);
 
 // The gradients of parameters that no element depends on.
-void write_zeros(const Backward &b);
+hnorm_status write_zeros(const char *function, const Machine &machine, const Backward &b);
 
 }  // namespace hnorm::detail

@@ -2,7 +2,6 @@
 // layer_backward.cpp compute.
 #include "layer.h"
 
-#include <algorithm>
 #include <cinttypes>
 #include <new>
 
@@ -35,8 +34,30 @@ hnorm_status check_options(const char *function, const hnorm_layer_options &opti
 }
 
 template <typename T>
-T *data_or_null(std::vector<T> &values) {
+T *data_or_null(LayerValues<T> &values) {
     return values.empty() ? nullptr : values.data();
+}
+
+// Copies of all of the layer's arrays on another device, and then these for the layer's own: a failure changes nothing.
+hnorm_status move(const char *function, hnorm_layer *layer, const Device *to) {
+    LayerValues<float> *const floats[] = {&layer->gamma, &layer->beta, &layer->gamma_grad, &layer->beta_grad};
+    LayerValues<double> *const doubles[] = {&layer->running_mean, &layer->running_var};
+    LayerValues<float> moved_floats[4];
+    LayerValues<double> moved_doubles[2];
+    for (int i = 0; i < 4; ++i) {
+        HNORM_TRY(floats[i]->copy_to(function, to, &moved_floats[i]));
+    }
+    for (int i = 0; i < 2; ++i) {
+        HNORM_TRY(doubles[i]->copy_to(function, to, &moved_doubles[i]));
+    }
+    HNORM_TRY(layer->record.move_to(function, to));
+    for (int i = 0; i < 4; ++i) {
+        floats[i]->swap(moved_floats[i]);
+    }
+    for (int i = 0; i < 2; ++i) {
+        doubles[i]->swap(moved_doubles[i]);
+    }
+    return HNORM_OK;
 }
 
 }  // namespace
@@ -45,6 +66,14 @@ namespace hnorm::detail {
 
 hnorm_status null_layer(const char *function) {
     return fail(HNORM_INVALID_ARGUMENT, "%s: layer is null: a layer is needed", function);
+}
+
+hnorm_status check_layer_device(const char *function, const hnorm_layer &layer, const hnorm_tensor &x) {
+    if (x.device != layer.device) {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: x.device is %s but the layer is on %s: hnorm_layer_to moves it",
+                    function, device_name(x.device), device_name(layer.device));
+    }
+    return HNORM_OK;
 }
 
 hnorm_status check_features(const char *function, const hnorm_layer &layer, const hnorm_tensor &x,
@@ -81,18 +110,7 @@ hnorm_status hnorm_layer_create(int64_t num_features, const hnorm_layer_options 
     const hnorm_layer_options chosen = options ? *options : hnorm_layer_defaults(HNORM_BATCH);
     HNORM_TRY(check_options(function, chosen));
     try {
-        const auto size = static_cast<size_t>(num_features);
-        const size_t affine = chosen.affine ? size : 0, tracked = chosen.track_running_stats ? size : 0;
-        *layer = new hnorm_layer{num_features,
-                                 chosen,
-                                 true,
-                                 std::vector<float>(affine, 1.0F),
-                                 std::vector<float>(affine, 0.0F),
-                                 std::vector<float>(affine, 0.0F),
-                                 std::vector<float>(affine, 0.0F),
-                                 std::vector<double>(tracked, 0.0),
-                                 std::vector<double>(tracked, 1.0),
-                                 0};
+        *layer = new hnorm_layer(num_features, chosen);
     } catch (const std::bad_alloc &) {
         return fail(HNORM_OUT_OF_MEMORY, "%s: no memory for a layer of %" PRId64 " features", function, num_features);
     }
@@ -110,19 +128,41 @@ hnorm_status hnorm_layer_train(hnorm_layer *layer, int training) {
 }
 
 hnorm_status hnorm_layer_zero_grad(hnorm_layer *layer) {
+    const char *const function = "hnorm_layer_zero_grad";
     if (layer == nullptr) {
-        return null_layer("hnorm_layer_zero_grad");
+        return null_layer(function);
     }
-    std::fill(layer->gamma_grad.begin(), layer->gamma_grad.end(), 0.0F);
-    std::fill(layer->beta_grad.begin(), layer->beta_grad.end(), 0.0F);
-    return HNORM_OK;
+    HNORM_TRY(check_device(function, "layer", layer->device));
+    HNORM_TRY(layer->gamma_grad.fill(function, 0));
+    return layer->beta_grad.fill(function, 0);
 }
 
 hnorm_status hnorm_layer_reset_running_stats(hnorm_layer *layer) {
+    const char *const function = "hnorm_layer_reset_running_stats";
     if (layer == nullptr) {
-        return null_layer("hnorm_layer_reset_running_stats");
+        return null_layer(function);
     }
-    layer->reset_running_stats();
+    HNORM_TRY(check_device(function, "layer", layer->device));
+    HNORM_TRY(layer->running_mean.fill(function, 0));
+    HNORM_TRY(layer->running_var.fill(function, 1));
+    layer->num_batches_tracked = 0;
+    return HNORM_OK;
+}
+
+hnorm_status hnorm_layer_to(hnorm_layer *layer, hnorm_device device) {
+    const char *const function = "hnorm_layer_to";
+    if (layer == nullptr) {
+        return null_layer(function);
+    }
+    HNORM_TRY(check_device(function, "layer", layer->device));
+    HNORM_TRY(check_device(function, "layer", device));
+    try {
+        HNORM_TRY(move(function, layer, device_of_thread(device)));
+    } catch (const std::bad_alloc &) {
+        return fail(HNORM_OUT_OF_MEMORY, "%s: no memory for a layer of %" PRId64 " features", function,
+                    layer->num_features);
+    }
+    layer->device = device;
     return HNORM_OK;
 }
 
@@ -136,6 +176,7 @@ int64_t *hnorm_layer_num_batches_tracked(hnorm_layer *layer) {
     return layer && layer->tracks() ? &layer->num_batches_tracked : nullptr;
 }
 int64_t hnorm_layer_num_features(const hnorm_layer *layer) { return layer ? layer->num_features : 0; }
+hnorm_device hnorm_layer_device(const hnorm_layer *layer) { return layer ? layer->device : HNORM_CPU; }
 int hnorm_layer_is_training(const hnorm_layer *layer) { return layer && layer->training ? 1 : 0; }
 
 }  // extern "C"

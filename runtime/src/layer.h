@@ -3,8 +3,8 @@
 
 #include <atomic>
 #include <cstdint>
-#include <vector>
 
+#include "layer_values.h"
 #include "tensor.h"
 
 namespace hnorm::detail {
@@ -17,6 +17,8 @@ public:
 
     // Makes room for the statistics of a forward in training, which forgets the ones before.
     hnorm_status begin_training(const char *function, int64_t groups);
+    // Forgets the latest forward; the next one's statistics lie on the device (null: the CPU).
+    hnorm_status move_to(const char *function, const Device *device);
     // A forward has succeeded.
     void end(const Planes &x, const Planes &y, bool training, bool residual);
     void x_overwritten();
@@ -26,7 +28,7 @@ public:
                       Forward *forward) const;
 
     // Of the latest forward in training, one a group.
-    std::vector<double> mean, variance;
+    LayerValues<double> mean, variance;
 
 private:
     // 0: none. Else x's fingerprint, and in the lowest bits whether it was in training, whether x is gone, and
@@ -35,7 +37,8 @@ private:
 };
 
 hnorm_status null_layer(const char *function);
-// x has the layer's channels.
+// x lies where the layer does; x has the layer's channels.
+hnorm_status check_layer_device(const char *function, const hnorm_layer &layer, const hnorm_tensor &x);
 hnorm_status check_features(const char *function, const hnorm_layer &layer, const hnorm_tensor &x,
                             const Planes &planes);
 
@@ -45,10 +48,24 @@ struct hnorm_layer {
     int64_t num_features;
     hnorm_layer_options options;
     bool training;
-    std::vector<float> gamma, beta, gamma_grad, beta_grad;
-    std::vector<double> running_mean, running_var;
-    int64_t num_batches_tracked;
+    hnorm::detail::LayerValues<float> gamma, beta, gamma_grad, beta_grad;
+    hnorm::detail::LayerValues<double> running_mean, running_var;
+    int64_t num_batches_tracked = 0;
+    hnorm_device device = HNORM_CPU;
     hnorm::detail::LayerRecord record = {};
+
+    hnorm_layer(int64_t features, const hnorm_layer_options &its_options)
+        : num_features(features),
+          options(its_options),
+          training(true),
+          gamma(affine_size(), 1.0F),
+          beta(affine_size(), 0.0F),
+          gamma_grad(affine_size(), 0.0F),
+          beta_grad(affine_size(), 0.0F),
+          running_mean(tracked_size(), 0.0),
+          running_var(tracked_size(), 1.0) {}
+    size_t affine_size() const { return options.affine ? static_cast<size_t>(num_features) : 0; }
+    size_t tracked_size() const { return tracks() ? static_cast<size_t>(num_features) : 0; }
 
     float slope() const {  // of the activation; its options were validated
         return options.activation == HNORM_NO_ACTIVATION ? 1.0F
@@ -62,21 +79,24 @@ struct hnorm_layer {
         return options.affine ? hnorm_affine{gamma.data(), beta.data(), 0, 1} : hnorm_affine{nullptr, nullptr, 0, 0};
     }
 
-    void reset_running_stats() {
-        running_mean.assign(running_mean.size(), 0.0);
-        running_var.assign(running_var.size(), 1.0);
-        num_batches_tracked = 0;
-    }
-
     // Takes in one step's statistics, one a group: of an instance norm, the average over the samples.
-    void track(const hnorm::detail::Planes &x, const double *mean, const double *variance) {
-        ++num_batches_tracked;
+    hnorm_status track(const char *function, const hnorm::detail::Device *on_device, const hnorm::detail::Planes &x,
+                       const double *mean, const double *variance) {
+        const int64_t steps = num_batches_tracked + 1;
         const bool onnx = options.onnx_running_stats != 0;
-        const double momentum = options.cumulative ? 1.0 / static_cast<double>(num_batches_tracked)
+        const double momentum = options.cumulative ? 1.0 / static_cast<double>(steps)
                                 : onnx             ? 1.0 - options.momentum
                                                    : options.momentum;
         const auto count = static_cast<double>(x.group_size(options.group));
         const int64_t samples = options.group == HNORM_BATCH ? 1 : x.n;
+        if (on_device) {
+            HNORM_TRY(on_device->track(function, num_features, samples, mean, variance, momentum,
+                                       onnx ? 1 : count / (count - 1), running_mean.data(), running_var.data()));
+            num_batches_tracked = steps;
+            return HNORM_OK;
+        }
+        num_batches_tracked = steps;
+        double *const means = running_mean.data(), *const variances = running_var.data();
         for (int64_t c = 0; c < num_features; ++c) {
             double new_mean = 0, new_variance = 0;
             for (int64_t n = 0; n < samples; ++n) {
@@ -86,8 +106,9 @@ struct hnorm_layer {
             new_mean /= static_cast<double>(samples);
             new_variance /= static_cast<double>(samples);
             if (!onnx) new_variance *= count / (count - 1);  // unbiased
-            running_mean[c] = (1 - momentum) * running_mean[c] + momentum * new_mean;
-            running_var[c] = (1 - momentum) * running_var[c] + momentum * new_variance;
+            means[c] = (1 - momentum) * means[c] + momentum * new_mean;
+            variances[c] = (1 - momentum) * variances[c] + momentum * new_variance;
         }
+        return HNORM_OK;
     }
 };

@@ -14,8 +14,11 @@ namespace {
 // Through the statistics of the batch, which training kept. Evaluation kept nothing: they are the same bits once more.
 hnorm_status backward_of_batch(const char *function, const Machine &machine, const hnorm_layer &layer, bool kept,
                                Backward b) {
-    b.mean = layer.record.mean.data();
-    b.variance = layer.record.variance.data();
+    b.mean = kept ? layer.record.mean.data() : nullptr;
+    b.variance = kept ? layer.record.variance.data() : nullptr;
+    if (machine.device) {
+        return machine.device->backward(function, b, true);
+    }
     Scratch scratch;
     if (!kept) {
         const int64_t groups = b.x.groups(b.group);
@@ -35,6 +38,9 @@ hnorm_status backward_of_constants(const char *function, const Machine &machine,
     b.group = HNORM_BATCH;
     b.mean = layer.running_mean.data();
     b.variance = layer.running_var.data();
+    if (machine.device) {
+        return machine.device->normalize_backward(function, b, true);
+    }
     return compute_normalize_backward(function, machine, b);
 }
 
@@ -59,27 +65,30 @@ hnorm_status backward(const char *function, hnorm_layer *layer, const hnorm_tens
         HNORM_TRY(tensors.read_residual(function, {"y", add->y, {}}, {"dresidual", add->dresidual, {}}));
     }
     const Planes &in = tensors.x.planes;
+    HNORM_TRY(check_layer_device(function, *layer, *x));
     HNORM_TRY(check_features(function, *layer, *x, in));
     const hnorm_affine affine = layer->affine();
     AffineView affine_view;
     HNORM_TRY(read_affine(function, &affine, in, &affine_view, nullptr));
     Machine machine;
-    HNORM_TRY(find_machine(function, &machine));
+    HNORM_TRY(find_machine(function, in.device, &machine));
     if (in.empty()) {
         return HNORM_OK;
     }
     LayerRecord::Forward forward;
     HNORM_TRY(layer->record.find(function, *x, in, add != nullptr, &forward));
 
-    // Apart until all has succeeded.
+    // Apart until all has succeeded; devices, where failures show later, add them in place.
+    const bool in_place = machine.device != nullptr;
+    const size_t parameters = layer->gamma.size();
     std::vector<float> step;
     try {
-        step.resize(2 * layer->gamma.size());
+        step.resize(in_place ? 0 : 2 * parameters);
     } catch (const std::bad_alloc &) {
-        return fail(HNORM_OUT_OF_MEMORY, "%s: no memory for %zu gradients", function, 2 * layer->gamma.size());
+        return fail(HNORM_OUT_OF_MEMORY, "%s: no memory for %zu gradients", function, 2 * parameters);
     }
-    float *const dgamma = step.empty() ? nullptr : step.data();
-    float *const dbeta = step.empty() ? nullptr : step.data() + layer->gamma.size();
+    float *const dgamma = parameters == 0 ? nullptr : in_place ? layer->gamma_grad.data() : step.data();
+    float *const dbeta = parameters == 0 ? nullptr : in_place ? layer->beta_grad.data() : step.data() + parameters;
     const Backward b = {in,
                         tensors.dy.planes,
                         dx ? &tensors.dx.planes : nullptr,
@@ -103,9 +112,9 @@ hnorm_status backward(const char *function, hnorm_layer *layer, const hnorm_tens
     } else {
         HNORM_TRY(backward_of_constants(function, machine, *layer, b));
     }
-    for (size_t c = 0; c < layer->gamma.size(); ++c) {
-        layer->gamma_grad[c] += dgamma[c];
-        layer->beta_grad[c] += dbeta[c];
+    for (size_t c = 0; c < step.size() / 2; ++c) {
+        layer->gamma_grad.data()[c] += dgamma[c];
+        layer->beta_grad.data()[c] += dbeta[c];
     }
     return HNORM_OK;
 }

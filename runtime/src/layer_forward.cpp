@@ -31,6 +31,7 @@ hnorm_status forward(const char *function, hnorm_layer *layer, const hnorm_tenso
     PostOps post;
     post.slope = layer->slope();
     HNORM_TRY(read_residual(function, {residual, "residual"}, {"x", x, in}, {"y", y, out}, &added, &post));
+    HNORM_TRY(check_layer_device(function, *layer, *x));
     HNORM_TRY(check_features(function, *layer, *x, in));
     const hnorm_affine affine = layer->affine();
     AffineView affine_view;
@@ -41,28 +42,35 @@ hnorm_status forward(const char *function, hnorm_layer *layer, const hnorm_tenso
         HNORM_TRY(check_tracked(function, *layer));
     }
     Machine machine;
-    HNORM_TRY(find_machine(function, &machine));
+    HNORM_TRY(find_machine(function, in.device, &machine));
     if (in.empty()) {
         return HNORM_OK;
     }
     const double eps = layer->options.eps;
     const int64_t groups = in.groups(group);
+    const auto batch_forward = [&](double *mean, double *variance) {
+        return machine.device
+                   ? machine.device->forward(function, in, group, affine_view, eps, post, out, mean, variance)
+                   : compute_forward(function, machine, in, group, affine_view, eps, post, out, mean, variance);
+    };
     if (layer->training) {
         LayerRecord &record = layer->record;
         HNORM_TRY(record.begin_training(function, groups));
-        HNORM_TRY(compute_forward(function, machine, in, group, affine_view, eps, post, out, record.mean.data(),
-                                  record.variance.data()));
+        HNORM_TRY(batch_forward(record.mean.data(), record.variance.data()));
         if (layer->tracks()) {
-            layer->track(in, record.mean.data(), record.variance.data());
+            HNORM_TRY(layer->track(function, machine.device, in, record.mean.data(), record.variance.data()));
         }
     } else if (layer->tracks()) {
-        HNORM_TRY(compute_normalize(function, machine, in, {layer->running_mean.data(), 0, 1},
-                                    {layer->running_var.data(), 0, 1}, affine_view, eps, post, out));
+        const GroupValues mean = {layer->running_mean.data(), 0, 1}, variance = {layer->running_var.data(), 0, 1};
+        HNORM_TRY(machine.device
+                      ? machine.device->normalize(function, in, mean, variance, affine_view, eps, post, out)
+                      : compute_normalize(function, machine, in, mean, variance, affine_view, eps, post, out));
+    } else if (machine.device) {
+        HNORM_TRY(batch_forward(nullptr, nullptr));
     } else {
         Scratch scratch;
         HNORM_TRY(scratch.reserve(function, 2 * groups));
-        HNORM_TRY(compute_forward(function, machine, in, group, affine_view, eps, post, out, scratch.data(),
-                                  scratch.data() + groups));
+        HNORM_TRY(batch_forward(scratch.data(), scratch.data() + groups));
     }
     layer->record.end(in, out, layer->training, residual != nullptr);
     return HNORM_OK;

@@ -1,7 +1,4 @@
 // What a layer's forward leaves for its gradients.
-#include <cinttypes>
-#include <new>
-
 #include "error.h"
 #include "layer.h"
 
@@ -15,7 +12,7 @@ constexpr uint64_t kRecordedBit = 1, kTrainingBit = 2, kOverwrittenBit = 4, kRes
 uint64_t fingerprint(const Planes &x) {
     uint64_t hash = reinterpret_cast<uintptr_t>(x.data);
     for (const int64_t value : {x.n, x.c, x.s, x.stride_n, x.stride_c, x.stride_s, static_cast<int64_t>(x.type),
-                                static_cast<int64_t>(x.layout)}) {
+                                static_cast<int64_t>(x.layout), static_cast<int64_t>(x.device)}) {
         hash = (hash ^ static_cast<uint64_t>(value)) * 0x9e3779b97f4a7c15;
         hash ^= hash >> 29;
     }
@@ -26,13 +23,15 @@ uint64_t fingerprint(const Planes &x) {
 
 hnorm_status LayerRecord::begin_training(const char *function, int64_t groups) {
     latest_.store(0, std::memory_order_relaxed);
-    try {
-        mean.resize(static_cast<size_t>(groups));
-        variance.resize(static_cast<size_t>(groups));
-    } catch (const std::bad_alloc &) {
-        return fail(HNORM_OUT_OF_MEMORY, "%s: no memory for %" PRId64 " statistics", function, 2 * groups);
-    }
-    return HNORM_OK;
+    HNORM_TRY(mean.resize(function, static_cast<size_t>(groups)));
+    return variance.resize(function, static_cast<size_t>(groups));
+}
+
+hnorm_status LayerRecord::move_to(const char *function, const Device *device) {
+    const LayerValues<double> none;
+    latest_.store(0, std::memory_order_relaxed);
+    HNORM_TRY(none.copy_to(function, device, &mean));
+    return none.copy_to(function, device, &variance);
 }
 
 void LayerRecord::end(const Planes &x, const Planes &y, bool training, bool residual) {

@@ -88,18 +88,28 @@ hnorm_status hnorm_moments(const hnorm_tensor *x, hnorm_group group, double *cou
     for (const Array *array : {&counts, &means, &m2s}) {
         HNORM_TRY(check_array(function, *array, "x", planes));
     }
-    HNORM_TRY(check_apart(function, counts, means));
-    HNORM_TRY(check_apart(function, counts, m2s));
-    HNORM_TRY(check_apart(function, means, m2s));
+    HNORM_TRY(check_apart(function, counts, means, planes.device));
+    HNORM_TRY(check_apart(function, counts, m2s, planes.device));
+    HNORM_TRY(check_apart(function, means, m2s, planes.device));
     Machine machine;
-    HNORM_TRY(find_machine(function, &machine));
+    HNORM_TRY(find_machine(function, planes.device, &machine));
+    const double elements = planes.empty() ? 0.0 : static_cast<double>(planes.group_size(group));
+    if (machine.device) {
+        if (planes.empty()) {
+            HNORM_TRY(machine.device->fill_doubles(function, mean, groups, 0));
+            HNORM_TRY(machine.device->fill_doubles(function, m2, groups, 0));
+        } else {
+            HNORM_TRY(machine.device->moments(function, planes, group, 1, mean, m2));
+        }
+        return machine.device->fill_doubles(function, count, groups, elements);
+    }
     if (planes.empty()) {
         std::fill_n(mean, groups, 0.0);
         std::fill_n(m2, groups, 0.0);
     } else {
         HNORM_TRY(compute_moments(function, machine, planes, group, mean, m2));
     }
-    std::fill_n(count, groups, planes.empty() ? 0.0 : static_cast<double>(planes.group_size(group)));
+    std::fill_n(count, groups, elements);
     return HNORM_OK;
 }
 

@@ -82,12 +82,15 @@ hnorm_status hnorm_normalize(const hnorm_tensor *x, hnorm_group group, const dou
     PostOps post_ops;
     HNORM_TRY(read_post_ops(function, post, {"x", x, in}, {"y", y, out}, &residual, &post_ops));
     Machine machine;
-    HNORM_TRY(find_machine(function, &machine));
+    HNORM_TRY(find_machine(function, in.device, &machine));
     if (in.empty()) {
         return HNORM_OK;
     }
-    return compute_normalize(function, machine, in, group_values(mean, in, group), group_values(variance, in, group),
-                             affine_view, eps, post_ops, out);
+    const GroupValues means = group_values(mean, in, group), variances = group_values(variance, in, group);
+    if (machine.device) {
+        return machine.device->normalize(function, in, means, variances, affine_view, eps, post_ops, out);
+    }
+    return compute_normalize(function, machine, in, means, variances, affine_view, eps, post_ops, out);
 }
 
 hnorm_status hnorm_batch_normalization(const hnorm_tensor *x, int64_t length, const float *mean, const float *variance,
@@ -113,7 +116,7 @@ hnorm_status hnorm_batch_normalization(const hnorm_tensor *x, int64_t length, co
     }
     HNORM_TRY(check_eps(function, "variance_epsilon", variance_epsilon));
     Machine machine;
-    HNORM_TRY(find_machine(function, &machine));
+    HNORM_TRY(find_machine(function, in.device, &machine));
     if (in.empty()) {
         return HNORM_OK;
     }
@@ -121,6 +124,10 @@ hnorm_status hnorm_batch_normalization(const hnorm_tensor *x, int64_t length, co
     const hnorm_affine affine = {scale, offset, stride_n, 1};
     AffineView affine_view;
     HNORM_TRY(read_affine(function, &affine, out, &affine_view));
+    if (machine.device) {
+        return machine.device->normalize_floats(function, in, mean, variance, stride_n, affine_view, variance_epsilon,
+                                                out);
+    }
     Scratch scratch;  // Kernels read statistics in double.
     HNORM_TRY(scratch.reserve(function, 2 * length));
     std::copy_n(mean, length, scratch.data());

@@ -64,10 +64,12 @@ hnorm_status hnorm_normalize_backward(const hnorm_tensor *x, const hnorm_tensor 
                     static_cast<int>(post->activation));
     }
     Machine machine;
-    HNORM_TRY(find_machine(function, &machine));
+    HNORM_TRY(find_machine(function, b.dy.device, &machine));
     if (b.dy.empty()) {
-        write_zeros(b);
-        return HNORM_OK;
+        return write_zeros(function, machine, b);
+    }
+    if (machine.device) {
+        return machine.device->normalize_backward(function, b, false);
     }
     return compute_normalize_backward(function, machine, b);
 }

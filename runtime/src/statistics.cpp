@@ -36,13 +36,13 @@ extern "C" hnorm_status hnorm_merge_moments(int64_t groups, double *count, doubl
     const Array read[] = {
         {"other_count", other_count, groups}, {"other_mean", other_mean, groups}, {"other_m2", other_m2, groups}};
     for (int i = 0; i < 3; ++i) {
-        HNORM_TRY(check_array(function, written[i]));
-        HNORM_TRY(check_array(function, read[i]));
+        HNORM_TRY(check_array(function, written[i], HNORM_CPU));
+        HNORM_TRY(check_array(function, read[i], HNORM_CPU));
     }
     for (int i = 0; i < 3; ++i) {
-        HNORM_TRY(check_apart(function, written[i], written[(i + 1) % 3]));
+        HNORM_TRY(check_apart(function, written[i], written[(i + 1) % 3], HNORM_CPU));
         for (const Array &other : read) {
-            HNORM_TRY(check_apart(function, written[i], other));
+            HNORM_TRY(check_apart(function, written[i], other, HNORM_CPU));
         }
     }
     HNORM_TRY(check_counts(function, "count", count, groups));

@@ -6,6 +6,7 @@
 #include <functional>
 #include <numeric>
 
+#include "device.h"
 #include "error.h"
 
 namespace hnorm::detail {
@@ -101,10 +102,7 @@ hnorm_status check_shape(const char *function, const char *name, const hnorm_ten
                     "%s: %s.type is %d: this build has HNORM_F32 (0), HNORM_F16 (1) and HNORM_BF16 (2)", function, name,
                     type);
     }
-    if (static_cast<int>(t.device) != HNORM_CPU) {
-        return fail(HNORM_UNSUPPORTED, "%s: %s.device is %d: this build has HNORM_CPU (0)", function, name,
-                    static_cast<int>(t.device));
-    }
+    HNORM_TRY(check_device(function, name, t.device));
     if (t.rank < 2 || t.rank > HNORM_MAX_RANK) {
         return fail(HNORM_INVALID_ARGUMENT, "%s: %s.rank is %d: it must be 2 to %d, (N, C, spatial...)", function, name,
                     t.rank, HNORM_MAX_RANK);
@@ -210,7 +208,12 @@ hnorm_status check_memory(const char *function, const char *name, const hnorm_te
                     function, name, static_cast<void *>(p.data), p.element_size(),
                     p.type == HNORM_F32 ? "floats" : "its elements");
     }
-    return HNORM_OK;
+    if (p.device != HNORM_CPU && p.span() > kMaxDeviceElements) {
+        return fail(HNORM_UNSUPPORTED,
+                    "%s: %s spans %" PRId64 " elements: more than %" PRId64 " are not supported on devices", function,
+                    name, p.span(), kMaxDeviceElements);
+    }
+    return check_device_memory(function, name, ".data", p.device, p.data, p.span() * p.element_size());
 }
 
 }  // namespace
@@ -235,6 +238,7 @@ hnorm_status read_tensor(const char *function, const char *name, const hnorm_ten
     Planes p = {};
     p.data = static_cast<char *>(tensor->data);
     p.type = tensor->type;
+    p.device = tensor->device;
     p.n = tensor->shape[0];
     p.c = tensor->shape[1];
     if (std::find(tensor->shape, end, 0) == end) {
@@ -257,6 +261,10 @@ hnorm_status check_same_shape(const char *function, const NamedTensor &x, const 
     if (a.type != b.type) {
         return fail(HNORM_INVALID_ARGUMENT, "%s: %s.type is %s but %s.type is %s: they must be equal", function, y.name,
                     type_name(b.type), x.name, type_name(a.type));
+    }
+    if (a.device != b.device) {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: %s.device is %s but %s.device is %s: they must be equal", function,
+                    y.name, device_name(b.device), x.name, device_name(a.device));
     }
     // With one position or one channel, both layouts are the same but for padding: kernels find a view that suits all.
     if (x.planes.s > 1 && x.planes.c > 1 && x.planes.layout != y.planes.layout) {
@@ -312,6 +320,9 @@ hnorm_status read_pair(const char *function, const hnorm_tensor *x, const hnorm_
 bool touches(const Planes &planes, const void *begin, const void *end) {
     if (planes.empty()) {
         return false;
+    }
+    if (planes.opaque()) {
+        return planes.data == begin;
     }
     const auto from = reinterpret_cast<intptr_t>(begin) - reinterpret_cast<intptr_t>(planes.data);
     const auto to = reinterpret_cast<intptr_t>(end) - reinterpret_cast<intptr_t>(planes.data);

@@ -12,6 +12,8 @@ namespace hnorm::detail {
 constexpr int64_t kMaxExtent = 2000000000;
 // Of a tensor, its padding included: what no computation with it overflows 64 bits by far.
 constexpr int64_t kMaxElements = int64_t(1) << 40;
+// Of a tensor on a device, whose kernels count its elements in 32 bits.
+constexpr int64_t kMaxDeviceElements = 2147483647;
 
 // What is adjacent in memory: the positions of a plane, or the channels of a position.
 enum class Layout { kChannelsFirst, kChannelsLast };
@@ -22,10 +24,13 @@ enum class Layout { kChannelsFirst, kChannelsLast };
 struct Planes {
     char *data;
     hnorm_type type;
+    hnorm_device device;
     Layout layout;
     int64_t n, c, s;
     int64_t stride_n, stride_c, stride_s;
 
+    // Whether pointers name memory, of which only the whole can be told apart: cl_mem.
+    bool opaque() const { return device == HNORM_OPENCL; }
     bool empty() const { return s == 0; }  // read_tensor sets s to 0 whichever extent is 0
     int64_t elements() const { return n * c * s; }
     int64_t element_size() const { return type == HNORM_F32 ? 4 : 2; }
@@ -64,7 +69,7 @@ hnorm_status check_disjoint(const char *function, const NamedTensor &x, const Na
 hnorm_status read_pair(const char *function, const hnorm_tensor *x, const hnorm_tensor *y, Planes *x_planes,
                        Planes *y_planes);
 
-// Whether any byte of [begin, end) belongs to an element of the tensor.
+// Whether any byte of [begin, end), on its device, belongs to an element of the tensor.
 bool touches(const Planes &planes, const void *begin, const void *end);
 
 }  // namespace hnorm::detail

@@ -3,6 +3,7 @@
 #include <cinttypes>
 #include <cmath>
 
+#include "device.h"
 #include "error.h"
 
 namespace hnorm::detail {
@@ -65,7 +66,7 @@ hnorm_status check_eps(const char *function, const char *name, double eps) {
     return HNORM_OK;
 }
 
-hnorm_status check_array(const char *function, const Array &array) {
+hnorm_status check_array(const char *function, const Array &array, hnorm_device device) {
     if (array.data == nullptr && array.count > 0) {
         return fail(HNORM_INVALID_ARGUMENT, "%s: %s is null: it must hold %" PRId64 " values", function, array.name,
                     array.count);
@@ -75,11 +76,11 @@ hnorm_status check_array(const char *function, const Array &array) {
                     "%s: %s is %p: it must be a multiple of %" PRId64 " bytes, as its elements are", function,
                     array.name, array.data, array.size);
     }
-    return HNORM_OK;
+    return check_device_memory(function, array.name, "", device, array.data, array.count * array.size);
 }
 
 hnorm_status check_array(const char *function, const Array &array, const char *tensor_name, const Planes &tensor) {
-    HNORM_TRY(check_array(function, array));
+    HNORM_TRY(check_array(function, array, tensor.device));
     if (array.data != nullptr && touches(tensor, array.data, array.end())) {
         return fail(HNORM_INVALID_ARGUMENT,
                     "%s: %s (%" PRId64 " values at %p) overlaps %s: it must have its own memory", function, array.name,
@@ -88,10 +89,11 @@ hnorm_status check_array(const char *function, const Array &array, const char *t
     return HNORM_OK;
 }
 
-hnorm_status check_apart(const char *function, const Array &a, const Array &b) {
+hnorm_status check_apart(const char *function, const Array &a, const Array &b, hnorm_device device) {
     const auto begin = [](const Array &array) { return reinterpret_cast<uintptr_t>(array.data); };
     const auto end = [](const Array &array) { return reinterpret_cast<uintptr_t>(array.end()); };
-    if (a.data && b.data && a.count > 0 && b.count > 0 && begin(a) < end(b) && begin(b) < end(a)) {
+    const bool meet = device == HNORM_OPENCL ? a.data == b.data : begin(a) < end(b) && begin(b) < end(a);
+    if (a.data && b.data && a.count > 0 && b.count > 0 && meet) {
         return fail(HNORM_INVALID_ARGUMENT,
                     "%s: %s (%" PRId64 " values at %p) overlaps %s (%" PRId64 " at %p): each must have its own memory",
                     function, a.name, a.count, a.data, b.name, b.count, b.data);
@@ -101,7 +103,7 @@ hnorm_status check_apart(const char *function, const Array &a, const Array &b) {
 
 hnorm_status read_affine(const char *function, const hnorm_affine *affine, const Planes &y, AffineView *view,
                          const char *written) {
-    *view = {&kOne, &kZero, 0, 0, 0, 0};
+    *view = {y.device == HNORM_CPU ? &kOne : nullptr, y.device == HNORM_CPU ? &kZero : nullptr, 0, 0, 0, 0};
     if (affine == nullptr || y.empty() || (affine->gamma == nullptr && affine->beta == nullptr)) {
         return HNORM_OK;
     }
@@ -116,7 +118,7 @@ hnorm_status read_affine(const char *function, const hnorm_affine *affine, const
                     function, stride_n, stride_c, span, kMaxElements);
     }
     const auto check = [&](const Array &array) {
-        return written ? check_array(function, array, written, y) : check_array(function, array);
+        return written ? check_array(function, array, written, y) : check_array(function, array, y.device);
     };
     if (affine->gamma) {
         view->gamma = affine->gamma;

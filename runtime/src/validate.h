@@ -19,7 +19,8 @@ struct Array {
     int64_t count, size;
 };
 
-// gamma and beta with an absent one replaced by a constant of stride 0, and strides of axes of extent 1 set to 0.
+// gamma and beta with an absent one replaced by a constant of stride 0 (on devices: null, of stride 0), and strides of axes of
+// extent 1 set to 0.
 struct AffineView {
     const float *gamma, *beta;
     int64_t gamma_n, gamma_c, beta_n, beta_c;
@@ -36,12 +37,12 @@ hnorm_status read_activation(const char *function, const char *where, hnorm_acti
                              float *slope);
 hnorm_status check_eps(const char *function, const char *name, double eps);
 
-// Not null unless it has no elements, and aligned.
-hnorm_status check_array(const char *function, const Array &array);
-// check_array, and no byte in common with the tensor.
+// Not null unless it has no elements, aligned, and memory of the device.
+hnorm_status check_array(const char *function, const Array &array, hnorm_device device);
+// check_array, on the tensor's device, and no byte in common with the tensor.
 hnorm_status check_array(const char *function, const Array &array, const char *tensor_name, const Planes &tensor);
 // No byte in common; null arrays share nothing.
-hnorm_status check_apart(const char *function, const Array &a, const Array &b);
+hnorm_status check_apart(const char *function, const Array &a, const Array &b, hnorm_device device);
 
 // affine may be null, as may its gamma and beta. Neither may touch y, which `written` names, if y is written: null if not.
 hnorm_status read_affine(const char *function, const hnorm_affine *affine, const Planes &y, AffineView *view,

@@ -47,7 +47,7 @@ public:
         : Buffer(p.data, p.type == HNORM_F32 ? halide_type_of<float>() : halide_type_of<uint16_t>(),
                  {{p.s, p.s == 1 ? 1 : p.stride_s},
                   {view == View::kBatch ? p.n : 1, view == View::kBatch ? p.stride_n : 0},
-                  {p.c, p.layout == Layout::kChannelsLast || p.c == 1 ? 1 : p.stride_c},
+                  {p.c, p.c == 1 ? 1 : p.stride_c},
                   {view == View::kBatch ? 1 : p.n, view == View::kBatch ? 0 : p.stride_n}}) {}
 };
 

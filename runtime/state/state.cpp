@@ -11,21 +11,26 @@
 #include "archive.h"
 #include "error.h"
 #include "file.h"
+#include "layer_copies.h"
 #include "npy.h"
 #include "npy_header.h"
 
 using namespace hnorm::state;
+using hnorm::detail::copy_from_layer;
+using hnorm::detail::copy_to_layer;
 using hnorm::detail::fail;
+using hnorm::detail::LayerArray;
 
 namespace {
 
 // An array of the layer's under PyTorch's name.
 struct Array {
+    LayerArray which;
     std::string name;
     Type type;
     bool scalar;
     int64_t count;
-    void *values;
+    bool present;
 
     std::string member() const { return name + ".npy"; }
 };
@@ -33,15 +38,15 @@ struct Array {
 // Those that the layer has.
 std::vector<Array> arrays(hnorm_layer *layer) {
     const int64_t features = hnorm_layer_num_features(layer);
+    const bool affine = hnorm_layer_gamma(layer), tracks = hnorm_layer_num_batches_tracked(layer);
     std::vector<Array> all = {
-        {"weight", Type::kFloat32, false, features, hnorm_layer_gamma(layer)},
-        {"bias", Type::kFloat32, false, features, hnorm_layer_beta(layer)},
-        {"running_mean", Type::kFloat64, false, features, hnorm_layer_running_mean(layer)},
-        {"running_var", Type::kFloat64, false, features, hnorm_layer_running_var(layer)},
-        {"num_batches_tracked", Type::kInt64, true, 1, hnorm_layer_num_batches_tracked(layer)},
+        {LayerArray::kGamma, "weight", Type::kFloat32, false, features, affine},
+        {LayerArray::kBeta, "bias", Type::kFloat32, false, features, affine},
+        {LayerArray::kRunningMean, "running_mean", Type::kFloat64, false, features, tracks},
+        {LayerArray::kRunningVar, "running_var", Type::kFloat64, false, features, tracks},
+        {LayerArray::kNumBatchesTracked, "num_batches_tracked", Type::kInt64, true, 1, tracks},
     };
-    all.erase(std::remove_if(all.begin(), all.end(), [](const Array &array) { return array.values == nullptr; }),
-              all.end());
+    all.erase(std::remove_if(all.begin(), all.end(), [](const Array &array) { return !array.present; }), all.end());
     return all;
 }
 
@@ -60,6 +65,11 @@ std::string shortened(const std::string &path) {
     return path.size() <= kLongest ? path : "..." + path.substr(path.size() - kLongest);
 }
 
+int64_t batches_of(const std::vector<char> &values) {
+    int64_t batches;
+    std::memcpy(&batches, values.data(), sizeof batches);
+    return batches;
+}
 // A counter that training could not go on with.
 bool cannot_count(int64_t batches) { return batches < 0 || batches == INT64_MAX; }
 constexpr const char *kCounts = "it must be 0 or more, and able to grow";
@@ -120,11 +130,13 @@ hnorm_status hnorm_layer_save(const hnorm_layer *layer, const char *path) {
     return run(function, const_cast<hnorm_layer *>(layer), path, [&](const std::vector<Array> &arrays) {
         std::vector<Member> members;
         for (const Array &array : arrays) {
-            if (array.type == Type::kInt64 && cannot_count(*static_cast<const int64_t *>(array.values))) {
+            std::vector<char> values(static_cast<size_t>(array.count) * size_of(array.type));
+            HNORM_TRY(copy_from_layer(function, *layer, array.which, values.data()));
+            if (array.type == Type::kInt64 && cannot_count(batches_of(values))) {
                 return fail(HNORM_INVALID_ARGUMENT, "%s: the layer's %s is %" PRId64 ": %s", function,
-                            array.name.c_str(), *static_cast<const int64_t *>(array.values), kCounts);
+                            array.name.c_str(), batches_of(values), kCounts);
             }
-            members.push_back({array.member(), write_npy(array.type, array.scalar, array.count, array.values)});
+            members.push_back({array.member(), write_npy(array.type, array.scalar, array.count, values.data())});
         }
         replace_file(path, make_archive(members));
         return HNORM_OK;
@@ -132,18 +144,18 @@ hnorm_status hnorm_layer_save(const hnorm_layer *layer, const char *path) {
 }
 
 hnorm_status hnorm_layer_load(hnorm_layer *layer, const char *path) {
-    return run("hnorm_layer_load", layer, path, [&](const std::vector<Array> &arrays) {
+    const char *const function = "hnorm_layer_load";
+    return run(function, layer, path, [&](const std::vector<Array> &arrays) {
         const std::vector<std::vector<char>> values = read(path, arrays);
         for (size_t i = 0; i < arrays.size(); ++i) {
-            int64_t batches = 0;
-            if (arrays[i].type == Type::kInt64) std::memcpy(&batches, values[i].data(), sizeof batches);
+            const int64_t batches = arrays[i].type == Type::kInt64 ? batches_of(values[i]) : 0;
             if (cannot_count(batches)) {
                 throw FileError(arrays[i].name + " is " + std::to_string(batches) + ": " + kCounts);
             }
         }
-        // All is well: nothing fails from here on.
+        // All is well: nothing fails from here on, but a device.
         for (size_t i = 0; i < arrays.size(); ++i) {
-            std::memcpy(arrays[i].values, values[i].data(), values[i].size());
+            HNORM_TRY(copy_to_layer(function, layer, arrays[i].which, values[i].data()));
         }
         return HNORM_OK;
     });

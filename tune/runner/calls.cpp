@@ -186,17 +186,20 @@ void Calls::prepare(const Case &c, Data data) {
 }
 
 hnorm_tensor Calls::tensor(uint8_t *data, const Case &c) const {
-    return hnorm_dense(data, c.type, c.channels_last, static_cast<int>(c.shape.size()), c.shape.data());
+    hnorm_tensor t =
+        hnorm_dense(placed(data), c.type, c.channels_last, static_cast<int>(c.shape.size()), c.shape.data());
+    t.device = device_;
+    return t;
 }
 
 std::function<void()> Calls::call(const Case &c, bool in_place) {
     const hnorm_tensor x = tensor(x_.data(), c), dy = tensor(dy_.data(), c), residual = tensor(residual_.data(), c);
     const hnorm_tensor y = in_place ? x : tensor(y_.data(), c), dx = in_place ? dy : tensor(y_.data(), c);
     const hnorm_tensor dresidual = tensor(dresidual_.data(), c);
-    const hnorm_affine affine{gamma_.data(), beta_.data(), 0, 1};
-    double *count = count_.data(), *mean = mean_.data(), *variance = variance_.data();
-    double *sums = sums_.data(), *more = more_sums_.data();
-    float *dgamma = dgamma_.data(), *dbeta = dbeta_.data();
+    const hnorm_affine affine{placed(gamma_.data()), placed(beta_.data()), 0, 1};
+    double *count = placed(count_.data()), *mean = placed(mean_.data()), *variance = placed(variance_.data());
+    double *sums = placed(sums_.data()), *more = placed(more_sums_.data());
+    float *dgamma = placed(dgamma_.data()), *dbeta = placed(dbeta_.data());
     const hnorm_group group = c.group;
     const bool add = c.op.find("_add") != std::string::npos, relu = c.op.find("_relu") != std::string::npos;
     const hnorm_activation activation = relu ? HNORM_RELU : HNORM_NO_ACTIVATION;
@@ -237,21 +240,28 @@ std::function<void()> Calls::floor(const Case &c) {
     };
 }
 
+std::vector<Calls::Array> Calls::arrays() {
+    std::vector<Array> all;
+    const auto tensor = [&](const char *name, Memory &memory) { all.push_back({name, memory.size(), memory.data()}); };
+    const auto values = [&](const char *name, auto &vector) {
+        all.push_back({name, static_cast<int64_t>(vector.size() * sizeof vector[0]), vector.data()});
+    };
+    tensor("x", x_), tensor("dy", dy_), tensor("residual", residual_), tensor("y", y_), tensor("dresidual", dresidual_);
+    values("gamma", gamma_), values("beta", beta_), values("dgamma", dgamma_), values("dbeta", dbeta_);
+    values("count", count_), values("mean", mean_), values("variance", variance_);
+    values("sums", sums_), values("more_sums", more_sums_);
+    return all;
+}
+
 void *Calls::memory(const std::string &name) {
-    const std::pair<const char *, void *> all[] = {{"x", x_.data()},
-                                                   {"dy", dy_.data()},
-                                                   {"residual", residual_.data()},
-                                                   {"y", y_.data()},
-                                                   {"gamma", gamma_.data()},
-                                                   {"beta", beta_.data()},
-                                                   {"dgamma", dgamma_.data()},
-                                                   {"dbeta", dbeta_.data()},
-                                                   {"mean", mean_.data()},
-                                                   {"variance", variance_.data()},
-                                                   {"dresidual", dresidual_.data()}};
-    for (const auto &[known, data] : all)
-        if (name == known) return data;
+    for (const Array &array : arrays())
+        if (name == array.name) return array.memory;
     return nullptr;
+}
+
+void Calls::place(hnorm_device device, std::function<void *(void *)> where) {
+    device_ = device;
+    where_ = std::move(where);
 }
 
 std::vector<uint8_t> Calls::results(const Case &c, bool in_place) const {

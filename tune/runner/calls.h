@@ -29,6 +29,7 @@ Case parse_case(const std::string &name);
 class Memory {
 public:
     void resize(int64_t bytes) { lines_.resize((bytes + sizeof(Line) - 1) / sizeof(Line)); }
+    int64_t size() const { return static_cast<int64_t>(lines_.size() * sizeof(Line)); }
     uint8_t *data() { return lines_.data()->bytes; }
     const uint8_t *data() const { return lines_.data()->bytes; }
 
@@ -57,11 +58,27 @@ public:
     std::function<void()> floor(const Case &c);
     // Of the arrays by their names in Calls; null: no such.
     void *memory(const std::string &name);
+    // All arrays' names, bytes and memory.
+    struct Array {
+        std::string name;
+        int64_t bytes;
+        void *memory;
+    };
+    std::vector<Array> arrays();
+    // Calls take arrays of the device: where(memory) instead of each one's memory.
+    void place(hnorm_device device, std::function<void *(void *)> where);
     // The bytes of everything that the case may have written, every NaN made the same one.
     std::vector<uint8_t> results(const Case &c, bool in_place) const;
 
 private:
     hnorm_tensor tensor(uint8_t *data, const Case &c) const;
+    template <typename T>
+    T *placed(T *memory) const {
+        return where_ ? static_cast<T *>(where_(memory)) : memory;
+    }
+
+    hnorm_device device_ = HNORM_CPU;
+    std::function<void *(void *)> where_;
 
     Memory x_, dy_, residual_, y_, dresidual_;
     std::vector<float> gamma_, beta_, dgamma_, dbeta_;

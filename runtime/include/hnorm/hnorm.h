@@ -37,8 +37,9 @@ typedef enum hnorm_status HNORM_AN_INT {
     HNORM_INVALID_ARGUMENT = 1, /* the caller's mistake: null, shape, stride, range, overlap */
     HNORM_UNSUPPORTED = 2,      /* meaningful, but not in this build or on this machine */
     HNORM_OUT_OF_MEMORY = 3,
-    HNORM_INTERNAL = 4,  /* a defect of hnorm */
-    HNORM_FILE_ERROR = 5 /* a file cannot be read or written, or holds something else (state.h) */
+    HNORM_INTERNAL = 4,    /* a defect of hnorm */
+    HNORM_FILE_ERROR = 5,  /* a file cannot be read or written, or holds something else (state.h) */
+    HNORM_DEVICE_ERROR = 6 /* a device's driver failed; the reason has its words (gpu.h) */
 } hnorm_status;
 
 /* The reason of the calling thread's latest failure; never null. Valid until its next failure. */
@@ -53,7 +54,8 @@ const char *hnorm_version(void);
 /* What a tensor's elements are. 16-bit ones (IEEE half, and the upper half of a float) are converted to float where they are
  * read and rounded to nearest even where they are written; all between, parameters and statistics, is float or wider. */
 typedef enum hnorm_type HNORM_AN_INT { HNORM_F32 = 0, HNORM_F16 = 1, HNORM_BF16 = 2 } hnorm_type;
-typedef enum hnorm_device HNORM_AN_INT { HNORM_CPU = 0 } hnorm_device;
+/* Where a tensor lies, and with it every other array of the call: gpu.h says what that means on devices. */
+typedef enum hnorm_device HNORM_AN_INT { HNORM_CPU = 0, HNORM_CUDA = 1, HNORM_OPENCL = 2 } hnorm_device;
 
 #define HNORM_MAX_RANK 5
 
@@ -62,9 +64,9 @@ typedef enum hnorm_device HNORM_AN_INT { HNORM_CPU = 0 } hnorm_device;
  *   channels-first (NCHW): the spatial axes are dense (each stride the product of the extents after it); n and c may be padded.
  *   channels-last  (NHWC): stride 1 in c; the innermost spatial stride is C, or more where the tensor is a view of some
  *                          channels of a larger one; the others are its multiples; n may be padded.
- * An axis of extent 1 may have any stride. All tensors of a call have one type and one layout. */
+ * An axis of extent 1 may have any stride. All tensors of a call have one type, one layout and one device. */
 typedef struct hnorm_tensor {
-    void *data;
+    void *data; /* on the CPU and CUDA an address; on OpenCL a cl_mem */
     hnorm_type type;
     hnorm_device device;
     int rank;
@@ -231,8 +233,13 @@ hnorm_status hnorm_layer_backward_add(hnorm_layer *layer, const hnorm_tensor *x,
 hnorm_status hnorm_layer_zero_grad(hnorm_layer *layer);
 /* running mean 0, running variance 1, num_batches_tracked 0 */
 hnorm_status hnorm_layer_reset_running_stats(hnorm_layer *layer);
+/* Moves the layer's arrays to a device of the calling thread's (gpu.h), or back to the CPU (a layer starts there): it then takes
+ * tensors that lie there, and its latest forward is forgotten. Waits for the device. Pointers from before are void. */
+hnorm_status hnorm_layer_to(hnorm_layer *layer, hnorm_device device);
+hnorm_device hnorm_layer_device(const hnorm_layer *layer);
 
-/* The layer's own arrays, num_features long, to read and write; null where the layer has none or is itself null. */
+/* The layer's own arrays, num_features long, to read and write; null where the layer has none or is itself null. They lie on the
+ * layer's device; the counter is always the CPU's. */
 float *hnorm_layer_gamma(hnorm_layer *layer);
 float *hnorm_layer_beta(hnorm_layer *layer);
 float *hnorm_layer_gamma_grad(hnorm_layer *layer);

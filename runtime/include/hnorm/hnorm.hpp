@@ -128,8 +128,23 @@ struct Moments {
     }
 };
 
-// hnorm_moments.
+namespace header {
+
+// Functions that give vectors do it for tensors on the CPU; with hnorm.h's, results stay on a device.
+inline void check_on_cpu(const char *function, const ConstTensor &x) {
+    if (x.device() != Device::cpu) {
+        throw Error(HNORM_UNSUPPORTED, std::string(function) +
+                                           ": x lies on a device, but the results are vectors on the "
+                                           "CPU: hnorm_" +
+                                           function + " (hnorm.h) takes arrays");
+    }
+}
+
+}  // namespace header
+
+// hnorm_moments, of tensors on the CPU.
 inline Moments moments(const ConstTensor &x, Group group) {
+    header::check_on_cpu("moments", x);
     const std::vector<double> values = header::group_values(header::groups(x, group));
     Moments result{values, values, values};
     header::check(
@@ -187,8 +202,9 @@ struct BackwardSums {
     std::vector<double> dy, dy_xmu;  // of dy, and of dy*(x - mean)
 };
 
-// hnorm_backward_reduce. mean: one value a group.
+// hnorm_backward_reduce, of tensors on the CPU. mean: one value a group.
 inline BackwardSums backward_reduce(const ConstTensor &x, const ConstTensor &dy, Group group, Span<const double> mean) {
+    header::check_on_cpu("backward_reduce", x);
     const std::int64_t groups = header::groups(x, group);
     header::check_length("backward_reduce", "mean", mean.size(), groups);
     BackwardSums result{header::group_values(groups), header::group_values(groups)};
@@ -197,11 +213,12 @@ inline BackwardSums backward_reduce(const ConstTensor &x, const ConstTensor &dy,
     return result;
 }
 
-// hnorm_backward_apply. count, mean, variance and the sums: one value a group.
+// hnorm_backward_apply, of tensors on the CPU. count, mean, variance and the sums: one value a group.
 inline void backward_apply(const ConstTensor &x, const ConstTensor &dy, Group group, Span<const double> count,
                            Span<const double> mean, Span<const double> variance, const BackwardSums &sums,
                            const Affine &affine, double eps, const Tensor &dx) {
     const char *const function = "backward_apply";
+    header::check_on_cpu(function, x);
     const std::int64_t groups = header::groups(x, group);
     header::check_length(function, "count", count.size(), groups);
     header::check_length(function, "mean", mean.size(), groups);

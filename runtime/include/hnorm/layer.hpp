@@ -98,9 +98,12 @@ public:
     void eval() { train(false); }
     bool is_training() const { return hnorm_layer_is_training(layer_.get()) != 0; }
     void reset_running_stats() { check(hnorm_layer_reset_running_stats(layer_.get())); }
+    // Moves the layer's arrays (hnorm_layer_to).
+    void to(Device device) { check(hnorm_layer_to(layer_.get(), static_cast<hnorm_device>(device))); }
+    Device device() const { return static_cast<Device>(hnorm_layer_device(layer_.get())); }
     std::int64_t num_features() const { return hnorm_layer_num_features(layer_.get()); }
 
-    // The layer's own arrays, one value a channel, to read and write; empty where the layer has none.
+    // The layer's own arrays, on its device, one value a channel, to read and write; empty where the layer has none.
     Span<float> gamma() { return span<float>(hnorm_layer_gamma(layer_.get())); }
     Span<float> beta() { return span<float>(hnorm_layer_beta(layer_.get())); }
     Span<float> gamma_grad() { return span<float>(hnorm_layer_gamma_grad(layer_.get())); }

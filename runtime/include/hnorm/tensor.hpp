@@ -70,6 +70,9 @@ private:
 enum class Type { f32 = HNORM_F32, f16 = HNORM_F16, bf16 = HNORM_BF16 };
 enum class Layout { channels_first, channels_last };
 
+// Where a tensor lies (hnorm_device; gpu.hpp).
+enum class Device { cpu = HNORM_CPU, cuda = HNORM_CUDA, opencl = HNORM_OPENCL };
+
 // A tensor (N, C, spatial...) that is only read: shape, strides (in elements) and memory owned by the caller.
 class ConstTensor {
 public:
@@ -91,6 +94,13 @@ public:
     // The same memory with other strides between samples and between channels: a view into a larger tensor.
     ConstTensor with_strides(std::int64_t stride_n, std::int64_t stride_c) const {
         return ConstTensor(c_, stride_n, stride_c);
+    }
+    Device device() const noexcept { return static_cast<Device>(c_.device); }
+    // The same tensor, whose pointer is a device's: on OpenCL a cl_mem.
+    ConstTensor on(Device device) const {
+        ConstTensor result = *this;
+        result.c_.device = static_cast<hnorm_device>(device);
+        return result;
     }
     const hnorm_tensor *c() const noexcept { return &c_; }
 
@@ -116,6 +126,7 @@ public:
     float *data() const noexcept { return static_cast<float *>(c_.data); }
     void *raw() const noexcept { return c_.data; }
     Tensor with_strides(std::int64_t stride_n, std::int64_t stride_c) const { return Tensor(c_, stride_n, stride_c); }
+    Tensor on(Device device) const { return Tensor(*ConstTensor::on(device).c()); }
 
 private:
     Tensor(const hnorm_tensor &c, std::int64_t stride_n, std::int64_t stride_c) : ConstTensor(c, stride_n, stride_c) {}

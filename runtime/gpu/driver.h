@@ -1,0 +1,64 @@
+// A device's driver, as far as hnorm asks it directly; kernels go through Halide's runtime, which asks hooks.cpp for memory.
+#pragma once
+
+#include <hnorm/hnorm.h>
+
+#include <HalideRuntime.h>
+
+#include <cstdint>
+#include <tuple>
+
+namespace hnorm::gpu {
+
+// Where a thread's work goes. Memory that one place is done with may be used by its later work: a stream keeps its order.
+struct Place {
+    void *context, *stream;
+    const void *thread;  // CUDA's stream of its own for every thread has one handle for all; else null
+
+    bool operator<(const Place &other) const {
+        return std::tie(context, stream, thread) < std::tie(other.context, other.stream, other.thread);
+    }
+};
+
+class Driver {
+public:
+    virtual ~Driver() = default;
+
+    hnorm_device device() const { return device_; }
+    virtual const halide_device_interface_t *interface() const = 0;
+
+    // The calling thread's, once it has asked for the device.
+    virtual Place place() const = 0;
+
+    // Of the place's context. Messages begin with `function`.
+    virtual hnorm_status allocate(const char *function, int64_t bytes, void **memory) = 0;
+    virtual void release(void *context, void *memory) = 0;  // from any thread
+    virtual hnorm_status copy_in(const char *function, void *to, const void *from, int64_t bytes) = 0;
+    virtual hnorm_status copy_out(const char *function, void *to, const void *from, int64_t bytes) = 0;
+    virtual hnorm_status copy(const char *function, void *to, const void *from, int64_t bytes) = 0;  // queued
+    virtual hnorm_status synchronize(const char *function) = 0;
+    virtual hnorm_status check_memory(const char *function, const char *name, const char *part, const void *memory,
+                                      int64_t bytes) = 0;
+
+    // Frees the kernels that Halide's runtime has compiled for the place's context; then the thread has no place any more.
+    virtual void leave() = 0;
+
+protected:
+    explicit Driver(hnorm_device device) : device_(device) {}
+
+private:
+    const hnorm_device device_;
+};
+
+// The one whose kernels have this interface.
+Driver &driver_of(const halide_device_interface_t *interface);
+// Null for the CPU, and for a device that no thread has asked for.
+Driver *driver_of(hnorm_device device);
+
+// Makes `driver` known, and its device that of the calling thread.
+void use(Driver &driver);
+
+// A library of the driver's: by its name with the version that programs run with, or the one for development.
+void *open_library(const char *name);
+
+}  // namespace hnorm::gpu

@@ -1,0 +1,107 @@
+// What Halide's runtime asks of hnorm on devices. Its own functions of these names are weak symbols.
+#include <HalideRuntimeCuda.h>
+#include <HalideRuntimeOpenCL.h>
+
+#include <dlfcn.h>
+
+#include <cstdio>
+
+#include "device_kernels.h"
+#include "error.h"
+#include "launch.h"
+#include "memory.h"
+
+namespace hnorm::gpu {
+
+using namespace hnorm::detail;
+
+namespace {
+
+// A launch's first failure, on the thread that launched: what follows from it says less.
+struct Failure {
+    hnorm_status status = HNORM_OK;
+    char message[900] = "";
+
+    void record(hnorm_status why, const char *text) {
+        if (status == HNORM_OK) {
+            status = why;
+            std::snprintf(message, sizeof message, "%s", text);
+        }
+    }
+};
+thread_local Failure failure;
+
+Driver *known[3] = {};
+
+void install_hooks() {
+    // The default handler aborts the process.
+    halide_set_error_handler([](void *, const char *message) { failure.record(HNORM_DEVICE_ERROR, message); });
+    halide_set_custom_load_library(open_library);
+}
+
+}  // namespace
+
+void *open_library(const char *name) {
+    char with_version[256];
+    std::snprintf(with_version, sizeof with_version, "%s.1", name);
+    void *const library = dlopen(with_version, RTLD_LAZY);
+    return library ? library : dlopen(name, RTLD_LAZY);
+}
+
+Driver *driver_of(hnorm_device device) { return known[device]; }
+
+Driver &driver_of(const halide_device_interface_t *interface) {
+    return interface == halide_cuda_device_interface() ? *known[HNORM_CUDA] : *known[HNORM_OPENCL];
+}
+
+void use(Driver &driver) {
+    static const bool installed = (install_hooks(), true);
+    (void)installed;
+    known[driver.device()] = &driver;
+    set_device_of_thread(driver.device(), &device_table(driver.device()));
+}
+
+void begin_launch() { failure.status = HNORM_OK; }
+
+hnorm_status end_launch(const char *function, int code) {
+    if (code == halide_error_code_success) {
+        return HNORM_OK;
+    }
+    failure.record(code == halide_error_code_out_of_memory ? HNORM_OUT_OF_MEMORY : HNORM_DEVICE_ERROR,
+                   "the device's runtime failed and gave no reason");
+    return fail(failure.status, "%s: %s", function, failure.message);
+}
+
+}  // namespace hnorm::gpu
+
+using namespace hnorm::gpu;
+
+extern "C" {
+
+int halide_device_malloc(void *, halide_buffer_t *buffer, const halide_device_interface_t *interface) {
+    if (buffer->device != 0) {
+        return halide_error_code_success;  // a call's argument
+    }
+    void *memory = nullptr;
+    Driver &driver = driver_of(interface);
+    const hnorm_status status = take("working memory", driver, static_cast<int64_t>(buffer->size_in_bytes()), &memory);
+    if (status != HNORM_OK) {
+        failure.record(status, hnorm_last_error());
+        return halide_error_code_device_malloc_failed;
+    }
+    return halide_device_wrap_native(nullptr, buffer, reinterpret_cast<uintptr_t>(memory), interface);
+}
+
+int halide_device_free(void *, halide_buffer_t *buffer) {
+    if (buffer->device == 0) {
+        return halide_error_code_success;
+    }
+    const halide_device_interface_t *const interface = buffer->device_interface;
+    const uintptr_t memory = interface == halide_cuda_device_interface() ? halide_cuda_get_device_ptr(nullptr, buffer)
+                                                                         : halide_opencl_get_cl_mem(nullptr, buffer);
+    give_back(driver_of(interface), reinterpret_cast<void *>(memory), static_cast<int64_t>(buffer->size_in_bytes()));
+    buffer->set_device_dirty(false);
+    return halide_device_detach_native(nullptr, buffer);
+}
+
+}  // extern "C"

@@ -1,0 +1,52 @@
+// Working memory on devices: what a call is done with is kept for the next call in the same place, so that a steady state
+// allocates nothing and waits for nothing (freeing CUDA's memory waits for the device).
+#pragma once
+
+#include "driver.h"
+
+namespace hnorm::gpu {
+
+// At least as many bytes; given back with the same number, from the same place. Messages begin with `function`.
+hnorm_status take(const char *function, Driver &driver, int64_t bytes, void **memory);
+void give_back(Driver &driver, void *memory, int64_t bytes);
+
+// Frees what is kept for the context: what is unused, and constants.
+void release_kept(Driver &driver, void *context);
+
+// Working memory while it lives.
+class Scratch {
+public:
+    explicit Scratch(Driver &driver) : driver_(driver) {}
+    ~Scratch() {
+        if (memory_) give_back(driver_, memory_, bytes_);
+    }
+    Scratch(const Scratch &) = delete;
+    Scratch &operator=(const Scratch &) = delete;
+
+    hnorm_status reserve(const char *function, int64_t bytes) {
+        bytes_ = bytes;
+        return take(function, driver_, bytes, &memory_);
+    }
+    template <typename T>
+    T *as() const {
+        return static_cast<T *>(memory_);
+    }
+
+private:
+    Driver &driver_;
+    void *memory_ = nullptr;
+    int64_t bytes_ = 0;
+};
+
+// Memory that outlives calls: it remembers its context.
+hnorm_status allocate(const char *function, Driver &driver, int64_t bytes, void **memory);
+void release(Driver &driver, void *memory);  // null is allowed
+
+// One value each, in the calling thread's context, for who does not give an array.
+struct Constants {
+    const float *one_float, *zero_float;
+    const double *one, *zero;
+};
+hnorm_status constants(const char *function, Driver &driver, Constants *constants);
+
+}  // namespace hnorm::gpu

@@ -1,0 +1,199 @@
+// The devices' tables for libhnorm (device.h), and begin_call.
+#include <cstring>
+#include <new>
+
+#include "backward.h"
+#include "compute.h"
+
+namespace hnorm::gpu {
+
+namespace {
+
+constexpr const char *kNames[] = {"", "cuda", "opencl"};
+
+// A function of Device as a method: makes the Call and hands it on.
+#define HNORM_BEGIN_CALL(function)                                 \
+    const DeviceKernels *kernels;                                  \
+    Constants constants;                                           \
+    Driver &driver = *driver_of(kDevice);                          \
+    HNORM_TRY(begin_call(function, driver, &kernels, &constants)); \
+    const Call call = {function, driver, *kernels, constants}
+
+template <hnorm_device kDevice>
+struct Table {
+    static hnorm_status moments(const char *function, const Planes &x, hnorm_group group, double divisor, double *mean,
+                                double *m2) {
+        HNORM_BEGIN_CALL(function);
+        return gpu::moments(call, x, group, divisor, mean, m2);
+    }
+
+    static hnorm_status normalize(const char *function, const Planes &x, const GroupValues &mean,
+                                  const GroupValues &variance, const AffineView &affine, double eps,
+                                  const PostOps &post, const Planes &y) {
+        HNORM_BEGIN_CALL(function);
+        return gpu::normalize(call, x, mean, variance, affine, eps, post, y);
+    }
+
+    static hnorm_status normalize_floats(const char *function, const Planes &x, const float *mean,
+                                         const float *variance, int64_t stride_n, const AffineView &affine, double eps,
+                                         const Planes &y) {
+        HNORM_BEGIN_CALL(function);
+        const View view = stride_n == 0 ? View::kBatch : View::kInstance;
+        Scratch wide_mean(driver), wide_variance(driver);
+        const auto widen = [&](const float *from, Scratch &to) {
+            HNORM_TRY(to.reserve(function, x.n * x.c * static_cast<int64_t>(sizeof(double))));
+            On<GroupBuffer> in(call, from, x, view, x.c, 1), out(call, to.as<double>(), x, view, x.c, 1);
+            return launch(call, kernels->widen, in, out);
+        };
+        HNORM_TRY(widen(mean, wide_mean));
+        HNORM_TRY(widen(variance, wide_variance));
+        return gpu::normalize(call, x, {wide_mean.as<double>(), stride_n, 1}, {wide_variance.as<double>(), stride_n, 1},
+                              affine, eps, {}, y);
+    }
+
+    static hnorm_status forward(const char *function, const Planes &x, hnorm_group group, const AffineView &affine,
+                                double eps, const PostOps &post, const Planes &y, double *mean, double *variance) {
+        HNORM_BEGIN_CALL(function);
+        Scratch means(driver), variances(driver);
+        const auto wanted_or = [&](Scratch &scratch, double **values) {
+            if (*values) return HNORM_OK;
+            HNORM_TRY(scratch.reserve(function, x.groups(group) * static_cast<int64_t>(sizeof(double))));
+            *values = scratch.as<double>();
+            return HNORM_OK;
+        };
+        HNORM_TRY(wanted_or(means, &mean));
+        HNORM_TRY(wanted_or(variances, &variance));
+        HNORM_TRY(gpu::moments(call, x, group, static_cast<double>(x.group_size(group)), mean, variance));
+        return gpu::normalize(call, x, group_values(mean, x, group), group_values(variance, x, group), affine, eps,
+                              post, y);
+    }
+
+    static hnorm_status activation_backward(const char *function, const Planes &y, const Planes &dy, float slope,
+                                            const Planes &dz) {
+        HNORM_BEGIN_CALL(function);
+        return gpu::activation_backward(call, y, dy, slope, dz);
+    }
+
+    static hnorm_status backward_reduce(const char *function, const Planes &x, const Planes &dy, hnorm_group group,
+                                        const double *mean, double *sum_dy, double *sum_dy_xmu) {
+        HNORM_BEGIN_CALL(function);
+        const ForwardPart forward = {
+            group_values(mean, x, group), {constants.one, 0, 0}, {nullptr, nullptr, 0, 0, 0, 0}, 0, 1};
+        return gpu::backward_reduce(call, x, dy, group, forward, sum_dy, sum_dy_xmu);
+    }
+
+    static hnorm_status backward_apply(const char *function, const Planes &x, const Planes &dy, hnorm_group group,
+                                       const double *count, const double *mean, const double *variance,
+                                       const double *sum_dy, const double *sum_dy_xmu, const AffineView &affine,
+                                       double eps, const Planes &dx) {
+        HNORM_BEGIN_CALL(function);
+        Weighted weighted(call, x.groups(group));
+        HNORM_TRY(weighted.weigh(x, affine, group, group, sum_dy, sum_dy_xmu, 1));
+        const auto values = [&](const double *data) { return group_values(data, x, group); };
+        return gpu::backward_apply(call, x, dy, {values(mean), values(variance), affine, eps, 1},
+                                   {values(weighted.g1()), values(weighted.g2()), values(count)}, dx);
+    }
+
+    static hnorm_status backward(const char *function, const Backward &b, bool add) {
+        HNORM_BEGIN_CALL(function);
+        return gpu::backward(call, b, add);
+    }
+
+    static hnorm_status normalize_backward(const char *function, const Backward &b, bool add) {
+        HNORM_BEGIN_CALL(function);
+        return gpu::normalize_backward(call, b, add);
+    }
+
+    // `count` values as a row.
+    static Planes row(int64_t count) {
+        Planes row = {};
+        row.n = 1;
+        row.c = count;
+        return row;
+    }
+
+    static hnorm_status fill_floats(const char *function, float *values, int64_t count, float value) {
+        if (count == 0) return HNORM_OK;
+        HNORM_BEGIN_CALL(function);
+        On<GroupBuffer> out(call, values, row(count), View::kBatch, 0, 1);
+        return launch(call, kernels->fill_float, static_cast<double>(value), out);
+    }
+
+    static hnorm_status fill_doubles(const char *function, double *values, int64_t count, double value) {
+        if (count == 0) return HNORM_OK;
+        HNORM_BEGIN_CALL(function);
+        On<GroupBuffer> out(call, values, row(count), View::kBatch, 0, 1);
+        return launch(call, kernels->fill, value, out);
+    }
+
+    static hnorm_status track(const char *function, int64_t channels, int64_t samples, const double *mean,
+                              const double *variance, double momentum, double correction, double *running_mean,
+                              double *running_variance) {
+        HNORM_BEGIN_CALL(function);
+        Planes groups = row(channels);
+        groups.n = samples;
+        On<GroupBuffer> mean_before(call, running_mean, groups, View::kBatch, 0, 1);
+        On<GroupBuffer> variance_before(call, running_variance, groups, View::kBatch, 0, 1);
+        On<GroupBuffer> means(call, mean, groups, View::kInstance, channels, 1);
+        On<GroupBuffer> variances(call, variance, groups, View::kInstance, channels, 1);
+        On<GroupBuffer> mean_after(call, running_mean, groups, View::kBatch, 0, 1);
+        On<GroupBuffer> variance_after(call, running_variance, groups, View::kBatch, 0, 1);
+        return launch(call, kernels->track, mean_before, variance_before, means, variances,
+                      static_cast<int32_t>(samples), 1 - momentum, momentum, correction, kZero, mean_after,
+                      variance_after);
+    }
+
+    static hnorm_status allocate(const char *function, int64_t bytes, void **memory) {
+        return gpu::allocate(function, *driver_of(kDevice), bytes, memory);
+    }
+    static void release(void *memory) { gpu::release(*driver_of(kDevice), memory); }
+    static hnorm_status copy_in(const char *function, void *to, const void *from, int64_t bytes) {
+        return driver_of(kDevice)->copy_in(function, to, from, bytes);
+    }
+    static hnorm_status copy_out(const char *function, void *to, const void *from, int64_t bytes) {
+        return driver_of(kDevice)->copy_out(function, to, from, bytes);
+    }
+    static hnorm_status check_memory(const char *function, const char *name, const char *part, const void *memory,
+                                     int64_t bytes) {
+        return driver_of(kDevice)->check_memory(function, name, part, memory, bytes);
+    }
+
+    static constexpr Device table = {moments,
+                                     normalize,
+                                     normalize_floats,
+                                     forward,
+                                     activation_backward,
+                                     backward_reduce,
+                                     backward_apply,
+                                     backward,
+                                     normalize_backward,
+                                     fill_floats,
+                                     fill_doubles,
+                                     track,
+                                     allocate,
+                                     release,
+                                     copy_in,
+                                     copy_out,
+                                     check_memory};
+};
+
+#undef HNORM_BEGIN_CALL
+
+}  // namespace
+
+const Device &device_table(hnorm_device device) {
+    return device == HNORM_CUDA ? Table<HNORM_CUDA>::table : Table<HNORM_OPENCL>::table;
+}
+
+hnorm_status begin_call(const char *function, Driver &driver, const DeviceKernels **kernels, Constants *constants) {
+    for (int i = 0; i < hnorm_devices_count; ++i) {
+        if (std::strcmp(hnorm_devices[i].name, kNames[driver.device()]) == 0) {
+            *kernels = &hnorm_devices[i];
+            return gpu::constants(function, driver, constants);
+        }
+    }
+    return fail(HNORM_UNSUPPORTED, "%s: this hnorm_gpu was built without kernels for %s (HNORM_DEVICES)", function,
+                kNames[driver.device()]);
+}
+
+}  // namespace hnorm::gpu

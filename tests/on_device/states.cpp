@@ -1,0 +1,23 @@
+// Saving and loading of layers on a device, for programs that do it.
+#include "layers.h"
+
+#include <hnorm/state.h>
+
+extern "C" {
+
+decltype(hnorm_layer_save) __real_hnorm_layer_save;
+decltype(hnorm_layer_load) __real_hnorm_layer_load;
+
+hnorm_status __wrap_hnorm_layer_save(const hnorm_layer *layer, const char *path) {
+    if (layer) on_device::copy_layer_in(const_cast<hnorm_layer *>(layer));
+    return __real_hnorm_layer_save(layer, path);
+}
+
+hnorm_status __wrap_hnorm_layer_load(hnorm_layer *layer, const char *path) {
+    if (layer) on_device::copy_layer_in(layer);
+    const hnorm_status status = __real_hnorm_layer_load(layer, path);
+    if (layer) on_device::copy_layer_back(layer);
+    return status;
+}
+
+}  // extern "C"

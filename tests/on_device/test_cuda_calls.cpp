@@ -1,0 +1,261 @@
+// What hnorm asks of CUDA's driver, on machines without one: a driver that only keeps account stands in for it (ld's --wrap of
+// dlopen and dlsym). It computes nothing; results on GPUs are what the suite with HNORM_TEST_DEVICE=cuda tests.
+#include "../api.h"
+#include "../catch.hpp"
+
+#include <hnorm/gpu.hpp>
+#include <hnorm/hnorm.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using api::require_refused;
+
+struct Launch {
+    void *context, *stream;
+};
+// The driver's account. Contexts are any pointers; device memory is the CPU's.
+std::vector<Launch> launches;
+std::map<std::string, int> calls;
+std::map<std::string, int> failing;  // the result of a function instead of its work
+std::set<uintptr_t> memory;
+thread_local std::vector<void *> current;  // the thread's stack of contexts
+void *const kPrimary = reinterpret_cast<void *>(0x1000);
+bool present = true;
+
+// Counts the call; false where it is to fail.
+bool count(const char *name, int *result) {
+    calls[name]++;
+    const auto found = failing.find(name);
+    *result = found == failing.end() ? 0 : found->second;
+    return *result == 0;
+}
+#define FAKE(name, parameters, work)     \
+    int name parameters {                \
+        int result;                      \
+        if (count(#name, &result)) work; \
+        return result;                   \
+    }
+using Address = uintptr_t;
+FAKE(cuInit, (unsigned), {})
+FAKE(cuGetErrorName, (int, const char **text), *text = "CUDA_ERROR_PRETENDED")
+FAKE(cuGetErrorString, (int, const char **text), *text = "the words of the driver")
+FAKE(cuDeviceGet, (int *device, int), *device = 0)
+FAKE(cuDeviceGetAttribute, (int *value, int, int), *value = 0)
+FAKE(cuDevicePrimaryCtxRetain, (void **context, int), *context = kPrimary)
+FAKE(cuCtxGetCurrent, (void **context), *context = current.empty() ? nullptr : current.back())
+FAKE(cuCtxGetDevice, (int *device), *device = 0)
+FAKE(cuCtxPushCurrent_v2, (void *context), current.push_back(context))
+FAKE(cuCtxPopCurrent_v2, (void **context), (*context = current.back(), current.pop_back()))
+FAKE(cuMemAlloc_v2, (Address * at, size_t bytes), {
+    *at = reinterpret_cast<Address>(std::calloc(bytes, 1));
+    memory.insert(*at);
+})
+FAKE(cuMemFree_v2, (Address at), {
+    memory.erase(at);
+    std::free(reinterpret_cast<void *>(at));
+})
+FAKE(cuMemcpyHtoDAsync_v2, (Address to, const void *from, size_t bytes, void *),
+     std::memcpy(reinterpret_cast<void *>(to), from, bytes))
+FAKE(cuMemcpyDtoHAsync_v2, (void *to, Address from, size_t bytes, void *),
+     std::memcpy(to, reinterpret_cast<void *>(from), bytes))
+FAKE(cuMemcpyDtoDAsync_v2, (Address to, Address from, size_t bytes, void *),
+     std::memcpy(reinterpret_cast<void *>(to), reinterpret_cast<void *>(from), bytes))
+FAKE(cuStreamSynchronize, (void *), {})
+FAKE(cuPointerGetAttribute, (void *value, int, Address at), {
+    result = memory.count(at) ? 0 : 1;
+    *static_cast<unsigned *>(value) = 2;
+})
+FAKE(cuModuleLoadDataEx, (void **module, const void *, unsigned, int *, void **), *module = &memory)
+FAKE(cuModuleUnload, (void *), {})
+FAKE(cuModuleGetFunction, (void **function, void *, const char *), *function = &memory)
+FAKE(cuLaunchKernel,
+     (void *, unsigned x, unsigned y, unsigned z, unsigned, unsigned, unsigned, unsigned, void *stream, void **,
+      void **),
+     {
+         REQUIRE((x > 0 && y > 0 && z > 0 && y <= 65535 && z <= 65535));
+         launches.push_back({current.empty() ? nullptr : current.back(), stream});
+     })
+// What Halide's runtime looks for and hnorm must not need.
+int not_to_be_called() {
+    calls["others"]++;
+    return 999;
+}
+
+struct Data {
+    static constexpr int64_t kN = 4, kC = 3, kS = 700;
+    hnorm::DeviceArray<float> x{hnorm::Device::cuda, kN *kC *kS}, y{hnorm::Device::cuda, kN *kC *kS};
+    hnorm::DeviceArray<double> mean{hnorm::Device::cuda, kC}, variance{hnorm::Device::cuda, kC};
+    static hnorm::Tensor tensor(const hnorm::DeviceArray<float> &array) {
+        return hnorm::ncl(array.data(), {kN, kC, kS}).on(hnorm::Device::cuda);
+    }
+    hnorm_status forward() {
+        return hnorm_forward(tensor(x).c(), HNORM_BATCH, nullptr, 1e-5, nullptr, tensor(y).c(), mean.data(),
+                             variance.data());
+    }
+};
+
+void *pointer(uintptr_t value) { return reinterpret_cast<void *>(value); }
+
+bool all_launched(void *context, void *stream) {
+    return !launches.empty() && std::all_of(launches.begin(), launches.end(), [&](const Launch &launch) {
+        return launch.context == context && launch.stream == stream;
+    });
+}
+
+}  // namespace
+
+extern "C" {
+void *__real_dlopen(const char *name, int flags);
+void *__real_dlsym(void *library, const char *name);
+void *__wrap_dlopen(const char *name, int flags) {
+    if (name && std::strstr(name, "libcuda.so"))
+        return present ? &memory : __real_dlopen("libcuda.of.nobody.so", flags);
+    return __real_dlopen(name, flags);
+}
+void *__wrap_dlsym(void *library, const char *name) {
+    if (library != &memory) return std::strncmp(name, "cu", 2) == 0 ? nullptr : __real_dlsym(library, name);
+    const std::map<std::string, void *> functions = {
+#define KNOWN(name) {#name, reinterpret_cast<void *>(name)}
+        KNOWN(cuInit),
+        KNOWN(cuGetErrorName),
+        KNOWN(cuGetErrorString),
+        KNOWN(cuDeviceGet),
+        KNOWN(cuDeviceGetAttribute),
+        KNOWN(cuDevicePrimaryCtxRetain),
+        KNOWN(cuCtxGetCurrent),
+        KNOWN(cuCtxGetDevice),
+        KNOWN(cuCtxPushCurrent_v2),
+        KNOWN(cuCtxPopCurrent_v2),
+        KNOWN(cuMemAlloc_v2),
+        KNOWN(cuMemFree_v2),
+        KNOWN(cuMemcpyHtoDAsync_v2),
+        KNOWN(cuMemcpyDtoHAsync_v2),
+        KNOWN(cuMemcpyDtoDAsync_v2),
+        KNOWN(cuStreamSynchronize),
+        KNOWN(cuPointerGetAttribute),
+        KNOWN(cuModuleLoadDataEx),
+        KNOWN(cuModuleUnload),
+        KNOWN(cuModuleGetFunction),
+        KNOWN(cuLaunchKernel)};
+    const auto found = functions.find(name);
+    return found == functions.end() ? reinterpret_cast<void *>(not_to_be_called) : found->second;
+}
+}
+
+TEST_CASE("without a driver, and without a device, asking for CUDA is an error that says so") {
+    present = false;
+    require_refused(hnorm_use_cuda(nullptr, nullptr), HNORM_UNSUPPORTED, {"there is no CUDA driver", "cannot open"});
+    present = true;
+    failing["cuInit"] = 100;
+    require_refused(hnorm_use_cuda(nullptr, nullptr), HNORM_UNSUPPORTED,
+                    {"cuInit failed", "CUDA_ERROR_PRETENDED (100)", "the words of the driver"});
+    failing.clear();
+}
+
+TEST_CASE("kernels run in the context and on the stream that the thread gave, for each call") {
+    hnorm::use_cuda();  // no context is current: the primary one, and the default stream
+    Data data;
+    launches.clear();
+    REQUIRE(data.forward() == HNORM_OK);
+    REQUIRE(all_launched(kPrimary, nullptr));
+    hnorm::use_cuda(pointer(0x2000), pointer(0x77));
+    launches.clear();
+    REQUIRE(data.forward() == HNORM_OK);
+    REQUIRE(all_launched(pointer(0x2000), pointer(0x77)));
+    current.push_back(pointer(0x3000));  // the thread's own, which stays its current one
+    hnorm::use_cuda(nullptr, pointer(0x78));
+    launches.clear();
+    REQUIRE(data.forward() == HNORM_OK);
+    REQUIRE(all_launched(pointer(0x3000), pointer(0x78)));
+    REQUIRE(current == std::vector<void *>{pointer(0x3000)});
+    current.clear();
+    std::thread([&] {
+        require_refused(data.forward(), HNORM_UNSUPPORTED, {"x.device is HNORM_CUDA", "hnorm_use_cuda"});
+    }).join();
+    REQUIRE(calls["others"] == 0);
+}
+
+TEST_CASE("in a steady state CUDA's driver is asked for nothing but launches") {
+    hnorm::use_cuda(pointer(0x2000), pointer(0x77));
+    Data data;
+    hnorm::BatchNorm bn(Data::kC, hnorm::Options().relu());
+    bn.to(hnorm::Device::cuda);
+    const auto step = [&] {
+        bn.train();
+        bn.forward(Data::tensor(data.x), Data::tensor(data.y));
+        bn.backward(Data::tensor(data.x), Data::tensor(data.y), Data::tensor(data.y));
+        bn.eval();
+        bn.forward(Data::tensor(data.x), Data::tensor(data.y));
+    };
+    step();
+    calls.clear();
+    step();
+    const std::set<std::string> allowed = {"cuLaunchKernel", "cuModuleGetFunction", "cuCtxPushCurrent_v2",
+                                           "cuCtxPopCurrent_v2", "cuPointerGetAttribute"};
+    for (const auto &[name, times] : calls) {
+        INFO(name << ": " << times);
+        REQUIRE(allowed.count(name) == 1);
+    }
+    REQUIRE(calls["cuLaunchKernel"] > 5);
+    REQUIRE(current.empty());
+}
+
+TEST_CASE("working memory of one stream is not given to another before its work is done") {
+    Data *data;
+    hnorm::use_cuda(pointer(0x2000), pointer(0x101));
+    data = new Data;
+    REQUIRE(data->forward() == HNORM_OK);
+    calls.clear();
+    hnorm::use_cuda(pointer(0x2000), pointer(0x102));
+    REQUIRE(data->forward() == HNORM_OK);
+    REQUIRE(calls["cuMemAlloc_v2"] > 0);
+    calls.clear();
+    hnorm::use_cuda(pointer(0x2000), pointer(0x101));
+    REQUIRE(data->forward() == HNORM_OK);
+    REQUIRE(calls["cuMemAlloc_v2"] == 0);
+    delete data;
+}
+
+TEST_CASE("errors of CUDA's driver come back with its words, and the CPU's memory is refused") {
+    hnorm::use_cuda(pointer(0x2000), pointer(0x77));
+    Data data;
+    failing["cuLaunchKernel"] = 400;
+    require_refused(data.forward(), HNORM_DEVICE_ERROR,
+                    {"hnorm_forward", "CUDA_ERROR_INVALID_HANDLE", "cuLaunchKernel failed"});
+    failing.clear();
+    REQUIRE(hnorm_device_release(HNORM_CUDA) == HNORM_OK);
+    hnorm::use_cuda(pointer(0x2000), pointer(0x77));
+    failing["cuMemAlloc_v2"] = 2;
+    require_refused(data.forward(), HNORM_OUT_OF_MEMORY,
+                    {"hnorm_forward", "cuMemAlloc failed", "the words of the driver"});
+    failing.clear();
+    std::vector<float> host(Data::kN * Data::kC * Data::kS);
+    hnorm::Tensor wrong = hnorm::ncl(host.data(), {Data::kN, Data::kC, Data::kS}).on(hnorm::Device::cuda);
+    require_refused(hnorm_forward(wrong.c(), HNORM_BATCH, nullptr, 1e-5, nullptr, wrong.c(), nullptr, nullptr),
+                    HNORM_INVALID_ARGUMENT, {"x.data", "must be memory of the device"});
+}
+
+TEST_CASE("releasing a context frees all that was kept for it, and no more") {
+    hnorm::use_cuda(pointer(0x9000), pointer(0x77));
+    const size_t before = memory.size();
+    {
+        Data data;
+        REQUIRE(data.forward() == HNORM_OK);
+    }
+    REQUIRE(memory.size() > before);
+    calls.clear();
+    REQUIRE(hnorm_device_release(HNORM_CUDA) == HNORM_OK);
+    REQUIRE(memory.size() == before);
+    REQUIRE(calls["cuModuleUnload"] > 0);
+    require_refused(hnorm_device_synchronize(HNORM_CUDA), HNORM_UNSUPPORTED, {"hnorm_use_cuda"});
+}
