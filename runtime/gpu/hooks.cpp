@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 
+#include <atomic>
 #include <cstdio>
 
 #include "device_kernels.h"
@@ -31,7 +32,7 @@ struct Failure {
 };
 thread_local Failure failure;
 
-Driver *known[3] = {};
+std::atomic<Driver *> known[3] = {};
 
 void install_hooks() {
     // The default handler aborts the process.
@@ -51,7 +52,7 @@ void *open_library(const char *name) {
 Driver *driver_of(hnorm_device device) { return known[device]; }
 
 Driver &driver_of(const halide_device_interface_t *interface) {
-    return interface == halide_cuda_device_interface() ? *known[HNORM_CUDA] : *known[HNORM_OPENCL];
+    return *known[interface == halide_cuda_device_interface() ? HNORM_CUDA : HNORM_OPENCL];
 }
 
 void use(Driver &driver) {

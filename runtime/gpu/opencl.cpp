@@ -274,10 +274,13 @@ hnorm_status hnorm_use_opencl(void *context, void *queue) {
     if (queue == nullptr) {
         HNORM_TRY(own_queue(function, &context, &queue));
     }
-    if (queue != thread.queue) {
+    if (queue == thread.queue && context == nullptr) {
+        context = thread.context;
+    }
+    if (queue != thread.queue || context != thread.context) {
         HNORM_TRY(check_queue(function, &context, queue));
     }
-    thread = {context ? context : thread.context, queue, false};
+    thread = {context, queue, false};
     use(driver());
     // Halide's runtime opens the library as well, at its first use, and without a lock.
     static const int opened = halide_device_sync_global(nullptr, halide_opencl_device_interface());
