@@ -27,9 +27,13 @@ void give_back(Header *block) {
     }
 }
 
+// Whether the thread's blocks are gone: what is destroyed after them, as a static object, may still call hnorm.
+thread_local bool thread_ends = false;
+
 class KeptBlocks {
 public:
     ~KeptBlocks() {
+        thread_ends = true;
         for (Header *&block : blocks_) give_back(std::exchange(block, nullptr));
     }
 
@@ -69,7 +73,7 @@ private:
 thread_local KeptBlocks kept_blocks;
 
 void *allocate(void *, size_t size) {
-    Header *header = size < kLeastKept ? nullptr : kept_blocks.take(size);
+    Header *header = size < kLeastKept || thread_ends ? nullptr : kept_blocks.take(size);
     if (header == nullptr) {
         constexpr size_t kMore = sizeof(Header) + alignof(Header) - 1;
         void *const memory = size > SIZE_MAX - kMore ? nullptr : std::malloc(size + kMore);
@@ -89,7 +93,7 @@ void release(void *, void *block) {
         return;
     }
     Header *header = static_cast<Header *>(block) - 1;
-    if (header->size < kLeastKept) {
+    if (header->size < kLeastKept || thread_ends) {
         give_back(header);
     } else {
         kept_blocks.keep(header);
