@@ -18,7 +18,7 @@ from .variants import VARIANTS, Variants
 DESCRIPTION = """\
 Times hnorm's calls over lists of shapes, with other schedules (--variants) and other libraries (--peers) beside them: all in
 turn, in one run, on the same memory and threads, next to the copy floor."""
-PAUSE = 3e-3
+PAUSE = 10e-3
 LAST_LEVEL_CACHES = 4  # how many times the last-level cache is replaced where caches are to be cold
 
 
