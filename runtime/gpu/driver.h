@@ -36,15 +36,16 @@ public:
     virtual hnorm_status copy_in(const char *function, void *to, const void *from, int64_t bytes) = 0;
     virtual hnorm_status copy_out(const char *function, void *to, const void *from, int64_t bytes) = 0;
     virtual hnorm_status copy(const char *function, void *to, const void *from, int64_t bytes) = 0;  // queued
-    virtual hnorm_status synchronize(const char *function) = 0;                                      // the stream
+    // Waits for what the stream has been given.
+    virtual hnorm_status synchronize(const char *function) = 0;
     // Waits for what the context has been given, on OpenCL by the calling thread's queue: the driver itself keeps memory until
     // commands are done with it. From any thread.
     virtual hnorm_status finish(const char *function, void *context) = 0;
     virtual hnorm_status check_memory(const char *function, const char *name, const char *part, const void *memory,
                                       int64_t bytes) = 0;
 
-    // Frees the kernels that Halide's runtime has compiled for the place's context; then the thread has no place any more. Whatever
-    // the device says.
+    // Frees the kernels that Halide's runtime has compiled for the place's context, even where the device has failed; then the
+    // thread has no place any more.
     virtual void leave() = 0;
 
 protected:

@@ -309,8 +309,10 @@ TEST_CASE("releasing a context unloads all of its modules, among those of many c
             REQUIRE(count_of(modules, context(i)) > 1);
         }
         for (int i = 0; i < contexts; i++) {
-            hnorm::use_cuda(context(i));
-            REQUIRE(hnorm_device_release(HNORM_CUDA) == HNORM_OK);
+            for (int again = 0; again < 5; again++) {  // then there is nothing to unload
+                hnorm::use_cuda(context(i));
+                REQUIRE(hnorm_device_release(HNORM_CUDA) == HNORM_OK);
+            }
             REQUIRE(count_of(modules, context(i)) == 0);
             REQUIRE(count_of(memory, context(i)) == 0);
         }

@@ -24,16 +24,17 @@ extern "C" {
 
 /* The context (CUcontext) and stream (CUstream, cudaStream_t) of the calling thread's calls from now on. Null context: the thread's
  * current one, or where it has none the primary context of device 0, which the CUDA runtime uses. Null stream: the default one.
- * A stream is to be waited for before the program destroys it: working memory of a later stream with its handle is the same.
+ * A stream is to be waited for before the program destroys it: a later one with its handle takes over its working memory.
  * HNORM_UNSUPPORTED where there is no driver or no device. */
 hnorm_status hnorm_use_cuda(void *context, void *stream);
 
-/* Likewise a cl_context of one device and an in-order cl_command_queue of it. Null context: the queue's. Null queue, which wants a null context:
- * hnorm's own queue, one for the process, on the first device of the first platform. */
+/* Likewise a cl_context of one device and an in-order cl_command_queue of it. Null context: the queue's. Null queue, which wants
+ * a null context: hnorm's own queue, one for the process, on the first device of the first platform. */
 hnorm_status hnorm_use_opencl(void *context, void *queue);
 
 /* Memory of the calling thread's device, for who has no functions for it: `bytes` of it, 0 allowed. hnorm_device_free takes null
- * too, waits for the device, and frees memory of any context, whatever thread calls. Copies return when they are done; they wait for what the stream has been given before. */
+ * too, waits for the device, and frees memory of any context, whatever thread calls. Copies return when they are done;
+ * they wait for what the stream has been given before. */
 hnorm_status hnorm_device_allocate(hnorm_device device, size_t bytes, void **memory);
 hnorm_status hnorm_device_free(hnorm_device device, void *memory);
 hnorm_status hnorm_device_copy_in(hnorm_device device, void *to, const void *from, size_t bytes);
