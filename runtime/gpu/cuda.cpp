@@ -5,10 +5,12 @@
 
 #include <dlfcn.h>
 
+#include <atomic>
 #include <mutex>
 
 #include "driver.h"
 #include "error.h"
+#include "modules.h"
 
 namespace hnorm::gpu {
 
@@ -18,7 +20,7 @@ using namespace hnorm::detail;
 
 using CUresult = int;
 using CUdeviceptr = uintptr_t;
-constexpr CUresult kSuccess = 0, kOutOfMemory = 2;
+constexpr CUresult kSuccess = 0, kInvalidValue = 1, kOutOfMemory = 2;
 constexpr int kAttributeMemoryType = 2;                      // CU_POINTER_ATTRIBUTE_MEMORY_TYPE
 constexpr int kAttributePageableMemory = 88;                 // CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS
 void *const kStreamPerThread = reinterpret_cast<void *>(2);  // CU_STREAM_PER_THREAD
@@ -30,9 +32,11 @@ struct Functions {
     CUresult (*cuGetErrorString)(CUresult, const char **);
     CUresult (*cuDeviceGet)(int *, int);
     CUresult (*cuDeviceGetAttribute)(int *, int, int);
+    CUresult (*cuDevicePrimaryCtxGetState)(int, unsigned *, int *);
     CUresult (*cuDevicePrimaryCtxRetain)(void **, int);
     CUresult (*cuCtxGetCurrent)(void **);
     CUresult (*cuCtxGetDevice)(int *);
+    CUresult (*cuCtxSynchronize)();
     CUresult (*cuCtxPushCurrent_v2)(void *);
     CUresult (*cuCtxPopCurrent_v2)(void **);
     CUresult (*cuMemAlloc_v2)(CUdeviceptr *, size_t);
@@ -42,6 +46,7 @@ struct Functions {
     CUresult (*cuMemcpyDtoDAsync_v2)(CUdeviceptr, CUdeviceptr, size_t, void *);
     CUresult (*cuStreamSynchronize)(void *);
     CUresult (*cuPointerGetAttribute)(void *, int, CUdeviceptr);
+    CUresult (*cuModuleUnload)(void *);
 };
 Functions cuda = {};
 
@@ -85,9 +90,11 @@ hnorm_status load(const char *function) {
     HNORM_FIND(cuGetErrorString)
     HNORM_FIND(cuDeviceGet)
     HNORM_FIND(cuDeviceGetAttribute)
+    HNORM_FIND(cuDevicePrimaryCtxGetState)
     HNORM_FIND(cuDevicePrimaryCtxRetain)
     HNORM_FIND(cuCtxGetCurrent)
     HNORM_FIND(cuCtxGetDevice)
+    HNORM_FIND(cuCtxSynchronize)
     HNORM_FIND(cuCtxPushCurrent_v2)
     HNORM_FIND(cuCtxPopCurrent_v2)
     HNORM_FIND(cuMemAlloc_v2)
@@ -97,20 +104,24 @@ hnorm_status load(const char *function) {
     HNORM_FIND(cuMemcpyDtoDAsync_v2)
     HNORM_FIND(cuStreamSynchronize)
     HNORM_FIND(cuPointerGetAttribute)
+    HNORM_FIND(cuModuleUnload)
 #undef HNORM_FIND
     HNORM_TRY(status_of(function, "cuInit", cuda.cuInit(0), HNORM_UNSUPPORTED));
     loaded = true;
     return HNORM_OK;
 }
 
-// Device 0's primary context, retained for good.
+// Device 0's primary context, retained for good: again where the program has reset the device.
 hnorm_status primary_context(const char *function, void **context) {
     static std::mutex mutex;
     static void *primary = nullptr;
     const std::lock_guard<std::mutex> lock(mutex);
-    if (primary == nullptr) {
-        int device;
-        HNORM_TRY(status_of(function, "cuDeviceGet", cuda.cuDeviceGet(&device, 0), HNORM_UNSUPPORTED));
+    int device, active = 0;
+    unsigned flags;
+    HNORM_TRY(status_of(function, "cuDeviceGet", cuda.cuDeviceGet(&device, 0), HNORM_UNSUPPORTED));
+    HNORM_TRY(
+        status_of(function, "cuDevicePrimaryCtxGetState", cuda.cuDevicePrimaryCtxGetState(device, &flags, &active)));
+    if (primary == nullptr || !active) {
         HNORM_TRY(status_of(function, "cuDevicePrimaryCtxRetain", cuda.cuDevicePrimaryCtxRetain(&primary, device)));
     }
     *context = primary;
@@ -121,9 +132,15 @@ hnorm_status primary_context(const char *function, void **context) {
 struct Thread {
     void *context, *stream;
     bool any_memory;  // the device reaches all of the process's memory
-    bool leaving;
 };
 thread_local Thread thread = {};
+
+// The thread's, which no other has had.
+uint64_t thread_number() {
+    static std::atomic<uint64_t> last{0};
+    static thread_local const uint64_t number = ++last;
+    return number;
+}
 
 // The calling thread's current context while it lives.
 class Current {
@@ -131,11 +148,12 @@ public:
     explicit Current(void *context) : result_(cuda.cuCtxPushCurrent_v2(context)) {}
     ~Current() {
         void *context;
-        if (result_ == kSuccess) (void)cuda.cuCtxPopCurrent_v2(&context);
+        if (entered()) (void)cuda.cuCtxPopCurrent_v2(&context);
     }
     Current(const Current &) = delete;
     Current &operator=(const Current &) = delete;
 
+    bool entered() const { return result_ == kSuccess; }
     hnorm_status status(const char *function) const { return status_of(function, "cuCtxPushCurrent", result_); }
 
 private:
@@ -150,7 +168,7 @@ public:
 
     const halide_device_interface_t *interface() const override { return halide_cuda_device_interface(); }
     Place place() const override {
-        return {thread.context, thread.stream, thread.stream == kStreamPerThread ? &thread : nullptr};
+        return {thread.context, thread.stream, thread.stream == kStreamPerThread ? thread_number() : 0};
     }
 
     hnorm_status allocate(const char *function, int64_t bytes, void **memory) override {
@@ -163,7 +181,7 @@ public:
     }
     void release(void *context, void *memory) override {
         const Current current(context);
-        (void)cuda.cuMemFree_v2(address(memory));
+        if (current.entered()) (void)cuda.cuMemFree_v2(address(memory));  // else it went with the context
     }
 
     hnorm_status copy_in(const char *function, void *to, const void *from, int64_t bytes) override {
@@ -193,12 +211,24 @@ public:
         return status_of(function, "cuStreamSynchronize", cuda.cuStreamSynchronize(thread.stream));
     }
 
+    hnorm_status finish(const char *function, void *context) override {
+        const Current current(context);
+        HNORM_TRY(current.status(function));
+        return status_of(function, "cuCtxSynchronize", cuda.cuCtxSynchronize());
+    }
+
     // A kernel that touched an address of the CPU would leave the context unusable.
     hnorm_status check_memory(const char *function, const char *name, const char *part, const void *memory,
                               int64_t) override {
-        unsigned type = 0;
-        if (thread.any_memory || cuda.cuPointerGetAttribute(&type, kAttributeMemoryType, address(memory)) == kSuccess) {
+        if (thread.any_memory) {
             return HNORM_OK;
+        }
+        const Current current(thread.context);
+        HNORM_TRY(current.status(function));
+        unsigned type = 0;
+        const CUresult result = cuda.cuPointerGetAttribute(&type, kAttributeMemoryType, address(memory));
+        if (result != kInvalidValue) {
+            return status_of(function, "cuPointerGetAttribute", result);
         }
         return fail(HNORM_INVALID_ARGUMENT,
                     "%s: %s%s is %p, which the CUDA driver does not know: it must be memory of the device", function,
@@ -206,8 +236,11 @@ public:
     }
 
     void leave() override {
-        thread.leaving = true;
-        halide_device_release(nullptr, interface());
+        {
+            const Current current(thread.context);
+            release_modules(Halide::Runtime::Internal::Cuda::compilation_cache, thread.context,
+                            current.entered() ? cuda.cuModuleUnload : nullptr);
+        }
         thread = {};
     }
 };
@@ -219,7 +252,7 @@ Driver &driver() {
 
 int acquire_context(void *, void **context, bool create) {
     // Without `create` the runtime asks as it cleans up: when the process ends, contexts may be gone already.
-    *context = create || thread.leaving ? thread.context : nullptr;
+    *context = create ? thread.context : nullptr;
     if (create && *context == nullptr) {
         halide_error(nullptr, "this thread has not called hnorm_use_cuda");
         return halide_error_code_generic_error;
@@ -247,7 +280,7 @@ extern "C" hnorm_status hnorm_use_cuda(void *context, void *stream) {
     if (context == nullptr) {
         HNORM_TRY(primary_context(function, &context));
     }
-    Thread asked = {context, stream, false, false};
+    Thread asked = {context, stream, false};
     if (context == thread.context) {
         asked.any_memory = thread.any_memory;
     } else {

@@ -13,7 +13,7 @@ namespace hnorm::gpu {
 // Where a thread's work goes. Memory that one place is done with may be used by its later work: a stream keeps its order.
 struct Place {
     void *context, *stream;
-    const void *thread;  // CUDA's stream of its own for every thread has one handle for all; else null
+    uint64_t thread;  // CUDA's stream of its own for every thread has one handle for all: the thread's number; else 0
 
     bool operator<(const Place &other) const {
         return std::tie(context, stream, thread) < std::tie(other.context, other.stream, other.thread);
@@ -36,11 +36,16 @@ public:
     virtual hnorm_status copy_in(const char *function, void *to, const void *from, int64_t bytes) = 0;
     virtual hnorm_status copy_out(const char *function, void *to, const void *from, int64_t bytes) = 0;
     virtual hnorm_status copy(const char *function, void *to, const void *from, int64_t bytes) = 0;  // queued
+    // Waits for what the stream has been given.
     virtual hnorm_status synchronize(const char *function) = 0;
+    // Waits for what the context has been given, on OpenCL by the calling thread's queue: the driver itself keeps memory until
+    // commands are done with it. From any thread.
+    virtual hnorm_status finish(const char *function, void *context) = 0;
     virtual hnorm_status check_memory(const char *function, const char *name, const char *part, const void *memory,
                                       int64_t bytes) = 0;
 
-    // Frees the kernels that Halide's runtime has compiled for the place's context; then the thread has no place any more.
+    // Frees the kernels that Halide's runtime has compiled for the place's context, even where the device has failed; then the
+    // thread has no place any more.
     virtual void leave() = 0;
 
 protected:

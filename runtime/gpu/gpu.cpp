@@ -55,11 +55,24 @@ hnorm_status hnorm_device_allocate(hnorm_device device, size_t bytes, void **mem
 
 hnorm_status hnorm_device_free(hnorm_device device, void *memory) {
     const char *const function = "hnorm_device_free";
-    Driver *driver = nullptr;
-    HNORM_TRY(find_driver(function, device, &driver));
-    HNORM_TRY(driver->synchronize(function));
+    // The thread need not have asked for the device: the memory's context is known.
+    const bool any = device == HNORM_CUDA || device == HNORM_OPENCL;
+    Driver *driver = any ? driver_of(device) : nullptr;
+    if (driver == nullptr) {
+        return find_driver(function, device, &driver);  // which says why not
+    }
+    if (memory == nullptr) {
+        return HNORM_OK;
+    }
+    void *context = nullptr;
+    if (!context_of(*driver, memory, &context)) {
+        return fail(HNORM_INVALID_ARGUMENT,
+                    "%s: memory is %p: it must be what hnorm_device_allocate gave, and not be freed already", function,
+                    memory);
+    }
+    const hnorm_status status = driver->finish(function, context);
     release(*driver, memory);
-    return HNORM_OK;
+    return status;
 }
 
 hnorm_status hnorm_device_copy_in(hnorm_device device, void *to, const void *from, size_t bytes) {
@@ -95,11 +108,12 @@ hnorm_status hnorm_device_release(hnorm_device device) {
     const char *const function = "hnorm_device_release";
     Driver *driver = nullptr;
     HNORM_TRY(find_driver(function, device, &driver));
-    HNORM_TRY(driver->synchronize(function));
-    release_kept(*driver, driver->place().context);
+    void *const context = driver->place().context;
+    const hnorm_status status = driver->finish(function, context);  // what it kept is of no use after a failure, too
+    release_kept(*driver, context);
     driver->leave();
     set_device_of_thread(device, nullptr);
-    return HNORM_OK;
+    return status;
 }
 
 }  // extern "C"

@@ -40,13 +40,48 @@ hnorm_status no_memory(const char *function) {
     return fail(HNORM_OUT_OF_MEMORY, "%s: no memory on the CPU to keep account of a device's", function);
 }
 
+// Freeing memory waits for the device, here and below: other threads must not wait for the lock meanwhile.
 void release_unused(Driver &driver, Kept &kept, void *context) {
-    const std::lock_guard<std::mutex> lock(kept.mutex);
-    for (auto &[where, unused] : kept.unused) {
-        if (where.first.context == context) {
-            for (void *memory : unused) driver.release(context, memory);
-            unused.clear();
+    decltype(kept.unused) taken;
+    {
+        const std::lock_guard<std::mutex> lock(kept.mutex);
+        for (auto at = kept.unused.begin(); at != kept.unused.end();) {
+            const auto here = at++;
+            if (here->first.first.context == context) taken.insert(kept.unused.extract(here));
         }
+    }
+    for (const auto &[where, unused] : taken) {
+        for (void *memory : unused) driver.release(context, memory);
+    }
+}
+
+// The driver's, of memory that it has or that is unused.
+hnorm_status allocate_any(const char *function, Driver &driver, int64_t bytes, void **memory) {
+    hnorm_status status = driver.allocate(function, bytes, memory);
+    if (status == HNORM_OUT_OF_MEMORY) {
+        release_unused(driver, kept(driver), driver.place().context);
+        status = driver.allocate(function, bytes, memory);
+    }
+    return status;
+}
+
+hnorm_status make_constants(const char *function, Driver &driver, Constants *constants) {
+    const auto make = [&](const auto &value, auto **place) {
+        void *memory = nullptr;
+        HNORM_TRY(allocate_any(function, driver, sizeof value, &memory));
+        *place = static_cast<std::remove_reference_t<decltype(value)> *>(memory);
+        return driver.copy_in(function, memory, &value, sizeof value);
+    };
+    HNORM_TRY(make(1.0F, &constants->one_float));
+    HNORM_TRY(make(0.0F, &constants->zero_float));
+    HNORM_TRY(make(1.0, &constants->one));
+    return make(0.0, &constants->zero);
+}
+
+void release_constants(Driver &driver, void *context, const Constants &constants) {
+    for (const void *memory : std::initializer_list<const void *>{constants.one_float, constants.zero_float,
+                                                                  constants.one, constants.zero}) {
+        if (memory) driver.release(context, const_cast<void *>(memory));
     }
 }
 
@@ -67,12 +102,7 @@ hnorm_status take(const char *function, Driver &driver, int64_t bytes, void **me
     } catch (const std::bad_alloc &) {
         return no_memory(function);
     }
-    hnorm_status status = driver.allocate(function, size, memory);
-    if (status == HNORM_OUT_OF_MEMORY) {
-        release_unused(driver, kept, place.context);
-        status = driver.allocate(function, size, memory);
-    }
-    return status;
+    return allocate_any(function, driver, size, memory);
 }
 
 void give_back(Driver &driver, void *memory, int64_t bytes) {
@@ -89,19 +119,16 @@ void give_back(Driver &driver, void *memory, int64_t bytes) {
 void release_kept(Driver &driver, void *context) {
     Kept &kept = gpu::kept(driver);
     release_unused(driver, kept, context);
-    const std::lock_guard<std::mutex> lock(kept.mutex);
-    const auto found = kept.constants.find(context);
-    if (found == kept.constants.end()) return;
-    const Constants &constants = found->second;
-    for (const void *memory : std::initializer_list<const void *>{constants.one_float, constants.zero_float,
-                                                                  constants.one, constants.zero}) {
-        driver.release(context, const_cast<void *>(memory));
+    decltype(kept.constants)::node_type taken;
+    {
+        const std::lock_guard<std::mutex> lock(kept.mutex);
+        taken = kept.constants.extract(context);
     }
-    kept.constants.erase(found);
+    if (taken) release_constants(driver, context, taken.mapped());
 }
 
 hnorm_status allocate(const char *function, Driver &driver, int64_t bytes, void **memory) {
-    HNORM_TRY(driver.allocate(function, std::max<int64_t>(bytes, 1), memory));
+    HNORM_TRY(allocate_any(function, driver, std::max<int64_t>(bytes, 1), memory));
     Kept &kept = gpu::kept(driver);
     try {
         const std::lock_guard<std::mutex> lock(kept.mutex);
@@ -126,31 +153,40 @@ void release(Driver &driver, void *memory) {
     driver.release(context, memory);
 }
 
-hnorm_status constants(const char *function, Driver &driver, Constants *constants) {
+bool context_of(Driver &driver, void *memory, void **context) {
     Kept &kept = gpu::kept(driver);
     const std::lock_guard<std::mutex> lock(kept.mutex);
-    const auto found = kept.constants.find(driver.place().context);
-    if (found != kept.constants.end()) {
-        *constants = found->second;
-        return HNORM_OK;
+    const auto found = kept.context_of.find(memory);
+    if (found == kept.context_of.end()) return false;
+    *context = found->second;
+    return true;
+}
+
+hnorm_status constants(const char *function, Driver &driver, Constants *constants) {
+    Kept &kept = gpu::kept(driver);
+    void *const context = driver.place().context;
+    {
+        const std::lock_guard<std::mutex> lock(kept.mutex);
+        const auto found = kept.constants.find(context);
+        if (found != kept.constants.end()) {
+            *constants = found->second;
+            return HNORM_OK;
+        }
     }
-    const auto make = [&](const auto &value, auto **place) {
-        void *memory = nullptr;
-        HNORM_TRY(driver.allocate(function, sizeof value, &memory));
-        HNORM_TRY(driver.copy_in(function, memory, &value, sizeof value));
-        *place = static_cast<std::remove_reference_t<decltype(value)> *>(memory);
-        return HNORM_OK;
-    };
-    HNORM_TRY(make(1.0F, &constants->one_float));
-    HNORM_TRY(make(0.0F, &constants->zero_float));
-    HNORM_TRY(make(1.0, &constants->one));
-    HNORM_TRY(make(0.0, &constants->zero));
-    try {
-        kept.constants[driver.place().context] = *constants;
-    } catch (const std::bad_alloc &) {
-        return no_memory(function);
+    Constants made = {};
+    hnorm_status status = make_constants(function, driver, &made);
+    if (status == HNORM_OK) {
+        try {
+            const std::lock_guard<std::mutex> lock(kept.mutex);
+            const auto [at, is_ours] = kept.constants.emplace(context, made);
+            *constants = at->second;
+            if (is_ours) return HNORM_OK;  // else another thread was first
+        } catch (const std::bad_alloc &) {
+            status = no_memory(function);
+        }
     }
-    return HNORM_OK;
+    release_constants(driver, context, made);
+    return status;
 }
 
 }  // namespace hnorm::gpu

@@ -41,6 +41,8 @@ private:
 // Memory that outlives calls: it remembers its context.
 hnorm_status allocate(const char *function, Driver &driver, int64_t bytes, void **memory);
 void release(Driver &driver, void *memory);  // null is allowed
+// False for memory that is not of `allocate`.
+bool context_of(Driver &driver, void *memory, void **context);
 
 // One value each, in the calling thread's context, for who does not give an array.
 struct Constants {

@@ -10,6 +10,7 @@
 
 #include "driver.h"
 #include "error.h"
+#include "modules.h"
 
 namespace hnorm::gpu {
 
@@ -22,9 +23,9 @@ constexpr cl_int kSuccess = 0, kDeviceNotFound = -1, kAllocationFailure = -4, kO
                  kOutOfHostMemory = -6, kInvalidBufferSize = -61, kNoPlatform = -1001;
 constexpr uint32_t kTrue = 1;
 constexpr uint64_t kAllDevices = 0xffffffff, kReadWrite = 1, kOutOfOrder = 1;
-// CL_DEVICE_DOUBLE_FP_CONFIG, CL_CONTEXT_PLATFORM, CL_QUEUE_..., CL_MEM_...
-constexpr uint32_t kDoubleConfig = 0x1032, kQueueContext = 0x1090, kQueueDevice = 0x1091, kQueueProperties = 0x1093,
-                   kMemSize = 0x1102, kMemContext = 0x1106;
+// CL_DEVICE_DOUBLE_FP_CONFIG, CL_CONTEXT_..., CL_QUEUE_..., CL_MEM_...
+constexpr uint32_t kDoubleConfig = 0x1032, kContextDevices = 0x1083, kQueueContext = 0x1090, kQueueDevice = 0x1091,
+                   kQueueProperties = 0x1093, kMemSize = 0x1102, kMemContext = 0x1106;
 constexpr intptr_t kContextPlatform = 0x1084;
 
 // What hnorm calls of the driver.
@@ -33,6 +34,7 @@ struct Functions {
     cl_int (*clGetDeviceIDs)(void *, uint64_t, uint32_t, void **, uint32_t *);
     cl_int (*clGetDeviceInfo)(void *, uint32_t, size_t, void *, size_t *);
     void *(*clCreateContext)(const intptr_t *, uint32_t, void *const *, void *, void *, cl_int *);
+    cl_int (*clGetContextInfo)(void *, uint32_t, size_t, void *, size_t *);
     void *(*clCreateCommandQueue)(void *, void *, uint64_t, cl_int *);
     cl_int (*clGetCommandQueueInfo)(void *, uint32_t, size_t, void *, size_t *);
     void *(*clCreateBuffer)(void *, uint64_t, size_t, void *, cl_int *);
@@ -42,6 +44,7 @@ struct Functions {
     cl_int (*clEnqueueReadBuffer)(void *, void *, uint32_t, size_t, size_t, void *, uint32_t, void *, void *);
     cl_int (*clEnqueueCopyBuffer)(void *, void *, void *, size_t, size_t, size_t, uint32_t, void *, void *);
     cl_int (*clFinish)(void *);
+    cl_int (*clReleaseProgram)(void *);
 };
 Functions cl = {};
 
@@ -73,8 +76,7 @@ hnorm_status status_of(const char *function, const char *what, cl_int error,
     if (error == kSuccess) {
         return HNORM_OK;
     }
-    const bool memory = error == kAllocationFailure || error == kOutOfResources || error == kOutOfHostMemory ||
-                        error == kInvalidBufferSize;
+    const bool memory = error == kAllocationFailure || error == kOutOfHostMemory || error == kInvalidBufferSize;
     return fail(memory ? HNORM_OUT_OF_MEMORY : otherwise, "%s: %s failed: %s (%" PRId32 ")", function, what,
                 error_name(error), error);
 }
@@ -99,6 +101,7 @@ hnorm_status load(const char *function) {
     HNORM_FIND(clGetDeviceIDs)
     HNORM_FIND(clGetDeviceInfo)
     HNORM_FIND(clCreateContext)
+    HNORM_FIND(clGetContextInfo)
     HNORM_FIND(clCreateCommandQueue)
     HNORM_FIND(clGetCommandQueueInfo)
     HNORM_FIND(clCreateBuffer)
@@ -108,6 +111,7 @@ hnorm_status load(const char *function) {
     HNORM_FIND(clEnqueueReadBuffer)
     HNORM_FIND(clEnqueueCopyBuffer)
     HNORM_FIND(clFinish)
+    HNORM_FIND(clReleaseProgram)
 #undef HNORM_FIND
     loaded = true;
     return HNORM_OK;
@@ -116,7 +120,6 @@ hnorm_status load(const char *function) {
 // What the calling thread asked for.
 struct Thread {
     void *context, *queue;
-    bool leaving;
 };
 thread_local Thread thread = {};
 
@@ -126,10 +129,13 @@ hnorm_status own_queue(const char *function, void **context, void **queue) {
     static Thread own = {};
     const std::lock_guard<std::mutex> lock(mutex);
     if (own.queue == nullptr) {
-        void *platform, *device;
+        void *platform = nullptr, *device = nullptr;
         cl_int error;
         HNORM_TRY(
             status_of(function, "clGetPlatformIDs", cl.clGetPlatformIDs(1, &platform, nullptr), HNORM_UNSUPPORTED));
+        if (platform == nullptr) {
+            return fail(HNORM_UNSUPPORTED, "%s: OpenCL's library has no platform: no driver is installed", function);
+        }
         HNORM_TRY(status_of(function, "clGetDeviceIDs", cl.clGetDeviceIDs(platform, kAllDevices, 1, &device, nullptr),
                             HNORM_UNSUPPORTED));
         const intptr_t properties[] = {kContextPlatform, reinterpret_cast<intptr_t>(platform), 0};
@@ -145,19 +151,21 @@ hnorm_status own_queue(const char *function, void **context, void **queue) {
     return HNORM_OK;
 }
 
-// A queue of the caller's: in order, of a device that has double precision, and of the context where that is given.
+// A queue must be in order, of a device that has double precision, and of the context where that is given, which must have no other
+// device: Halide's runtime compiles for a context's first.
 hnorm_status check_queue(const char *function, void **context, void *queue) {
     const auto info = [&](uint32_t what, auto *value) {
         return status_of(function, "clGetCommandQueueInfo",
                          cl.clGetCommandQueueInfo(queue, what, sizeof *value, value, nullptr));
     };
     void *its_context = nullptr, *device = nullptr;
+    uint32_t devices = 0;
     uint64_t properties = 0, doubles = 0;
     HNORM_TRY(info(kQueueContext, &its_context));
     HNORM_TRY(info(kQueueDevice, &device));
     HNORM_TRY(info(kQueueProperties, &properties));
-    HNORM_TRY(status_of(function, "clGetDeviceInfo",
-                        cl.clGetDeviceInfo(device, kDoubleConfig, sizeof doubles, &doubles, nullptr)));
+    HNORM_TRY(status_of(function, "clGetContextInfo",
+                        cl.clGetContextInfo(its_context, kContextDevices, sizeof devices, &devices, nullptr)));
     if (*context != nullptr && *context != its_context) {
         return fail(HNORM_INVALID_ARGUMENT,
                     "%s: queue belongs to the context %p, but context is %p: they must be equal", function, its_context,
@@ -167,7 +175,12 @@ hnorm_status check_queue(const char *function, void **context, void *queue) {
         return fail(HNORM_INVALID_ARGUMENT,
                     "%s: queue runs its commands out of order: it must be one that keeps their order", function);
     }
-    if (doubles == 0) {
+    if (devices != 1) {
+        return fail(HNORM_UNSUPPORTED, "%s: the context %p has %" PRIu32 " devices: it must have one alone", function,
+                    its_context, devices);
+    }
+    // A driver that does not know the question has none.
+    if (cl.clGetDeviceInfo(device, kDoubleConfig, sizeof doubles, &doubles, nullptr) != kSuccess || doubles == 0) {
         return fail(HNORM_UNSUPPORTED, "%s: the device has no double precision (cl_khr_fp64): statistics need it",
                     function);
     }
@@ -180,12 +193,13 @@ public:
     OpenCl() : Driver(HNORM_OPENCL) {}
 
     const halide_device_interface_t *interface() const override { return halide_opencl_device_interface(); }
-    Place place() const override { return {thread.context, thread.queue, nullptr}; }
+    Place place() const override { return {thread.context, thread.queue, 0}; }
 
     hnorm_status allocate(const char *function, int64_t bytes, void **memory) override {
         cl_int error;
         *memory = cl.clCreateBuffer(thread.context, kReadWrite, static_cast<size_t>(bytes), nullptr, &error);
-        return status_of(function, "clCreateBuffer", error);
+        return status_of(function, "clCreateBuffer", error,
+                         error == kOutOfResources ? HNORM_OUT_OF_MEMORY : HNORM_DEVICE_ERROR);
     }
     void release(void *, void *memory) override { (void)cl.clReleaseMemObject(memory); }
 
@@ -206,6 +220,9 @@ public:
     }
     hnorm_status synchronize(const char *function) override {
         return status_of(function, "clFinish", cl.clFinish(thread.queue));
+    }
+    hnorm_status finish(const char *function, void *context) override {
+        return context == thread.context ? synchronize(function) : HNORM_OK;
     }
 
     hnorm_status check_memory(const char *function, const char *name, const char *part, const void *memory,
@@ -231,8 +248,7 @@ public:
     }
 
     void leave() override {
-        thread.leaving = true;
-        halide_device_release(nullptr, interface());
+        release_modules(Halide::Runtime::Internal::OpenCL::compilation_cache, thread.context, cl.clReleaseProgram);
         thread = {};
     }
 };
@@ -253,9 +269,8 @@ extern "C" {
 // Halide's runtime asks for these; its own are weak symbols.
 int halide_acquire_cl_context(void *, void **context, void **queue, bool create) {
     // Without `create` it asks as it cleans up: when the process ends, contexts may be gone already.
-    const bool any = create || thread.leaving;
-    *context = any ? thread.context : nullptr;
-    *queue = any ? thread.queue : nullptr;
+    *context = create ? thread.context : nullptr;
+    *queue = create ? thread.queue : nullptr;
     if (create && *queue == nullptr) {
         halide_error(nullptr, "this thread has not called hnorm_use_opencl");
         return halide_error_code_generic_error;
@@ -274,13 +289,9 @@ hnorm_status hnorm_use_opencl(void *context, void *queue) {
     if (queue == nullptr) {
         HNORM_TRY(own_queue(function, &context, &queue));
     }
-    if (queue == thread.queue && context == nullptr) {
-        context = thread.context;
-    }
-    if (queue != thread.queue || context != thread.context) {
-        HNORM_TRY(check_queue(function, &context, queue));
-    }
-    thread = {context, queue, false};
+    // Also one that the thread has now: it may be another of the same handle.
+    HNORM_TRY(check_queue(function, &context, queue));
+    thread = {context, queue};
     use(driver());
     // Halide's runtime opens the library as well, at its first use, and without a lock.
     static const int opened = halide_device_sync_global(nullptr, halide_opencl_device_interface());

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -26,8 +27,11 @@ struct Launch {
 // The driver's account. Contexts are any pointers; device memory is the CPU's.
 std::vector<Launch> launches;
 std::map<std::string, int> calls;
-std::map<std::string, int> failing;  // the result of a function instead of its work
-std::set<uintptr_t> memory;
+std::map<std::string, int> failing;           // the result of a function instead of its work
+std::map<uintptr_t, void *> memory, modules;  // what there is, and its context
+size_t capacity = SIZE_MAX;                   // pieces of memory
+std::set<void *> destroyed;                   // contexts
+int primary_is_active = 0;
 thread_local std::vector<void *> current;  // the thread's stack of contexts
 void *const kPrimary = reinterpret_cast<void *>(0x1000);
 bool present = true;
@@ -51,16 +55,26 @@ FAKE(cuGetErrorName, (int, const char **text), *text = "CUDA_ERROR_PRETENDED")
 FAKE(cuGetErrorString, (int, const char **text), *text = "the words of the driver")
 FAKE(cuDeviceGet, (int *device, int), *device = 0)
 FAKE(cuDeviceGetAttribute, (int *value, int, int), *value = 0)
-FAKE(cuDevicePrimaryCtxRetain, (void **context, int), *context = kPrimary)
+FAKE(cuDevicePrimaryCtxGetState, (int, unsigned *, int *active), *active = primary_is_active)
+FAKE(cuDevicePrimaryCtxRetain, (void **context, int), {
+    *context = kPrimary;
+    primary_is_active = 1;
+})
 FAKE(cuCtxGetCurrent, (void **context), *context = current.empty() ? nullptr : current.back())
 FAKE(cuCtxGetDevice, (int *device), *device = 0)
-FAKE(cuCtxPushCurrent_v2, (void *context), current.push_back(context))
+FAKE(cuCtxSynchronize, (), REQUIRE(!current.empty()))
+FAKE(cuCtxPushCurrent_v2, (void *context), {
+    if (destroyed.count(context)) return 201;
+    current.push_back(context);
+})
 FAKE(cuCtxPopCurrent_v2, (void **context), (*context = current.back(), current.pop_back()))
 FAKE(cuMemAlloc_v2, (Address * at, size_t bytes), {
+    if (memory.size() >= capacity) return 2;
     *at = reinterpret_cast<Address>(std::calloc(bytes, 1));
-    memory.insert(*at);
+    memory[*at] = current.back();
 })
 FAKE(cuMemFree_v2, (Address at), {
+    REQUIRE(memory.at(at) == current.back());
     memory.erase(at);
     std::free(reinterpret_cast<void *>(at));
 })
@@ -75,9 +89,19 @@ FAKE(cuPointerGetAttribute, (void *value, int, Address at), {
     result = memory.count(at) ? 0 : 1;
     *static_cast<unsigned *>(value) = 2;
 })
-FAKE(cuModuleLoadDataEx, (void **module, const void *, unsigned, int *, void **), *module = &memory)
-FAKE(cuModuleUnload, (void *), {})
-FAKE(cuModuleGetFunction, (void **function, void *, const char *), *function = &memory)
+FAKE(cuModuleLoadDataEx, (void **module, const void *, unsigned, int *, void **), {
+    static uintptr_t last = 0;
+    *module = reinterpret_cast<void *>(++last);
+    modules[last] = current.back();
+})
+FAKE(cuModuleUnload, (void *module), {
+    REQUIRE(modules.at(reinterpret_cast<uintptr_t>(module)) == current.back());
+    modules.erase(reinterpret_cast<uintptr_t>(module));
+})
+FAKE(cuModuleGetFunction, (void **function, void *module, const char *), {
+    REQUIRE(modules.at(reinterpret_cast<uintptr_t>(module)) == current.back());
+    *function = &memory;
+})
 FAKE(cuLaunchKernel,
      (void *, unsigned x, unsigned y, unsigned z, unsigned, unsigned, unsigned, unsigned, void *stream, void **,
       void **),
@@ -106,6 +130,18 @@ struct Data {
 
 void *pointer(uintptr_t value) { return reinterpret_cast<void *>(value); }
 
+size_t count_of(const std::map<uintptr_t, void *> &things, void *context) {
+    return std::count_if(things.begin(), things.end(), [&](const auto &thing) { return thing.second == context; });
+}
+
+// With all that is in it.
+void destroy(void *context) {
+    for (auto *things : {&memory, &modules}) {
+        for (auto at = things->begin(); at != things->end();) at = at->second == context ? things->erase(at) : ++at;
+    }
+    destroyed.insert(context);
+}
+
 bool all_launched(void *context, void *stream) {
     return !launches.empty() && std::all_of(launches.begin(), launches.end(), [&](const Launch &launch) {
         return launch.context == context && launch.stream == stream;
@@ -131,9 +167,11 @@ void *__wrap_dlsym(void *library, const char *name) {
         KNOWN(cuGetErrorString),
         KNOWN(cuDeviceGet),
         KNOWN(cuDeviceGetAttribute),
+        KNOWN(cuDevicePrimaryCtxGetState),
         KNOWN(cuDevicePrimaryCtxRetain),
         KNOWN(cuCtxGetCurrent),
         KNOWN(cuCtxGetDevice),
+        KNOWN(cuCtxSynchronize),
         KNOWN(cuCtxPushCurrent_v2),
         KNOWN(cuCtxPopCurrent_v2),
         KNOWN(cuMemAlloc_v2),
@@ -258,4 +296,135 @@ TEST_CASE("releasing a context frees all that was kept for it, and no more") {
     REQUIRE(memory.size() == before);
     REQUIRE(calls["cuModuleUnload"] > 0);
     require_refused(hnorm_device_synchronize(HNORM_CUDA), HNORM_UNSUPPORTED, {"hnorm_use_cuda"});
+}
+
+TEST_CASE("releasing a context unloads all of its modules, among those of many contexts, and again") {
+    const auto context = [](int i) { return pointer(0x100000 + 0x100 * static_cast<uintptr_t>(i)); };
+    const int contexts = 50;
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < contexts; i++) {
+            hnorm::use_cuda(context(i));
+            Data data;
+            REQUIRE(data.forward() == HNORM_OK);
+            REQUIRE(count_of(modules, context(i)) > 1);
+        }
+        for (int i = 0; i < contexts; i++) {
+            for (int again = 0; again < 5; again++) {  // then there is nothing to unload
+                hnorm::use_cuda(context(i));
+                REQUIRE(hnorm_device_release(HNORM_CUDA) == HNORM_OK);
+            }
+            REQUIRE(count_of(modules, context(i)) == 0);
+            REQUIRE(count_of(memory, context(i)) == 0);
+        }
+    }
+}
+
+TEST_CASE("after a failure of the device all is released, and the failure is the result") {
+    hnorm::use_cuda(pointer(0x9000), pointer(0x77));
+    void *of_program;
+    {
+        Data data;
+        REQUIRE(data.forward() == HNORM_OK);
+        REQUIRE(hnorm_device_allocate(HNORM_CUDA, 8, &of_program) == HNORM_OK);
+        failing["cuCtxSynchronize"] = failing["cuStreamSynchronize"] = 700;
+    }
+    require_refused(hnorm_device_free(HNORM_CUDA, of_program), HNORM_DEVICE_ERROR,
+                    {"hnorm_device_free", "cuCtxSynchronize failed", "(700)"});
+    require_refused(hnorm_device_release(HNORM_CUDA), HNORM_DEVICE_ERROR,
+                    {"hnorm_device_release", "cuCtxSynchronize failed", "(700)"});
+    failing.clear();
+    REQUIRE(count_of(memory, pointer(0x9000)) == 0);
+    REQUIRE(count_of(modules, pointer(0x9000)) == 0);
+    require_refused(hnorm_device_synchronize(HNORM_CUDA), HNORM_UNSUPPORTED, {"hnorm_use_cuda"});
+}
+
+TEST_CASE("nothing of a context that is destroyed is freed in another, or used in a later one of its handle") {
+    void *const context = pointer(0xa000), *const other = pointer(0x3000);
+    hnorm::use_cuda(context);
+    auto *const data = new Data;
+    REQUIRE(data->forward() == HNORM_OK);
+    destroy(context);
+    current.push_back(other);
+    calls.clear();
+    delete data;
+    require_refused(hnorm_device_release(HNORM_CUDA), HNORM_DEVICE_ERROR,
+                    {"hnorm_device_release", "cuCtxPushCurrent failed", "(201)"});
+    REQUIRE(calls["cuMemFree_v2"] == 0);
+    REQUIRE(calls["cuModuleUnload"] == 0);
+    REQUIRE(current == std::vector<void *>{other});
+    current.clear();
+    destroyed.clear();
+    hnorm::use_cuda(context);
+    {
+        Data again;
+        REQUIRE(again.forward() == HNORM_OK);
+    }
+    REQUIRE(hnorm_device_release(HNORM_CUDA) == HNORM_OK);
+    REQUIRE(count_of(memory, context) == 0);
+    REQUIRE(count_of(modules, context) == 0);
+}
+
+TEST_CASE("memory is freed by any thread, once, and only what hnorm gave") {
+    hnorm::use_cuda(pointer(0x2000));
+    void *given;
+    REQUIRE(hnorm_device_allocate(HNORM_CUDA, 8, &given) == HNORM_OK);
+    const size_t before = memory.size();
+    std::thread([&] { REQUIRE(hnorm_device_free(HNORM_CUDA, given) == HNORM_OK); }).join();
+    REQUIRE(memory.size() == before - 1);
+    char text[32];
+    std::snprintf(text, sizeof text, "memory is %p", given);
+    require_refused(hnorm_device_free(HNORM_CUDA, given), HNORM_INVALID_ARGUMENT, {"hnorm_device_free", text});
+    require_refused(hnorm_device_free(HNORM_CUDA, text), HNORM_INVALID_ARGUMENT,
+                    {"must be what hnorm_device_allocate gave"});
+    require_refused(hnorm_device_free(HNORM_CPU, given), HNORM_INVALID_ARGUMENT, {"device is HNORM_CPU"});
+}
+
+TEST_CASE("working memory that is unused makes room for what a program allocates") {
+    hnorm::use_cuda(pointer(0x2000), pointer(0x201));
+    Data data;
+    REQUIRE(data.forward() == HNORM_OK);
+    capacity = memory.size();
+    void *given = nullptr;
+    const hnorm_status status = hnorm_device_allocate(HNORM_CUDA, 8, &given);
+    capacity = SIZE_MAX;
+    REQUIRE(status == HNORM_OK);
+    REQUIRE(hnorm_device_free(HNORM_CUDA, given) == HNORM_OK);
+}
+
+TEST_CASE("a thread has no part in the memory of an earlier thread's own stream") {
+    const auto run = [&] {
+        std::thread([&] {
+            hnorm::use_cuda(pointer(0x2000), pointer(2));  // CU_STREAM_PER_THREAD
+            Data data;
+            REQUIRE(data.forward() == HNORM_OK);
+            calls.clear();
+            REQUIRE(data.forward() == HNORM_OK);
+            REQUIRE(calls["cuMemAlloc_v2"] == 0);
+        }).join();
+    };
+    hnorm::use_cuda(pointer(0x2000), pointer(2));
+    for (int i = 0; i < 3; i++) {
+        const size_t before = memory.size();
+        run();
+        REQUIRE(memory.size() > before);
+    }
+}
+
+TEST_CASE("a failure of the driver is not taken for memory of the CPU") {
+    hnorm::use_cuda(pointer(0x2000));
+    Data data;
+    failing["cuPointerGetAttribute"] = 700;
+    const hnorm_status status = data.forward();
+    failing.clear();
+    require_refused(status, HNORM_DEVICE_ERROR, {"hnorm_forward", "cuPointerGetAttribute failed", "(700)"});
+}
+
+TEST_CASE("the primary context is retained once, and again after the device is reset") {
+    hnorm::use_cuda();
+    calls.clear();
+    hnorm::use_cuda();
+    REQUIRE(calls["cuDevicePrimaryCtxRetain"] == 0);
+    primary_is_active = 0;
+    hnorm::use_cuda();
+    REQUIRE(calls["cuDevicePrimaryCtxRetain"] == 1);
 }

@@ -27,12 +27,14 @@ constexpr Device kDevice = Device::opencl;
 
 // Calls of the driver, and the error that one of them is to give instead.
 std::atomic<int> launches{0}, waits{0}, copies{0}, allocations{0};
-int launch_error = 0, allocation_error = 0;
+int launch_error = 0, allocation_error = 0, wait_error = 0, doubles_error = 0;
+unsigned devices = 1;
 
-void *real_finish, *real_read, *real_write, *real_buffer, *real_launch;
+void *real_finish, *real_read, *real_write, *real_buffer, *real_launch, *real_context_info, *real_device_info;
 
 int finish(void *queue) {
     waits++;
+    if (wait_error) return wait_error;
     return reinterpret_cast<int (*)(void *)>(real_finish)(queue);
 }
 int read(void *queue, void *from, unsigned wait, size_t offset, size_t bytes, void *to, unsigned n, void *list,
@@ -55,6 +57,15 @@ int launch(void *queue, void *kernel, unsigned dims, const size_t *offset, const
     launches++;
     if (launch_error) return launch_error;
     return reinterpret_cast<decltype(&launch)>(real_launch)(queue, kernel, dims, offset, global, local, n, list, event);
+}
+
+int context_info(void *context, unsigned what, size_t bytes, void *value, size_t *size) {
+    if (what == 0x1083 && devices != 1) return *static_cast<unsigned *>(value) = devices, 0;  // CL_CONTEXT_NUM_DEVICES
+    return reinterpret_cast<decltype(&context_info)>(real_context_info)(context, what, bytes, value, size);
+}
+int device_info(void *device, unsigned what, size_t bytes, void *value, size_t *size) {
+    if (what == 0x1032 && doubles_error) return doubles_error;  // CL_DEVICE_DOUBLE_FP_CONFIG
+    return reinterpret_cast<decltype(&device_info)>(real_device_info)(device, what, bytes, value, size);
 }
 
 // hnorm's own queue; the program ends where there is no OpenCL, as skipped.
@@ -98,6 +109,8 @@ void *__wrap_dlsym(void *library, const char *name) {
     if (function == "clEnqueueWriteBuffer") return counted(&real_write, write);
     if (function == "clCreateBuffer") return counted(&real_buffer, buffer);
     if (function == "clEnqueueNDRangeKernel") return counted(&real_launch, launch);
+    if (function == "clGetContextInfo") return counted(&real_context_info, context_info);
+    if (function == "clGetDeviceInfo") return counted(&real_device_info, device_info);
     return real;
 }
 }
@@ -220,6 +233,33 @@ TEST_CASE("what the driver refuses comes back as a status with its words") {
     require_refused(allocated, HNORM_OUT_OF_MEMORY,
                     {"hnorm_forward", "clCreateBuffer", "CL_MEM_OBJECT_ALLOCATION_FAILURE"});
     REQUIRE(forward() == HNORM_OK);
+    void *memory = nullptr;
+    allocation_error = -5;
+    const hnorm_status refused = hnorm_device_allocate(HNORM_OPENCL, 8, &memory);
+    allocation_error = 0;
+    require_refused(refused, HNORM_OUT_OF_MEMORY, {"clCreateBuffer", "CL_OUT_OF_RESOURCES"});
+    wait_error = -5;
+    const hnorm_status waited = hnorm_device_synchronize(HNORM_OPENCL);
+    require_refused(waited, HNORM_DEVICE_ERROR, {"clFinish", "CL_OUT_OF_RESOURCES"});
+    const hnorm_status released = hnorm_device_release(HNORM_OPENCL);
+    wait_error = 0;
+    require_refused(released, HNORM_DEVICE_ERROR, {"hnorm_device_release", "clFinish"});
+    require_refused(hnorm_device_synchronize(HNORM_OPENCL), HNORM_UNSUPPORTED, {"hnorm_use_opencl"});
+    use();
+    REQUIRE(forward() == HNORM_OK);
+}
+
+TEST_CASE("a context of several devices, and a device without doubles, are refused each time") {
+    use();
+    devices = 2;
+    const hnorm_status several = hnorm_use_opencl(nullptr, nullptr);
+    devices = 1;
+    require_refused(several, HNORM_UNSUPPORTED, {"hnorm_use_opencl", "2 devices", "one"});
+    doubles_error = -30;
+    const hnorm_status without = hnorm_use_opencl(nullptr, nullptr);
+    doubles_error = 0;
+    require_refused(without, HNORM_UNSUPPORTED, {"no double precision"});
+    use();
 }
 
 TEST_CASE("a layer keeps its state on the way to a device and back") {

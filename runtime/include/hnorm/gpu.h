@@ -24,15 +24,17 @@ extern "C" {
 
 /* The context (CUcontext) and stream (CUstream, cudaStream_t) of the calling thread's calls from now on. Null context: the thread's
  * current one, or where it has none the primary context of device 0, which the CUDA runtime uses. Null stream: the default one.
+ * A stream is to be waited for before the program destroys it: a later one with its handle takes over its working memory.
  * HNORM_UNSUPPORTED where there is no driver or no device. */
 hnorm_status hnorm_use_cuda(void *context, void *stream);
 
-/* Likewise a cl_context and an in-order cl_command_queue of it. Null context: the queue's. Null queue, which wants a null context:
- * hnorm's own queue, one for the process, on the first device of the first platform. */
+/* Likewise a cl_context of one device and an in-order cl_command_queue of it. Null context: the queue's. Null queue, which wants
+ * a null context: hnorm's own queue, one for the process, on the first device of the first platform. */
 hnorm_status hnorm_use_opencl(void *context, void *queue);
 
 /* Memory of the calling thread's device, for who has no functions for it: `bytes` of it, 0 allowed. hnorm_device_free takes null
- * too, and waits for the device. Copies return when they are done; they wait for what the stream has been given before. */
+ * too, waits for the device, and frees memory of any context, whatever thread calls. Copies return when they are done;
+ * they wait for what the stream has been given before. */
 hnorm_status hnorm_device_allocate(hnorm_device device, size_t bytes, void **memory);
 hnorm_status hnorm_device_free(hnorm_device device, void *memory);
 hnorm_status hnorm_device_copy_in(hnorm_device device, void *to, const void *from, size_t bytes);
@@ -43,7 +45,9 @@ hnorm_status hnorm_device_copy(hnorm_device device, void *to, const void *from, 
 hnorm_status hnorm_device_synchronize(hnorm_device device);
 
 /* Frees what hnorm keeps in the calling thread's context, its compiled kernels and working memory, after waiting for the device:
- * to be called before that context is destroyed, when no other thread uses it. The thread must ask for a device again. */
+ * to be called before that context is destroyed, when no other thread uses it. Layers on the device and memory of
+ * hnorm_device_allocate are not freed by it: they are to be destroyed before the context. The thread must ask for a device again.
+ * Where waiting fails, that is the result, and everything is freed nevertheless. */
 hnorm_status hnorm_device_release(hnorm_device device);
 
 #ifdef __cplusplus
