@@ -1,6 +1,8 @@
 // Backward and normalize_backward, from their parts.
 #include "backward.h"
 
+#include "residual_backward.h"
+
 namespace hnorm::gpu {
 
 namespace {
@@ -63,24 +65,19 @@ hnorm_status GradientSums::write_parameter_gradients(bool add) const {
 // Behind a residual: dz first, then the gradients without an activation, from dz for dy.
 hnorm_status residual_backward(const Call &call, const Backward &b, bool add,
                                hnorm_status (*without)(const Call &, const Backward &, bool)) {
-    const bool gated = b.slope != 1, copied = b.dresidual && b.dresidual->data != b.dy.data;
-    Backward rest = b;
-    rest.slope = 1;
-    rest.y = rest.dresidual = nullptr;
-    if (!gated && !copied) {
+    BehindResidual behind(b);
+    Backward &rest = behind.rest;
+    if (!behind.gated && !behind.copied) {
         return without(call, rest, add);
     }
-    // As in residual_backward.cpp of the CPU: dx may hold dz until it is overwritten, but not where it is x.
     Scratch dz(call.driver);
-    if (b.dresidual) {
-        rest.dy = *b.dresidual;
-    } else if (b.dx && b.dx->data != b.x.data) {
-        rest.dy = *b.dx;
+    if (behind.dz) {
+        rest.dy = *behind.dz;
     } else {
         HNORM_TRY(dz.reserve(call.function, b.x.elements() * b.x.element_size()));
         rest.dy = dense_like(b.x, dz.as<void>());
     }
-    HNORM_TRY(activation_backward(call, gated ? *b.y : b.dy, b.dy, b.slope, rest.dy));
+    HNORM_TRY(activation_backward(call, behind.y, b.dy, b.slope, rest.dy));
     return without(call, rest, add);
 }
 

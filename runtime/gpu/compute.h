@@ -22,7 +22,4 @@ hnorm_status backward_apply(const Call &call, const Planes &x, const Planes &dy,
 // gamma and beta with constants for absent ones.
 AffineView present(const Call &call, const AffineView &affine);
 
-// Dense planes like p, in memory of p.elements() elements.
-Planes dense_like(const Planes &p, void *memory);
-
 }  // namespace hnorm::gpu

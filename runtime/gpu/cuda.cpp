@@ -50,12 +50,6 @@ struct Functions {
 };
 Functions cuda = {};
 
-template <typename Function>
-bool find(void *library, const char *name, Function *function) {
-    *function = reinterpret_cast<Function>(dlsym(library, name));
-    return *function != nullptr;
-}
-
 // HNORM_OK, or what the driver says of its failure.
 hnorm_status status_of(const char *function, const char *what, CUresult result,
                        hnorm_status otherwise = HNORM_DEVICE_ERROR) {
@@ -71,44 +65,34 @@ hnorm_status status_of(const char *function, const char *what, CUresult result,
 
 // Opens the driver, once.
 hnorm_status load(const char *function) {
-    static std::mutex mutex;
-    static bool loaded = false;
-    const std::lock_guard<std::mutex> lock(mutex);
-    if (loaded) {
-        return HNORM_OK;
-    }
-    void *const library = open_library("libcuda.so");
-    if (library == nullptr) {
-        return fail(HNORM_UNSUPPORTED, "%s: there is no CUDA driver: %s", function, dlerror());
-    }
+    return open_once(function, "libcuda.so", "CUDA driver", [function](void *library) {
 #define HNORM_FIND(name)                                                                                 \
     if (!find(library, #name, &cuda.name)) {                                                             \
         return fail(HNORM_UNSUPPORTED, "%s: the CUDA driver is too old: it has no %s", function, #name); \
     }
-    HNORM_FIND(cuInit)
-    HNORM_FIND(cuGetErrorName)
-    HNORM_FIND(cuGetErrorString)
-    HNORM_FIND(cuDeviceGet)
-    HNORM_FIND(cuDeviceGetAttribute)
-    HNORM_FIND(cuDevicePrimaryCtxGetState)
-    HNORM_FIND(cuDevicePrimaryCtxRetain)
-    HNORM_FIND(cuCtxGetCurrent)
-    HNORM_FIND(cuCtxGetDevice)
-    HNORM_FIND(cuCtxSynchronize)
-    HNORM_FIND(cuCtxPushCurrent_v2)
-    HNORM_FIND(cuCtxPopCurrent_v2)
-    HNORM_FIND(cuMemAlloc_v2)
-    HNORM_FIND(cuMemFree_v2)
-    HNORM_FIND(cuMemcpyHtoDAsync_v2)
-    HNORM_FIND(cuMemcpyDtoHAsync_v2)
-    HNORM_FIND(cuMemcpyDtoDAsync_v2)
-    HNORM_FIND(cuStreamSynchronize)
-    HNORM_FIND(cuPointerGetAttribute)
-    HNORM_FIND(cuModuleUnload)
+        HNORM_FIND(cuInit)
+        HNORM_FIND(cuGetErrorName)
+        HNORM_FIND(cuGetErrorString)
+        HNORM_FIND(cuDeviceGet)
+        HNORM_FIND(cuDeviceGetAttribute)
+        HNORM_FIND(cuDevicePrimaryCtxGetState)
+        HNORM_FIND(cuDevicePrimaryCtxRetain)
+        HNORM_FIND(cuCtxGetCurrent)
+        HNORM_FIND(cuCtxGetDevice)
+        HNORM_FIND(cuCtxSynchronize)
+        HNORM_FIND(cuCtxPushCurrent_v2)
+        HNORM_FIND(cuCtxPopCurrent_v2)
+        HNORM_FIND(cuMemAlloc_v2)
+        HNORM_FIND(cuMemFree_v2)
+        HNORM_FIND(cuMemcpyHtoDAsync_v2)
+        HNORM_FIND(cuMemcpyDtoHAsync_v2)
+        HNORM_FIND(cuMemcpyDtoDAsync_v2)
+        HNORM_FIND(cuStreamSynchronize)
+        HNORM_FIND(cuPointerGetAttribute)
+        HNORM_FIND(cuModuleUnload)
 #undef HNORM_FIND
-    HNORM_TRY(status_of(function, "cuInit", cuda.cuInit(0), HNORM_UNSUPPORTED));
-    loaded = true;
-    return HNORM_OK;
+        return status_of(function, "cuInit", cuda.cuInit(0), HNORM_UNSUPPORTED);
+    });
 }
 
 // Device 0's primary context, retained for good: again where the program has reset the device.

@@ -5,8 +5,13 @@
 
 #include <HalideRuntime.h>
 
+#include <dlfcn.h>
+
 #include <cstdint>
+#include <mutex>
 #include <tuple>
+
+#include "error.h"
 
 namespace hnorm::gpu {
 
@@ -65,5 +70,30 @@ void use(Driver &driver);
 
 // A library of the driver's: by its name with the version that programs run with, or the one for development.
 void *open_library(const char *name);
+
+// Looks a function up under the name that the library has for it.
+template <typename Function>
+bool find(void *library, const char *name, Function *function) {
+    *function = reinterpret_cast<Function>(dlsym(library, name));
+    return *function != nullptr;
+}
+
+// Opens a driver's library and calls prepare(library), until that has succeeded once. none: what there is no such library of.
+template <typename Prepare>
+hnorm_status open_once(const char *function, const char *name, const char *none, const Prepare &prepare) {
+    static std::mutex mutex;
+    static bool opened = false;  // by this caller: each has a type of its own for `prepare`
+    const std::lock_guard<std::mutex> lock(mutex);
+    if (opened) {
+        return HNORM_OK;
+    }
+    void *const library = open_library(name);
+    if (library == nullptr) {
+        return detail::fail(HNORM_UNSUPPORTED, "%s: there is no %s: %s", function, none, dlerror());
+    }
+    HNORM_TRY(prepare(library));
+    opened = true;
+    return HNORM_OK;
+}
 
 }  // namespace hnorm::gpu

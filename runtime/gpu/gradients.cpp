@@ -105,16 +105,6 @@ hnorm_status narrow_sums(const Call &call, const Planes &given_x, const Planes &
 
 }  // namespace
 
-Planes dense_like(const Planes &p, void *memory) {
-    Planes dense = p;
-    dense.data = static_cast<char *>(memory);
-    const bool first = p.layout == Layout::kChannelsFirst;
-    dense.stride_n = p.n > 1 ? p.c * p.s : 0;
-    dense.stride_c = p.c == 1 ? 0 : first ? p.s : 1;
-    dense.stride_s = first ? 1 : p.c;
-    return dense;
-}
-
 hnorm_status backward_reduce(const Call &call, const Planes &x, const Planes &dy, hnorm_group group,
                              const ForwardPart &given, double *sum_dy, double *sum_dy_xmu) {
     ForwardPart forward = given;

@@ -48,12 +48,6 @@ struct Functions {
 };
 Functions cl = {};
 
-template <typename Function>
-bool find(void *library, const char *name, Function *function) {
-    *function = reinterpret_cast<Function>(dlsym(library, name));
-    return *function != nullptr;
-}
-
 const char *error_name(cl_int error) {
     switch (error) {
     case kDeviceNotFound: return "CL_DEVICE_NOT_FOUND";
@@ -83,38 +77,29 @@ hnorm_status status_of(const char *function, const char *what, cl_int error,
 
 // Opens the driver, once.
 hnorm_status load(const char *function) {
-    static std::mutex mutex;
-    static bool loaded = false;
-    const std::lock_guard<std::mutex> lock(mutex);
-    if (loaded) {
-        return HNORM_OK;
-    }
-    void *const library = open_library("libOpenCL.so");
-    if (library == nullptr) {
-        return fail(HNORM_UNSUPPORTED, "%s: there is no OpenCL: %s", function, dlerror());
-    }
+    return open_once(function, "libOpenCL.so", "OpenCL", [function](void *library) {
 #define HNORM_FIND(name)                                                                   \
     if (!find(library, #name, &cl.name)) {                                                 \
         return fail(HNORM_UNSUPPORTED, "%s: OpenCL's library has no %s", function, #name); \
     }
-    HNORM_FIND(clGetPlatformIDs)
-    HNORM_FIND(clGetDeviceIDs)
-    HNORM_FIND(clGetDeviceInfo)
-    HNORM_FIND(clCreateContext)
-    HNORM_FIND(clGetContextInfo)
-    HNORM_FIND(clCreateCommandQueue)
-    HNORM_FIND(clGetCommandQueueInfo)
-    HNORM_FIND(clCreateBuffer)
-    HNORM_FIND(clReleaseMemObject)
-    HNORM_FIND(clGetMemObjectInfo)
-    HNORM_FIND(clEnqueueWriteBuffer)
-    HNORM_FIND(clEnqueueReadBuffer)
-    HNORM_FIND(clEnqueueCopyBuffer)
-    HNORM_FIND(clFinish)
-    HNORM_FIND(clReleaseProgram)
+        HNORM_FIND(clGetPlatformIDs)
+        HNORM_FIND(clGetDeviceIDs)
+        HNORM_FIND(clGetDeviceInfo)
+        HNORM_FIND(clCreateContext)
+        HNORM_FIND(clGetContextInfo)
+        HNORM_FIND(clCreateCommandQueue)
+        HNORM_FIND(clGetCommandQueueInfo)
+        HNORM_FIND(clCreateBuffer)
+        HNORM_FIND(clReleaseMemObject)
+        HNORM_FIND(clGetMemObjectInfo)
+        HNORM_FIND(clEnqueueWriteBuffer)
+        HNORM_FIND(clEnqueueReadBuffer)
+        HNORM_FIND(clEnqueueCopyBuffer)
+        HNORM_FIND(clFinish)
+        HNORM_FIND(clReleaseProgram)
 #undef HNORM_FIND
-    loaded = true;
-    return HNORM_OK;
+        return HNORM_OK;
+    });
 }
 
 // What the calling thread asked for.

@@ -218,6 +218,16 @@ hnorm_status check_memory(const char *function, const char *name, const hnorm_te
 
 }  // namespace
 
+Planes dense_like(const Planes &p, void *memory) {
+    Planes dense = p;
+    dense.data = static_cast<char *>(memory);
+    const bool first = p.layout == Layout::kChannelsFirst;
+    dense.stride_n = p.n > 1 ? p.c * p.s : 0;
+    dense.stride_c = p.c == 1 ? 0 : first ? p.s : 1;
+    dense.stride_s = first ? 1 : p.c;
+    return dense;
+}
+
 ShapeText::ShapeText(const hnorm_tensor &tensor) {
     size_t used = 0;
     text[0] = '\0';

@@ -15,6 +15,9 @@ constexpr int64_t kMaxElements = int64_t(1) << 40;
 // Of a tensor on a device, whose kernels count its elements in 32 bits.
 constexpr int64_t kMaxDeviceElements = 2147483647;
 
+// Whether the device's pointers name memory, of which only the whole can be told apart: cl_mem.
+inline bool opaque(hnorm_device device) { return device == HNORM_OPENCL; }
+
 // What is adjacent in memory: the positions of a plane, or the channels of a position.
 enum class Layout { kChannelsFirst, kChannelsLast };
 
@@ -29,8 +32,7 @@ struct Planes {
     int64_t n, c, s;
     int64_t stride_n, stride_c, stride_s;
 
-    // Whether pointers name memory, of which only the whole can be told apart: cl_mem.
-    bool opaque() const { return device == HNORM_OPENCL; }
+    bool opaque() const { return detail::opaque(device); }
     bool empty() const { return s == 0; }  // read_tensor sets s to 0 whichever extent is 0
     int64_t elements() const { return n * c * s; }
     int64_t element_size() const { return type == HNORM_F32 ? 4 : 2; }
@@ -41,6 +43,9 @@ struct Planes {
     int64_t groups(hnorm_group group) const { return group == HNORM_BATCH ? c : n * c; }
     int64_t group_size(hnorm_group group) const { return group == HNORM_BATCH ? n * s : s; }
 };
+
+// Dense planes like p, in memory of p.elements() elements.
+Planes dense_like(const Planes &p, void *memory);
 
 // A shape in words: "(2, 3, 4)".
 struct ShapeText {

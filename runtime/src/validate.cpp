@@ -92,7 +92,7 @@ hnorm_status check_array(const char *function, const Array &array, const char *t
 hnorm_status check_apart(const char *function, const Array &a, const Array &b, hnorm_device device) {
     const auto begin = [](const Array &array) { return reinterpret_cast<uintptr_t>(array.data); };
     const auto end = [](const Array &array) { return reinterpret_cast<uintptr_t>(array.end()); };
-    const bool meet = device == HNORM_OPENCL ? a.data == b.data : begin(a) < end(b) && begin(b) < end(a);
+    const bool meet = opaque(device) ? a.data == b.data : begin(a) < end(b) && begin(b) < end(a);
     if (a.data && b.data && a.count > 0 && b.count > 0 && meet) {
         return fail(HNORM_INVALID_ARGUMENT,
                     "%s: %s (%" PRId64 " values at %p) overlaps %s (%" PRId64 " at %p): each must have its own memory",
