@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
@@ -13,29 +12,19 @@
 #include <vector>
 
 #include "../tune/runner/calls.h"
+#include "../tune/runner/exports.h"
 
 namespace {
 
 using namespace hnorm;
 using tune::Calls;
 using tune::Case;
+using tune::guarded;
 
-std::string error;
 Device device;
 std::unique_ptr<Calls> calls;
 std::map<void *, DeviceArray<char>> arrays;  // by the CPU's memory
 std::map<std::string, std::function<void()>> contenders;
-
-template <typename Work>
-int guarded(const Work &work) {
-    try {
-        work();
-        return 0;
-    } catch (const std::exception &failure) {
-        error = failure.what();
-        return 1;
-    }
-}
 
 void *on_device(void *memory) { return arrays.at(memory).data(); }
 void *on_device(const char *name) { return on_device(calls->memory(name)); }
@@ -57,10 +46,6 @@ std::function<void()> floor_of(const Case &c, int64_t bytes_moved) {
 }
 
 }  // namespace
-
-#define HNORM_EXPORT extern "C" __attribute__((visibility("default")))
-
-HNORM_EXPORT const char *hnorm_compare_error() { return error.c_str(); }
 
 // "cuda" or "opencl". 0, or 1 and a reason in hnorm_compare_error().
 HNORM_EXPORT int hnorm_compare_use(const char *name) {
@@ -90,10 +75,6 @@ HNORM_EXPORT int hnorm_compare_open(const char *name, int64_t bytes_moved) {
 
 // The device's pointer to the array of that name in Calls.
 HNORM_EXPORT void *hnorm_compare_memory(const char *name) { return calls ? on_device(name) : nullptr; }
-
-HNORM_EXPORT int hnorm_compare_synchronize() {
-    return guarded([] { synchronize(device); });
-}
 
 // Seconds of a call of "hnorm" or the "floor", over so many, the device's work included; below 0: it failed.
 HNORM_EXPORT double hnorm_compare_time(const char *name, int times) {

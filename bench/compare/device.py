@@ -3,42 +3,24 @@ import ctypes
 import time
 
 from . import report
+from .library import Library
 from .peers import EPS, Row
 
 LEAST_TIMING = 2e-3  # seconds: a wait for the device, at the end of each, must not show
 
 
-class OnDevice:
+class OnDevice(Library):
     def __init__(self, device, build, note):
-        library = ctypes.CDLL(str(build / "bin/libhnorm_device_bench.so"))
-        library.hnorm_compare_error.restype = ctypes.c_char_p
-        library.hnorm_compare_memory.restype = ctypes.c_void_p
-        library.hnorm_compare_time.restype = ctypes.c_double
-        library.hnorm_compare_open.argtypes = [ctypes.c_char_p, ctypes.c_int64]
-        self.library, self.target = library, device
-        self._call(library.hnorm_compare_use, device.encode())
-
-    def _call(self, function, *arguments):
-        if function(*arguments):
-            raise RuntimeError(self.library.hnorm_compare_error().decode())
+        super().__init__(build / "bin/libhnorm_device_bench.so")
+        self.library.hnorm_compare_open.argtypes = [ctypes.c_char_p, ctypes.c_int64]
+        self.target = device
+        self._call(self.library.hnorm_compare_use, device.encode())
 
     def open(self, row):
         self._call(self.library.hnorm_compare_open, row.encode(), report.bytes_moved(row))
 
     def contenders(self, row, note):
-        return {"hnorm": self._timer(b"hnorm"), "floor": self._timer(b"floor")}
-
-    def _timer(self, name):
-        def timer(times):
-            seconds = self.library.hnorm_compare_time(name, times)
-            if seconds < 0:
-                raise RuntimeError(self.library.hnorm_compare_error().decode())
-            return seconds
-
-        return timer
-
-    def memory(self, name):
-        return self.library.hnorm_compare_memory(name.encode())
+        return {name: self._timer(name) for name in ("hnorm", "floor")}
 
 
 def device_peers(device, note):

@@ -9,6 +9,8 @@ from tune.rows import elements
 from tune.schedule import Schedule
 from tune.space import ROOT, Manifest
 
+from .library import Library
+
 AUTOSCHEDULERS = ("Mullapudi2016", "Adams2019", "Li2018")
 VARIANTS = ("tuned", "untuned", "naive", *(name.lower() for name in AUTOSCHEDULERS))
 WRITE_NO_TENSOR = ("moments", "backward_reduce")
@@ -26,7 +28,7 @@ def point_of(variant, schedule, slot, threads):
     return {"autoscheduler": name, "autoscheduler.parallelism": threads}
 
 
-class Variants:
+class Variants(Library):
     """hnorm with a row of its dispatch table for each variant, through ctypes (tune/runner/shared.cpp)."""
 
     def __init__(self, names, rows, build, target, note):
@@ -55,18 +57,13 @@ class Variants:
                 note(f"{name}: no kernel {slot}: {str(reason).splitlines()[-1]}")
             table[name] = {slot: shipped[slot] if str(slot) in self.failures[name] else point
                           for slot, point in points.items()}
-        path = builder.shared_library(folder / "libhnorm_variants.so", table)
-        library = ctypes.CDLL(str(path))
-        library.hnorm_compare_error.restype = library.hnorm_compare_contenders.restype = ctypes.c_char_p
-        library.hnorm_compare_memory.restype = ctypes.c_void_p
-        library.hnorm_compare_time.restype = ctypes.c_double
-        library.hnorm_compare_evict.argtypes = [ctypes.c_int64]
-        self.library = library
+        super().__init__(builder.shared_library(folder / "libhnorm_variants.so", table))
+        self.library.hnorm_compare_contenders.restype = ctypes.c_char_p
+        self.library.hnorm_compare_evict.argtypes = [ctypes.c_int64]
         self.names = names
 
     def open(self, case):
-        if self.library.hnorm_compare_open(case.encode()):
-            raise RuntimeError(self.library.hnorm_compare_error().decode())
+        self._call(self.library.hnorm_compare_open, case.encode())
 
     def contenders(self, row, note):
         """{name: function of a number of calls, that returns the seconds of one}: the variants and the copies. Without those
@@ -77,7 +74,7 @@ class Variants:
         for name in self.library.hnorm_compare_contenders().decode().split():
             if any(slot in self.failures.get(name, ()) for slot in called):
                 continue
-            timer = self._timer(name.encode())
+            timer = self._timer(name)
             try:
                 timer(1)
             except RuntimeError as error:
@@ -91,18 +88,6 @@ class Variants:
                     continue
             timers[name] = timer
         return timers
-
-    def _timer(self, name):
-        def timer(times):
-            seconds = self.library.hnorm_compare_time(name, times)
-            if seconds < 0:
-                raise RuntimeError(self.library.hnorm_compare_error().decode())
-            return seconds
-
-        return timer
-
-    def memory(self, name):
-        return self.library.hnorm_compare_memory(name.encode())
 
     def evict(self, count):
         self.library.hnorm_compare_evict(count)

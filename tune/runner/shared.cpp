@@ -1,32 +1,20 @@
 // The contenders as C functions, for a program in another language that times them in turn with its own
 // (bench/compare). One case at a time; not thread-safe.
 #include <cstring>
-#include <exception>
 #include <memory>
 #include <stdexcept>
 
 #include "contenders.h"
+#include "exports.h"
 
 namespace {
 
 using namespace hnorm::tune;
 
-std::string error;
 std::unique_ptr<Calls> calls;
 std::vector<Contender> contenders;
 std::string names;
 std::vector<char> eviction;
-
-template <typename Work>
-int guarded(const Work &work) {
-    try {
-        work();
-        return 0;
-    } catch (const std::exception &failure) {
-        error = failure.what();
-        return 1;
-    }
-}
 
 const Contender &named(const std::string &name) {
     for (const Contender &contender : contenders)
@@ -36,9 +24,6 @@ const Contender &named(const std::string &name) {
 
 }  // namespace
 
-#define HNORM_EXPORT extern "C" __attribute__((visibility("default")))
-
-HNORM_EXPORT const char *hnorm_compare_error() { return error.c_str(); }
 HNORM_EXPORT int hnorm_compare_threads() { return hnorm_get_num_threads(); }
 
 // Opens a case: its tensors are made and filled. 0, or 1 and a reason in hnorm_compare_error().
