@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from .build import BuildError, Builder, Toolchain, rows_of
+from .build import BuildError, Builder, Toolchain, rows_of, run
 from .machine import best_target, cpu_name, halide_include
 from .progress import Progress
 from .rows import MAIN_OPS, OTHER_OPS, TYPES, RowError, named_list, read_shapes, rows
@@ -56,29 +56,50 @@ def parse():
 
 
 CHANGED_KERNELS = 40  # about as many have new values
+SECONDS_OF_KERNEL = 2.7  # of its compilation, on average
 REBUILT = ("hnorm", "test_digests")
+LEAST_SEARCH = 60  # seconds; with fewer nothing is found
 
 
-def seconds_of_rebuild(build, manifest, jobs):
-    """A kernel takes a second or two; all are to be compiled where the library is older than the generators."""
-    library, generators = build / "runtime/libhnorm.a", build / "bin/hnorm_generators"
-    current = library.exists() and library.stat().st_mtime > generators.stat().st_mtime
-    kernels = CHANGED_KERNELS if current else len(manifest.slots()) * len(known_targets())
-    return 30 + 1.5 * kernels / jobs
+class Proof:
+    """The library with a new schedule file, and every kernel's results held to the digests of the order of summation. In the
+    build that ./dev uses; where its library is not for the target, not there or older than the generators, that would be
+    every target's kernels: in a build of the target alone, then."""
 
+    def __init__(self, build, schedule, folder, manifest, toolchain):
+        self.generators, self.schedule, self.toolchain = build / "bin/hnorm_generators", schedule, toolchain
+        self.cross = schedule.data["halide_arch"] != "x86-64"
+        self.own = self.cross or not self._current(build)
+        self.build = folder / "build" if self.own else build
+        self.kernels = CHANGED_KERNELS if self._current(self.build) else len(manifest.slots())
 
-def rebuild(build, target, progress):
-    """The library with the file as it is now, and every kernel's results held to the digests of the order of summation."""
-    progress.note(f"building the library with the new {target}.json")
-    log = ROOT / "out/tune" / target / "build.log"
-    with open(log, "w") as file:
-        command = ["cmake", "--build", build, "--target", *REBUILT]
-        if subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode:
-            raise BuildError(f"the build failed: {log}")
-    progress.note("comparing every kernel's results with the digests")
-    result = subprocess.run([f"{build}/bin/test_digests", "--target", target], capture_output=True, text=True)
-    if result.returncode:
-        raise BuildError(f"the results are not those of the digests:\n{(result.stdout + result.stderr)[-2000:]}")
+    def _current(self, build):
+        library = build / "runtime/libhnorm.a"
+        return library.exists() and library.stat().st_mtime > self.generators.stat().st_mtime
+
+    def _configure(self):
+        unwanted = ("STATE", "GPU", "TOOLS", "BENCH", "EXAMPLES")
+        run(["cmake", "--preset", "arm-64" if self.cross else "release", "-S", ROOT, "-B", self.build,
+             f"-DHNORM_TARGETS={self.schedule.target}", "-DHNORM_DEVICES=", f"-DHNORM_GENERATORS={self.generators}",
+             *(f"-DHNORM_BUILD_{part}=OFF" for part in unwanted), *(["-DCMAKE_EXE_LINKER_FLAGS=-static"] if self.cross else [])])
+
+    def give(self, progress):
+        target = self.schedule.target
+        progress.note(f"building the library with the new {target}.json")
+        if self.own:
+            self._configure()
+        log = ROOT / "out/tune" / target / "build.log"
+        with open(log, "w") as file:
+            command = ["cmake", "--build", self.build, "--target", *REBUILT]
+            if subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode:
+                raise BuildError(f"the build failed: {log}")
+        progress.note("comparing every kernel's results with the digests")
+        command = [*self.toolchain.place(self.build / "bin/test_digests"), "--target", target]
+        result = subprocess.run(command, capture_output=True, text=True)
+        if result.returncode:
+            raise BuildError(f"the results are not those of the digests:\n{(result.stdout + result.stderr)[-2000:]}")
+        progress.note("done: the library is built, and its bits are what they were" if not self.own else
+                      f"done: {target}'s kernels are built, and their bits are what they were; ./dev build makes the library")
 
 
 def tune(options, started):
@@ -114,9 +135,15 @@ def tune(options, started):
     from .search import open_storage
     from .session import Session
 
+    proof = Proof(build, schedule, folder, manifest, toolchain)
+    seconds = 30 + SECONDS_OF_KERNEL * proof.kernels / jobs if writes else 0
+    if deadline - seconds - time.time() < LEAST_SEARCH:
+        raise ValueError(f"--budget {options.budget:.0f}s leaves no time to search: {time.time() - started:.0f} s have passed, and "
+                         f"building the library with the new values takes about {seconds:.0f} s. Give it more, or run "
+                         "./dev build first")
     session = Session(schedule, builder, rows(lines, MAIN_OPS + OTHER_OPS, options.type or manifest.types), options.kernel,
                       open_storage(folder / "journal.log"), machine, deadline,
-                      seconds_of_rebuild(build, manifest, jobs) if writes else 0, progress, options.seed, others)
+                      seconds, progress, options.seed, others)
     try:
         session.run_search()
         accepted, compared = session.final(session.validate())
@@ -136,11 +163,10 @@ def tune(options, started):
         progress.note(f"{len(accepted)} kernels have new values in {path.relative_to(ROOT)}")
         if writes:
             try:
-                rebuild(build, schedule.target, progress)
+                proof.give(progress)
             except BuildError:
                 path.write_text(before)
                 raise
-            progress.note("done: the library is built, and its bits are what they were")
     finally:
         progress.close()
 
