@@ -132,6 +132,8 @@ class Session:
         already = sum(s.tried for s in self.searches.values())
         if already:
             self.progress.note(f"going on from {already} candidates of an earlier run")
+        else:
+            self._try_untuned()
         try:
             for tier, batches in self._passes():
                 for slot in (slot for slot in self.slots if self.tier[slot] == tier):
@@ -139,6 +141,22 @@ class Session:
                         self._batch(self.searches[slot], tier)
         except Stopped:
             pass
+
+    def _try_untuned(self):
+        """The default of every f32 slot at once, in place of the values in use: from a bad file one is soon back at a sound one. Of a row
+        that calls several kernels each gets the whole gain: too much, but it is validated by itself."""
+        self.progress.note("trying the untuned values of all f32 kernels")
+        untuned = {slot: self.space.default(slot) for slot in self.slots if self.tier[slot] < 3}
+        untuned = {slot: point for slot, point in untuned.items() if point != self.base[slot]}
+        failures = self.compile(list(untuned.items()))
+        untuned = {slot: point for slot, point in untuned.items() if self.builder.symbol(slot, point) not in failures}
+        rows = sorted({row for slot in untuned for row in self.searches[slot].rows})
+        if not rows:
+            return
+        found = self.measure({"untuned": untuned}, rows, SEARCH_EFFORT)
+        for slot, point in untuned.items():
+            ratios = [estimate.ratios(found[row], BASE, "untuned") for row in self.searches[slot].rows]
+            self.searches[slot].tell_again(point, search.score(ratios))
 
     def _passes(self):
         batches = Counter()
