@@ -12,11 +12,12 @@ struct Moments : Reduction {
 };
 
 // moments of x(s, r, g0, g1) over s (S positions) and r (N planes)
-inline Moments moments(Func x, const Expr &S, const Expr &N, Planes planes, const Products &times) {
+inline Moments moments(Func x, const Expr &S, const Expr &N, Planes planes, const Products &times,
+                       const Steps &steps = {}) {
     Moments d;
     d.planes = planes;
     const Axes &v = d.v;
-    const Chunks chunks(v, planes, S, N);
+    const Chunks chunks(v, planes, S, N, steps);
     const Expr cnt = chunks.count(v.k, v.m);
     Func pivot("pivot"), center("center"), raw("raw"), in_range("in_range");
 
@@ -52,24 +53,25 @@ inline Moments moments(Func x, const Expr &S, const Expr &N, Planes planes, cons
 
     // Merging in double, about the first chunk's mean: a constant group's mean is exact, whatever the count.
     d.total = chunks.total();
-    d.chunks = chunks.all();
-    const Expr k = d.chunks.x, m = d.chunks.y;
-    const Expr weight = chunks.count(k, m);
-    const Expr chunk_mean = d.chunk(k, m, v.g0, v.g1)[0], chunk_m2 = d.chunk(k, m, v.g0, v.g1)[1];
-    const Expr first_mean = d.chunk(0, 0, v.g0, v.g1)[0];
-    Func mean_sum("mean_sum");
-    mean_sum(v.g0, v.g1) = cast<double>(0);
-    mean_sum(v.g0, v.g1) += times(chunk_mean - first_mean, weight);
+    const auto chunk_at = [&](const Expr &k, const Expr &m) { return d.chunk(k, m, v.g0, v.g1); };
+    const Expr first_mean = chunk_at(0, 0)[0];
+    const GroupSum mean_sum = chunks.sum_of_group("mean_sum", [&](Expr k, Expr m) {
+        return std::vector<Expr>{times(chunk_at(k, m)[0] - first_mean, chunks.count(k, m))};
+    });
     d.mean = Func("group_mean");
-    d.mean(v.g0, v.g1) = first_mean + mean_sum(v.g0, v.g1) / d.total;
-    const Expr off = chunk_mean - d.mean(v.g0, v.g1);
-    d.m2 = Func("group_m2");
-    d.m2(v.g0, v.g1) = cast<double>(0);
-    d.m2(v.g0, v.g1) += chunk_m2 + times(weight * off, off);
+    d.mean(v.g0, v.g1) = first_mean + mean_sum.total(v.g0, v.g1) / d.total;
+    const GroupSum m2_sum = chunks.sum_of_group("m2_sum", [&](Expr k, Expr m) {
+        const Expr off = chunk_at(k, m)[0] - d.mean(v.g0, v.g1);
+        return std::vector<Expr>{chunk_at(k, m)[1] + times(chunks.count(k, m) * off, off)};
+    });
+    d.m2 = m2_sum.total;
 
     d.sums = {sum, squares};
     d.of_chunk = {pivot, center, raw, in_range};
-    d.of_group = {mean_sum, d.mean, d.m2};
+    d.merged = {mean_sum, m2_sum};
+    d.of_group = {d.mean};
+    d.K = chunks.K();
+    d.M = chunks.M();
     return d;
 }
 

@@ -23,8 +23,8 @@ public:
         const Axes v;
         const Gate gated = gate(v, mean(v.g0, v.g1), variance(v.g0, v.g1), gamma(v.g0, v.g1), beta(v.g0, v.g1), eps,
                                 Slope{slope}, times());
-        reduction =
-            gradient_sums(values(x), values(dy), gated, mean(v.g0, v.g1), positions(x), x.dim(1).extent(), planes);
+        reduction = gradient_sums(values(x), values(dy), gated, mean(v.g0, v.g1), positions(x), x.dim(1).extent(),
+                                  planes, steps());
         results.define(v, reduction.sum_dy, reduction.sum_dy_xmu);
     }
 

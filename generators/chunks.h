@@ -24,7 +24,7 @@ inline const std::map<std::string, Planes> &planes_names() {
     return names;
 }
 
-constexpr int kRowsPerChunk = 32, kPlanesPerChunk = 16;  // at most
+constexpr int kRowsPerChunk = 32, kPlanesPerChunk = 16, kChunksPerRun = 16;  // at most
 constexpr bool tiny(Planes p) { return p == Planes::Tiny || p == Planes::LastTiny; }
 constexpr bool channels_last(Planes p) { return p == Planes::Last || p == Planes::LastTiny; }
 constexpr int kLastLanes = 4;
@@ -47,17 +47,26 @@ struct Products {
     }
 };
 
-// Position, reduced plane, group; lane, chunk of a plane, chunk of planes.
+// Position, reduced plane, group; lane, chunk of a plane, chunk of planes; run of chunks of a plane, of planes.
 struct Axes {
-    Var s{"s"}, r{"r"}, g0{"g0"}, g1{"g1"}, l{"l"}, k{"k"}, m{"m"};
+    Var s{"s"}, r{"r"}, g0{"g0"}, g1{"g1"}, l{"l"}, k{"k"}, m{"m"}, a{"a"}, b{"b"};
 };
 
 // Lane sums of one chunk quantity and the tree that adds them up.
 struct LaneSum {
     Func lanes;              // (l, k, m, g0, g1): init, an update over `rows` and one over `last`
     std::vector<Func> tree;  // (l, k, m, g0, g1), halving; empty for one lane
-    RDom rows;               // x: pair of full rows within the chunk, y: plane within the chunk
-    RDom last;               // x: plane within the chunk
+    RDom
+        rows;  // x: pair of full rows within the chunk, y: plane within the chunk; or x: pair of a step, y: step, z: plane
+    RDom last;  // x: plane within the chunk
+};
+
+// A sum over all chunks of a group: over the chunks of each run, and of these.
+struct GroupSum {
+    Func runs;    // (a, b, g0, g1), or where runs have numbers (number, g0, g1): an update over `chunks`
+    RDom chunks;  // x: k, y: m, within the run; or x: chunk of a step, y: step
+    Func total;   // (g0, g1): an update over `all`
+    RDom all;     // x: a, y: b, or x: the run's number
 };
 
 // Any of the reductions, as the schedules see it: what is computed for a chunk, then for a group.
@@ -71,8 +80,9 @@ struct Reduction {
     Func in_double;                // (k, m, g0, g1)  totals of `redone`; but for tiny planes an update over `again`
     RDom again;                    // one step, or none
     Func chunk;                    // (k, m, g0, g1)  the chunk's result
-    std::vector<Func> of_group;    // (g0, g1)        some with an update over `chunks`
-    RDom chunks;                   // x: k, y: m
+    std::vector<GroupSum> merged;  // chunks, in the order in which they are needed
+    std::vector<Func> of_group;    // (g0, g1)        what else is computed of them
+    Expr K, M;                     // extents of k and m
     std::vector<Func> for_chunks;  // (g0, g1)      what the sums take of the group
     // Conditions, one of which holds, by which the sums in float and for_chunks differ; the first makes them simplest.
     std::vector<Expr> variants;
@@ -113,13 +123,22 @@ inline std::vector<Expr> counted(const Expr &condition, const std::vector<Expr> 
     return values;
 }
 
+// How loops of sums are written for devices: runs of chunks have numbers, in the order of merging, and what a thread adds may come
+// in steps of constant size, so that it can load all of a step before it adds. Where a step is not full, +0 is added, which
+// changes no sum: none is -0, since all begin with +0.
+struct Steps {
+    int pairs = 0;  // of rows a step; 1: no steps, 0: not for devices
+    bool on_device() const { return pairs > 0; }
+    bool any() const { return pairs > 1; }
+};
+
 // How groups of N planes of S positions are cut into chunks, and how a chunk is summed.
 class Chunks {
 public:
     // What is summed, an expression for each element of the result, at a position of a plane of group (g0, g1).
     using Terms = std::function<std::vector<Expr>(Expr position, Expr plane)>;
 
-    Chunks(const Axes &axes, Planes planes, const Expr &S, const Expr &N)
+    Chunks(const Axes &axes, Planes planes, const Expr &S, const Expr &N, const Steps &steps)
         : v(axes),
           planes(planes),
           S(S),
@@ -127,12 +146,18 @@ public:
           L(lanes_of(planes)),
           // Only small planes may either share a chunk or fill several: tiny ones have at most R/2 rows, large ones more.
           share(planes != Planes::Large),
-          several(!tiny(planes)) {
+          several(!tiny(planes)),
+          steps(steps) {
         const Expr rows = (S + L - 1) / L;
         full_rows = S / L;
         planes_per_chunk = share ? min(max(R / rows, 1), kPlanesPerChunk) : Expr(1);
         chunks_of_plane = several ? (rows + R - 1) / R : Expr(1);
+        chunks_of_planes = (N + planes_per_chunk - 1) / planes_per_chunk;
     }
+
+    // Chunks of a plane, chunks of planes: extents of k and m.
+    Expr K() const { return chunks_of_plane; }
+    Expr M() const { return chunks_of_planes; }
 
     // Elements of a group, of a chunk.
     Expr total() const { return cast<double>(S) * cast<double>(N); }
@@ -140,9 +165,6 @@ public:
         return cast<double>(min(S - k * (R * L), R * L)) *
                cast<double>(min(N - m * planes_per_chunk, planes_per_chunk));
     }
-
-    // All chunks of a group, in the order of merging.
-    RDom all() const { return RDom(0, chunks_of_plane, 0, (N + planes_per_chunk - 1) / planes_per_chunk, "chunks"); }
 
     // The chunk's first element.
     Expr first_position() const { return keep_below(v.k * (R * L), S); }
@@ -166,11 +188,25 @@ public:
             return needed.defined() ? select(needed, extent, 0) : extent;
         };
         const Expr planes_left = N - v.m * planes_per_chunk;
-        sum.rows = RDom(0, min(full_rows, R) / 2, 0, planes_per_chunk, name + "_rows");
-        if (several) sum.rows.where(sum.rows.x < if_needed((full_rows - v.k * R) / 2));
-        if (share) sum.rows.where(sum.rows.y < if_needed(planes_left));
-        const Expr first = (v.k * R + 2 * sum.rows.x) * L + v.l, plane = v.m * planes_per_chunk + sum.rows.y;
-        add(sums_of(terms(first, plane), terms(first + L, plane)));
+        const Expr most = min(full_rows, R) / 2, pairs = several ? (full_rows - v.k * R) / 2 : most;
+        const auto add_pair = [&](const Expr &pair, const Expr &plane, const Expr &is_one) {
+            const Expr first = (v.k * R + 2 * pair) * L + v.l, r = v.m * planes_per_chunk + plane;
+            const std::vector<Expr> sums = sums_of(terms(first, r), terms(first + L, r));
+            add(is_one.defined() ? counted(is_one, sums) : sums);
+        };
+        if (steps.any() && !needed.defined()) {
+            const int step = steps.pairs;
+            sum.rows = RDom(0, step, 0, (most + step - 1) / step, 0, planes_per_chunk, name + "_rows");
+            sum.rows.where(sum.rows.y * step < pairs);
+            if (share) sum.rows.where(sum.rows.z < planes_left);
+            const Expr pair = sum.rows.y * step + sum.rows.x;
+            add_pair(min(pair, pairs - 1), sum.rows.z, pair < pairs);
+        } else {
+            sum.rows = RDom(0, most, 0, planes_per_chunk, name + "_rows");
+            if (several) sum.rows.where(sum.rows.x < if_needed(pairs));
+            if (share) sum.rows.where(sum.rows.y < if_needed(planes_left));
+            add_pair(sum.rows.x, sum.rows.y, Expr());
+        }
 
         const Expr row = full_rows / 2 * 2;  // the first of what is left
         const Expr left = row * L < S && v.k == chunks_of_plane - 1;
@@ -216,6 +252,56 @@ public:
         d.in_double(v.k, v.m, v.g0, v.g1) = Tuple(total(d.redone, d.again.x));
     }
 
+    // The sum over all chunks of a group of what is at (k, m), run by run.
+    GroupSum sum_of_group(const std::string &name, const Terms &terms_at) const {
+        constexpr int most = kChunksPerRun;
+        const Expr planes_of_run =
+            several ? max(most / K(), 1) : Expr(most);  // runs are of several planes, or of a part of one
+        const Expr runs_of_plane = several ? (K() + most - 1) / most : Expr(1);
+        const Expr runs_of_planes = (M() + planes_of_run - 1) / planes_of_run;
+        const bool numbered = steps.on_device();
+        const Expr a = numbered && several ? v.a % runs_of_plane : numbered ? Expr(0) : v.a;
+        const Expr b = numbered && several ? v.a / runs_of_plane : numbered ? v.a : v.b;
+
+        GroupSum sum;
+        const Expr width = several ? min(K(), most) : Expr(1), planes = min(planes_of_run, M() - b * planes_of_run);
+        Expr k, m, is_one;  // within the run
+        if (steps.any()) {
+            constexpr int step = 4;
+            const Expr count = several ? min(width, K() - a * most) * planes : planes;
+            sum.chunks = RDom(0, step, 0, most / step, name + "_chunks");
+            sum.chunks.where(sum.chunks.y * step < count);
+            const Expr number = sum.chunks.y * step + sum.chunks.x, i = min(number, count - 1);
+            is_one = number < count;
+            k = several ? i % width : Expr(0);
+            m = several ? i / width : i;
+        } else {
+            sum.chunks = RDom(0, width, 0, planes_of_run, name + "_chunks");
+            if (several) sum.chunks.where(sum.chunks.x < K() - a * most);
+            sum.chunks.where(sum.chunks.y < planes);
+            k = sum.chunks.x;
+            m = sum.chunks.y;
+        }
+        std::vector<Expr> terms = terms_at(keep_below(a * most + k, K()), keep_below(b * planes_of_run + m, M()));
+        if (is_one.defined()) terms = counted(is_one, terms);
+        const auto add = [](Func f, const std::vector<Var> &args, const std::vector<Expr> &terms) {
+            define(f, args, zeros_of(terms));
+            define(f, args, sums_of(elements(f, {args.begin(), args.end()}), terms));
+        };
+        std::vector<Var> run = {v.a, v.g0, v.g1};
+        if (!numbered) run.insert(run.begin() + 1, v.b);
+        sum.runs = Func(name + "_runs");
+        add(sum.runs, run, terms);
+
+        sum.all = numbered ? RDom(0, runs_of_plane * runs_of_planes, name + "_all")
+                           : RDom(0, runs_of_plane, 0, runs_of_planes, name + "_all");
+        sum.total = Func(name);
+        std::vector<Expr> of_run = {sum.all.x, v.g0, v.g1};
+        if (!numbered) of_run.insert(of_run.begin() + 1, sum.all.y);
+        add(sum.total, {v.g0, v.g1}, elements(sum.runs, of_run));
+        return sum;
+    }
+
 private:
     static Expr keep_below(const Expr &index, const Expr &extent) {
         return unsafe_promise_clamped(index, 0, extent - 1);
@@ -239,7 +325,8 @@ private:
     Expr S, N;
     int L;
     bool share, several;
-    Expr full_rows, planes_per_chunk, chunks_of_plane;
+    Steps steps;
+    Expr full_rows, planes_per_chunk, chunks_of_plane, chunks_of_planes;
 };
 
 }  // namespace hnorm

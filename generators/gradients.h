@@ -42,11 +42,11 @@ struct GradientSums : Reduction {
 
 // Sums of dy(s, r, g0, g1), behind the gate, and of that times x - mean, over s and r.
 inline GradientSums gradient_sums(Func x, Func dy, const Gate &gate, const Expr &mean, const Expr &S, const Expr &N,
-                                  Planes planes) {
+                                  Planes planes, const Steps &steps = {}) {
     GradientSums d;
     d.planes = planes;
     const Axes &v = d.v;
-    const Chunks chunks(v, planes, S, N);
+    const Chunks chunks(v, planes, S, N, steps);
     Func rounded_mean("rounded_mean"), raw("raw"), in_range("in_range");
 
     rounded_mean(v.g0, v.g1) = cast<float>(mean);
@@ -72,19 +72,18 @@ inline GradientSums gradient_sums(Func x, Func dy, const Gate &gate, const Expr 
     d.chunk(v.k, v.m, v.g0, v.g1) = Tuple(select(redo, again[0], once[0]), select(redo, again[1], once[1]));
 
     d.total = chunks.total();
-    d.chunks = chunks.all();
-    const FuncRef chunk = d.chunk(d.chunks.x, d.chunks.y, v.g0, v.g1);
-    d.sums = Func("gradient_sums");
-    d.sums(v.g0, v.g1) = Tuple(cast<double>(0), cast<double>(0));
-    const FuncRef sums = d.sums(v.g0, v.g1);
-    d.sums(v.g0, v.g1) = Tuple(sums[0] + chunk[0], sums[1] + chunk[1]);
+    const GroupSum sums =
+        chunks.sum_of_group("gradient_sums", [&](Expr k, Expr m) { return elements(d.chunk, {k, m, v.g0, v.g1}); });
+    d.sums = sums.total;
     d.sum_dy = d.sums(v.g0, v.g1)[0];
     d.sum_dy_xmu = d.sums(v.g0, v.g1)[1] - gate.times(mean - cast<double>(m), d.sum_dy);
 
     d.given = {rounded_mean};
     d.Reduction::sums = {products};
     d.of_chunk = {raw, in_range};
-    d.of_group = {d.sums};
+    d.merged = {sums};
+    d.K = chunks.K();
+    d.M = chunks.M();
     d.for_chunks = {gate.coef};
     d.variants = {gate.slope.is_none(), gate.slope.is_relu(), !gate.slope.is_none()};
     return d;

@@ -25,7 +25,9 @@ public:
     HNORM_KNOBS(HNORM_PARAM)
 #undef HNORM_PARAM
     GeneratorParam<int> chunk_groups{"chunk_groups", 1};
+    GeneratorParam<int> load_pairs{"load_pairs", 1};
     GeneratorParam<int> merge_groups{"merge_groups", 32};
+    GeneratorParam<int> merge_runs{"merge_runs", 8};
     GeneratorParam<int> store_threads{"store_threads", 256};
     GeneratorParam<int> store_rows{"store_rows", 1};
     GeneratorParam<int> store_steps{"store_steps", 4};
@@ -60,7 +62,10 @@ protected:
         return true;
     }
 
-    GpuKnobs gpu_knobs() const { return {chunk_groups, merge_groups, store_threads, store_rows, store_steps}; }
+    Steps steps() const { return on_device() ? Steps{load_pairs} : Steps{}; }
+    GpuKnobs gpu_knobs() const {
+        return {chunk_groups, load_pairs, merge_groups, merge_runs, store_threads, store_rows, store_steps};
+    }
 
     // Kernels of devices take one more input, `zero` (Products), the last one: configure() ends with this.
     bool on_device() const { return this->get_target().has_gpu_feature(); }

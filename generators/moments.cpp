@@ -18,7 +18,7 @@ public:
     }
 
     void generate() {
-        reduction = moments(values(x), positions(x), x.dim(1).extent(), planes, times());
+        reduction = moments(values(x), positions(x), x.dim(1).extent(), planes, times(), steps());
         const Axes &v = reduction.v;
         const Expr m2 = reduction.m2(v.g0, v.g1);
         results.define(v, reduction.mean(v.g0, v.g1), divisor ? m2 / *divisor : m2);

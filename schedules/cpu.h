@@ -55,6 +55,27 @@ inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLev
     }
 }
 
+// The merging of chunks inside `where`; vectors across groups unless planes are large. A run's sums are made when they are added.
+inline void merge_at(Reduction &d, const CpuKnobs &knobs, LoopLevel where) {
+    const Axes &v = d.v;
+    const bool across_groups = d.planes != Planes::Large;
+    const auto in_order = [&](Func f, const std::vector<VarOrRVar> &loops) {
+        if (!across_groups) return;
+        f.vectorize(v.g0, knobs.vector, kTail);
+        if (!loops.empty()) f.update().reorder(loops).vectorize(v.g0, knobs.vector, kTail);
+    };
+    for (GroupSum &sum : d.merged) {
+        sum.total.compute_at(where);
+        in_order(sum.total, {v.g0, sum.all.x, sum.all.y});
+        sum.runs.compute_at(sum.total, sum.all.x);
+        in_order(sum.runs, {v.g0, sum.chunks.x, sum.chunks.y});
+    }
+    for (Func f : d.of_group) {
+        f.compute_at(where);
+        in_order(f, {});
+    }
+}
+
 // Everything that one step of the loop over chunks needs.
 inline void chunk_step(Reduction &d, const CpuKnobs &knobs, LoopLevel step) {
     const Axes &v = d.v;
@@ -84,14 +105,7 @@ inline void reduce_at(Reduction &d, const CpuKnobs &knobs, LoopLevel where) {
         d.chunk.reorder(v.g0, v.k, v.m, v.g1).never_partition(v.k, v.m);
     }
     chunk_step(d, knobs, LoopLevel(d.chunk, v.k));
-    for (Func f : d.of_group) {
-        f.compute_at(where);
-        if (d.planes == Planes::Large) continue;
-        f.vectorize(v.g0, knobs.vector, kTail);
-        if (f.has_update_definition()) {
-            f.update().reorder(v.g0, d.chunks.x, d.chunks.y).vectorize(v.g0, knobs.vector, kTail);
-        }
-    }
+    merge_at(d, knobs, where);
 }
 
 // The stores of y, along the plane; tiny planes along the groups. Returns the loop over a plane.
@@ -159,6 +173,10 @@ inline void reduce_split(Reduction &d, const CpuKnobs &knobs) {
     }
     chunk_step(d, knobs, LoopLevel(d.chunk, v.k));
     for (Func f : d.for_chunks) f.compute_root();
+    for (GroupSum &sum : d.merged) {
+        sum.total.compute_root();
+        sum.runs.compute_at(sum.total, sum.all.x);
+    }
     for (Func f : d.of_group) f.compute_root();
 }
 

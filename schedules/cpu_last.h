@@ -43,7 +43,7 @@ inline void reduce_last(Reduction &d, std::vector<Func> statistics, const CpuKno
 
     // A task is some tiles of one chunk, or where that is too little, some chunks of a plane, or all of some planes.
     const Expr C = statistics[0].output_buffer().dim(0).extent();
-    const Expr K = d.chunks.x.extent();
+    const Expr K = d.K;
     const int chunk_rows = kRowsPerChunk * lanes;
     const auto tasks = [&](Stage s, int width, TailStrategy tail) {
         const Expr chunk = cast<int>(chunk_rows * min(C, knobs.task_floats));
@@ -85,12 +85,7 @@ inline void reduce_last(Reduction &d, std::vector<Func> statistics, const CpuKno
         f.parallel(v.g1).parallel(block);
     }
     statistics[1].compute_with(statistics[0], block);
-    for (Func f : d.of_group) {
-        f.compute_at(statistics[0], block).vectorize(v.g0, knobs.vector, kTail);
-        if (f.has_update_definition()) {
-            f.update().reorder(v.g0, d.chunks.x, d.chunks.y).vectorize(v.g0, knobs.vector, kTail);
-        }
-    }
+    merge_at(d, knobs, LoopLevel(statistics[0], block));
 }
 
 // The pointwise part alone, in tasks of some positions of a plane, or where those are few, of some planes.

@@ -12,10 +12,12 @@ namespace hnorm {
 // The knobs of the GPU templates, with their legal values. A kernel reads those that concern it.
 struct GpuKnobs {
     int chunk_groups;   // groups whose chunks a block sums side by side: 1 .. 256
+    int load_pairs;     // pairs of rows that a thread loads before it adds them, 1, 2, 4; of chunks then 4
     int merge_groups;   // groups whose chunks a block merges side by side: 1 .. 256
+    int merge_runs;     // runs of chunks that it sums side by side for each of them: 1 .. 256
     int store_threads;  // pointwise: threads of a block along adjacent elements: 16 .. 256
-    int store_rows;     // pointwise: threads of a block along the other axis: 1 .. 16
-    int store_steps;    // pointwise: elements a thread: 1, 2, 4, 8
+    int store_rows;     // pointwise: threads of a block along the other axis: 1 .. 32
+    int store_steps;    // pointwise: elements a thread: 1, 2, 4, 8, 16
 };
 
 namespace gpu {
@@ -33,11 +35,11 @@ inline Var blocks(Func f, std::vector<Var> loops) {
     return loops[0];
 }
 
-// A value a group: a thread each.
-inline void for_groups(Func f, const Axes &v) {
+// A value a group: a thread each. Returns the loop over blocks.
+inline Var for_groups(Func f, const Axes &v) {
     Var block("block");
     f.compute_root().split(v.g0, block, v.g0, 64, kTail).gpu_threads(v.g0);
-    blocks(f, {block, v.g1});
+    return blocks(f, {block, v.g1});
 }
 
 // Tiny planes have one lane: a thread a chunk.
@@ -52,8 +54,9 @@ inline void chunks_of_threads(Reduction &d, LoopLevel thread) {
 // A thread a lane, whose sum is in a register; sums of lanes meet in the block's shared memory. Neighbouring threads have
 // neighbouring elements: those of a channel's lanes or, channels-last, those of a lane's channels. With four lanes a thread
 // there, the kernels for 16-bit elements needed more registers than they get.
-inline void chunks_of_blocks(Reduction &d, LoopLevel block, int groups) {
+inline void chunks_of_blocks(Reduction &d, LoopLevel block, const GpuKnobs &knobs) {
     const Axes &v = d.v;
+    const int groups = knobs.chunk_groups;
     const bool last = channels_last(d.planes);
     const auto across_threads = [&](LaneSum &sum, LoopLevel where) {
         int width = lanes_of(d.planes);
@@ -73,7 +76,11 @@ inline void chunks_of_blocks(Reduction &d, LoopLevel block, int groups) {
             shared(f);
         }
     };
-    for (LaneSum &sum : d.sums) across_threads(sum, block);
+    for (LaneSum &sum : d.sums) {
+        across_threads(sum, block);
+        if (knobs.load_pairs > 1) sum.lanes.update(0).unroll(sum.rows.x);
+        sum.lanes.update(1).unscheduled();
+    }
     for (Func f : d.of_chunk) f.compute_at(block).bound_storage(v.g0, groups).gpu_threads(v.g0);
     d.in_double.compute_at(block).bound_storage(v.g0, groups).gpu_threads(v.g0);
     d.in_double.update().unscheduled();  // one after the other: each has all threads
@@ -88,36 +95,72 @@ inline Var limited(Func f, const Var &loop, const Expr &extent) {
     return far;
 }
 
-// Chunks, then their merging in their order, one thread a group.
+// The merging of the chunks of a block's groups: runs side by side, a thread each, which meet in shared memory; then a thread a
+// group adds them, in their order.
+inline void merge(Reduction &d, LoopLevel block, const GpuKnobs &knobs) {
+    const Axes &v = d.v;
+    const bool groups_adjacent = channels_last(d.planes) || tiny(d.planes);  // as chunks are stored
+    const auto of_groups = [&](Func f) {
+        f.compute_at(block).bound_storage(v.g0, knobs.merge_groups).gpu_threads(v.g0);
+    };
+    for (GroupSum &sum : d.merged) {
+        RVar step("step"), run("run");
+        of_groups(sum.total);
+        Stage add = sum.total.update();
+        add.split(sum.all.x, step, run, knobs.merge_runs, kTail).reorder(run, v.g0, step).gpu_threads(v.g0);
+        Func shared = sum.runs.in();
+        shared.compute_at(sum.total, step).bound_storage(v.g0, knobs.merge_groups).bound_storage(v.a, knobs.merge_runs);
+        if (groups_adjacent) {
+            shared.reorder_storage(v.g0, v.a, v.g1).reorder(v.g0, v.a).gpu_threads(v.g0, v.a);
+        } else {
+            shared.gpu_threads(v.a, v.g0);
+        }
+        sum.runs.compute_at(shared, groups_adjacent ? v.g0 : v.a);
+        if (knobs.load_pairs > 1) sum.runs.update().unroll(sum.chunks.x);
+    }
+    for (Func f : d.of_group) of_groups(f);
+}
+
+// Chunks, then their merging.
 inline void reduce(Reduction &d, Func results, const GpuKnobs &knobs) {
     const Axes &v = d.v;
     Var block("block"), thread("thread");
     for (Func f : d.for_chunks) for_groups(f, v);
     d.chunk.compute_root().split(v.g0, block, thread, knobs.chunk_groups, kTail).fuse(block, v.g1, block);
-    const Var far_k = limited(d.chunk, v.k, d.chunks.x.extent()), far_m = limited(d.chunk, v.m, d.chunks.y.extent());
+    const Var far_k = limited(d.chunk, v.k, d.K), far_m = limited(d.chunk, v.m, d.M);
     d.chunk.reorder(thread, block, v.k, v.m, far_k, far_m).gpu_blocks(block, v.k, v.m).gpu_threads(thread);
     if (channels_last(d.planes) || tiny(d.planes)) d.chunk.reorder_storage(v.g0, v.k, v.m, v.g1);
     if (tiny(d.planes)) {
         chunks_of_threads(d, LoopLevel(d.chunk, thread));
     } else {
-        chunks_of_blocks(d, LoopLevel(d.chunk, block), knobs.chunk_groups);
+        chunks_of_blocks(d, LoopLevel(d.chunk, block), knobs);
     }
 
     results.split(v.g0, block, thread, knobs.merge_groups, kTail);
     const Var far = limited(results, v.g1, results.output_buffers()[0].dim(1).extent());
     results.never_partition_all().reorder(thread, block, v.g1, far).gpu_blocks(block, v.g1).gpu_threads(thread);
-    for (Func f : d.of_group) f.compute_at(results, thread);
+    merge(d, LoopLevel(results, block), knobs);
 }
 
 // The pointwise part alone.
 inline void apply(Planes planes, const Axes &v, std::vector<Func> coefficients, Func y, const GpuKnobs &knobs) {
-    for (Func f : coefficients) for_groups(f, v);
+    for (size_t i = 0; i < coefficients.size(); i++) {
+        for_groups(coefficients[i], v);
+        if (i > 0) coefficients[i].compute_with(coefficients[0], v.g0);
+    }
+    // A thread's elements are apart, so that neighbouring threads load neighbouring elements: along the plane or, channels-last,
+    // from position to position of a channel, whose coefficients serve them all.
     const bool last = channels_last(planes);
     const Var adjacent = last ? v.g0 : v.s, across = last ? v.s : v.g0;
     Var tile("tile"), step("step"), thread("thread"), row("row"), rows("rows");
-    // A thread's elements are apart, so that neighbouring threads load neighbouring elements.
-    y.split(adjacent, tile, thread, knobs.store_threads * knobs.store_steps, kTail);
-    y.split(thread, step, thread, knobs.store_threads, kTail).split(across, rows, row, knobs.store_rows, kTail);
+    const int threads = knobs.store_threads, side_by_side = knobs.store_rows, steps = knobs.store_steps;
+    y.split(adjacent, tile, thread, last ? threads : threads * steps, kTail);
+    y.split(across, rows, row, last ? side_by_side * steps : side_by_side, kTail);
+    if (last) {
+        y.split(row, step, row, side_by_side, kTail);
+    } else {
+        y.split(thread, step, thread, threads, kTail);
+    }
     y.reorder(step, thread, row, tile, rows, v.r, v.g1).unroll(step).gpu_threads(thread, row);
     blocks(y, {tile, rows, v.r, v.g1});
 }

@@ -143,15 +143,19 @@ void check(const Shape &shape, const Padding &padding, uint64_t seed) {
             require_same(difference("g1", g1.result(), weights.g1), "weigh" + place);
             require_same(difference("g2", g2.result(), weights.g2), "weigh" + place);
 
+            // From weighted sums and a count for each group, and from the groups' own sums and their common count.
             const auto g1_buffer = of_groups(weights.g1), g2_buffer = of_groups(weights.g2);
-            y.clear();
-            y.store();
-            call("backward_apply", place, kernels.backward_apply[pointwise], &x_buffer.raw, &dy_buffer.raw,
-                 &mean_buffer->raw, &variance_buffer->raw, &gamma.raw, &beta.raw, &g1_buffer->raw, &g2_buffer->raw,
-                 &total_buffer->raw, eps, slope, zero, &y_buffer.raw);
-            check_padding("backward_apply", "dx", y);
-            require_same(difference(y, transcribed_dx(x, dz, group, total, mean, variance, weights, affine, eps)),
-                         "backward_apply" + place);
+            const std::vector<float> dx = transcribed_dx(x, dz, group, total, mean, variance, weights, affine, eps);
+            for (const bool own : {false, true}) {
+                y.clear();
+                y.store();
+                call("backward_apply", place, kernels.backward_apply[pointwise], &x_buffer.raw, &dy_buffer.raw,
+                     &mean_buffer->raw, &variance_buffer->raw, &gamma.raw, &beta.raw, &(own ? of_dy : g1_buffer)->raw,
+                     &(own ? of_dy_xmu : g2_buffer)->raw, &total_buffer->raw, eps, slope, own ? total[0] : 0.0, zero,
+                     &y_buffer.raw);
+                check_padding("backward_apply", "dx", y);
+                require_same(difference(y, dx), "backward_apply" + place);
+            }
 
             // x stands for y here: it has both signs
             std::vector<float> gated = transcribed_gate(dy, x.values(), activation);

@@ -129,6 +129,29 @@ void for_each_chunk(const Group &x, Visit visit) {
     }
 }
 
+// "Sum over chunks" of term(i) over the chunks i < n, of which K belong to one plane, or planes that are together; numbered planes
+// ascending.
+template <typename Term>
+double sum_over_chunks(int64_t n, int64_t K, Term term) {
+    constexpr int64_t kRun = 16;
+    const int64_t M = n / K, Q = std::max<int64_t>(kRun / K, 1);
+    double sum = 0;
+    for (int64_t m = 0; m < M; m += Q) {
+        for (int64_t k = 0; k < K; k += kRun) {
+            double run = 0;
+            for (int64_t i = m; i < std::min(m + Q, M); i++)
+                for (int64_t j = k; j < std::min(k + kRun, K); j++) run = run + term(static_cast<size_t>(i * K + j));
+            sum = sum + run;
+        }
+    }
+    return sum;
+}
+
+inline int64_t chunks_of_plane(const Group &x) {
+    const int64_t L = lanes(x.S, x.last), rows = (x.S + L - 1) / L;
+    return (rows + kRows - 1) / kRows;
+}
+
 // "Merging chunks".
 inline Moments moments(const Group &x) {
     struct Part {
@@ -144,12 +167,19 @@ inline Moments moments(const Group &x) {
             x, [&](const Chunk &chunk) { parts.push_back({chunk_moments(x, chunk), static_cast<double>(chunk.cnt)}); });
     }
     const double total = static_cast<double>(x.S * x.N);
+    const auto sum_of = [&](auto term) {
+        if (!x.narrow) return sum_over_chunks(static_cast<int64_t>(parts.size()), chunks_of_plane(x), term);
+        double sum = 0;
+        for (size_t i = 0; i < parts.size(); i++) sum = sum + term(i);
+        return sum;
+    };
     const double mean_0 = parts[0].moments.mean;
-    double sum = 0;
-    for (const Part &k : parts) sum = sum + (k.moments.mean - mean_0) * k.cnt;
-    const double mean = mean_0 + sum / total;
-    double M2 = 0;
-    for (const Part &k : parts) M2 = M2 + (k.moments.M2 + (k.cnt * (k.moments.mean - mean)) * (k.moments.mean - mean));
+    const double mean =
+        mean_0 + sum_of([&](size_t i) { return (parts[i].moments.mean - mean_0) * parts[i].cnt; }) / total;
+    const double M2 = sum_of([&](size_t i) {
+        const double off = parts[i].moments.mean - mean;
+        return parts[i].moments.M2 + (parts[i].cnt * off) * off;
+    });
     return {mean, M2};
 }
 
@@ -198,7 +228,7 @@ inline GradientSums gradient_sums(const Group &x, const Group &dy, double mean) 
         return total;
     }
     const float m = static_cast<float>(mean);
-    double E = 0, Q = 0;
+    std::vector<double> es, qs;
     for_each_chunk(x, [&](const Chunk &chunk) {
         double e = sum_over_positions<float>(x, chunk, [&](int64_t s, int64_t r) { return dy(s, r); });
         double q = sum_over_positions<float>(x, chunk, [&](int64_t s, int64_t r) {
@@ -213,9 +243,12 @@ inline GradientSums gradient_sums(const Group &x, const Group &dy, double mean) 
                 return static_cast<double>(dy(s, r)) * d;
             });
         }
-        E = E + e;
-        Q = Q + q;
+        es.push_back(e);
+        qs.push_back(q);
     });
+    const int64_t n = static_cast<int64_t>(es.size()), K = chunks_of_plane(x);
+    const double E = sum_over_chunks(n, K, [&](size_t i) { return es[i]; });
+    const double Q = sum_over_chunks(n, K, [&](size_t i) { return qs[i]; });
     return {E, Q - (mean - static_cast<double>(m)) * E};
 }
 

@@ -84,9 +84,14 @@ hnorm_status residual_backward(const Call &call, const Backward &b, bool add,
 // dx from sums over the groups of `summed`.
 hnorm_status write_dx(const Call &call, const Backward &b, hnorm_group summed, const GradientSums &sums) {
     const double total = static_cast<double>(b.x.group_size(b.group));
+    const auto values = [&](const double *data) { return group_values(data, b.x, b.group); };
+    if (summed == b.group) {
+        const GroupValues unused = {call.constants.one, 0, 0};
+        return backward_apply(call, b.x, b.dy, forward_part(b), {values(sums.dy()), values(sums.dy_xmu()), unused},
+                              *b.dx, total);
+    }
     Weighted weighted(call, b.x.groups(b.group));
     HNORM_TRY(weighted.weigh(b.x, b.affine, summed, b.group, sums.dy(), sums.dy_xmu(), total));
-    const auto values = [&](const double *data) { return group_values(data, b.x, b.group); };
     return backward_apply(call, b.x, b.dy, forward_part(b),
                           {values(weighted.g1()), values(weighted.g2()), values(weighted.count())}, *b.dx);
 }

@@ -16,8 +16,9 @@ hnorm_status normalize(const Call &call, const Planes &x, const GroupValues &mea
 hnorm_status activation_backward(const Call &call, const Planes &y, const Planes &dy, float slope, const Planes &dz);
 hnorm_status backward_reduce(const Call &call, const Planes &x, const Planes &dy, hnorm_group group,
                              const ForwardPart &forward, double *sum_dy, double *sum_dy_xmu);
+// total: if not 0, the count of every group, and sums.g1 and g2 are its own sums, of dy and of dy*(x - mean).
 hnorm_status backward_apply(const Call &call, const Planes &x, const Planes &dy, const ForwardPart &forward,
-                            const ApplySums &sums, const Planes &dx);
+                            const ApplySums &sums, const Planes &dx, double total = 0);
 
 // gamma and beta with constants for absent ones.
 AffineView present(const Call &call, const AffineView &affine);

@@ -119,14 +119,14 @@ hnorm_status backward_reduce(const Call &call, const Planes &x, const Planes &dy
 }
 
 hnorm_status backward_apply(const Call &call, const Planes &x, const Planes &dy, const ForwardPart &forward,
-                            const ApplySums &sums, const Planes &dx) {
+                            const ApplySums &sums, const Planes &dx, double total) {
     const AffineView affine = present(call, forward.affine);
     const GroupValues *const all[] = {&forward.mean, &forward.variance, &sums.g1, &sums.g2, &sums.count};
     const bool per_sample = affine.per_sample() || std::any_of(std::begin(all), std::end(all), [](const auto *values) {
                                 return values->stride_n != 0;
                             });
     if (x.s == 1 && x.n > 1 && !per_sample && channels_last({&x, &dy, &dx})) {
-        return backward_apply(call, one_plane(x), one_plane(dy), forward, sums, one_plane(dx));
+        return backward_apply(call, one_plane(x), one_plane(dy), forward, sums, one_plane(dx), total);
     }
     const View view = per_sample ? View::kInstance : View::kBatch;
     On<TensorBuffer> x_buffer(call, x, view), dy_buffer(call, dy, view), dx_buffer(call, dx, view);
@@ -137,7 +137,8 @@ hnorm_status backward_apply(const Call &call, const Planes &x, const Planes &dy,
     On<GroupBuffer> gamma(call, affine.gamma, x, view, affine.gamma_n, affine.gamma_c);
     On<GroupBuffer> beta(call, affine.beta, x, view, affine.beta_n, affine.beta_c);
     return launch(call, call.kernels.of[x.type].backward_apply[device_class({&x, &dy, &dx})], x_buffer, dy_buffer, mean,
-                  variance, gamma, beta, g1, g2, count, forward.eps, slope_bits(forward.slope), kZero, dx_buffer);
+                  variance, gamma, beta, g1, g2, count, forward.eps, slope_bits(forward.slope), total, kZero,
+                  dx_buffer);
 }
 
 hnorm_status activation_backward(const Call &call, const Planes &y, const Planes &dy, float slope, const Planes &dz) {

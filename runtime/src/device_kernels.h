@@ -26,7 +26,7 @@ using DeviceBackwardReduce = int (*)(halide_buffer_t *x, halide_buffer_t *dy, ha
 using DeviceBackwardApply = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *mean,
                                     halide_buffer_t *variance, halide_buffer_t *gamma, halide_buffer_t *beta,
                                     halide_buffer_t *g1, halide_buffer_t *g2, halide_buffer_t *count, double eps,
-                                    int32_t slope, int32_t zero, halide_buffer_t *dx);
+                                    int32_t slope, double total, int32_t zero, halide_buffer_t *dx);
 using DeviceActivationBackward = int (*)(halide_buffer_t *y, halide_buffer_t *dy, int32_t slope, int32_t zero,
                                          halide_buffer_t *dz);
 
