@@ -10,6 +10,7 @@ from .rows import BIT_DISPATCH, MAIN_OPS, bit_rows, elements
 from .space import Stopped
 
 BATCH = 6  # candidates compiled together, then measured in one program
+FIRST_BATCH = 3  # of a slot: other targets' values, so that every slot has its turn before the time is over
 SEARCH_ROWS = 4  # rows a candidate is searched with; validation takes more
 VALIDATION_ROWS = 12
 SEARCH_EFFORT = (0.04, 4, 40)  # seconds a row and contender, least rounds, most
@@ -137,8 +138,8 @@ class Session:
         try:
             for tier, batches in self._passes():
                 for slot in (slot for slot in self.slots if self.tier[slot] == tier):
-                    if self.searches[slot].tried < batches * BATCH:
-                        self._batch(self.searches[slot], tier)
+                    if self.searches[slot].tried < FIRST_BATCH + (batches - 1) * BATCH:
+                        self._batch(self.searches[slot], tier, FIRST_BATCH if batches == 1 else BATCH)
         except Stopped:
             pass
 
@@ -171,12 +172,12 @@ class Session:
             if len(batches) == len(tiers) and sum(s.tried for s in self.searches.values()) == before:
                 return  # every point of every space has been tried
 
-    def _batch(self, one, tier):
+    def _batch(self, one, tier, count):
         if time.time() >= self.search_end:
             raise Stopped("the time for the search is over")
         slot = one.slot
         self.progress.working(slot, tier, self._gain(one), "compiling")
-        proposals = one.propose(BATCH)
+        proposals = one.propose(count)
         if not proposals:
             return
         failures = self.compile([(slot, point) for _, point in proposals])
@@ -229,8 +230,10 @@ class Session:
             if slot in accepted:
                 continue
             self.progress.validating(slot, len(queue))
-            point = point or self._best_of(self.searches[slot])
-            interval = self._validated(slot, point)
+            for point in [point] if point else self._best_of(self.searches[slot]):
+                interval = self._validated(slot, point)
+                if interval or time.time() >= self.validation_end:
+                    break
             if interval:
                 accepted[slot] = (point, interval)
                 # What helped a kernel may help those that differ from it by the type or by a residual alone.
@@ -239,14 +242,17 @@ class Session:
         return accepted
 
     def _best_of(self, one):
-        """The search's figures are few, and the highest were chosen for being high: those near the best are measured again."""
+        """The search's best points, best first. Its figures are few, and the highest were chosen for being high: those near the best
+        are measured again. The others may still serve where the best makes a row slower."""
         best = one.best(3)
         near = [point for point, score in best if score > best[0][1] - CLOSE]
-        if len(near) == 1:
-            return near[0]
-        names = [f"candidate_{i}" for i in range(len(near))]
-        found = self.compare({name: {one.slot: point} for name, point in zip(names, near)}, one.rows, (0.1, 7, 100))
-        return max(zip(names, near), key=lambda pair: search.score(found[pair[0]]))[1]
+        others = [point for point, _ in best if point not in near]
+        if len(near) > 1:
+            names = [f"candidate_{i}" for i in range(len(near))]
+            found = self.compare({name: {one.slot: point} for name, point in zip(names, near)}, one.rows, (0.1, 7, 100))
+            order = sorted(zip(names, near), key=lambda pair: -search.score(found[pair[0]]))
+            near = [point for _, point in order]
+        return near + others
 
     def _validated(self, slot, point):
         rows = self.rows_for(slot, VALIDATION_ROWS)
