@@ -21,8 +21,12 @@ inline Moments moments(Func x, const Expr &S, const Expr &N, Planes planes, cons
     const Expr cnt = chunks.count(v.k, v.m);
     Func pivot("pivot"), center("center"), raw("raw"), in_range("in_range");
 
-    const LaneSum sum = chunks.lane_sum("sum", [&](Expr s, Expr r) { return std::vector<Expr>{x(s, r, v.g0, v.g1)}; });
-    center(v.k, v.m, v.g0, v.g1) = cast<float>(cast<double>(chunks.total(sum)[0]) / cnt);
+    // The center is the mean of a sample of the chunk, where the class has enough elements for one.
+    const bool sample = !tiny(planes);
+    const LaneSum sum =
+        chunks.lane_sum("sum", [&](Expr s, Expr r) { return std::vector<Expr>{x(s, r, v.g0, v.g1)}; }, Expr(), sample);
+    const Expr summed = sample ? chunks.sampled_count(v.k, v.m) : cnt;
+    center(v.k, v.m, v.g0, v.g1) = cast<float>(cast<double>(chunks.total(sum)[0]) / summed);
     const Expr c = center(v.k, v.m, v.g0, v.g1);
 
     const auto deviation = [&](const Expr &d) { return std::vector<Expr>{d, times(d, d)}; };
@@ -34,11 +38,13 @@ inline Moments moments(Func x, const Expr &S, const Expr &N, Planes planes, cons
     const LaneSum squares =
         chunks.lane_sum("squares", [&](Expr s, Expr r) { return deviation(x(s, r, v.g0, v.g1) - c); });
     const std::vector<Expr> eq = chunks.total(squares);
-    raw(v.k, v.m, v.g0, v.g1) = corrected(cast<double>(c), cast<double>(eq[0]), cast<double>(eq[1]));
+    const Expr e = cast<double>(eq[0]), q = cast<double>(eq[1]);
+    raw(v.k, v.m, v.g0, v.g1) = corrected(cast<double>(c), e, q);
 
     // Only "<" serves here: Halide 21 compiles a <= b as !(b < a), strict_float or not, which is true for a NaN.
     const Expr raw_m2 = raw(v.k, v.m, v.g0, v.g1)[1];
-    in_range(v.k, v.m, v.g0, v.g1) = cast<uint8_t>(Expr(kLeastInRange) < raw_m2 && raw_m2 < Expr(kGreatestInRange));
+    in_range(v.k, v.m, v.g0, v.g1) = cast<uint8_t>(Expr(kLeastInRange) < raw_m2 && raw_m2 < Expr(kGreatestInRange) &&
+                                                   Expr(kFarCenter) * (e * (e / cnt)) < q);
     const Expr redo = in_range(v.k, v.m, v.g0, v.g1) == 0;
     const Expr finite = (reinterpret<int32_t>(c) & 0x7f800000) != 0x7f800000;
     pivot(v.k, v.m, v.g0, v.g1) = x(chunks.first_position(), chunks.first_plane(), v.g0, v.g1);

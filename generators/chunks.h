@@ -32,6 +32,8 @@ constexpr int lanes_of(Planes p) { return tiny(p) ? 1 : p == Planes::Last ? kLas
 
 // Sums of squares or products outside this range are taken again in double: float overflows or loses bits beyond it.
 constexpr double kLeastInRange = 1e-30, kGreatestInRange = 1e38;
+// As they are where the center is so far from the mean that (mean - center)^2 is an eighth of the squares' mean or more.
+constexpr double kFarCenter = 8;
 
 // The product of two floats or doubles that a sum takes. Compilers of GPUs fuse such a pair, whatever Halide tells them, and
 // round once where docs/order.md rounds twice: for them the product passes through an "exclusive or" with `zero`, a parameter
@@ -172,7 +174,9 @@ public:
 
     // The sum over a chunk, lane by lane: the full pairs of rows of its planes, then what is left of them, a row or two, which
     // are moved back to end with the plane; lanes that the row before has counted add +0. Nothing is summed where not `needed`.
-    LaneSum lane_sum(const std::string &name, const Terms &terms_at, const Expr &needed = Expr()) const {
+    // sample: of about every second pair only (sampled()).
+    LaneSum lane_sum(const std::string &name, const Terms &terms_at, const Expr &needed = Expr(),
+                     bool sample = false) const {
         LaneSum sum;
         sum.lanes = Func(name);
         const auto terms = [&](const Expr &position, const Expr &plane) {
@@ -188,8 +192,10 @@ public:
             return needed.defined() ? select(needed, extent, 0) : extent;
         };
         const Expr planes_left = N - v.m * planes_per_chunk;
-        const Expr most = min(full_rows, R) / 2, pairs = several ? (full_rows - v.k * R) / 2 : most;
-        const auto add_pair = [&](const Expr &pair, const Expr &plane, const Expr &is_one) {
+        const Expr all = min(full_rows, R) / 2, most = sample ? (all + 1) / 2 : all;
+        const Expr pairs = sample ? (pairs_of_chunk() + 1) / 2 : several ? (full_rows - v.k * R) / 2 : all;
+        const auto add_pair = [&](const Expr &number, const Expr &plane, const Expr &is_one) {
+            const Expr pair = sample ? sampled(number) : number;
             const Expr first = (v.k * R + 2 * pair) * L + v.l, r = v.m * planes_per_chunk + plane;
             const std::vector<Expr> sums = sums_of(terms(first, r), terms(first + L, r));
             add(is_one.defined() ? counted(is_one, sums) : sums);
@@ -209,7 +215,8 @@ public:
         }
 
         const Expr row = full_rows / 2 * 2;  // the first of what is left
-        const Expr left = row * L < S && v.k == chunks_of_plane - 1;
+        const Expr is_left = row * L < S && v.k == chunks_of_plane - 1;
+        const Expr left = sample ? is_left && pairs_of_chunk() == 0 : is_left;
         sum.last = RDom(0, planes_per_chunk, name + "_last");
         sum.last.where(sum.last.x < select(left, if_needed(planes_left), 0));
         const auto moved_back = [&](const Expr &start) {
@@ -222,6 +229,15 @@ public:
         add_tree(sum, name);
         return sum;
     }
+
+    // How many elements such a sample has, and the number of its pair i, which starts as the numbers with an even count of ones in
+    // binary: 0, 3, 5, 6, 9, 10, 12, 15. No linear or quadratic trend shifts their mean, no period of 2, 4 or 8 pairs.
+    Expr sampled_count(const Expr &k, const Expr &m) const {
+        const Expr pairs = (pairs_of_chunk() + 1) / 2;
+        const Expr of_planes = cast<double>(min(N - m * planes_per_chunk, planes_per_chunk));
+        return select(pairs > 0, cast<double>(pairs * (2 * L)) * of_planes, count(k, m));
+    }
+    Expr sampled(const Expr &i) const { return min(2 * i + ((i ^ (i >> 1) ^ (i >> 2)) & 1), pairs_of_chunk() - 1); }
 
     // The last four lanes, added where the total is used, so that a schedule may vectorize that across groups. `zero` is 0,
     // or a variable of which no more is known.
@@ -303,6 +319,9 @@ public:
     }
 
 private:
+    // Full pairs of rows of a plane in chunk k.
+    Expr pairs_of_chunk() const { return min((full_rows - v.k * R) / 2, R / 2); }
+
     static Expr keep_below(const Expr &index, const Expr &extent) {
         return unsafe_promise_clamped(index, 0, extent - 1);
     }

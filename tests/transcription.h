@@ -53,6 +53,8 @@ inline int64_t lanes(int64_t S, bool last = false) { return S < 16 ? 1 : last ? 
 struct Chunk {
     int64_t plane, plane_end, row, row_end;
     int64_t cnt;
+    bool sample = false;  // of it, as step 1 of "One chunk" has it
+    int64_t pairs(int64_t full_rows) const { return std::max<int64_t>(std::min(row_end, full_rows) - row, 0) / 2; }
 };
 
 // "Sum over the chunk" of term(s, r), all in T: lanes first, then their tree.
@@ -61,12 +63,21 @@ T sum_over_positions(const Group &x, const Chunk &chunk, Term term) {
     const int64_t S = x.S, L = lanes(S, x.last);
     T v[kMaxLanes];
     for (int64_t l = 0; l < L; l++) v[l] = T(0);
-    const int64_t full_rows = S / L;
-    const int64_t pairs_end = std::min(chunk.row_end, full_rows) / 2 * 2;
+    const int64_t full_rows = S / L, n = chunk.pairs(full_rows);
+    const int64_t pairs_end = chunk.row + 2 * n;
+    std::vector<int64_t> pairs;
+    for (int64_t p = 0; p < n && !chunk.sample; p++) pairs.push_back(p);
+    for (int64_t i = 0; i < (n + 1) / 2 && chunk.sample; i++) {
+        constexpr int64_t p[] = {0, 3, 5, 6, 9, 10, 12, 15};
+        pairs.push_back(std::min(p[i], n - 1));
+    }
     for (int64_t r = chunk.plane; r < chunk.plane_end; r++)
-        for (int64_t i = chunk.row; i < pairs_end; i += 2)
-            for (int64_t l = 0; l < L; l++) v[l] = v[l] + (term(i * L + l, r) + term((i + 1) * L + l, r));
-    if (chunk.row_end > pairs_end) {  // a row or two are left
+        for (int64_t p : pairs)
+            for (int64_t l = 0; l < L; l++) {
+                const int64_t i = chunk.row + 2 * p;
+                v[l] = v[l] + (term(i * L + l, r) + term((i + 1) * L + l, r));
+            }
+    if (chunk.row_end > pairs_end && !(chunk.sample && n > 0)) {  // a row or two are left
         const auto moved_back = [&](int64_t row, int64_t l, int64_t r) {
             const int64_t s = std::min(row * L, S - L) + l;
             return s < row * L ? T(0) : term(s, r);
@@ -95,15 +106,20 @@ inline Moments moments_of_sums(double c, double e, double q, double cnt) {
 // "One chunk", steps 1 to 3.
 inline Moments chunk_moments(const Group &x, const Chunk &chunk) {
     const double cnt = static_cast<double>(chunk.cnt);
-    const float t = sum_over_chunk<float>(x, chunk, [](float v) { return v; });
-    const float c = static_cast<float>(static_cast<double>(t) / cnt);
+    const int64_t L = lanes(x.S, x.last), n = chunk.pairs(x.S / L);
+    Chunk sample = chunk;
+    sample.sample = L > 1;
+    const float t = sum_over_chunk<float>(x, sample, [](float v) { return v; });
+    const int64_t cnt_t = sample.sample && n > 0 ? (n + 1) / 2 * 2 * L * (chunk.plane_end - chunk.plane) : chunk.cnt;
+    const float c = static_cast<float>(static_cast<double>(t) / static_cast<double>(cnt_t));
     const float e = sum_over_chunk<float>(x, chunk, [=](float v) { return v - c; });
     const float q = sum_over_chunk<float>(x, chunk, [=](float v) {
         const float d = v - c;
         return d * d;
     });
     const Moments moments = moments_of_sums(c, e, q, cnt);
-    if (1e-30 < moments.M2 && moments.M2 < 1e38) return moments;
+    const double e1 = e, q1 = q;
+    if (1e-30 < moments.M2 && moments.M2 < 1e38 && 8 * (e1 * (e1 / cnt)) < q1) return moments;
 
     const double c2 = std::isfinite(c) ? c : x(chunk.row * lanes(x.S, x.last), chunk.plane);
     const double e2 = sum_over_chunk<double>(x, chunk, [=](float v) { return static_cast<double>(v) - c2; });
@@ -124,7 +140,7 @@ void for_each_chunk(const Group &x, Visit visit) {
         const int64_t plane_end = std::min(r + P, x.N);
         for (int64_t row = 0; row < rows; row += kRows) {
             const int64_t end = std::min(row + kRows, rows);
-            visit(Chunk{r, plane_end, row, end, (plane_end - r) * (std::min(end * L, x.S) - row * L)});
+            visit(Chunk{r, plane_end, row, end, (plane_end - r) * (std::min(end * L, x.S) - row * L), false});
         }
     }
 }
