@@ -231,10 +231,10 @@ class Session:
                 continue
             self.progress.validating(slot, len(queue))
             for point in [point] if point else self._best_of(self.searches[slot]):
-                interval = self._validated(slot, point)
-                if interval or time.time() >= self.validation_end:
+                interval, better = self._validated(slot, point)
+                if better or interval[0] < 1.01 or time.time() >= self.validation_end:
                     break
-            if interval:
+            if better:
                 accepted[slot] = (point, interval)
                 # What helped a kernel may help those that differ from it by the type or by a residual alone.
                 queue += [(other, p) for other in self._related(slot)
@@ -262,7 +262,7 @@ class Session:
             if better or interval[2] < 1.005:
                 break
         self.progress.validated(slot, point, interval, better)
-        return interval if better else None
+        return interval, better
 
     def _related(self, slot):
         kernels = self.schedule.manifest.kernels
