@@ -21,8 +21,8 @@ inline Moments moments(Func x, const Expr &S, const Expr &N, Planes planes, cons
     const Expr cnt = chunks.count(v.k, v.m);
     Func pivot("pivot"), center("center"), raw("raw"), in_range("in_range");
 
-    // The center is the mean of a sample of the chunk, where the class has enough elements for one.
-    const bool sample = !tiny(planes);
+    // Channels-last the center is the mean of a sample of the chunk.
+    const bool sample = planes == Planes::Last;
     const LaneSum sum =
         chunks.lane_sum("sum", [&](Expr s, Expr r) { return std::vector<Expr>{x(s, r, v.g0, v.g1)}; }, Expr(), sample);
     const Expr summed = sample ? chunks.sampled_count(v.k, v.m) : cnt;

@@ -108,7 +108,7 @@ inline Moments chunk_moments(const Group &x, const Chunk &chunk) {
     const double cnt = static_cast<double>(chunk.cnt);
     const int64_t L = lanes(x.S, x.last), n = chunk.pairs(x.S / L);
     Chunk sample = chunk;
-    sample.sample = L > 1;
+    sample.sample = x.last && L > 1;
     const float t = sum_over_chunk<float>(x, sample, [](float v) { return v; });
     const int64_t cnt_t = sample.sample && n > 0 ? (n + 1) / 2 * 2 * L * (chunk.plane_end - chunk.plane) : chunk.cnt;
     const float c = static_cast<float>(static_cast<double>(t) / static_cast<double>(cnt_t));
