@@ -41,7 +41,7 @@ inline Case varied(Shape shape, uint64_t i) {
     constexpr double kRatios[] = {0, 3, 1e3, 1e5};
     Case result;
     result.shape = std::move(shape);
-    result.recipe = {kAllKinds[i % 8], kRatios[(i / 3) % 4], 1, i + 1};
+    result.recipe = {kAllKinds[(i + i / kKinds) % kKinds], kRatios[(i / 3) % 4], 1, i + 1};
     result.mixed = i % 3 == 2;
     result.padding = {static_cast<int64_t>(i % 4 == 1 ? 1 + i % 7 : 0),
                       static_cast<int64_t>(i % 3 == 1 ? 1 + i % 19 : 0), i % 2 == 0};

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <random>
 #include <sstream>
@@ -42,10 +43,13 @@ enum class Kind {
     kConstant,       // one value a channel
     kPivotOutlier,   // normal, but each chunk starts with a value 1000 sigma off
     kHiddenOutlier,  // normal, but each chunk holds a value 1000 sigma off somewhere (a partial one may not)
+    kFarSample,      // near 1 where a chunk's center is taken from, channels-last, and near -1 elsewhere
 };
 
-constexpr Kind kAllKinds[] = {Kind::kNormal,    Kind::kUniform,  Kind::kRamp,         Kind::kTwoValued,
-                              Kind::kQuantised, Kind::kConstant, Kind::kPivotOutlier, Kind::kHiddenOutlier};
+constexpr Kind kAllKinds[] = {Kind::kNormal,       Kind::kUniform,       Kind::kRamp,
+                              Kind::kTwoValued,    Kind::kQuantised,     Kind::kConstant,
+                              Kind::kPivotOutlier, Kind::kHiddenOutlier, Kind::kFarSample};
+constexpr uint64_t kKinds = std::size(kAllKinds);
 
 inline const char *name(Kind kind) {
     switch (kind) {
@@ -57,8 +61,15 @@ inline const char *name(Kind kind) {
     case Kind::kConstant: return "constant";
     case Kind::kPivotOutlier: return "outlier first in every chunk";
     case Kind::kHiddenOutlier: return "outlier somewhere in every chunk";
+    case Kind::kFarSample: return "sample far from the mean";
     }
     return "?";
+}
+
+// Whether position s lies in a pair of rows of those that docs/order.md takes a chunk's center from, channels-last.
+inline bool is_sampled(int64_t s) {
+    const int64_t pair = s / 8 % 16;
+    return ((pair ^ pair >> 1 ^ pair >> 2 ^ pair >> 3) & 1) == 0;
 }
 
 // Values scale * (mean_over_sigma * (+1 or -1, alternating by channel) + unit), unit of mean about 0 and sigma about 1.
@@ -113,6 +124,7 @@ inline void fill(Tensor &x, const Recipe &recipe) {
                 case Kind::kConstant: unit = 0.1 * static_cast<double>(c + 1); break;
                 case Kind::kPivotOutlier:
                 case Kind::kHiddenOutlier: unit = i == outlier ? 1000 : random.normal(); break;
+                case Kind::kFarSample: unit = (is_sampled(s) ? 1 : -1) + 0.1 * random.normal(); break;
                 }
                 x.at(n, c, s) = rounded(clamp_to_float(scale * (mean + unit)));
             }

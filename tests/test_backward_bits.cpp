@@ -20,7 +20,7 @@ Case varied_dy(uint64_t seed) {
     const int64_t way = random.index(8);
     Case result;
     result.mixed = way >= 5;
-    result.recipe = {kAllKinds[random.index(8)], random.index(2) ? 3.0 : 0.0, kScales[way], seed + 5000};
+    result.recipe = {kAllKinds[random.index(kKinds)], random.index(2) ? 3.0 : 0.0, kScales[way], seed + 5000};
     return result;
 }
 

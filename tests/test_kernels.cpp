@@ -138,11 +138,11 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
     if (seed % 2)
         fill_mixed(x, seed);
     else
-        fill(x, {kAllKinds[seed / 2 % 8], seed % 3 ? 100.0 : 0.0, 1, seed});
+        fill(x, {kAllKinds[seed / 2 % kKinds], seed % 3 ? 100.0 : 0.0, 1, seed});
     if (seed / 2 % 2)
         fill_mixed(dy, seed + 5000);
     else
-        fill(dy, {kAllKinds[seed / 4 % 8], 1, 1, seed + 5000});
+        fill(dy, {kAllKinds[seed / 4 % kKinds], 1, 1, seed + 5000});
     const Classes classes(x);
     const double eps = 1e-5;
     const Activation activation = kActivations[seed % 5];
