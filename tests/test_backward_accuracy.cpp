@@ -3,6 +3,7 @@
 // or ctest -V -R backward_accuracy.
 #include "accuracy.h"
 #include "catch.hpp"
+#include "expected.h"
 #include "machine.h"
 
 #include <iostream>
@@ -69,13 +70,14 @@ struct Totals {
     }
 };
 
-// dy where y is above 0, elsewhere the slope times it; stored as elements or not.
-Tensor before_activation(const Tensor &y, const Tensor &dy, float slope, bool stored) {
+// dy where z, dense, is above 0, elsewhere the slope times it; stored as elements or not.
+Tensor before_activation(const std::vector<float> &z, const Tensor &dy, float slope, bool stored) {
     Tensor dz(dy.shape());
+    auto above = z.begin();
     for (int64_t n = 0; n < dy.samples(); n++)
         for (int64_t c = 0; c < dy.channels(); c++)
             for (int64_t s = 0; s < dy.positions(); s++)
-                dz.at(n, c, s) = y.at(n, c, s) > 0 ? dy.at(n, c, s) : slope * dy.at(n, c, s);
+                dz.at(n, c, s) = *above++ > 0 ? dy.at(n, c, s) : slope * dy.at(n, c, s);
     if (stored) dz.settle();
     return dz;
 }
@@ -97,11 +99,17 @@ void check(const Tensor &x, const Tensor &dy, Tensor &dx, const Affine &affine, 
             statistics = {statistics.count, given_mean.back(), given_variance.back()};
         }
         for (bool frozen : {false, true}) {
-            // The sign that decides is y's as it came out: another, a rounding away, would be another function's gradient.
+            // The sign that decides is forward's: another, a rounding away, would be another function's gradient. Behind a residual
+            // it is y's, as stored; without, z's, which may be less than an element of 16 bits holds.
+            MeanAndVariance used = {given_mean, given_variance};
             if (!plain && frozen) normalize(x, group, given_mean, given_variance, affine, kEps, y, post);
-            if (!plain && !frozen) forward(x, group, affine, kEps, y, post);
+            if (!plain && !frozen) used = forward(x, group, affine, kEps, y, post);
+            const std::vector<float> z = plain ? std::vector<float>()
+                                         : post.residual
+                                             ? elements(y)
+                                             : transcribed_z(x, group, used.mean, used.variance, affine, kEps);
             const reference::Gradients expected = reference_gradients(
-                x, plain ? dy : before_activation(y, dy, post.activation.slope(), post.residual != nullptr), group,
+                x, plain ? dy : before_activation(z, dy, post.activation.slope(), post.residual != nullptr), group,
                 frozen ? given : of_x, frozen, affine, kEps);
             for (const std::string &target : usable_targets()) {
                 const Machine machine(target);
