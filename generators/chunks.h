@@ -54,13 +54,13 @@ struct Axes {
     Var s{"s"}, r{"r"}, g0{"g0"}, g1{"g1"}, l{"l"}, k{"k"}, m{"m"}, a{"a"}, b{"b"};
 };
 
-// Lane sums of one chunk quantity and the tree that adds them up.
+// Lane sums of one chunk quantity and the tree that adds them up. In steps, x of `rows` is the pair in its step, y the step, z the
+// plane.
 struct LaneSum {
     Func lanes;              // (l, k, m, g0, g1): init, an update over `rows` and one over `last`
     std::vector<Func> tree;  // (l, k, m, g0, g1), halving; empty for one lane
-    RDom
-        rows;  // x: pair of full rows within the chunk, y: plane within the chunk; or x: pair of a step, y: step, z: plane
-    RDom last;  // x: plane within the chunk
+    RDom rows;               // x: pair of full rows within the chunk, y: plane within the chunk
+    RDom last;               // x: plane within the chunk
 };
 
 // A sum over all chunks of a group: over the chunks of each run, and of these.

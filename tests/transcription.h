@@ -140,7 +140,7 @@ void for_each_chunk(const Group &x, Visit visit) {
         const int64_t plane_end = std::min(r + P, x.N);
         for (int64_t row = 0; row < rows; row += kRows) {
             const int64_t end = std::min(row + kRows, rows);
-            visit(Chunk{r, plane_end, row, end, (plane_end - r) * (std::min(end * L, x.S) - row * L), false});
+            visit(Chunk{r, plane_end, row, end, (plane_end - r) * (std::min(end * L, x.S) - row * L)});
         }
     }
 }

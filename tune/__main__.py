@@ -66,10 +66,10 @@ class Proof:
     build that ./dev uses; where its library is not for the target, not there or older than the generators, that would be
     every target's kernels: in a build of the target alone, then."""
 
-    def __init__(self, build, schedule, folder, manifest, toolchain):
+    def __init__(self, build, schedule, folder, manifest, toolchain, cross):
         self.generators, self.schedule, self.toolchain = build / "bin/hnorm_generators", schedule, toolchain
-        self.cross = schedule.data["halide_arch"] != "x86-64"
-        self.own = self.cross or not self._current(build)
+        self.cross = cross
+        self.own = cross or not self._current(build)
         self.build = folder / "build" if self.own else build
         self.kernels = CHANGED_KERNELS if self._current(self.build) else len(manifest.slots())
 
@@ -135,7 +135,7 @@ def tune(options, started):
     from .search import open_storage
     from .session import Session
 
-    proof = Proof(build, schedule, folder, manifest, toolchain)
+    proof = Proof(build, schedule, folder, manifest, toolchain, cross)
     seconds = 30 + SECONDS_OF_KERNEL * proof.kernels / jobs if writes else 0
     if deadline - seconds - time.time() < LEAST_SEARCH:
         raise ValueError(f"--budget {options.budget:.0f}s leaves no time to search: {time.time() - started:.0f} s have passed, and "
