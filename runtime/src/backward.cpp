@@ -5,6 +5,7 @@
 #include "gradient_arguments.h"
 #include "gradients.h"
 #include "residual_backward.h"
+#include "sample_blocks.h"
 #include "threads.h"
 
 namespace hnorm::detail {
@@ -145,11 +146,9 @@ hnorm_status compute_backward(const char *function, const Machine &machine, cons
     } else if (!b.dx) {
         HNORM_TRY(sums.reduce(function, machine));
     } else if (b.x.layout == Layout::kChannelsLast && b.group == HNORM_INSTANCE) {
-        // In parts that stay in cache between the sums and what follows from them.
-        const int64_t step = samples_together(b.x);
-        for (int64_t n = 0; n < b.x.n; n += step) {
-            HNORM_TRY(compute_part(function, machine, b, {n, std::min(n + step, b.x.n), 0, b.x.c}, sums));
-        }
+        HNORM_TRY(for_blocks_of_samples(function, machine, b.x, [&](const Range &samples) {
+            return compute_part(function, machine, b, samples, sums);
+        }));
     } else {
         HNORM_TRY(sums.reduce(function, machine));
         HNORM_TRY(compute_dx(function, machine, b, summed_group(b), sums.dy(), sums.dy_xmu()));

@@ -44,11 +44,6 @@ Planes cropped(Planes p, const Range &range) {
     return p;
 }
 
-int64_t samples_together(const Planes &x) {
-    constexpr int64_t kElements = 1 << 18;
-    return std::clamp<int64_t>(kElements / (x.c * x.s), 1, x.n);
-}
-
 bool runs_serially(const Machine &machine, const Planes &x) {
     return machine.threads == 1 || x.elements() < machine.target->serial_below;
 }

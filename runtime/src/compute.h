@@ -43,10 +43,6 @@ struct Range {
 };
 Planes cropped(Planes p, const Range &range);
 
-// Samples that instance norm takes at once where its kernels do not work group by group (channels-last): of what stays in
-// cache between two of them.
-int64_t samples_together(const Planes &x);
-
 // Whether work on the tensor stays on the calling thread, and whether it takes the kernels that work on whole groups.
 bool runs_serially(const Machine &machine, const Planes &x);
 bool works_on_groups(const Machine &machine, const Planes &x, hnorm_group group);

@@ -4,9 +4,36 @@
 #include "compute.h"
 #include "error.h"
 #include "post_ops.h"
+#include "sample_blocks.h"
 #include "threads.h"
 
 namespace hnorm::detail {
+
+namespace {
+
+// By the kernels that do one of the two.
+hnorm_status forward_in_phases(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
+                               const AffineView &affine, double eps, const PostOps &post, const Planes &y, double *mean,
+                               double *variance) {
+    const auto total = static_cast<double>(x.group_size(group));
+    const auto compute = [&](const Range &range) {
+        const Planes part = cropped(x, range);
+        const int64_t first = range.n_begin * x.c;
+        Planes residual;
+        const PostOps part_post = post.seen([&](const Planes &p) { return cropped(p, range); }, &residual);
+        HNORM_TRY(compute_moments(function, machine, part, group, mean + first, variance + first));
+        std::for_each_n(variance + first, part.groups(group), [total](double &value) { value /= total; });
+        return compute_normalize(function, machine, part, group_values(mean + first, part, group),
+                                 group_values(variance + first, part, group), affine.from_sample(range.n_begin), eps,
+                                 part_post, cropped(y, range));
+    };
+    if (x.layout == Layout::kChannelsLast && group == HNORM_INSTANCE) {
+        return for_blocks_of_samples(function, machine, x, compute);
+    }
+    return compute({0, x.n, 0, x.c});
+}
+
+}  // namespace
 
 hnorm_status compute_forward(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
                              const AffineView &affine, double eps, const PostOps &post, const Planes &y, double *mean,
@@ -14,23 +41,7 @@ hnorm_status compute_forward(const char *function, const Machine &machine, const
     // The forward kernel has one gamma and beta a group.
     const bool affine_fits = group == HNORM_INSTANCE || !affine.per_sample();
     if (!affine_fits || channels_last({&x, &y, post.residual}) || !works_on_groups(machine, x, group)) {
-        const auto total = static_cast<double>(x.group_size(group));
-        const bool in_parts = x.layout == Layout::kChannelsLast && group == HNORM_INSTANCE;
-        const int64_t step = in_parts ? samples_together(x) : x.n;
-        for (int64_t n = 0; n < x.n; n += step) {
-            const Range range = {n, std::min(n + step, x.n), 0, x.c};
-            const Planes part = cropped(x, range);
-            double *const part_mean = mean + (in_parts ? n * x.c : 0);
-            double *const part_variance = variance + (in_parts ? n * x.c : 0);
-            HNORM_TRY(compute_moments(function, machine, part, group, part_mean, part_variance));
-            std::for_each_n(part_variance, part.groups(group), [total](double &value) { value /= total; });
-            Planes residual;
-            const PostOps part_post = post.seen([&](const Planes &p) { return cropped(p, range); }, &residual);
-            HNORM_TRY(compute_normalize(function, machine, part, group_values(part_mean, part, group),
-                                        group_values(part_variance, part, group), affine.from_sample(n), eps, part_post,
-                                        cropped(y, range)));
-        }
-        return HNORM_OK;
+        return forward_in_phases(function, machine, x, group, affine, eps, post, y, mean, variance);
     }
     const View view = view_of(group);
     TensorBuffer x_buffer(x, view), y_buffer(y, view);
