@@ -32,13 +32,23 @@ inline Var for_groups(Func f, const Axes &v) {
     return blocks(f, {block, v.g1});
 }
 
+// A step's loads stand before its additions, where there are steps (Steps, chunks.h).
+inline void in_steps(LaneSum &sum, const GpuKnobs &knobs) {
+    Stage rows = sum.lanes.update(0);
+    if (knobs.load_pairs > 1) {
+        rows.unroll(sum.rows.x);
+    } else {
+        rows.unscheduled();
+    }
+    sum.lanes.update(1).unscheduled();
+}
+
 // Tiny planes have one lane: a thread a chunk.
 inline void chunks_of_threads(Reduction &d, LoopLevel thread, const GpuKnobs &knobs) {
     const auto in_register = [&](LaneSum &sum) { sum.lanes.compute_at(thread).bound(d.v.l, 0, 1); };
     for (LaneSum &sum : d.sums) {
         in_register(sum);
-        if (knobs.load_pairs > 1) sum.lanes.update(0).unroll(sum.rows.x);
-        sum.lanes.update(1).unscheduled();
+        in_steps(sum, knobs);
     }
     in_register(d.redone);
     for (Func f : d.of_chunk) f.compute_at(thread);
@@ -72,8 +82,7 @@ inline void chunks_of_blocks(Reduction &d, LoopLevel block, const GpuKnobs &knob
     };
     for (LaneSum &sum : d.sums) {
         across_threads(sum, block);
-        if (knobs.load_pairs > 1) sum.lanes.update(0).unroll(sum.rows.x);
-        sum.lanes.update(1).unscheduled();
+        in_steps(sum, knobs);
     }
     for (Func f : d.of_chunk) f.compute_at(block).bound_storage(v.g0, groups).gpu_threads(v.g0);
     d.in_double.compute_at(block).bound_storage(v.g0, groups).gpu_threads(v.g0);

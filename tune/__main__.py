@@ -70,7 +70,7 @@ def machine_of(options, schedule, builder):
     try:
         found = rows_of(builder.probe(), ["machine"], [])[0]
     except BuildError as error:
-        if not schedule.device:
+        if not (schedule.device and error.output):
             raise
         raise ValueError(f"--target {schedule.target} needs such a device: {error.output}") from error
     if options.runner and Path(options.runner[0]).name.startswith("qemu"):

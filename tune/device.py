@@ -1,7 +1,10 @@
 """Kernels of devices: a runner whose calls run on CUDA or OpenCL (runner/on_device.cpp), with a table of device kernels a row."""
 import json
+import shutil
+import sys
+import tempfile
 
-from .build import Builder
+from .build import Builder, run
 from .space import ROOT, Manifest, Slot
 
 
@@ -15,6 +18,7 @@ class DeviceBuilder(Builder):
         self.header = "on_device.h"
         self.includes += [ROOT / "runtime/include", ROOT / "tune/runner"]
         self.runner_options = ["-D", "HNORM_ON_DEVICE=ON"]
+        self.ptxas = shutil.which("ptxas") or shutil.which("ptxas", path="/usr/local/cuda/bin")
         # In every row alike.
         self.group_points = {Slot(name, "", ""): {} for name in self.manifest.group_kernels}
 
@@ -22,6 +26,14 @@ class DeviceBuilder(Builder):
         if self.library_objects and slot in self.group_points:
             return f"hnorm_kernel_{slot.kernel}_{self.schedule.target}"
         return super().symbol(slot, point)
+
+    def _check(self, object_):
+        """CUDA's are held to what a test holds the library's to: a point whose registers spill, where there is ptxas, is none."""
+        if self.schedule.device == "cuda":
+            with tempfile.NamedTemporaryFile("w") as objects:
+                objects.write(str(object_))
+                objects.flush()
+                run([sys.executable, ROOT / "tests/ptx.py", self.ptxas or "", objects.name])
 
     def library(self):
         super().library()
