@@ -58,7 +58,9 @@ endfunction()
 function(hnorm_write_gpu_space space file)
     file(READ "${space}" json)
     hnorm_knob_lines(knobs "${json}")
+    string(JSON threads GET "${json}" blocks threads)
     hnorm_tuple_lines(products "${json}" blocks products)
+    hnorm_tuple_lines(squares "${json}" blocks squares)
     json_assignments(lanes "${json}" blocks lanes)
     list(TRANSFORM lanes REPLACE "(.+)=(.+)" " \\\\\n    X(\\1, \\2)")
     list(JOIN lanes "" lanes)
@@ -69,8 +71,14 @@ function(hnorm_write_gpu_space space file)
 // X(name, default, legal values...)
 #define HNORM_GPU_KNOBS(X)@knobs@
 
-// X(knob, other, most): their product is at most so much
-#define HNORM_BLOCK_KNOBS(X)@products@
+// Of a block, at most
+#define HNORM_BLOCK_THREADS @threads@
+
+// X(knob, other): their product is a number of threads
+#define HNORM_BLOCK_PRODUCTS(X)@products@
+
+// X(planes, knob): in these, of the knob with itself, too
+#define HNORM_BLOCK_SQUARES(X)@squares@
 
 // X(planes, lanes)
 #define HNORM_BLOCK_LANES(X)@lanes@

@@ -35,6 +35,11 @@ hnorm_test_refused(
     planes=large chunk_groups=32
 )
 hnorm_test_refused(
+    "blocks as wide as high are refused where they have more threads"
+    "knob merge_groups is 64: it must be at most 32 in small planes: a block has at most 1024 threads" moments ${gpu}
+    planes=small merge_groups=64 merge_runs=1
+)
+hnorm_test_refused(
     "pointwise blocks of more threads than a device has are refused"
     "knob store_threads is 64: it must be at most 32 where store_rows is 32: a block has at most 1024 threads" normalize
     ${gpu} store_threads=64 store_rows=32

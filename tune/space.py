@@ -1,5 +1,6 @@
 """What may be varied: schedules/space/, as a target's schedule sees it."""
 import json
+import math
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,9 +141,13 @@ class GpuSpace(Space):
         super().__init__(manifest, "gpu.json")
 
     def _conflict(self, slot, whole):
-        whole = whole | {"lanes": self.data["blocks"]["lanes"][slot.planes]}
-        for knob, other, most in self.data["blocks"]["products"]:
-            if whole.get(knob, 0) * whole.get(other, 0) > most:
-                return (f"knob {knob} is {whole[knob]}: it must be at most {most // whole[other]} where {other} is "
-                        f"{whole[other]}: a block has at most {most} threads")
+        blocks = self.data["blocks"]
+        threads, whole = blocks["threads"], whole | {"lanes": blocks["lanes"][slot.planes]}
+        limits = [(knob, threads // whole[other], f"where {other} is {whole[other]}")
+                  for knob, other in blocks["products"] if other in whole]
+        limits += [(knob, math.isqrt(threads), f"in {planes} planes") for planes, knob in blocks["squares"]
+                   if planes == slot.planes]
+        for knob, most, where in limits:
+            if whole.get(knob, 0) > most:
+                return f"knob {knob} is {whole[knob]}: it must be at most {most} {where}: a block has at most {threads} threads"
         return None
