@@ -122,8 +122,8 @@ def tune(options, started):
     proof = proof_of(build, schedule, folder, toolchain)
     seconds = proof.seconds(jobs) if writes else 0
     if deadline - seconds - time.time() < LEAST_SEARCH:
-        raise ValueError(f"--budget {options.budget:.0f}s leaves no time to search: {time.time() - started:.0f} s have passed, and "
-                         f"building the library with the new values takes about {seconds:.0f} s. Give it more, or run "
+        raise ValueError(f"--budget {options.budget:.0f}s leaves no time to search: {time.time() - started:.0f} s have passed, "
+                         f"and building the library with the new values takes about {seconds:.0f} s. Give it more, or run "
                          "./dev build first")
     session = Session(schedule, builder, rows(lines, MAIN_OPS + OTHER_OPS, options.type or manifest.types), options.kernel,
                       open_storage(folder / "journal.log"), machine, deadline,
@@ -140,7 +140,8 @@ def tune(options, started):
         path = schedule.path(schedule.target)
         if not writes:
             path = folder / path.name
-            progress.note(f"{meaningless or '--dry-run'}: schedules/ is left alone, what would be written: {path.relative_to(ROOT)}")
+            progress.note(f"{meaningless or '--dry-run'}: schedules/ is left alone, what would be written: "
+                          f"{path.relative_to(ROOT)}")
         before = path.read_text() if path.exists() else ""
         path.write_text(new.text())
         progress.note(f"{len(accepted)} kernels have new values in {path.relative_to(ROOT)}")

@@ -12,8 +12,8 @@ UNWANTED = ("STATE", "GPU", "TOOLS", "BENCH", "EXAMPLES")  # in a build of the t
 
 
 class Proof:
-    """In the build that ./dev uses; where its library is not for the target, not there or older than the generators, that would be
-    every target's kernels: in a build of the target alone, then."""
+    """In the build that ./dev uses; where its library is not for the target, not there or older than the generators, that would
+    be every target's kernels: in a build of the target alone, then."""
 
     library, rebuilt, test = "runtime/libhnorm.a", ("hnorm", "test_digests"), "bin/test_digests"
     held_to = "the digests"
