@@ -29,7 +29,7 @@ macro(hnorm_add_device_kernel kernel symbol_parts)
     add_custom_command(
         OUTPUT "${object}" "${folder}/${symbol}.stmt"
         COMMAND hnorm_generators -g ${device_generator_of_${kernel}} -f ${symbol} -o "${folder}" -e object,stmt
-                target=${halide_target}-no_runtime-strict_float ${device_parameters_of_${kernel}} ${ARGN}
+                target=${halide_target}-${device_features} ${device_parameters_of_${kernel}} ${ARGN}
         DEPENDS hnorm_generators
         COMMENT "Kernel ${symbol_parts}, ${target}"
         VERBATIM

@@ -1,9 +1,9 @@
-# hnorm_write_space(SPACE FILE): the knobs of schedules/space/cpu.json as the macros that schedules/cpu_knobs.h reads.
+# hnorm_write_cpu_space(SPACE FILE), hnorm_write_gpu_space(SPACE FILE): the knobs of schedules/space/ as the macros that
+# schedules/cpu_knobs.h and schedules/gpu_knobs.h read.
 include(KernelTable) # json_array
 
-function(hnorm_write_space space file)
-    file(READ "${space}" json)
-
+# The lines X(name, default, legal values...) of a space's knobs.
+function(hnorm_knob_lines out json)
     set(knobs "")
     string(JSON count LENGTH "${json}" knobs)
     math(EXPR last "${count} - 1")
@@ -17,31 +17,70 @@ function(hnorm_write_space space file)
         list(JOIN values ", " values)
         string(APPEND knobs " \\\n    X(${name}, ${default}, ${values})")
     endforeach()
+    set(${out} "${knobs}" PARENT_SCOPE)
+endfunction()
 
+# The lines X(value, value, ...) of an array of arrays.
+function(hnorm_tuple_lines out json)
+    set(lines "")
+    string(JSON count LENGTH "${json}" ${ARGN})
+    math(EXPR last "${count} - 1")
+    foreach(i RANGE ${last})
+        json_array(tuple "${json}" ${ARGN} ${i})
+        list(JOIN tuple ", " tuple)
+        string(APPEND lines " \\\n    X(${tuple})")
+    endforeach()
+    set(${out} "${lines}" PARENT_SCOPE)
+endfunction()
+
+function(hnorm_write_cpu_space space file)
+    file(READ "${space}" json)
+    hnorm_knob_lines(knobs "${json}")
     json_array(names "${json}" vectors names)
     list(TRANSFORM names REPLACE "(.+)" " \\\\\n    X(\\1)" OUTPUT_VARIABLE vectors)
     list(JOIN vectors "" vectors)
-
-    set(ordered "")
-    string(JSON count LENGTH "${json}" ordered pairs)
-    math(EXPR last "${count} - 1")
-    foreach(i RANGE ${last})
-        json_array(pair "${json}" ordered pairs ${i})
-        list(JOIN pair ", " pair)
-        string(APPEND ordered " \\\n    X(${pair})")
-    endforeach()
-
+    hnorm_tuple_lines(ordered "${json}" ordered pairs)
     file(CONFIGURE OUTPUT "${file}" @ONLY CONTENT [=[
 // Made by CMake from @space@: edit that.
 #pragma once
 
 // X(name, default, legal values...)
-#define HNORM_KNOBS(X)@knobs@
+#define HNORM_CPU_KNOBS(X)@knobs@
 
 // X(name): follows the target's vector
 #define HNORM_VECTOR_KNOBS(X)@vectors@
 
 // X(less, more): the first is never more than the second
 #define HNORM_ORDERED_KNOBS(X)@ordered@
+]=])
+endfunction()
+
+function(hnorm_write_gpu_space space file)
+    file(READ "${space}" json)
+    hnorm_knob_lines(knobs "${json}")
+    string(JSON threads GET "${json}" blocks threads)
+    hnorm_tuple_lines(products "${json}" blocks products)
+    hnorm_tuple_lines(squares "${json}" blocks squares)
+    json_assignments(lanes "${json}" blocks lanes)
+    list(TRANSFORM lanes REPLACE "(.+)=(.+)" " \\\\\n    X(\\1, \\2)")
+    list(JOIN lanes "" lanes)
+    file(CONFIGURE OUTPUT "${file}" @ONLY CONTENT [=[
+// Made by CMake from @space@: edit that.
+#pragma once
+
+// X(name, default, legal values...)
+#define HNORM_GPU_KNOBS(X)@knobs@
+
+// Of a block, at most
+#define HNORM_BLOCK_THREADS @threads@
+
+// X(knob, other): their product is a number of threads
+#define HNORM_BLOCK_PRODUCTS(X)@products@
+
+// X(planes, knob): in these, of the knob with itself, too
+#define HNORM_BLOCK_SQUARES(X)@squares@
+
+// X(planes, lanes)
+#define HNORM_BLOCK_LANES(X)@lanes@
 ]=])
 endfunction()

@@ -129,9 +129,8 @@ inline std::vector<Expr> counted(const Expr &condition, const std::vector<Expr> 
 // in steps of constant size, so that it can load all of a step before it adds. Where a step is not full, +0 is added, which
 // changes no sum: none is -0, since all begin with +0.
 struct Steps {
-    int pairs = 0;  // of rows a step; 1: no steps, 0: not for devices
+    int pairs = 0, chunks = 0;  // of rows, of chunks a step; 1: no steps, 0: not for devices
     bool on_device() const { return pairs > 0; }
-    bool any() const { return pairs > 1; }
 };
 
 // How groups of N planes of S positions are cut into chunks, and how a chunk is summed.
@@ -200,7 +199,7 @@ public:
             const std::vector<Expr> sums = sums_of(terms(first, r), terms(first + L, r));
             add(is_one.defined() ? counted(is_one, sums) : sums);
         };
-        if (steps.any() && !needed.defined()) {
+        if (steps.pairs > 1 && !needed.defined()) {
             const int step = steps.pairs;
             sum.rows = RDom(0, step, 0, (most + step - 1) / step, 0, planes_per_chunk, name + "_rows");
             sum.rows.where(sum.rows.y * step < pairs);
@@ -282,8 +281,8 @@ public:
         GroupSum sum;
         const Expr width = several ? min(K(), most) : Expr(1), planes = min(planes_of_run, M() - b * planes_of_run);
         Expr k, m, is_one;  // within the run
-        if (steps.any()) {
-            constexpr int step = 4;
+        if (steps.chunks > 1) {
+            const int step = steps.chunks;
             const Expr count = several ? min(width, K() - a * most) * planes : planes;
             sum.chunks = RDom(0, step, 0, most / step, name + "_chunks");
             sum.chunks.where(sum.chunks.y * step < count);

@@ -13,6 +13,8 @@ set(HNORM_DEVICES "${default_devices}" CACHE STRING "The devices that there are 
 set(device_objects "")
 set(device_declarations "")
 set(device_rows "")
+json_array(device_features "${manifest_json}" device_features)
+list(JOIN device_features "-" device_features)
 hnorm_read_device_kernels(device_kernels "${manifest_json}")
 hnorm_read_device_kernels(device_group_kernels "${manifest_json}")
 foreach(device IN LISTS HNORM_DEVICES)

@@ -22,22 +22,15 @@ public:
     GeneratorParam<Planes> planes{"planes", Planes::Large, planes_names()};
     GeneratorParam<Scheduler> scheduler{"scheduler", Scheduler::Template, scheduler_names()};
 #define HNORM_PARAM(name, by_default, ...) GeneratorParam<int> name{#name, by_default};
-    HNORM_KNOBS(HNORM_PARAM)
+    HNORM_CPU_KNOBS(HNORM_PARAM)
+    HNORM_GPU_KNOBS(HNORM_PARAM)
 #undef HNORM_PARAM
-    GeneratorParam<int> chunk_groups{"chunk_groups", 1};
-    GeneratorParam<int> load_pairs{"load_pairs", 1};
-    GeneratorParam<int> merge_groups{"merge_groups", 32};
-    GeneratorParam<int> merge_runs{"merge_runs", 8};
-    GeneratorParam<int> store_threads{"store_threads", 256};
-    GeneratorParam<int> store_rows{"store_rows", 1};
-    GeneratorParam<int> store_steps{"store_steps", 4};
 
 protected:
-    CpuKnobs knobs() const {
 #define HNORM_VALUE(name, ...) name,
-        return legal_knobs({HNORM_KNOBS(HNORM_VALUE)}, this->get_target());
+    CpuKnobs knobs() const { return legal_knobs(CpuKnobs{HNORM_CPU_KNOBS(HNORM_VALUE)}, this->get_target()); }
+    GpuKnobs gpu_knobs() const { return legal_knobs(GpuKnobs{HNORM_GPU_KNOBS(HNORM_VALUE)}, planes); }
 #undef HNORM_VALUE
-    }
 
     // Whether another than our templates schedules: then that is done.
     bool scheduled_otherwise() {
@@ -62,9 +55,10 @@ protected:
         return true;
     }
 
-    Steps steps() const { return on_device() ? Steps{load_pairs} : Steps{}; }
-    GpuKnobs gpu_knobs() const {
-        return {chunk_groups, load_pairs, merge_groups, merge_runs, store_threads, store_rows, store_steps};
+    Steps steps() const {
+        if (!on_device()) return {};
+        const GpuKnobs knobs = gpu_knobs();
+        return {knobs.load_pairs, knobs.load_chunks};
     }
 
     // Kernels of devices take one more input, `zero` (Products), the last one: configure() ends with this.

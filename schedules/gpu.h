@@ -6,19 +6,9 @@
 #pragma once
 
 #include "../generators/chunks.h"
+#include "gpu_knobs.h"
 
 namespace hnorm {
-
-// The knobs of the GPU templates, with their legal values. A kernel reads those that concern it.
-struct GpuKnobs {
-    int chunk_groups;   // groups whose chunks a block sums side by side: 1 .. 256
-    int load_pairs;     // pairs of rows that a thread loads before it adds them, 1, 2, 4; of chunks then 4
-    int merge_groups;   // groups whose chunks a block merges side by side: 1 .. 256
-    int merge_runs;     // runs of chunks that it sums side by side for each of them: 1 .. 256
-    int store_threads;  // pointwise: threads of a block along adjacent elements: 16 .. 256
-    int store_rows;     // pointwise: threads of a block along the other axis: 1 .. 32
-    int store_steps;    // pointwise: elements a thread: 1, 2, 4, 8, 16
-};
 
 namespace gpu {
 
@@ -42,10 +32,24 @@ inline Var for_groups(Func f, const Axes &v) {
     return blocks(f, {block, v.g1});
 }
 
+// A step's loads stand before its additions, where there are steps (Steps, chunks.h).
+inline void in_steps(LaneSum &sum, const GpuKnobs &knobs) {
+    Stage rows = sum.lanes.update(0);
+    if (knobs.load_pairs > 1) {
+        rows.unroll(sum.rows.x);
+    } else {
+        rows.unscheduled();
+    }
+    sum.lanes.update(1).unscheduled();
+}
+
 // Tiny planes have one lane: a thread a chunk.
-inline void chunks_of_threads(Reduction &d, LoopLevel thread) {
+inline void chunks_of_threads(Reduction &d, LoopLevel thread, const GpuKnobs &knobs) {
     const auto in_register = [&](LaneSum &sum) { sum.lanes.compute_at(thread).bound(d.v.l, 0, 1); };
-    for (LaneSum &sum : d.sums) in_register(sum);
+    for (LaneSum &sum : d.sums) {
+        in_register(sum);
+        in_steps(sum, knobs);
+    }
     in_register(d.redone);
     for (Func f : d.of_chunk) f.compute_at(thread);
     d.in_double.compute_at(thread);
@@ -78,8 +82,7 @@ inline void chunks_of_blocks(Reduction &d, LoopLevel block, const GpuKnobs &knob
     };
     for (LaneSum &sum : d.sums) {
         across_threads(sum, block);
-        if (knobs.load_pairs > 1) sum.lanes.update(0).unroll(sum.rows.x);
-        sum.lanes.update(1).unscheduled();
+        in_steps(sum, knobs);
     }
     for (Func f : d.of_chunk) f.compute_at(block).bound_storage(v.g0, groups).gpu_threads(v.g0);
     d.in_double.compute_at(block).bound_storage(v.g0, groups).gpu_threads(v.g0);
@@ -116,7 +119,7 @@ inline void merge(Reduction &d, LoopLevel block, const GpuKnobs &knobs) {
             shared.gpu_threads(v.a, v.g0);
         }
         sum.runs.compute_at(shared, groups_adjacent ? v.g0 : v.a);
-        if (knobs.load_pairs > 1) sum.runs.update().unroll(sum.chunks.x);
+        if (knobs.load_chunks > 1) sum.runs.update().unroll(sum.chunks.x);
     }
     for (Func f : d.of_group) of_groups(f);
 }
@@ -131,7 +134,7 @@ inline void reduce(Reduction &d, Func results, const GpuKnobs &knobs) {
     d.chunk.reorder(thread, block, v.k, v.m, far_k, far_m).gpu_blocks(block, v.k, v.m).gpu_threads(thread);
     if (channels_last(d.planes) || tiny(d.planes)) d.chunk.reorder_storage(v.g0, v.k, v.m, v.g1);
     if (tiny(d.planes)) {
-        chunks_of_threads(d, LoopLevel(d.chunk, thread));
+        chunks_of_threads(d, LoopLevel(d.chunk, thread), knobs);
     } else {
         chunks_of_blocks(d, LoopLevel(d.chunk, block), knobs);
     }

@@ -1,27 +1,48 @@
-# The space of the schedules' knobs (schedules/space/cpu.json): what is not legal is refused, and nothing that is legal changes
-# a bit.
+# The space of the schedules' knobs (schedules/space/): what is not legal is refused, and nothing that is legal changes a bit.
 if(CMAKE_CROSSCOMPILING)
     return() # of the machine that builds: its own build has them
 endif()
 
-function(hnorm_test_refused name message)
+function(hnorm_test_refused name message generator features)
     add_test(
         NAME "space: ${name}"
-        COMMAND hnorm_generators -g forward -f refused -e object -o "${CMAKE_CURRENT_BINARY_DIR}"
-                target=x86-64-linux-no_runtime ${ARGN}
+        COMMAND hnorm_generators -g ${generator} -f refused -e object -o "${CMAKE_CURRENT_BINARY_DIR}"
+                target=x86-64-linux-no_runtime${features} ${ARGN}
     )
     set_tests_properties("space: ${name}" PROPERTIES PASS_REGULAR_EXPRESSION "${message}")
 endfunction()
 
 hnorm_test_refused(
-    "a value that is not listed is refused by the knob's name" "knob vector is 5: it must be one of 4, 8, 16" vector=5
+    "a value that is not listed is refused by the knob's name" "knob vector is 5: it must be one of 4, 8, 16" forward ""
+    vector=5
 )
 hnorm_test_refused(
     "vectors of more than twice the target's are refused"
-    "knob vector is 16: it must be at most 8, twice the target's vector" vector=16
+    "knob vector is 16: it must be at most 8, twice the target's vector" forward "" vector=16
 )
 hnorm_test_refused(
-    "knobs out of order are refused" "knob lane_block is 4: it must be at least vector, which is 8" vector=8 lane_block=4
+    "knobs out of order are refused" "knob lane_block is 4: it must be at least vector, which is 8" forward "" vector=8
+    lane_block=4
+)
+set(gpu -opencl-cl_doubles)
+hnorm_test_refused(
+    "a device's value that is not listed is refused by the knob's name"
+    "knob load_pairs is 3: it must be one of 1, 2, 4, 8" moments ${gpu} load_pairs=3
+)
+hnorm_test_refused(
+    "blocks of more threads than a device has are refused"
+    "knob chunk_groups is 32: it must be at most 16 where lanes is 64: a block has at most 1024 threads" moments ${gpu}
+    planes=large chunk_groups=32
+)
+hnorm_test_refused(
+    "blocks as wide as high are refused where they have more threads"
+    "knob merge_groups is 64: it must be at most 32 in small planes: a block has at most 1024 threads" moments ${gpu}
+    planes=small merge_groups=64 merge_runs=1
+)
+hnorm_test_refused(
+    "pointwise blocks of more threads than a device has are refused"
+    "knob store_threads is 64: it must be at most 32 where store_rows is 32: a block has at most 1024 threads" normalize
+    ${gpu} store_threads=64 store_rows=32
 )
 
 # With the tuner's own means, which need nothing that requirements.txt has not.
@@ -38,3 +59,12 @@ add_test(NAME "tune: what it promises of itself" COMMAND ${check_tune} WORKING_D
 set_tests_properties("tune: what it promises of itself" PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: ")
 add_test(NAME "space: random points give the same bits" COMMAND ${check_space} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
 set_tests_properties("space: random points give the same bits" PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: " TIMEOUT 600)
+
+if(HNORM_DEVICES)
+    if(HNORM_PYTHON)
+        list(APPEND check_space --device --points 6 --rows 5)
+    endif()
+    set(name "space: random points of devices give the same bits")
+    add_test(NAME "${name}" COMMAND ${check_space} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+    set_tests_properties("${name}" PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: " TIMEOUT 600 LABELS device)
+endif()

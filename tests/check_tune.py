@@ -11,8 +11,9 @@ from tune.rows import MAIN_OPS, RowError, read_shapes, rows
 from tune.schedule import Schedule, known_targets
 from tune.space import Manifest, Slot
 
-MANIFEST = Manifest()
-SCHEDULES = [Schedule.of_target(target, MANIFEST) for target in known_targets()]
+CPUS, DEVICES = ([Schedule.of_target(target, Manifest(devices)) for target in known_targets(devices)]
+                 for devices in (False, True))
+SCHEDULES = CPUS + DEVICES
 
 
 class Space(unittest.TestCase):
@@ -22,33 +23,66 @@ class Space(unittest.TestCase):
 
     def test_proposals_defaults_and_neighbours_are_legal(self):
         for schedule in SCHEDULES:
-            space = schedule.space
-            for slot in MANIFEST.slots():
+            space, of_its_kind = schedule.space, DEVICES if schedule.device else CPUS
+            for slot in schedule.manifest.slots():
                 points = [space.default(slot), *(space.random_point(slot, seed) for seed in range(5))]
-                points += [space.nearest(slot, other.point(slot)) for other in SCHEDULES]
+                points += [space.nearest(slot, other.point(slot)) for other in of_its_kind]
                 for point in points:
                     self.assertIsNone(space.problem(slot, point), point)
 
     def test_a_refusal_names_knob_value_and_what_is_allowed(self):
-        space, slot = SCHEDULES[-1].space, Slot("forward", "large", "f32")
+        space, slot = CPUS[-1].space, Slot("forward", "large", "f32")
         self.assertIn("knob vector is 5: it must be one of 4, 8", space.problem(slot, {"vector": 5}))
         self.assertIn("knob group_block does not concern it", space.problem(slot, {"group_block": 4}))
         self.assertIn("knob lane_block is 4: it must be at least vector, which is 8",
                       space.problem(slot, {"vector": 8, "lane_block": 4}))
 
+    def test_a_block_has_no_more_threads_than_devices_have(self):
+        space = DEVICES[0].space
+        for planes, most, where in (("large", 16, "where lanes is 64"), ("small", 32, "in small planes"), ("last", 256, None)):
+            slot = Slot("moments", planes, "f32")
+            self.assertIsNone(space.problem(slot, {"chunk_groups": most}))
+            if where:
+                self.assertIn(f"moments/{planes}/f32: knob chunk_groups is 64: it must be at most {most} {where}: a block has at "
+                              "most 1024 threads", space.problem(slot, {"chunk_groups": 64}))
+        slot = Slot("moments", "last", "f32")
+        self.assertIn("knob merge_groups is 32: it must be at most 8 where merge_runs is 128",
+                      space.problem(slot, {"merge_groups": 32, "merge_runs": 128}))
+        self.assertIn("knob store_rows does not concern it", space.problem(slot, {"store_rows": 4}))
+
 
 class Files(unittest.TestCase):
     def test_a_new_point_changes_its_slot_alone(self):
         for schedule in SCHEDULES:
-            for seed, slot in enumerate(random.Random(1).sample(MANIFEST.slots(), 20)):
+            slots = schedule.manifest.slots()
+            for seed, slot in enumerate(random.Random(1).sample(slots, 20)):
                 point = schedule.space.random_point(slot, seed)
                 new = schedule.with_points({slot: point})
-                for other in MANIFEST.slots():
+                for other in slots:
                     self.assertEqual(new.point(other), point if other == slot else schedule.point(other), (slot, other))
 
     def test_text_is_the_data(self):
         for schedule in SCHEDULES:
             self.assertEqual(json.loads(schedule.text()), schedule.data)
+
+
+    def test_an_unknown_target_is_refused_with_those_there_are(self):
+        with self.assertRaisesRegex(ValueError, "target x86: schedules/ has .*x86-64-avx2.*cuda, opencl"):
+            Schedule.of_target("x86", Manifest())
+
+
+class Devices(unittest.TestCase):
+    def test_a_kernel_serves_the_tiny_planes_that_have_none_of_their_own(self):
+        manifest = Manifest(devices=True)
+        served = {"normalize/small": ["small", "tiny"], "normalize/last": ["last", "last_tiny"], "moments/small": ["small"]}
+        for slot in manifest.slots():
+            expected = served.get(f"{slot.kernel}/{slot.planes}")
+            if expected:
+                self.assertEqual(manifest.served(slot), expected)
+
+    def test_cpus_and_devices_have_files_of_their_own(self):
+        self.assertEqual([schedule.target for schedule in DEVICES], ["cuda", "opencl"])
+        self.assertFalse({schedule.target for schedule in CPUS} & {"cuda", "opencl"})
 
 
 class Shapes(unittest.TestCase):

@@ -14,7 +14,7 @@ BASE = "base"
 
 
 class BuildError(Exception):
-    pass
+    output = ""  # of a runner that failed, its own words
 
 
 def run(command, **options):
@@ -62,6 +62,8 @@ class Builder:
         stat = self.generators.stat()
         self.version = f"{stat.st_size} {stat.st_mtime_ns} {self.halide_target()}"
         self.programs = 0
+        self.header, self.includes, self.runner_options = "kernels.h", [ROOT / "runtime/src"], []
+        self.group_points = {}  # of kernels without knobs, {slot: point}
         self.patience = 600  # seconds of a kernel's compilation
 
     # ---- kernels
@@ -89,8 +91,8 @@ class Builder:
 
     def _compile(self, symbol, kernel):
         slot, point = kernel
-        entry = self.manifest.kernels[slot.kernel]
-        parameters = {"planes": slot.planes, "element": slot.type} | entry["parameters"] | point
+        entry = self._entry(slot)
+        parameters = self._of_slot(slot) | entry["parameters"] | point
         plugin = []
         if "autoscheduler" in point:
             plugin = ["-p", self.halide_include.parent / f"lib64/libautoschedule_{point['autoscheduler'].lower()}.so"]
@@ -101,10 +103,17 @@ class Builder:
                     f"target={self.halide_target()}",
                     *(f"{name}={value}" for name, value in parameters.items()),
                 ], timeout=self.patience)
+                self._check(Path(scratch) / f"{symbol}.o")
             except BuildError as error:
                 return error
             os.replace(Path(scratch) / f"{symbol}.o", self._object(symbol))
         return None
+
+    def _check(self, object_):
+        """Raises BuildError where an object that was compiled does not do."""
+
+    def _of_slot(self, slot):
+        return {"planes": slot.planes, "element": slot.type}
 
     def _object(self, symbol):
         if symbol.startswith("hnorm_kernel_"):
@@ -112,11 +121,15 @@ class Builder:
         return self.folder / "objects" / f"{symbol}.o"
 
     def halide_runtime(self):
-        path = self._object("halide_runtime")
+        name, features = self._runtime()
+        path = self._object(name)
         if not path.exists():
-            least = self.schedule.data["halide_arch"] + "-linux"
-            run([self.generators, "-r", "halide_runtime", "-e", "object", "-o", path.parent, f"target={least}"])
+            least = "-".join([self.schedule.data["halide_arch"], "linux", *features])
+            run([self.generators, "-r", name, "-e", "object", "-o", path.parent, f"target={least}"])
         return path
+
+    def _runtime(self):
+        return "halide_runtime", []
 
     # ---- programs
 
@@ -125,7 +138,7 @@ class Builder:
         build = self.folder / "runner"
         arguments = ["cmake", "-G", "Ninja", "-S", ROOT / "tune/runner", "-B", build, "-D", "CMAKE_BUILD_TYPE=None",
                      "-D", f"HNORM_HALIDE_INCLUDE_DIR={self.halide_include}", "-D",
-                     f"CMAKE_CXX_COMPILER={self.toolchain.cxx}"]
+                     f"CMAKE_CXX_COMPILER={self.toolchain.cxx}", *self.runner_options]
         run(arguments)
         run(["cmake", "--build", build])
         self.archive = build / "libhnorm_tune_runner.a"
@@ -133,6 +146,7 @@ class Builder:
     def program(self, rows, **dispatch):
         """Links a runner whose table has the rows {name: {slot: point}}, the first of them base; returns its command.
         dispatch: in place of the schedule file's values."""
+        rows = {name: points | self.group_points for name, points in rows.items()}
         symbols = self._symbols(rows)
         return self._link(self._source(rows, symbols, dispatch), self._objects(symbols))
 
@@ -144,7 +158,7 @@ class Builder:
 
     def _source(self, rows, symbols, dispatch=None):
         return "\n".join([
-            '#include "kernels.h"', "#include <type_traits>", 'extern "C" {',
+            f'#include "{self.header}"', "#include <type_traits>", 'extern "C" {',
             *sorted({f"std::remove_pointer_t<hnorm::detail::{self._entry(slot)['signature']}> {symbol};"
                      for row in symbols.values() for slot, symbol in row.items()}),
             "}", self._table({name: (rows[name], row) for name, row in symbols.items()}, dispatch or {}),
@@ -152,14 +166,14 @@ class Builder:
 
     def probe(self, **dispatch):
         """Links a runner that says which kernels a call takes."""
-        slots = self.manifest.slots()
+        points = {slot: self.schedule.point(slot) for slot in self.manifest.slots()} | self.group_points
+        slots = list(points)
         names = [f'constexpr char slot_{i}[] = "{slot}";' for i, slot in enumerate(slots)]
         probes = {slot: f"hnorm::tune::Probe<{self._entry(slot)['signature']}, slot_{i}>::call"
                   for i, slot in enumerate(slots)}
-        points = {slot: self.schedule.point(slot) for slot in slots}
-        table = "\n".join(['#include "kernels.h"', f'#include "{ROOT}/tune/runner/probe.h"', *names,
+        table = "\n".join([f'#include "{self.header}"', f'#include "{ROOT}/tune/runner/probe.h"', *names,
                            self._table({BASE: (points, probes)}, dispatch)])
-        return self._link(table, [])
+        return self._link(table, [], "probe")
 
     def _entry(self, slot):
         return self.manifest.kernels[slot.kernel]
@@ -195,9 +209,9 @@ class Builder:
                 return point.get("group_block", 1)
         return 1
 
-    def _link(self, table, objects):
+    def _link(self, table, objects, name=None):
         self.programs += 1
-        program = self.folder / f"runner_{os.getpid()}_{self.programs % 2}"
+        program = self.folder / f"runner_{os.getpid()}_{name or self.programs % 2}"
         self._link_to(program, table, [self.archive, *objects], [])
         return self.toolchain.place(program)
 
@@ -212,8 +226,8 @@ class Builder:
     def _link_to(self, path, table, objects, flags):
         source = path.with_suffix(".cpp")
         source.write_text(table)
-        run([self.toolchain.cxx, *self.toolchain.flags, "-std=c++17", "-O0", *flags, "-I", ROOT / "runtime/src",
-             "-isystem", self.halide_include, "-o", path, source, *objects, self.halide_runtime(), "-lpthread", "-ldl",
+        run([self.toolchain.cxx, *self.toolchain.flags, "-std=c++17", "-O0", *flags,
+             *(f"-I{folder}" for folder in self.includes), "-isystem", self.halide_include, "-o", path, source, *objects, self.halide_runtime(), "-lpthread", "-ldl",
              "-lm"])
         source.unlink()
 
@@ -222,5 +236,7 @@ def rows_of(command, what, cases):
     """Runs a runner; returns its lines of JSON."""
     output = subprocess.run([*command, *map(str, what)], input="\n".join(cases) + "\n", capture_output=True, text=True)
     if output.returncode:
-        raise BuildError(f"{shlex.join(command)} {what[0]} failed with {output.returncode}: {output.stderr.strip()}")
+        error = BuildError(f"{shlex.join(command)} {what[0]} failed with {output.returncode}: {output.stderr.strip()}")
+        error.output = output.stderr.strip().removeprefix("runner: ")
+        raise error
     return [json.loads(line) for line in output.stdout.splitlines()]

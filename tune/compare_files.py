@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from . import estimate
-from .build import BASE, Builder, Toolchain, rows_of
+from .build import BASE, Toolchain, rows_of
+from .device import builder_of
 from .machine import halide_include
 from .rows import MAIN_OPS, named_list, read_shapes, rows
 from .schedule import Schedule
@@ -24,10 +25,11 @@ def main():
     parser.add_argument("--shapes", default="standard")
     parser.add_argument("--seconds", type=float, default=0.3, help="of each row and file (default: 0.3)")
     options = parser.parse_args()
-    manifest = Manifest()
-    old, new = (Schedule(json.loads(path.read_text()), manifest) for path in (options.old, options.new))
+    data = [json.loads(path.read_text()) for path in (options.old, options.new)]
+    manifest = Manifest(devices="device" in data[0])
+    old, new = (Schedule(file, manifest) for file in data)
     build = Path(os.environ.get("HNORM_BUILD", ROOT / "build/release"))
-    builder = Builder(old, ROOT / "out/tune" / old.target, build / "bin/hnorm_generators", halide_include(), Toolchain(),
+    builder = builder_of(old, ROOT / "out/tune" / old.target, build / "bin/hnorm_generators", halide_include(), Toolchain(),
                       len(os.sched_getaffinity(0)))
     builder.library()
     table = {name: {slot: schedule.point(slot) for slot in manifest.slots() if slot.type == "f32"}

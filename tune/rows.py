@@ -78,10 +78,11 @@ def rows(lines, ops, types=TYPES):
     return list(dict.fromkeys(found))
 
 
-def bit_rows(slot):
+def bit_rows(slot, served):
+    """served: the classes of planes that the kernel takes (Manifest.served)."""
     layout = "channels_last" if slot.planes.startswith("last") else "channels_first"
     return [f"{op}/{group}/{layout}/{slot.type}/{shape}" for op in (*MAIN_OPS, *OTHER_OPS, "backward_apply")
-            for group in GROUPS for shape in BIT_SHAPES[slot.planes] if _computes(shape, group)]
+            for group in GROUPS for planes in served for shape in BIT_SHAPES[planes] if _computes(shape, group)]
 
 
 def _narrowed(all_, words):

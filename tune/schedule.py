@@ -2,7 +2,7 @@
 import copy
 import json
 
-from .space import ROOT, Slot, Space
+from .space import ROOT, CpuSpace, GpuSpace, Slot
 
 
 def vector_of(halide_features):
@@ -13,22 +13,23 @@ def vector_of(halide_features):
     return 4
 
 
-def known_targets():
-    """Of CPUs: files of devices say which "device"."""
+def known_targets(devices=False):
+    """Of CPUs, or of devices: their files say which "device"."""
     files = {path.stem: json.loads(path.read_text()) for path in (ROOT / "schedules").glob("*.json")}
-    return sorted(name for name, data in files.items() if "device" not in data)
+    return sorted(name for name, data in files.items() if ("device" in data) == devices)
 
 
 class Schedule:
     def __init__(self, data, manifest):
         self.data, self.manifest = data, manifest
         self.target = data["target"]
-        self.space = Space(manifest, vector_of(data["halide_features"]))
+        self.device = data.get("device")
+        self.space = GpuSpace(manifest) if self.device else CpuSpace(manifest, vector_of(data["halide_features"]))
 
     @classmethod
     def of_target(cls, target, manifest):
-        if target not in known_targets():
-            raise ValueError(f"target {target}: schedules/ has {', '.join(known_targets())}")
+        if target not in known_targets(manifest.devices):
+            raise ValueError(f"target {target}: schedules/ has {', '.join(known_targets() + known_targets(devices=True))}")
         return cls(json.loads(cls.path(target).read_text()), manifest)
 
     @staticmethod

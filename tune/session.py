@@ -5,8 +5,9 @@ import time
 from collections import Counter
 
 from . import estimate, search
+from .bits import rows_for_bits
 from .build import BASE, BuildError, rows_of
-from .rows import BIT_DISPATCH, MAIN_OPS, bit_rows, elements
+from .rows import BIT_DISPATCH, MAIN_OPS, elements
 from .space import Stopped
 
 BATCH = 6  # candidates compiled together, then measured in one program
@@ -38,6 +39,7 @@ class Session:
         if not self.slots:
             raise Stopped("no kernel is left to tune: the rows call none of those that --kernel names")
         self.base = {slot: schedule.point(slot) for slot in self.slot_names.values()}
+        self.bit_rows = rows_for_bits(builder, self.slots)
         self.other_schedules = other_schedules
 
     # ---- what is there to tune
@@ -46,7 +48,7 @@ class Session:
         self.progress.note(f"asking the runtime which kernels {len(rows)} rows call")
         self.slot_names = {str(slot): slot for slot in self.schedule.manifest.slots()}
         found = rows_of(self.builder.probe(), ["uses"], rows)
-        uses = {line["case"]: [self.slot_names[name] for name in line["kernels"]] for line in found}
+        uses = {line["case"]: [self.slot_names[name] for name in line["kernels"] if name in self.slot_names] for line in found}
         self.used_slots = {slot for slots in uses.values() for slot in slots}
         return uses
 
@@ -97,14 +99,19 @@ class Session:
         return {name: [estimate.ratios(found[row], BASE, name) for row in rows] for name in contenders}
 
     def check_bits(self, slot, points):
-        """Returns the names of the contenders whose bits differ from the base's: there must be none."""
+        """Returns {name: why} of the contenders that do not do: whose bits differ from the base's, a defect, or that do not run,
+        as where a block asks for more than a device has."""
         program = self._program({name: {slot: point} for name, point in points.items()}, {slot.type},
                                 **BIT_DISPATCH)
-        differing = {}
-        for line in rows_of(program, ["bits"], bit_rows(slot)):
+        refused = {}
+        for line in rows_of(program, ["bits"], self.bit_rows[slot]):
             for name in line["differing"]:
-                differing.setdefault(name, line["case"])
-        return differing
+                if name not in refused:
+                    refused[name] = f"changes bits at {line['case']}"
+                    self.progress.warn(f"{slot}: {points[name]} {refused[name]}: a defect of the schedule")
+            for name, why in line["failed"].items():
+                refused.setdefault(name, f"does not run at {line['case']}: {why}")
+        return refused
 
     # ---- search
 
@@ -191,16 +198,15 @@ class Session:
         if not points:
             return
         self.progress.working(slot, tier, self._gain(one), "measuring")
-        differing = self.check_bits(slot, {name: point for name, (_, point) in points.items()})
-        contenders = {name: {slot: point} for name, (_, point) in points.items() if name not in differing}
+        refused = self.check_bits(slot, {name: point for name, (_, point) in points.items()})
+        contenders = {name: {slot: point} for name, (_, point) in points.items() if name not in refused}
         best = one.best()
         if best:  # it runs along: chance does not keep it on top
             contenders["best"] = {slot: best[0][0]}
         found = self.compare(contenders, one.rows, SEARCH_EFFORT)
         for name, (trial, point) in points.items():
-            if name in differing:
-                self.progress.warn(f"{slot}: {point} changes bits at {differing[name]}: a defect of the schedule")
-                one.tell(trial, why=f"changes bits at {differing[name]}")
+            if name in refused:
+                one.tell(trial, why=refused[name])
             else:
                 one.tell(trial, search.score(found[name]))
         if best:
@@ -227,7 +233,7 @@ class Session:
                 self.progress.note(f"no time is left to validate {len(queue)} kernels: they keep their values")
                 break
             slot, point = queue.pop(0)
-            if slot in accepted:
+            if slot in accepted or point and self._refused(slot, point):
                 continue
             self.progress.validating(slot, len(queue))
             for point in [point] if point else self._best_of(self.searches[slot]):
@@ -240,6 +246,10 @@ class Session:
                 queue += [(other, p) for other in self._related(slot)
                           if (p := self.space.nearest(other, point)) != self.base[other]]
         return accepted
+
+    def _refused(self, slot, point):
+        """Of a point of another slot's search."""
+        return self.compile([(slot, point)]) or self.check_bits(slot, {"candidate": point})
 
     def _best_of(self, one):
         """The search's best points, best first. Its figures are few, and the highest were chosen for being high: those near the best
@@ -348,8 +358,7 @@ class Session:
         return {
             "method": "tuned: values proposed by Optuna's TPE, kept where measurements apart from the search proved them "
                       "faster; the others are those of the file before (docs/tuning.md)",
-            "cpu": self.machine["cpu"],
-            "threads": self.machine["threads"],
+            **self.machine,
             "date": datetime.date.today().isoformat(),
             "command": command,
             "shapes": shapes,
@@ -365,7 +374,7 @@ class Session:
                 **{row: {name: _rounded(interval) for name, interval in speeds.items()}
                    for row, speeds in compared.items()},
             },
-            "before": {name: before[name] for name in ("method", "cpu", "date", "command", "notes") if name in before},
+            "before": {name: before[name] for name in ("method", "cpu", "gpu", "date", "command", "notes") if name in before},
         }
 
     def _differing(self, slot, point):

@@ -1,5 +1,6 @@
-"""What may be varied: schedules/space/cpu.json, as a target's schedule sees it."""
+"""What may be varied: schedules/space/, as a target's schedule sees it."""
 import json
+import math
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +25,16 @@ class Slot:
 
 
 class Manifest:
-    """generators/kernels.json."""
+    """generators/kernels.json: the kernels of CPUs, or those of devices."""
 
-    def __init__(self):
+    def __init__(self, devices=False):
         data = json.loads((ROOT / "generators/kernels.json").read_text())
-        self.kernels = {kernel["name"]: kernel for kernel in data["kernels"]}
-        self.planes, self.features = data["planes"], data["features"]
-        self.groups, self.layouts, self.types = data["groups"], data["layouts"], data["types"]
+        self.devices = devices
+        self.kernels = {kernel["name"]: kernel for kernel in data["device_kernels" if devices else "kernels"]}
+        # Without knobs, classes of planes and types.
+        self.group_kernels = {kernel["name"]: kernel for kernel in data["device_group_kernels"]} if devices else {}
+        self.features = data["device_features" if devices else "features"]
+        self.planes, self.groups, self.layouts, self.types = (data[name] for name in ("planes", "groups", "layouts", "types"))
 
     def slots(self):
         return [
@@ -40,15 +44,18 @@ class Manifest:
             for planes in kernel["planes"]
         ]
 
+    def served(self, slot):
+        """The classes of planes that a kernel takes: also tiny ones, where there is none for those alone."""
+        tinier = {"small": "tiny", "last": "last_tiny"}.get(slot.planes)
+        return [slot.planes] + ([tinier] if tinier and tinier not in self.kernels[slot.kernel]["planes"] else [])
+
 
 class Space:
-    """Which knobs a kernel reads, and their legal values on a target whose vectors hold `vector` floats."""
+    """Which knobs a kernel reads, and their legal values."""
 
-    def __init__(self, manifest, vector):
-        self.manifest, self.vector = manifest, vector
-        self.data = json.loads((ROOT / "schedules/space/cpu.json").read_text())
-        self.vectors = self.data["vectors"]["names"]
-        self.ordered = self.data["ordered"]["pairs"]
+    def __init__(self, manifest, file):
+        self.manifest = manifest
+        self.data = json.loads((ROOT / "schedules/space" / file).read_text())
 
     def knobs(self, slot):
         """name -> legal values, in the order of the space's file."""
@@ -56,16 +63,14 @@ class Space:
         return {name: self.values(name) for name in template[slot.planes]}
 
     def values(self, name):
-        most = 2 * self.vector if name in self.vectors else float("inf")
-        return [value for value in self.data["knobs"][name]["values"] if value <= most]
+        return self.data["knobs"][name]["values"]
 
     def default(self, slot):
         """What the generators take where a schedule says nothing."""
         return {name: self._default(name) for name in self.knobs(slot)}
 
     def _default(self, name):
-        default = self.data["knobs"][name]["default"]
-        return self.vector if default == "target" else default
+        return self.data["knobs"][name]["default"]
 
     def problem(self, slot, point):
         """Why a point is not legal, or None."""
@@ -75,11 +80,8 @@ class Space:
                 return f"{slot}: knob {name} does not concern it: it reads {', '.join(knobs)}"
             if value not in knobs[name]:
                 return f"{slot}: knob {name} is {value}: it must be one of {', '.join(map(str, knobs[name]))}"
-        whole = self.default(slot) | point
-        for less, more in self.ordered:
-            if whole.get(less, 0) > whole.get(more, float("inf")):
-                return f"{slot}: knob {more} is {whole[more]}: it must be at least {less}, which is {whole[less]}"
-        return None
+        conflict = self._conflict(slot, self.default(slot) | point)
+        return f"{slot}: {conflict}" if conflict else None
 
     def random_point(self, slot, seed):
         draw, knobs = random.Random(f"{slot} {seed}"), self.knobs(slot)
@@ -94,7 +96,58 @@ class Space:
         for name, values in self.knobs(slot).items():
             if name in point:
                 whole[name] = min(values, key=lambda value: (abs(value - point[name]), value))
+        self._settle(slot, whole)
+        return whole if self.problem(slot, whole) is None else self.default(slot)
+
+    # Of values that are legal each by itself:
+
+    def _conflict(self, slot, whole):
+        """Why they may not stand together, or None."""
+        raise NotImplementedError
+
+    def _settle(self, slot, whole):
+        """Changes some so that they may, where that is plain."""
+
+
+class CpuSpace(Space):
+    """Of a target whose vectors hold `vector` floats."""
+
+    def __init__(self, manifest, vector):
+        super().__init__(manifest, "cpu.json")
+        self.vector, self.vectors, self.ordered = vector, self.data["vectors"]["names"], self.data["ordered"]["pairs"]
+
+    def values(self, name):
+        most = 2 * self.vector if name in self.vectors else float("inf")
+        return [value for value in super().values(name) if value <= most]
+
+    def _default(self, name):
+        default = super()._default(name)
+        return self.vector if default == "target" else default
+
+    def _conflict(self, slot, whole):
+        for less, more in self.ordered:
+            if whole.get(less, 0) > whole.get(more, float("inf")):
+                return f"knob {more} is {whole[more]}: it must be at least {less}, which is {whole[less]}"
+        return None
+
+    def _settle(self, slot, whole):
         for less, more in self.ordered:
             if less in whole and more in whole and whole[less] > whole[more]:
                 whole[more] = whole[less]
-        return whole if self.problem(slot, whole) is None else self.default(slot)
+
+
+class GpuSpace(Space):
+    def __init__(self, manifest):
+        super().__init__(manifest, "gpu.json")
+
+    def _conflict(self, slot, whole):
+        blocks = self.data["blocks"]
+        threads, whole = blocks["threads"], whole | {"lanes": blocks["lanes"][slot.planes]}
+        limits = [(knob, threads // whole[other], f"where {other} is {whole[other]}")
+                  for knob, other in blocks["products"] if other in whole]
+        limits += [(knob, math.isqrt(threads), f"in {planes} planes") for planes, knob in blocks["squares"]
+                   if planes == slot.planes]
+        for knob, most, where in limits:
+            if whole.get(knob, 0) > most:
+                return f"knob {knob} is {whole[knob]}: it must be at most {most} {where}: a block has at most {threads} threads"
+        return None

@@ -1,15 +1,11 @@
 // The devices' tables for libhnorm (device.h), and begin_call.
-#include <cstring>
-#include <new>
-
 #include "backward.h"
 #include "compute.h"
+#include "find_kernels.h"
 
 namespace hnorm::gpu {
 
 namespace {
-
-constexpr const char *kNames[] = {"", "cuda", "opencl"};
 
 // A function of Device as a method: makes the Call and hands it on.
 #define HNORM_BEGIN_CALL(function)                                 \
@@ -186,14 +182,12 @@ const Device &device_table(hnorm_device device) {
 }
 
 hnorm_status begin_call(const char *function, Driver &driver, const DeviceKernels **kernels, Constants *constants) {
-    for (int i = 0; i < hnorm_devices_count; ++i) {
-        if (std::strcmp(hnorm_devices[i].name, kNames[driver.device()]) == 0) {
-            *kernels = &hnorm_devices[i];
-            return gpu::constants(function, driver, constants);
-        }
+    *kernels = find_kernels(driver.device());
+    if (*kernels == nullptr) {
+        return fail(HNORM_UNSUPPORTED, "%s: this hnorm_gpu was built without kernels for %s (HNORM_DEVICES)", function,
+                    driver.device() == HNORM_CUDA ? "cuda" : "opencl");
     }
-    return fail(HNORM_UNSUPPORTED, "%s: this hnorm_gpu was built without kernels for %s (HNORM_DEVICES)", function,
-                kNames[driver.device()]);
+    return gpu::constants(function, driver, constants);
 }
 
 }  // namespace hnorm::gpu

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "calls.h"
+#include "place.h"
 
 namespace hnorm::tune {
 
@@ -14,10 +14,6 @@ struct Contender {
     std::function<void()> prepare;  // not timed
     std::function<void()> call;
 };
-
-// Makes the kernels of a row of the table those in use.
-void use(const std::string &row);
-std::vector<std::string> table_rows();
 
 std::vector<Contender> kernels(Calls &calls, const Case &c);
 Contender floor(Calls &calls, const Case &c);

@@ -2,13 +2,14 @@
 // use, and "candidate_...", in which some kernels are replaced. Reads rows' names from the standard input, one a line, and
 // writes a line of JSON for each.
 //
-//   runner machine                      the machine's threads; no input
+//   runner machine                      the machine's threads, or the device's name; no input
 //   runner uses [THREADS]               which kernels each row calls (a table of probes)
-//   runner bits                         whether the candidates' results are those of base, bit for bit
+//   runner bits                         which candidates' results are not those of base, bit for bit, and which calls failed
 //   runner measure SECONDS LEAST MOST   seconds of a call by table row and round: LEAST rounds, and more until SECONDS have
 //                                       passed for each table row, at most MOST. A last argument "floor" adds the copy floor
-//                                       (bench/copies.h), a table row as the others
+//                                       (bench/copies.h, or the device's own copy), a table row as the others
 #include "contenders.h"
+#include "json.h"
 #include "probe.h"
 
 #include <algorithm>
@@ -18,6 +19,7 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <map>
 #include <stdexcept>
 
 std::set<std::string> &hnorm::tune::kernels_called() {
@@ -30,51 +32,72 @@ namespace {
 using namespace hnorm::tune;
 using Clock = std::chrono::steady_clock;
 
-// A timing lasts at least this long, so that the clock's own cost and grain vanish.
-constexpr double kLeastTiming = 200e-6;
-
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+void print_list(const char *name, const std::set<std::string> &values) {
+    std::printf("\"%s\": [", name);
+    const char *comma = "";
+    for (const std::string &value : values) {
+        std::printf("%s\"%s\"", comma, value.c_str());
+        comma = ", ";
+    }
+    std::printf("]");
+}
 
 void uses(const std::vector<Case> &cases) {
     Calls calls(cases);
+    place(calls);
     for (const Case &c : cases) {
         kernels_called().clear();
         calls.call(c)();
-        std::printf("{\"case\": \"%s\", \"kernels\": [", c.name.c_str());
-        const char *comma = "";
-        for (const std::string &name : kernels_called()) {
-            std::printf("%s\"%s\"", comma, name.c_str());
-            comma = ", ";
-        }
-        std::printf("]}\n");
+        std::printf("{\"case\": \"%s\", ", c.name.c_str());
+        print_list("kernels", kernels_called());
+        std::printf("}\n");
     }
 }
 
+// The results of a call with a row's kernels.
+std::vector<uint8_t> results_of(Calls &calls, const Case &c, Data data, bool in_place, const std::string &row) {
+    use(row);
+    calls.prepare(c, data);
+    send();
+    calls.call(c, in_place)();
+    fetch();
+    return calls.results(c, in_place);
+}
+
+// A candidate whose call fails is not called again; where base's does, that is the runner's failure.
 void bits(const std::vector<Case> &cases) {
     Calls calls(cases);
+    place(calls);
+    const std::vector<std::string> rows = table_rows();
+    std::map<std::string, std::string> failed;  // by row, why
     for (const Case &c : cases) {
-        std::vector<std::string> differing;
+        std::set<std::string> differing;
         for (const Data data : {Data::kPlain, Data::kHard})
             for (const bool in_place : {false, true})
-                for (const int threads : {1, 3}) {
+                for (const int threads : thread_counts()) {
                     hnorm_set_num_threads(threads);
-                    std::vector<uint8_t> expected;
-                    for (const std::string &row : table_rows()) {
-                        use(row);
-                        calls.prepare(c, data);
-                        calls.call(c, in_place)();
-                        std::vector<uint8_t> found = calls.results(c, in_place);
-                        if (expected.empty())
-                            expected = std::move(found);
-                        else if (found != expected)
-                            differing.push_back(row);
+                    const std::vector<uint8_t> expected = results_of(calls, c, data, in_place, rows[0]);
+                    for (const std::string &row : rows) {
+                        if (row == rows[0] || failed.count(row)) continue;
+                        try {
+                            if (results_of(calls, c, data, in_place, row) != expected) differing.insert(row);
+                        } catch (const std::exception &error) {
+                            failed[row] = error.what();
+                        }
                     }
                 }
-        std::sort(differing.begin(), differing.end());
-        differing.erase(std::unique(differing.begin(), differing.end()), differing.end());
-        std::printf("{\"case\": \"%s\", \"differing\": [", c.name.c_str());
-        for (size_t i = 0; i < differing.size(); i++) std::printf("%s\"%s\"", i ? ", " : "", differing[i].c_str());
-        std::printf("]}\n");
+        std::printf("{\"case\": \"%s\", ", c.name.c_str());
+        print_list("differing", differing);
+        std::printf(", \"failed\": {");
+        const char *comma = "";
+        for (const auto &[row, why] : failed) {
+            std::printf("%s\"%s\": \"%s\"", comma, row.c_str(), plain(why).c_str());
+            comma = ", ";
+        }
+        std::printf("}}\n");
+        std::fflush(stdout);
     }
 }
 
@@ -88,8 +111,10 @@ struct Effort {
 // so does what the one before leaves in the caches.
 void measure(const std::vector<Case> &cases, const Effort &effort) {
     Calls calls(cases);
+    place(calls);
     for (const Case &c : cases) {
         calls.prepare(c, Data::kPlain);
+        send();
         std::vector<Contender> contenders = kernels(calls, c);
         if (effort.floor) contenders.push_back(floor(calls, c));
 
@@ -97,7 +122,7 @@ void measure(const std::vector<Case> &cases, const Effort &effort) {
         for (const Contender &contender : contenders) {
             timed(contender, 1);
             const double once = std::min(timed(contender, 1), timed(contender, 1));
-            times = std::max(times, static_cast<int>(std::ceil(kLeastTiming / once)));
+            times = std::max(times, static_cast<int>(std::ceil(least_timing() / once)));
         }
 
         const size_t count = contenders.size();
@@ -125,7 +150,7 @@ void measure(const std::vector<Case> &cases, const Effort &effort) {
 int run(int argc, char **argv) {
     const std::string what = argc > 1 ? argv[1] : "";
     if (what == "machine") {
-        std::printf("{\"threads\": %d}\n", hnorm_get_num_threads());
+        std::printf("%s\n", machine().c_str());
         return 0;
     }
     std::vector<Case> cases;

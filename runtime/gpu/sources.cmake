@@ -1,0 +1,14 @@
+# The sources of libhnorm_gpu, relative to this folder; find_kernels.cpp, which knows its table of kernels, besides.
+set(HNORM_GPU_SOURCES
+    backward.cpp
+    cuda.cpp
+    forward.cpp
+    gpu.cpp
+    gradients.cpp
+    hooks.cpp
+    memory.cpp
+    modules.cpp
+    opencl.cpp
+    parts.cpp
+    table.cpp
+)

@@ -1,0 +1,28 @@
+#include <stdexcept>
+
+#include "place.h"
+
+namespace hnorm::tune {
+
+void use(const std::string &row) {
+    if (hnorm_set_target(row.c_str()) != HNORM_OK) throw std::runtime_error(hnorm_last_error());
+}
+
+std::vector<std::string> table_rows() {
+    std::vector<std::string> names;
+    for (int i = 0; i < hnorm_target_count(); i++) names.push_back(hnorm_target_name(i));
+    return names;
+}
+
+std::string machine() { return "{\"threads\": " + std::to_string(hnorm_get_num_threads()) + "}"; }
+std::vector<int> thread_counts() { return {1, 3}; }
+double least_timing() { return 200e-6; }
+
+void place(Calls &) {}
+void send() {}
+void fetch() {}
+void wait() {}
+
+std::function<void()> floor_of(Calls &calls, const Case &c) { return calls.floor(c); }
+
+}  // namespace hnorm::tune

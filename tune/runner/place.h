@@ -1,0 +1,33 @@
+// Where the calls run: what differs between the CPU and a device. A runner has one of on_cpu.cpp and on_device.cpp.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "calls.h"
+
+namespace hnorm::tune {
+
+// Makes the kernels of a row of the table those in use.
+void use(const std::string &row);
+std::vector<std::string> table_rows();
+
+// What is timed on, as JSON.
+std::string machine();
+// Numbers of threads that may change which kernels a call takes.
+std::vector<int> thread_counts();
+// A timing lasts at least this long, so that the clock's cost and grain vanish, and the wait for a device at its end.
+double least_timing();
+
+// Gives the calls memory there; then send() brings there what the arrays hold, and fetch() brings back what calls made of it.
+void place(Calls &calls);
+void send();
+void fetch();
+// For what has been queued.
+void wait();
+
+// The copy floor: what the case reads and writes at least, moved there.
+std::function<void()> floor_of(Calls &calls, const Case &c);
+
+}  // namespace hnorm::tune
