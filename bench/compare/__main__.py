@@ -18,7 +18,6 @@ from .variants import VARIANTS, Variants
 DESCRIPTION = """\
 Times hnorm's calls over lists of shapes, with other schedules (--variants) and other libraries (--peers) beside them: all in
 turn, in one run, on the same memory and threads, next to the copy floor."""
-PAUSE = 10e-3
 LAST_LEVEL_CACHES = 4  # how many times the last-level cache is replaced where caches are to be cold
 
 
@@ -111,7 +110,7 @@ def bench(options):
             contenders = hnorm.contenders(row, note)
             for peer in peers:
                 contenders |= peer.contenders(row, hnorm.memory)
-            seconds = measure.rounds(contenders, effort, evict, PAUSE if peers and not options.device else 0,
+            seconds = measure.rounds(contenders, effort, evict, bool(peers) and not options.device,
                                      LEAST_TIMING if options.device else measure.LEAST_TIMING)
             for contender in contenders:
                 whose = hnorm.target if contender in ours else "copy" if contender == "floor" else "peer"
