@@ -65,7 +65,6 @@ class Files(unittest.TestCase):
         for schedule in SCHEDULES:
             self.assertEqual(json.loads(schedule.text()), schedule.data)
 
-
     def test_an_unknown_target_is_refused_with_those_there_are(self):
         with self.assertRaisesRegex(ValueError, "target x86: schedules/ has .*x86-64-avx2.*cuda, opencl"):
             Schedule.of_target("x86", Manifest())

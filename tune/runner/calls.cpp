@@ -66,7 +66,7 @@ void append(std::vector<uint8_t> &bytes, const std::vector<T> &values, int64_t c
 
 void append_elements(std::vector<uint8_t> &bytes, const Memory &tensor, const Case &c) {
     const size_t start = bytes.size();
-    bytes.insert(bytes.end(), tensor.data(), tensor.data() + c.elements() * size_of(c.type));
+    bytes.insert(bytes.end(), tensor.data(), tensor.data() + c.tensor_bytes());
     if (c.type == HNORM_F32) {
         for (size_t i = start; i < bytes.size(); i += 4) {
             float value;
@@ -105,6 +105,7 @@ int64_t Case::elements() const {
     for (const int64_t extent : shape) count *= extent;
     return count;
 }
+int64_t Case::tensor_bytes() const { return elements() * size_of(type); }
 int64_t Case::groups() const { return group == HNORM_BATCH ? shape[1] : shape[0] * shape[1]; }
 
 Case parse_case(const std::string &name) {
@@ -138,7 +139,7 @@ Case parse_case(const std::string &name) {
 Calls::Calls(const std::vector<Case> &cases) {
     int64_t bytes = 1, groups = 1;
     for (const Case &c : cases) {
-        bytes = std::max(bytes, c.elements() * size_of(c.type));
+        bytes = std::max(bytes, c.tensor_bytes());
         groups = std::max(groups, c.shape[0] * c.shape[1]);
     }
     for (auto *tensor : {&x_, &dy_, &residual_, &y_, &dresidual_}) tensor->resize(bytes);
@@ -229,7 +230,7 @@ std::function<void()> Calls::floor(const Case &c) {
     const auto floats = [](Memory &tensor) { return reinterpret_cast<float *>(tensor.data()); };
     float *x = floats(x_), *dy = floats(dy_), *residual = floats(residual_), *y = floats(y_),
           *dresidual = floats(dresidual_);
-    const int64_t count = c.elements() * size_of(c.type) / static_cast<int64_t>(sizeof(float));
+    const int64_t count = c.tensor_bytes() / static_cast<int64_t>(sizeof(float));
     const bool backward = c.op.rfind("backward", 0) == 0, with_residual = c.op.find("_add") != std::string::npos;
     return [=] {
         if (backward || with_residual)

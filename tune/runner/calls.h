@@ -19,6 +19,7 @@ struct Case {
     std::vector<int64_t> shape;
 
     int64_t elements() const;
+    int64_t tensor_bytes() const;  // of x, or any of its shape
     int64_t groups() const;
 };
 

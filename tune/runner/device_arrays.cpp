@@ -24,7 +24,7 @@ void DeviceArrays::fetch() {
 
 std::function<void()> DeviceArrays::copies(const Case &c, int64_t bytes_moved) const {
     const auto on_device = [this](const char *name) { return of(calls_.memory(name)); };
-    const int64_t tensor = c.elements() * (c.type == HNORM_F32 ? 4 : 2);
+    const int64_t tensor = c.tensor_bytes();
     void *const from[] = {on_device("x"), on_device("dy"), on_device("residual")};
     void *const to[] = {on_device("y"), on_device("dresidual"), on_device("y")};
     return [=, device = static_cast<hnorm_device>(device_)] {

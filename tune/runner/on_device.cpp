@@ -64,7 +64,7 @@ void fetch() { arrays->fetch(); }
 void wait() { synchronize(static_cast<Device>(device)); }
 
 std::function<void()> floor_of(Calls &, const Case &c) {
-    return arrays->copies(c, c.elements() * (c.type == HNORM_F32 ? 4 : 2) * tensors_moved(c));
+    return arrays->copies(c, c.tensor_bytes() * tensors_moved(c));
 }
 
 }  // namespace hnorm::tune
