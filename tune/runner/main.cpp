@@ -20,6 +20,8 @@
 #include <exception>
 #include <iostream>
 #include <map>
+#include <numeric>
+#include <random>
 #include <stdexcept>
 
 std::set<std::string> &hnorm::tune::kernels_called() {
@@ -107,11 +109,12 @@ struct Effort {
     bool floor;
 };
 
-// Every round times each contender once, in an order that turns: drift of the machine's speed falls on all of them alike, and
-// so does what the one before leaves in the caches.
+// Every round times each contender once: drift of the machine's speed falls on all of them alike. At random, so that what the
+// one before leaves in the caches does, too: in an order that turns, the same neighbours left it in half of the rounds each.
 void measure(const std::vector<Case> &cases, const Effort &effort) {
     Calls calls(cases);
     place(calls);
+    std::mt19937 random;  // of all cases: each has orders of its own
     for (const Case &c : cases) {
         calls.prepare(c, Data::kPlain);
         send();
@@ -127,14 +130,13 @@ void measure(const std::vector<Case> &cases, const Effort &effort) {
 
         const size_t count = contenders.size();
         std::vector<std::vector<double>> seconds(count);
+        std::vector<size_t> order(count);
+        std::iota(order.begin(), order.end(), 0);
         const auto start = Clock::now();
         for (int round = 0; round < effort.most; round++) {
             if (round >= effort.least && seconds_since(start) >= effort.seconds * count) break;
-            for (size_t i = 0; i < count; i++) {
-                const size_t turned = (i + round / 2) % count;
-                const size_t which = round % 2 ? count - 1 - turned : turned;
-                seconds[which].push_back(timed(contenders[which], times));
-            }
+            std::shuffle(order.begin(), order.end(), random);
+            for (const size_t which : order) seconds[which].push_back(timed(contenders[which], times));
         }
         std::printf("{\"case\": \"%s\", \"seconds\": {", c.name.c_str());
         for (size_t which = 0; which < count; which++) {
