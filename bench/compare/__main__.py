@@ -11,13 +11,14 @@ from tune.machine import cpu_name
 from tune.rows import GROUPS, LAYOUTS, MAIN_OPS, TYPES, RowError, named_list, read_shapes, rows
 from tune.space import ROOT
 
-from . import measure, report
+from . import data, measure, report
 from .device import LEAST_TIMING, OnDevice, device_peers
+from .kinds import GRADIENTS, KINDS
 from .variants import VARIANTS, Variants
 
 DESCRIPTION = """\
 Times hnorm's calls over lists of shapes, with other schedules (--variants) and other libraries (--peers) beside them: all in
-turn, in one run, on the same memory and threads, next to the copy floor."""
+turn, in one run, on the same memory and threads, next to the copy floor. With --data: on kinds of data, next to normal ones."""
 LAST_LEVEL_CACHES = 4  # how many times the last-level cache is replaced where caches are to be cold
 
 
@@ -26,13 +27,16 @@ def parse():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--shapes", action="append", metavar="LIST",
-        help="a list of bench/shapes/ or a file; may be repeated (default: standard)")
+        help="a list of bench/shapes/ or a file; may be repeated (default: standard; with --data: data, pictures)")
     add("--variants", nargs="?", const=",".join(VARIANTS), default="tuned", metavar="NAMES",
         help=f"schedules beside the library's: of {','.join(VARIANTS)}; without NAMES all")
     add("--device", choices=("cuda", "opencl"),
         help="hnorm on this device beside a copy within it, and with --peers PyTorch's kernels and cuDNN (CUDA)")
+    add("--data", nargs="?", const=",".join([*KINDS, *GRADIENTS]), metavar="KINDS",
+        help="no other contenders but other data, beside normally distributed: of %(const)s; without KINDS all")
     add("--peers", action="store_true", help="PyTorch, oneDNN, ONNX Runtime and ncnn, where they compute the same")
-    add("--op", action="append", metavar="OP", help="forward, normalize, backward (default), moments, forward_add_relu, ...")
+    add("--op", action="append", metavar="OP",
+        help="forward, normalize, backward (default; with --data without normalize), moments, forward_add_relu, ...")
     add("--group", action="append", choices=GROUPS)
     add("--layout", action="append", choices=LAYOUTS)
     add("--type", action="append", choices=TYPES, help="default: f32")
@@ -45,6 +49,13 @@ def parse():
     options = parser.parse_args()
     if options.device and (options.cold or options.target or options.variants != "tuned"):
         parser.error("--device goes without --variants, --target and --cold")
+    if options.data and (options.device or options.peers or options.cold or options.plot or options.variants != "tuned" or
+                         options.type not in (None, ["f32"])):
+        parser.error("--data is of f32 on the CPU, and goes without --variants, --peers, --cold and --plot")
+    options.data = list(dict.fromkeys(options.data.split(","))) if options.data else []
+    for name in options.data:
+        if name not in KINDS | GRADIENTS:
+            parser.error(f"--data names {name}: there are {', '.join(KINDS | GRADIENTS)}")
     options.variants = list(dict.fromkeys(["tuned", *options.variants.split(",")]))
     for name in options.variants:
         if name not in VARIANTS:
@@ -75,9 +86,12 @@ def _wanted(row, options):
 
 def bench(options):
     build = Path(os.environ.get("HNORM_BUILD", ROOT / "build/release"))
-    lists = options.shapes or ["standard"]
+    lists, ops = options.shapes or ["standard"], MAIN_OPS
+    if options.data:
+        kinds, ops = data.plan(options.shapes, options.data), data.OPS
+        lists = list(kinds)
     types = options.type or ["f32"]
-    names = {name: [row for row in rows(read_shapes(named_list(name)), options.op or MAIN_OPS, types)
+    names = {name: [row for row in rows(read_shapes(named_list(name)), options.op or ops, types)
                     if _wanted(row, options)] for name in lists}
     every = [row for of_list in names.values() for row in of_list]
     peers = []
@@ -102,21 +116,29 @@ def bench(options):
                "peers": ", ".join(peer.version for peer in peers)}
     note(f"{context['cpu_name']}, {hnorm.target}" + (f", threads: {threads}" if threads else ""))
 
-    found = []
-    report.heading()
+    found, ratio = [], "over_normal" if options.data else "of_floor"
+    report.heading(ratio)
     for name, of_list in names.items():
         for row in of_list:
             hnorm.open(row)
             contenders = hnorm.contenders(row, note)
+            if options.data:
+                contenders = data.timers(row, contenders["tuned"], hnorm.memory, kinds[name])
             for peer in peers:
                 contenders |= peer.contenders(row, hnorm.memory)
             seconds = measure.rounds(contenders, effort, evict, bool(peers) and not options.device,
                                      LEAST_TIMING if options.device else measure.LEAST_TIMING)
-            for contender in contenders:
-                whose = hnorm.target if contender in ours else "copy" if contender == "floor" else "peer"
-                one = report.entry(row, whose, contender + suffix, seconds, contender, name)
-                report.line(one)
-                found.append(one)
+            if options.data:
+                entries = data.entries(row, hnorm.target, seconds, name)
+            else:
+                whose = {"floor": "copy"} | dict.fromkeys(ours, hnorm.target)
+                entries = [report.entry(row, whose.get(contender, "peer"), contender + suffix, seconds, contender, name)
+                           for contender in contenders]
+            for entry in entries:
+                report.line(entry, ratio)
+            found += entries
+    if options.data:
+        data.summary(found)
     if options.json:
         report.write(options.json, found, context)
     if options.plot:
