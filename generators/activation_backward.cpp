@@ -22,7 +22,7 @@ public:
 
     void schedule() {
         tensors(y, dy, dz);
-        apply_scheduled(v, {}, dz);
+        apply_scheduled(v, dz, 0);
     }
 
 private:

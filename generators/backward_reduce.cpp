@@ -1,43 +1,41 @@
-// backward_reduce: x, dy, mean, variance, gamma, beta, eps, slope -> the sums of dy and of dy*(x - mean) of each group. dy is
-// taken behind the activation's gradient; where slope is 1, variance, gamma, beta and eps do not matter.
+// backward_reduce: x, dy, m, a, b, slope, scale_x, scale_dy, kind -> by run, the sums of dy and of dy*(x - m), scaled, and the
+// greatest magnitudes of dy and x - m. dy is taken behind the activation's gradient. What the kind (gradients.h) does without
+// does not matter.
 #include "kernel.h"
 
 namespace hnorm {
 
 class BackwardReduce : public Kernel<BackwardReduce> {
 public:
-    GeneratorParam<bool> split{"split", false};  // work inside groups (few large ones) rather than across them
     Elements x{"x"}, dy{"dy"};
-    Input<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
-    Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
-    Input<double> eps{"eps"};
+    Input<Buffer<float, 2>> m{"m"}, a{"a"}, b{"b"};
     Input<int32_t> slope{"slope"};  // Slope
+    Input<Buffer<float, 2>> scale_x{"scale_x"}, scale_dy{"scale_dy"};
+    Input<int32_t> kind{"kind"};
+    Output<Func> runs{"runs", {Float(64), Float(64), Int(32), Int(32)}, 4};
 
     void configure() {
         of_elements(x, dy);
-        results.add(*this, "sum_dy", "sum_dy_xmu");
         for_device();
     }
 
     void generate() {
         const Axes v;
-        const Gate gated = gate(v, mean(v.g0, v.g1), variance(v.g0, v.g1), gamma(v.g0, v.g1), beta(v.g0, v.g1), eps,
-                                Slope{slope}, times());
-        reduction = gradient_sums(values(x), values(dy), gated, mean(v.g0, v.g1), positions(x), x.dim(1).extent(),
-                                  planes, steps());
-        results.define(v, reduction.sum_dy, reduction.sum_dy_xmu);
+        const Gate gate = {a(v.g0, v.g1), b(v.g0, v.g1), {slope}, times()};
+        reduction =
+            gradient_sums(values(x), values(dy), runs, gate, m(v.g0, v.g1), scale_x(v.g0, v.g1),
+                          scale_dy(v.g0, v.g1), kind, positions(x), x.dim(1).extent(), planes);
     }
 
     void schedule() {
         summed(x, dy);
-        group_inputs(x, mean, variance, gamma, beta);
-        results.of_shape(x);
-        reduce_scheduled(reduction, results.funcs(), split);
+        group_inputs(x, m, a, b, scale_x, scale_dy);
+        run_results(x, reduction);
+        reduce_scheduled(reduction);
     }
 
 private:
-    GroupResults results;
-    GradientSums reduction;
+    Reduction reduction;
 };
 
 }  // namespace hnorm

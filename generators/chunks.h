@@ -1,4 +1,5 @@
-// The order of summation (docs/order.md): the view, the chunks, lanes and trees. What is summed is others' matter.
+// The order of summation (docs/order.md): the view, chunks and runs, lanes and trees, the sample. algorithm.h and gradients.h say
+// which terms are summed.
 #pragma once
 
 #include <Halide.h>
@@ -12,28 +13,21 @@ namespace hnorm {
 
 using namespace Halide;
 
-// Shape classes: constants of the order of summation. Last and LastTiny are channels-last: channels next to each other in
-// memory.
-enum class Planes { Tiny, Small, Large, Last, LastTiny };
+// Shape classes: constants of the order of summation. Last is channels-last: channels next to each other in memory.
+enum class Planes { Tiny, Small, Large, Last };
 
 inline const std::map<std::string, Planes> &planes_names() {
     static const std::map<std::string, Planes> names = {
-        {"tiny", Planes::Tiny}, {"small", Planes::Small},        {"large", Planes::Large},
-        {"last", Planes::Last}, {"last_tiny", Planes::LastTiny},
-    };
+        {"tiny", Planes::Tiny}, {"small", Planes::Small}, {"large", Planes::Large}, {"last", Planes::Last}};
     return names;
 }
 
-constexpr int kRowsPerChunk = 32, kPlanesPerChunk = 16, kChunksPerRun = 16;  // at most
-constexpr bool tiny(Planes p) { return p == Planes::Tiny || p == Planes::LastTiny; }
-constexpr bool channels_last(Planes p) { return p == Planes::Last || p == Planes::LastTiny; }
-constexpr int kLastLanes = 4;
-constexpr int lanes_of(Planes p) { return tiny(p) ? 1 : p == Planes::Last ? kLastLanes : p == Planes::Small ? 16 : 64; }
-
-// Sums of squares or products outside this range are taken again in double: float overflows or loses bits beyond it.
-constexpr double kLeastInRange = 1e-30, kGreatestInRange = 1e38;
-// As they are where the center is so far from the mean that (mean - center)^2 is an eighth of the squares' mean or more.
-constexpr double kFarCenter = 8;
+constexpr bool channels_last(Planes p) { return p == Planes::Last; }
+constexpr int lanes_of(Planes p) { return p == Planes::Small ? 16 : p == Planes::Large ? 64 : 1; }
+constexpr int rows_of(Planes p) { return p == Planes::Large ? 16 : 32; }   // of a chunk, at most
+constexpr int kFour = 4;                                                   // rows that are added together
+constexpr int kChunksPerRun = 8, kPlanesPerChunk = 8, kPlanesPerRun = 32;  // at most
+constexpr int kMostSampled = 64, kFewSampled = 32;
 
 // The product of two floats or doubles that a sum takes. Compilers of GPUs fuse such a pair, whatever Halide tells them, and
 // round once where docs/order.md rounds twice: for them the product passes through an "exclusive or" with `zero`, a parameter
@@ -54,40 +48,30 @@ struct Axes {
     Var s{"s"}, r{"r"}, g0{"g0"}, g1{"g1"}, l{"l"}, k{"k"}, m{"m"}, a{"a"}, b{"b"};
 };
 
-// Lane sums of one chunk quantity and the tree that adds them up. In steps, x of `rows` is the pair in its step, y the step, z the
-// plane.
+// The bits of |value|, which order floats as their sizes do; a NaN's are greater than infinity's.
+inline Expr magnitude(const Expr &value) { return reinterpret<int32_t>(value) & 0x7fffffff; }
+
+// Lane sums of one chunk and the tree that adds them up.
 struct LaneSum {
     Func lanes;              // (l, k, m, g0, g1): init, an update over `rows` and one over `last`
-    std::vector<Func> tree;  // (l, k, m, g0, g1), halving; empty for one lane
-    RDom rows;               // x: pair of full rows within the chunk, y: plane within the chunk
+    std::vector<Func> tree;  // (l, k, m, g0, g1), halving down to four lanes
+    RDom rows;               // x: four of full rows within the chunk, y: plane within the chunk
     RDom last;               // x: plane within the chunk
 };
 
-// A sum over all chunks of a group: over the chunks of each run, and of these.
-struct GroupSum {
-    Func runs;    // (a, b, g0, g1), or where runs have numbers (number, g0, g1): an update over `chunks`
-    RDom chunks;  // x: k, y: m, within the run; or x: chunk of a step, y: step
-    Func total;   // (g0, g1): an update over `all`
-    RDom all;     // x: a, y: b, or x: the run's number
-};
-
-// Any of the reductions, as the schedules see it: what is computed for a chunk, then for a group.
+// A reduction, as the schedules see it. Its result is an output of the kernel: sums in double, and greatest magnitudes, by run.
 struct Reduction {
     Axes v;
     Planes planes;
-    std::vector<Func> given;       // (g0, g1)        of the group, used by the sums; inline unless scheduled
-    std::vector<LaneSum> sums;     // in float
-    std::vector<Func> of_chunk;    // (k, m, g0, g1)
-    LaneSum redone;                // in double, where out of float's range
-    Func in_double;                // (k, m, g0, g1)  totals of `redone`; but for tiny planes an update over `again`
-    RDom again;                    // one step, or none
-    Func chunk;                    // (k, m, g0, g1)  the chunk's result
-    std::vector<GroupSum> merged;  // chunks, in the order in which they are needed
-    std::vector<Func> of_group;    // (g0, g1)        what else is computed of them
-    Expr K, M;                     // extents of k and m
-    std::vector<Func> for_chunks;  // (g0, g1)      what the sums take of the group
-    // Conditions, one of which holds, by which the sums in float and for_chunks differ; the first makes them simplest.
+    LaneSum sum;
+    RDom chunks;  // x: chunk of a plane, y: of planes, within the run
+    Func run;     // (g0, a, b, g1): an update over `chunks`
+    Func runs;    // (g0, a, b, g1): the same, as the kernel gives it
+    Expr A, B;    // extents of a and b
+    // Conditions, one of which holds, by which loops differ; the first makes them simplest.
     std::vector<Expr> variants;
+    // Likewise, for the rows that are left of a plane.
+    std::vector<Expr> left;
 };
 
 // f(args) = values, as a plain value or a tuple.
@@ -106,245 +90,204 @@ inline std::vector<Expr> elements(const Func &f, const std::vector<Expr> &args) 
     return values;
 }
 
-inline std::vector<Expr> sums_of(const std::vector<Expr> &a, const std::vector<Expr> &b) {
-    std::vector<Expr> values;
-    for (size_t i = 0; i < a.size(); i++) values.push_back(a[i] + b[i]);
-    return values;
-}
+// The greatest power of two that is at most `value`, of 1 to 15.
+inline Expr power_below(const Expr &value) { return select(value >= 8, 8, value >= 4, 4, value >= 2, 2, 1); }
 
-inline std::vector<Expr> zeros_of(const std::vector<Expr> &terms) {
-    std::vector<Expr> values;
-    for (const Expr &term : terms) values.push_back(cast(term.type(), 0));
-    return values;
-}
-
-// The terms where the condition holds, else 0.
-inline std::vector<Expr> counted(const Expr &condition, const std::vector<Expr> &terms) {
-    std::vector<Expr> values = zeros_of(terms);
-    for (size_t i = 0; i < terms.size(); i++) values[i] = select(condition, terms[i], values[i]);
-    return values;
-}
-
-// How loops of sums are written for devices: runs of chunks have numbers, in the order of merging, and what a thread adds may come
-// in steps of constant size, so that it can load all of a step before it adds. Where a step is not full, +0 is added, which
-// changes no sum: none is -0, since all begin with +0.
-struct Steps {
-    int pairs = 0, chunks = 0;  // of rows, of chunks a step; 1: no steps, 0: not for devices
-    bool on_device() const { return pairs > 0; }
-};
-
-// How groups of N planes of S positions are cut into chunks, and how a chunk is summed.
+// How groups of N planes of S positions are cut into chunks and runs, and how they are summed. Terms are floats, which are added,
+// and int32, the magnitudes of which the greatest is kept: those where `measured` holds.
 class Chunks {
 public:
     // What is summed, an expression for each element of the result, at a position of a plane of group (g0, g1).
     using Terms = std::function<std::vector<Expr>(Expr position, Expr plane)>;
 
-    Chunks(const Axes &axes, Planes planes, const Expr &S, const Expr &N, const Steps &steps)
-        : v(axes),
-          planes(planes),
-          S(S),
-          N(N),
-          L(lanes_of(planes)),
-          // Only small planes may either share a chunk or fill several: tiny ones have at most R/2 rows, large ones more.
-          share(planes != Planes::Large),
-          several(!tiny(planes)),
-          steps(steps) {
+    Chunks(const Axes &axes, Planes planes, const Expr &S, const Expr &N, const Expr &measured)
+        : v(axes), planes(planes), S(S), N(N), measured(measured), L(lanes_of(planes)), R(rows_of(planes)) {
+        // Only small planes may either share a chunk or fill several: tiny ones have fewer rows than a chunk, large ones more.
+        share = planes != Planes::Large;
+        several = planes != Planes::Tiny;
         const Expr rows = (S + L - 1) / L;
         full_rows = S / L;
-        planes_per_chunk = share ? min(max(R / rows, 1), kPlanesPerChunk) : Expr(1);
-        chunks_of_plane = several ? (rows + R - 1) / R : Expr(1);
-        chunks_of_planes = (N + planes_per_chunk - 1) / planes_per_chunk;
+        left_rows = rows - full_rows / kFour * kFour;
+        P = share ? power_below(min(max(R / rows, 1), kPlanesPerChunk)) : Expr(1);
+        K = several ? (rows + R - 1) / R : Expr(1);
+        M = (N + P - 1) / P;
+        Q = min(power_below(min(max(kChunksPerRun / K, 1), kChunksPerRun)), kPlanesPerRun / P);
+        A = several ? (K + kChunksPerRun - 1) / kChunksPerRun : Expr(1);
     }
 
-    // Chunks of a plane, chunks of planes: extents of k and m.
-    Expr K() const { return chunks_of_plane; }
-    Expr M() const { return chunks_of_planes; }
-
-    // Elements of a group, of a chunk.
-    Expr total() const { return cast<double>(S) * cast<double>(N); }
-    Expr count(const Expr &k, const Expr &m) const {
-        return cast<double>(min(S - k * (R * L), R * L)) *
-               cast<double>(min(N - m * planes_per_chunk, planes_per_chunk));
-    }
-
-    // The chunk's first element.
-    Expr first_position() const { return keep_below(v.k * (R * L), S); }
-    Expr first_plane() const { return keep_below(v.m * planes_per_chunk, N); }
-
-    // The sum over a chunk, lane by lane: the full pairs of rows of its planes, then what is left of them, a row or two, which
-    // are moved back to end with the plane; lanes that the row before has counted add +0. Nothing is summed where not `needed`.
-    // sample: of about every second pair only (sampled()).
-    LaneSum lane_sum(const std::string &name, const Terms &terms_at, const Expr &needed = Expr(),
-                     bool sample = false) const {
-        LaneSum sum;
-        sum.lanes = Func(name);
-        const auto terms = [&](const Expr &position, const Expr &plane) {
-            return terms_at(keep_below(position, S), keep_below(plane, N));
-        };
-        const std::vector<Var> args = {v.l, v.k, v.m, v.g0, v.g1};
-        const auto add = [&](const std::vector<Expr> &terms) {
-            if (!sum.lanes.defined()) define(sum.lanes, args, zeros_of(terms));
-            define(sum.lanes, args, sums_of(elements(sum.lanes, {args.begin(), args.end()}), terms));
-        };
-        // The conditions compare a loop's variable, so that they become its bound.
-        const auto if_needed = [&](const Expr &extent) {
-            return needed.defined() ? select(needed, extent, 0) : extent;
-        };
-        const Expr planes_left = N - v.m * planes_per_chunk;
-        const Expr all = min(full_rows, R) / 2, most = sample ? (all + 1) / 2 : all;
-        const Expr pairs = sample ? (pairs_of_chunk() + 1) / 2 : several ? (full_rows - v.k * R) / 2 : all;
-        const auto add_pair = [&](const Expr &number, const Expr &plane, const Expr &is_one) {
-            const Expr pair = sample ? sampled(number) : number;
-            const Expr first = (v.k * R + 2 * pair) * L + v.l, r = v.m * planes_per_chunk + plane;
-            const std::vector<Expr> sums = sums_of(terms(first, r), terms(first + L, r));
-            add(is_one.defined() ? counted(is_one, sums) : sums);
-        };
-        if (steps.pairs > 1 && !needed.defined()) {
-            const int step = steps.pairs;
-            sum.rows = RDom(0, step, 0, (most + step - 1) / step, 0, planes_per_chunk, name + "_rows");
-            sum.rows.where(sum.rows.y * step < pairs);
-            if (share) sum.rows.where(sum.rows.z < planes_left);
-            const Expr pair = sum.rows.y * step + sum.rows.x;
-            add_pair(min(pair, pairs - 1), sum.rows.z, pair < pairs);
-        } else {
-            sum.rows = RDom(0, most, 0, planes_per_chunk, name + "_rows");
-            if (several) sum.rows.where(sum.rows.x < if_needed(pairs));
-            if (share) sum.rows.where(sum.rows.y < if_needed(planes_left));
-            add_pair(sum.rows.x, sum.rows.y, Expr());
-        }
-
-        const Expr row = full_rows / 2 * 2;  // the first of what is left
-        const Expr is_left = row * L < S && v.k == chunks_of_plane - 1;
-        const Expr left = sample ? is_left && pairs_of_chunk() == 0 : is_left;
-        sum.last = RDom(0, planes_per_chunk, name + "_last");
-        sum.last.where(sum.last.x < select(left, if_needed(planes_left), 0));
-        const auto moved_back = [&](const Expr &start) {
-            // Where something is left, the chunk ends with the plane: said so, it asks for no position far from its own.
-            const Expr end = min((v.k + 1) * (R * L), S);
-            const Expr position = min(start, end - L) + v.l;
-            return counted(position >= start, terms(position, v.m * planes_per_chunk + sum.last.x));
-        };
-        add(L == 1 ? moved_back(row) : sums_of(moved_back(row * L), moved_back(row * L + L)));
-        add_tree(sum, name);
-        return sum;
-    }
-
-    // How many elements such a sample has, and the number of its pair i, which starts as the numbers with an even count of ones in
-    // binary: 0, 3, 5, 6, 9, 10, 12, 15. No linear or quadratic trend shifts their mean, no period of 2, 4 or 8 pairs.
-    Expr sampled_count(const Expr &k, const Expr &m) const {
-        const Expr pairs = (pairs_of_chunk() + 1) / 2;
-        const Expr of_planes = cast<double>(min(N - m * planes_per_chunk, planes_per_chunk));
-        return select(pairs > 0, cast<double>(pairs * (2 * L)) * of_planes, count(k, m));
-    }
-    Expr sampled(const Expr &i) const { return min(2 * i + ((i ^ (i >> 1) ^ (i >> 2)) & 1), pairs_of_chunk() - 1); }
-
-    // The last four lanes, added where the total is used, so that a schedule may vectorize that across groups. `zero` is 0,
-    // or a variable of which no more is known.
-    std::vector<Expr> total(const LaneSum &sum, const Expr &zero = 0) const {
-        const Func &level = sum.tree.empty() ? sum.lanes : sum.tree.back();
-        const auto lane = [&](int l) {
-            return elements(level, {unsafe_promise_clamped(zero + l, 0, std::min(L, 4) - 1), v.k, v.m, v.g0, v.g1});
-        };
-        return L == 1   ? elements(level, {0, v.k, v.m, v.g0, v.g1})
-               : L == 2 ? sums_of(lane(0), lane(1))
-                        : sums_of(sums_of(lane(0), lane(2)), sums_of(lane(1), lane(3)));
-    }
-
-    // Two sums of doubles, taken only where `redo`: sets redone, in_double and again.
-    void sum_in_double(Reduction &d, const Expr &redo, const Terms &terms_at) const {
-        d.redone = lane_sum("redone", terms_at, tiny(planes) ? redo : Expr());
-        d.in_double = Func("in_double");
-        if (tiny(planes)) {
-            d.in_double(v.k, v.m, v.g0, v.g1) = Tuple(total(d.redone));
-            return;
-        }
-        // A loop of one step or none: with it all of the sum in double is skipped. Halide hoists no condition that reads a
-        // Func, but it turns a comparison with the loop's variable into the loop's bound; and it would drop a loop of
-        // extent 1, or one whose variable is not used.
-        d.again = RDom(0, 2, "again");
-        d.again.where(d.again.x < select(redo, 1, 0));
-        d.in_double(v.k, v.m, v.g0, v.g1) = Tuple(cast<double>(0), cast<double>(0));
-        d.in_double(v.k, v.m, v.g0, v.g1) = Tuple(total(d.redone, d.again.x));
-    }
-
-    // The sum over all chunks of a group of what is at (k, m), run by run.
-    GroupSum sum_of_group(const std::string &name, const Terms &terms_at) const {
-        constexpr int most = kChunksPerRun;
-        const Expr planes_of_run =
-            several ? max(most / K(), 1) : Expr(most);  // runs are of several planes, or of a part of one
-        const Expr runs_of_plane = several ? (K() + most - 1) / most : Expr(1);
-        const Expr runs_of_planes = (M() + planes_of_run - 1) / planes_of_run;
-        const bool numbered = steps.on_device();
-        const Expr a = numbered && several ? v.a % runs_of_plane : numbered ? Expr(0) : v.a;
-        const Expr b = numbered && several ? v.a / runs_of_plane : numbered ? v.a : v.b;
-
-        GroupSum sum;
-        const Expr width = several ? min(K(), most) : Expr(1), planes = min(planes_of_run, M() - b * planes_of_run);
-        Expr k, m, is_one;  // within the run
-        if (steps.chunks > 1) {
-            const int step = steps.chunks;
-            const Expr count = several ? min(width, K() - a * most) * planes : planes;
-            sum.chunks = RDom(0, step, 0, most / step, name + "_chunks");
-            sum.chunks.where(sum.chunks.y * step < count);
-            const Expr number = sum.chunks.y * step + sum.chunks.x, i = min(number, count - 1);
-            is_one = number < count;
-            k = several ? i % width : Expr(0);
-            m = several ? i / width : i;
-        } else {
-            sum.chunks = RDom(0, width, 0, planes_of_run, name + "_chunks");
-            if (several) sum.chunks.where(sum.chunks.x < K() - a * most);
-            sum.chunks.where(sum.chunks.y < planes);
-            k = sum.chunks.x;
-            m = sum.chunks.y;
-        }
-        std::vector<Expr> terms = terms_at(keep_below(a * most + k, K()), keep_below(b * planes_of_run + m, M()));
-        if (is_one.defined()) terms = counted(is_one, terms);
-        const auto add = [](Func f, const std::vector<Var> &args, const std::vector<Expr> &terms) {
-            define(f, args, zeros_of(terms));
-            define(f, args, sums_of(elements(f, {args.begin(), args.end()}), terms));
-        };
-        std::vector<Var> run = {v.a, v.g0, v.g1};
-        if (!numbered) run.insert(run.begin() + 1, v.b);
-        sum.runs = Func(name + "_runs");
-        add(sum.runs, run, terms);
-
-        sum.all = numbered ? RDom(0, runs_of_plane * runs_of_planes, name + "_all")
-                           : RDom(0, runs_of_plane, 0, runs_of_planes, name + "_all");
-        sum.total = Func(name);
-        std::vector<Expr> of_run = {sum.all.x, v.g0, v.g1};
-        if (!numbered) of_run.insert(of_run.begin() + 1, sum.all.y);
-        add(sum.total, {v.g0, v.g1}, elements(sum.runs, of_run));
-        return sum;
+    // The sums over each run: sets all of *d but its variants.
+    void sum_runs(Reduction *d, Func runs, const Terms &terms) const {
+        d->planes = planes;
+        d->runs = runs;
+        d->A = A;
+        d->B = (M + Q - 1) / Q;
+        d->chunks = RDom(0, min(K, kChunksPerRun), 0, Q, "chunks");
+        if (several) d->chunks.where(d->chunks.x < K - v.a * kChunksPerRun);
+        d->chunks.where(d->chunks.y < M - v.b * Q);
+        const Expr k = v.a * kChunksPerRun + d->chunks.x, m = v.b * Q + d->chunks.y;
+        d->sum = lane_sum(terms);
+        const std::vector<Var> args = {v.g0, v.a, v.b, v.g1};
+        d->run = Func("run");
+        add(d->run, args, total(d->sum, k, m));
+        define(runs, args, elements(d->run, {args.begin(), args.end()}));
+        if (planes == Planes::Small) d->left = {left_rows == 1, left_rows == 2, left_rows == 3, left_rows == 4};
     }
 
 private:
-    // Full pairs of rows of a plane in chunk k.
-    Expr pairs_of_chunk() const { return min((full_rows - v.k * R) / 2, R / 2); }
-
     static Expr keep_below(const Expr &index, const Expr &extent) {
         return unsafe_promise_clamped(index, 0, extent - 1);
     }
 
-    // Adds lanes l and l + w for w = L/2, L/4, ..., 4, each level a Func.
-    void add_tree(LaneSum &sum, const std::string &name) const {
-        const auto lane = [&](const Func &f, const Expr &l) { return elements(f, {l, v.k, v.m, v.g0, v.g1}); };
+    std::vector<Expr> combined(const std::vector<Expr> &a, const std::vector<Expr> &b) const {
+        std::vector<Expr> values;
+        for (size_t i = 0; i < a.size(); i++)
+            values.push_back(a[i].type().is_float() ? a[i] + b[i] : select(measured, max(a[i], b[i]), a[i]));
+        return values;
+    }
+
+    // An update of f, which begins with zeros.
+    void add(Func f, const std::vector<Var> &args, const std::vector<Expr> &values) const {
+        if (!f.defined()) {
+            std::vector<Expr> zeros;
+            for (const Expr &value : values) zeros.push_back(cast(value.type(), 0));
+            define(f, args, zeros);
+        }
+        define(f, args, combined(elements(f, {args.begin(), args.end()}), values));
+    }
+
+    // The sum over a chunk, lane by lane.
+    LaneSum lane_sum(const Terms &terms_at) const {
+        LaneSum sum;
+        sum.lanes = Func("lanes");
+        const Expr k = v.k, m = v.m;
+        const std::vector<Var> args = {v.l, v.k, v.m, v.g0, v.g1};
+        const auto terms = [&](const Expr &position, const Expr &plane) {
+            return terms_at(keep_below(position, S), keep_below(plane, N));
+        };
+        const Expr planes_left = N - m * P;
+        // The conditions compare a loop's variable, so that they become its bound.
+        sum.rows = RDom(0, min(full_rows, R) / kFour, 0, P, "rows");
+        if (several) sum.rows.where(sum.rows.x < (full_rows - k * R) / kFour);
+        if (share) sum.rows.where(sum.rows.y < planes_left);
+        const Expr first = (k * R + kFour * sum.rows.x) * L + v.l;
+        std::vector<std::vector<Expr>> rows;
+        for (int i = 0; i < kFour; i++) rows.push_back(terms(first + i * L, m * P + sum.rows.y));
+        add(sum.lanes, args, combined(combined(rows[0], rows[1]), combined(rows[2], rows[3])));
+
+        const Expr row = full_rows / kFour * kFour;  // the first of what is left
+        sum.last = RDom(0, P, "last");
+        sum.last.where(sum.last.x < select(left_rows > 0 && k == K - 1, planes_left, 0));
+        add(sum.lanes, args, left(row, m * P + sum.last.x, terms));
+
+        // Adds lanes l and l + w, each level a Func.
         Func level = sum.lanes;
         for (int w = L / 2; w >= 4; w /= 2) {
-            Func next(name + "_tree_" + std::to_string(w));
-            define(next, {v.l, v.k, v.m, v.g0, v.g1}, sums_of(lane(level, v.l), lane(level, v.l + w)));
+            Func next("tree_" + std::to_string(w));
+            const auto lane = [&](const Expr &l) { return elements(level, {l, k, m, v.g0, v.g1}); };
+            define(next, args, combined(lane(v.l), lane(v.l + w)));
             sum.tree.push_back(next);
             level = next;
         }
+        return sum;
     }
 
-    static constexpr int R = kRowsPerChunk;
+    // The four of the rows that are left, of which there are one to four. The last may be partial: it is moved back to end with the
+    // plane, and lanes that the row before has counted add 0, as do rows that are not there. In small planes, where it shows, what
+    // is not needed is left out, by number of rows.
+    std::vector<Expr> left(const Expr &row, const Expr &plane, const Terms &terms) const {
+        const auto whole = [&](int i) { return terms((row + i) * L + v.l, plane); };
+        const auto moved_back = [&](int i) {
+            const Expr start = (row + i) * L, position = min(start, S - L) + v.l;
+            std::vector<Expr> values = terms(position, plane);
+            for (Expr &value : values) value = select(position >= start, value, cast(value.type(), 0));
+            return values;
+        };
+        const auto sum_of = [&](int count, bool may_miss) {
+            std::vector<std::vector<Expr>> rows;
+            for (int i = 0; i < count; i++) rows.push_back(i < count - 1 && !may_miss ? whole(i) : moved_back(i));
+            if (count == 1) return rows[0];
+            const std::vector<Expr> pair = combined(rows[0], rows[1]);
+            return count == 2   ? pair
+                   : count == 3 ? combined(pair, rows[2])
+                                : combined(pair, combined(rows[2], rows[3]));
+        };
+        if (planes != Planes::Small) return sum_of(4, true);
+        std::vector<Expr> values = sum_of(4, false);
+        for (int count = 3; count >= 1; count--) {
+            const std::vector<Expr> fewer = sum_of(count, false);
+            for (size_t i = 0; i < values.size(); i++) values[i] = select(left_rows == count, fewer[i], values[i]);
+        }
+        return values;
+    }
+
+    // The last four lanes meet in double. They are added where the total is used, so that a schedule may vectorize across groups.
+    std::vector<Expr> total(const LaneSum &sum, const Expr &k, const Expr &m) const {
+        const Func &level = sum.tree.empty() ? sum.lanes : sum.tree.back();
+        const auto lane = [&](int l) {
+            std::vector<Expr> values = elements(level, {l, k, m, v.g0, v.g1});
+            for (Expr &value : values)
+                if (value.type().is_float()) value = cast<double>(value);
+            return values;
+        };
+        return L == 1 ? lane(0) : combined(combined(lane(0), lane(2)), combined(lane(1), lane(3)));
+    }
+
     Axes v;
     Planes planes;
-    Expr S, N;
-    int L;
+    Expr S, N, measured;
+    int L, R;
     bool share, several;
-    Steps steps;
-    Expr full_rows, planes_per_chunk, chunks_of_plane, chunks_of_planes;
+    Expr full_rows, left_rows;
+    Expr P, K, M, Q, A;  // docs/order.md, "Chunks and runs"
 };
+
+// The sample of a group (docs/order.md, "The sample").
+struct Sample {
+    Axes v;
+    Planes planes;
+    Func lanes;           // (l, g0, g1): sums of differences, and the greatest
+    RDom rows;            // of the sample
+    Expr center, spread;  // at (g0, g1)
+};
+
+constexpr int sampled_neighbours(Planes planes) { return lanes_of(planes) == 1 ? 1 : 4; }
+
+// The number of rows in the sample.
+inline Expr rows_sampled(const Expr &S, const Expr &N, Planes planes) {
+    const Expr T = cast<int64_t>(N) * (S / sampled_neighbours(planes));
+    return cast<int>(select(T <= kFewSampled, T, min(max(T / 4, kFewSampled), kMostSampled)));
+}
+// Row i's plane and its first position in it.
+inline Tuple place_sampled(const Expr &i, const Expr &S, const Expr &N, Planes planes) {
+    const int W = sampled_neighbours(planes);
+    const Expr of_plane = cast<int64_t>(S / W), T = cast<int64_t>(N) * of_plane;
+    const Expr count = cast<int64_t>(rows_sampled(S, N, planes)), bits = cast<uint32_t>(i) * Expr(2654435769u);
+    const Expr hashed = ((bits ^ (bits >> 15)) * Expr(2246822519u)) >> 16;
+    const Expr row = cast<int64_t>(i) * T / count + cast<int64_t>(hashed) * (T / count) / 65536;
+    return Tuple(cast<int>(row / of_plane), cast<int>(row % of_plane) * W);
+}
+
+// of x(s, r, g0, g1), by the places (i) of its rows, as place_sampled() gives them
+inline Sample sample_of(Func x, Func places, const Expr &count, const Expr &S, const Expr &N, Planes planes) {
+    Sample d;
+    d.planes = planes;
+    const Axes &v = d.v;
+    const int W = sampled_neighbours(planes);
+    const Expr first = x(0, 0, v.g0, v.g1);
+    d.rows = RDom(0, count, "sampled");
+    const FuncRef place = places(d.rows);
+    const Expr position = unsafe_promise_clamped(place[1] + v.l, 0, S - 1),
+               plane = unsafe_promise_clamped(place[0], 0, N - 1);
+    const Expr difference = x(position, plane, v.g0, v.g1) - first;
+    d.lanes = Func("differences");
+    d.lanes(v.l, v.g0, v.g1) = Tuple(0.0f, 0);
+    const FuncRef before = d.lanes(v.l, v.g0, v.g1);
+    d.lanes(v.l, v.g0, v.g1) = Tuple(before[0] + difference, max(before[1], magnitude(difference)));
+    const auto lane = [&](int l, int element) { return Expr(d.lanes(l, v.g0, v.g1)[element]); };
+    const Expr sum = W == 1 ? lane(0, 0) : (lane(0, 0) + lane(2, 0)) + (lane(1, 0) + lane(3, 0));
+    d.spread = W == 1 ? lane(0, 1) : max(max(lane(0, 1), lane(1, 1)), max(lane(2, 1), lane(3, 1)));
+    d.center = cast<float>(cast<double>(first) + cast<double>(sum) / cast<double>(count * W));
+    return d;
+}
 
 }  // namespace hnorm

@@ -55,12 +55,6 @@ protected:
         return true;
     }
 
-    Steps steps() const {
-        if (!on_device()) return {};
-        const GpuKnobs knobs = gpu_knobs();
-        return {knobs.load_pairs, knobs.load_chunks};
-    }
-
     // Kernels of devices take one more input, `zero` (Products), the last one: configure() ends with this.
     bool on_device() const { return this->get_target().has_gpu_feature(); }
     void for_device() {
@@ -87,59 +81,24 @@ protected:
     }
     Expr stored(const Expr &value) const { return from_float(value, element, this->get_target()); }
 
-    // Two doubles a group, as the outputs that come last: two Funcs or, on devices, whose merging gives both in one pass, one
-    // Func of two values. Callers see no difference. For configure(), generate() and schedule().
-    class GroupResults {
-    public:
-        void add(Kernel &kernel, const std::string &first, const std::string &second) {
-            if (kernel.on_device()) {
-                outputs = {kernel.template add_output<Func>("results", {Float(64), Float(64)}, 2)};
-            } else {
-                outputs = {kernel.template add_output<Func>(first, Float(64), 2),
-                           kernel.template add_output<Func>(second, Float(64), 2)};
-            }
-        }
-        void define(const Axes &v, const Expr &first, const Expr &second) {
-            if (outputs.size() == 1) {
-                (*outputs[0])(v.g0, v.g1) = Tuple(first, second);
-            } else {
-                (*outputs[0])(v.g0, v.g1) = first;
-                (*outputs[1])(v.g0, v.g1) = second;
-            }
-        }
-        template <typename X>
-        void of_shape(X &x) {
-            for (Func f : funcs()) per_group(x, f.output_buffers()[0]);  // the others follow
-        }
-        std::vector<Func> funcs() const {
-            return {outputs.size() == 1 ? std::vector<Func>{*outputs[0]} : std::vector<Func>{*outputs[0], *outputs[1]}};
-        }
-
-    private:
-        std::vector<GeneratorOutput<Func> *> outputs;
-    };
-
-    // The schedules of kernels that do one thing: a reduction, in few groups or many, or the pointwise part.
-    void reduce_scheduled(Reduction &reduction, const std::vector<Func> &results, bool split) {
+    // The schedules of kernels that do one thing: a reduction, or the pointwise part.
+    void reduce_scheduled(Reduction &reduction) {
         if (scheduled_otherwise()) return;
         if (on_device()) {
-            gpu::reduce(reduction, results[0], gpu_knobs());
-        } else if (channels_last(planes)) {
-            cpu::reduce_last(reduction, results, knobs());
-        } else if (split) {
-            cpu::reduce_split(reduction, knobs());
+            gpu::reduce(reduction, gpu_knobs());
         } else {
-            cpu::reduce_groups(reduction, results, knobs());
+            cpu::reduce(reduction, knobs());
         }
     }
-    void apply_scheduled(const Axes &v, const std::vector<Func> &coefficients, Func y) {
+    // values_per_group: floats that the loop reads of each group. variants: conditions, one of which holds, that make it simpler.
+    void apply_scheduled(const Axes &v, Func y, int values_per_group, const std::vector<Expr> &variants = {}) {
         if (scheduled_otherwise()) return;
         if (on_device()) {
-            gpu::apply(planes, v, coefficients, y, gpu_knobs());
+            gpu::apply(planes, v, y, gpu_knobs());
         } else if (channels_last(planes)) {
-            cpu::apply_last(v, coefficients, y, knobs());
+            cpu::apply_last(v, y, knobs(), values_per_group, variants);
         } else {
-            cpu::apply(planes, v, coefficients, y, knobs());
+            cpu::apply(planes, v, y, knobs());
         }
     }
 
@@ -164,15 +123,23 @@ protected:
         return on_device() ? x.dim(0).max() + 1 : x.dim(0).extent();
     }
 
-    // A value a group: stride 1 in g0 when written, any stride, 0 included, when read.
-    template <typename X, typename... Ys>
-    static void group_results(X &x, Ys &...ys) {
-        (per_group(x, ys), ...);
+    // What a reduction gives, by run: stride 1 in g0.
+    template <typename X>
+    static void run_results(X &x, const Reduction &reduction) {
+        OutputImageParam out = reduction.runs.output_buffers()[0];  // the others follow
+        const Expr extents[] = {x.dim(2).extent(), reduction.A, reduction.B, x.dim(3).extent()};
+        for (int i = 0; i < 4; i++) out.dim(i).set_bounds(0, extents[i]);
+    }
+    // A value a group: stride 1 in g0, on devices any when read.
+    template <typename X>
+    static void group_results(X &x, const Func &results) {
+        OutputImageParam out = results.output_buffers()[0];  // the others follow
+        per_group(x, out);
     }
     template <typename X, typename... Ys>
-    static void group_inputs(X &x, Ys &...ys) {
+    void group_inputs(X &x, Ys &...ys) const {
         (per_group(x, ys), ...);
-        (ys.dim(0).set_stride(Expr()), ...);
+        if (on_device()) (ys.dim(0).set_stride(Expr()), ...);
     }
 
 private:

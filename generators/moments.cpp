@@ -1,38 +1,36 @@
-// moments: x -> mean and M2 of each group (the count is known from the shape); on devices x, divisor -> mean and M2/divisor.
+// moments: x, center, scale, scaled -> by run, the sums of d = x*scale - center and of d*d, and the greatest |d|'s bits. Where
+// scaled is 0, all scales are 1, and the greatest is left out.
 #include "kernel.h"
 
 namespace hnorm {
 
 class MomentsKernel : public Kernel<MomentsKernel> {
 public:
-    GeneratorParam<bool> split{"split", false};  // work inside groups (few large ones) rather than across them
     Elements x{"x"};
-    GeneratorInput<double> *divisor =
-        nullptr;  // on devices: of M2, which is divided by it; the count gives the variance
+    Input<Buffer<float, 2>> center{"center"}, scale{"scale"};
+    Input<int32_t> scaled{"scaled"};
+    Output<Func> runs{"runs", {Float(64), Float(64), Int(32)}, 4};
 
     void configure() {
         of_elements(x);
-        results.add(*this, "mean", "m2");
-        if (on_device()) divisor = add_input<double>("divisor");
         for_device();
     }
 
     void generate() {
-        reduction = moments(values(x), positions(x), x.dim(1).extent(), planes, times(), steps());
-        const Axes &v = reduction.v;
-        const Expr m2 = reduction.m2(v.g0, v.g1);
-        results.define(v, reduction.mean(v.g0, v.g1), divisor ? m2 / *divisor : m2);
+        const Axes v;
+        reduction = sums_about(values(x), runs, center(v.g0, v.g1), scale(v.g0, v.g1), scaled, positions(x),
+                               x.dim(1).extent(), planes, times());
     }
 
     void schedule() {
         summed(x);
-        results.of_shape(x);
-        reduce_scheduled(reduction, results.funcs(), split);
+        group_inputs(x, center, scale);
+        run_results(x, reduction);
+        reduce_scheduled(reduction);
     }
 
 private:
-    GroupResults results;
-    Moments reduction;
+    Reduction reduction;
 };
 
 }  // namespace hnorm

@@ -1,4 +1,4 @@
-// normalize: x, mean, variance, gamma, beta, eps, slope (, residual) -> y. The pointwise part alone, with given statistics.
+// normalize: x, m, a, b, slope (, residual) -> y. The pointwise part, by coefficients of each group.
 #include "kernel.h"
 
 namespace hnorm {
@@ -7,9 +7,7 @@ class Normalize : public Kernel<Normalize> {
 public:
     GeneratorParam<bool> with_residual{"with_residual", false};  // added before the activation
     Elements x{"x"};
-    Input<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
-    Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
-    Input<double> eps{"eps"};
+    Input<Buffer<float, 2>> m{"m"}, a{"a"}, b{"b"};
     Input<int32_t> slope{"slope"};  // Slope
     GeneratorInput<Buffer<>> *residual = nullptr;
     ElementsOut y{"y"};
@@ -21,9 +19,8 @@ public:
     }
 
     void generate() {
-        coef =
-            coefficients(v, mean(v.g0, v.g1), variance(v.g0, v.g1), gamma(v.g0, v.g1), beta(v.g0, v.g1), eps, times());
-        Expr z = normalized(values(x)(v.s, v.r, v.g0, v.g1), coef(v.g0, v.g1), times());
+        const Expr centered = values(x)(v.s, v.r, v.g0, v.g1) - m(v.g0, v.g1);
+        Expr z = normalized(centered, a(v.g0, v.g1), b(v.g0, v.g1), times());
         if (residual) z = z + values(*residual)(v.s, v.r, v.g0, v.g1);
         y(v.s, v.r, v.g0, v.g1) = stored(activated(z, {slope}));
     }
@@ -31,13 +28,12 @@ public:
     void schedule() {
         tensors(x, y);
         if (residual) tensors(x, *residual);
-        group_inputs(x, mean, variance, gamma, beta);
-        apply_scheduled(v, {coef}, y);
+        group_inputs(x, m, a, b);
+        apply_scheduled(v, y, 3);
     }
 
 private:
     Axes v;
-    Func coef;
 };
 
 }  // namespace hnorm

@@ -17,95 +17,92 @@ inline void specialize(Stage stage, const std::vector<Expr> &variants) {
     if (!variants.empty()) stage.specialize_fail("one of the variants must hold");
 }
 
+// Memory for one chunk of so many groups, on the stack: Halide does not see that it is one.
+inline void one_chunk(Func f, const Axes &v, int groups) {
+    f.bound_storage(v.g0, groups).bound_storage(v.k, 1).bound_storage(v.m, 1).bound_storage(v.g1, 1);
+}
+
 // Lanes in registers while the rows of a plane pass by; the tree right after.
-inline void lane_sum(LaneSum &sum, const Axes &v, const CpuKnobs &knobs, LoopLevel where, int lanes,
-                     const std::vector<Expr> &variants = {}) {
-    if (lanes == 1) {  // tiny planes: vectors across groups
-        sum.lanes.compute_at(where).vectorize(v.g0, knobs.vector, kTail);
-        Stage rows = sum.lanes.update(0), last = sum.lanes.update(1);
-        rows.reorder(v.g0, sum.rows.x, sum.rows.y);
-        last.reorder(v.g0, sum.last.x);
-        for (Stage s : {rows, last}) {
-            s.vectorize(v.g0, knobs.vector, kTail);
-            specialize(s, variants);
-        }
-        return;
-    }
-    const int type_vector = std::min(lanes, knobs.vector);
-    const int block = std::min(lanes, std::max(knobs.lane_block, type_vector));
-    Var lo("lo"), li("li");
-    sum.lanes.compute_at(where).bound(v.l, 0, lanes).vectorize(v.l, type_vector).unroll(v.l);
+inline void lane_sum(Reduction &d, const CpuKnobs &knobs) {
+    const Axes &v = d.v;
+    LaneSum &sum = d.sum;
+    const LoopLevel where(d.run, d.chunks.x);
+    const int lanes = lanes_of(d.planes);
     Stage rows = sum.lanes.update(0), last = sum.lanes.update(1);
-    if (block < lanes) {
-        rows.split(v.l, lo, li, block).reorder(li, sum.rows.x, lo, v.g0, sum.rows.y);
+    const int groups = d.planes == Planes::Large ? 1 : knobs.group_block;
+    sum.lanes.compute_at(where);
+    one_chunk(sum.lanes, v, groups);
+    if (lanes == 1) {  // tiny planes: vectors across groups
+        sum.lanes.reorder_storage(v.g0, v.l, v.k, v.m, v.g1).reorder(v.g0, v.l).vectorize(v.g0, knobs.vector, kTail);
+        rows.reorder(v.g0, sum.rows.x, sum.rows.y).vectorize(v.g0, knobs.vector, kTail);
+        last.reorder(v.g0, sum.last.x).vectorize(v.g0, knobs.vector, kTail);
     } else {
-        rows.reorder(v.l, sum.rows.x, v.g0, sum.rows.y).split(v.l, lo, li, lanes);
+        const int vector = std::min(lanes, knobs.vector);
+        const int block = std::min(lanes, std::max(knobs.lane_block, vector));
+        Var lo("lo"), li("li");
+        sum.lanes.bound(v.l, 0, lanes).vectorize(v.l, vector).unroll(v.l);
+        rows.split(v.l, lo, li, block);
+        if (block < lanes) {
+            rows.reorder(li, sum.rows.x, lo, v.g0, sum.rows.y);
+        } else {
+            rows.reorder(li, lo, sum.rows.x, v.g0, sum.rows.y);
+        }
+        rows.vectorize(li, vector).unroll(li).unroll(lo).never_partition_all();
+        if (knobs.row_unroll > 1) rows.unroll(sum.rows.x, knobs.row_unroll);
+        last.reorder(v.l, v.g0, sum.last.x).vectorize(v.l, vector).unroll(v.l).never_partition_all();
     }
-    rows.vectorize(li, type_vector).unroll(li).unroll(lo);
-    if (knobs.row_unroll > 1) rows.unroll(sum.rows.x, knobs.row_unroll);
-    last.reorder(v.l, v.g0, sum.last.x).vectorize(v.l, type_vector).unroll(v.l);
-    for (Stage s : {rows, last}) {
-        s.never_partition_all();
-        specialize(s, variants);
+    specialize(rows, d.variants);
+    for (const Expr &variant : d.variants) {
+        Stage of_variant = last.specialize(variant);
+        specialize(of_variant, d.left);
     }
+    last.specialize_fail("one of the variants must hold");
     int width = lanes;
     for (Func f : sum.tree) {
         width /= 2;
+        one_chunk(f, v, groups);
         f.compute_at(where).bound(v.l, 0, width).vectorize(v.l, std::min(width, knobs.vector)).unroll(v.l);
+        specialize(f, d.variants);
     }
 }
 
-// The merging of chunks inside `where`; vectors across groups unless planes are large. A run's sums are made when they are added.
-inline void merge_at(Reduction &d, const CpuKnobs &knobs, LoopLevel where) {
+// Runs in parallel; in each, one group, or a block of groups, chunk by chunk. Vectors across groups unless planes are large.
+// Blocks are not partitioned: the code for whole ones was no faster than that for the last, and doubled the kernels.
+inline void reduce_first(Reduction &d, const CpuKnobs &knobs) {
     const Axes &v = d.v;
-    const bool across_groups = d.planes != Planes::Large;
-    const auto in_order = [&](Func f, const std::vector<VarOrRVar> &loops) {
-        if (!across_groups) return;
-        f.vectorize(v.g0, knobs.vector, kTail);
-        if (!loops.empty()) f.update().reorder(loops).vectorize(v.g0, knobs.vector, kTail);
-    };
-    for (GroupSum &sum : d.merged) {
-        sum.total.compute_at(where);
-        in_order(sum.total, {v.g0, sum.all.x, sum.all.y});
-        sum.runs.compute_at(sum.total, sum.all.x);
-        in_order(sum.runs, {v.g0, sum.chunks.x, sum.chunks.y});
-    }
-    for (Func f : d.of_group) {
-        f.compute_at(where);
-        in_order(f, {});
-    }
-}
-
-// Everything that one step of the loop over chunks needs.
-inline void chunk_step(Reduction &d, const CpuKnobs &knobs, LoopLevel step) {
-    const Axes &v = d.v;
-    const int lanes = lanes_of(d.planes);
-    for (LaneSum &sum : d.sums) lane_sum(sum, v, knobs, step, lanes, d.variants);
-    d.in_double.compute_at(step);
-    lane_sum(d.redone, v, knobs, d.planes == Planes::Tiny ? step : LoopLevel(d.in_double, d.again.x), lanes);
-    for (Func f : d.of_chunk) {
-        f.compute_at(step);
-        if (d.planes != Planes::Large) f.vectorize(v.g0, knobs.vector, kTail);
-    }
-    if (d.planes != Planes::Large) d.chunk.vectorize(v.g0, knobs.vector, kTail);
-}
-
-// The reduction of a block of groups inside `where`, the consumer's loop over blocks.
-inline void reduce_at(Reduction &d, const CpuKnobs &knobs, LoopLevel where) {
-    const Axes &v = d.v;
-    for (Func f : d.for_chunks) {
-        f.compute_at(where);
-        if (d.planes != Planes::Large) f.vectorize(v.g0, knobs.vector, kTail);
-        f.specialize(d.variants[0]);
-    }
-    d.chunk.compute_at(where);
+    Stage add = d.run.update();
+    d.run.compute_at(d.runs, v.a);
     if (d.planes == Planes::Large) {
-        d.chunk.reorder(v.k, v.m, v.g0, v.g1).never_partition_all();
+        d.runs.reorder(v.a, v.b, v.g0, v.g1).parallel(v.g1).parallel(v.g0).parallel(v.b).parallel(v.a);
     } else {
-        d.chunk.reorder(v.g0, v.k, v.m, v.g1).never_partition(v.k, v.m);
+        Var block("block");
+        d.runs.split(v.g0, block, v.g0, knobs.group_block, kTail).reorder(v.g0, v.a, v.b, block, v.g1);
+        d.runs.parallel(v.g1).parallel(block).parallel(v.b).parallel(v.a).vectorize(v.g0, knobs.vector, kTail);
+        d.runs.never_partition_all();
+        d.run.bound_storage(v.g0, knobs.group_block).vectorize(v.g0, knobs.vector, kTail);
+        add.reorder(v.g0, d.chunks.x, d.chunks.y).vectorize(v.g0, knobs.vector, kTail);
     }
-    chunk_step(d, knobs, LoopLevel(d.chunk, v.k));
-    merge_at(d, knobs, where);
+    add.never_partition_all();
+    lane_sum(d, knobs);
+}
+
+// A block of groups a step, in parallel.
+inline void sample(Sample &d, Func out, const CpuKnobs &knobs) {
+    const Axes &v = d.v;
+    const int lanes = sampled_neighbours(d.planes);
+    Var block("block");
+    out.split(v.g0, block, v.g0, knobs.group_block, kTail).vectorize(v.g0, knobs.vector, kTail);
+    out.parallel(v.g1).parallel(block).never_partition_all();
+    d.lanes.compute_at(out, block).bound_storage(v.g0, knobs.group_block);
+    Stage add = d.lanes.update();
+    if (lanes == 1) {
+        d.lanes.reorder_storage(v.g0, v.l, v.g1).reorder(v.g0, v.l).vectorize(v.g0, knobs.vector, kTail);
+        add.reorder(v.g0, d.rows.x).vectorize(v.g0, knobs.vector, kTail);
+    } else {
+        d.lanes.bound(v.l, 0, lanes).vectorize(v.l);
+        add.reorder(v.l, d.rows.x, v.g0).vectorize(v.l);
+    }
+    add.never_partition_all();
 }
 
 // The stores of y, along the plane; tiny planes along the groups. Returns the loop over a plane.
@@ -120,70 +117,9 @@ inline Var pointwise(Func y, const Axes &v, Planes planes, const CpuKnobs &knobs
     return row;
 }
 
-// One group, or one block of groups, a step: its reduction, then the pointwise part while it is in cache.
-inline void reduce_and_apply_groups(Reduction &d, Func coefficients, Func y, std::vector<Func> statistics,
-                                    const CpuKnobs &knobs) {
-    const Axes &v = d.v;
-    const bool large = d.planes == Planes::Large;
-    Var block("block");
-    const Var loop = large ? v.g0 : block;
-    if (large) {
-        y.reorder(v.s, v.r, v.g0, v.g1);
-    } else {
-        y.split(v.g0, block, v.g0, knobs.group_block, kTail).reorder(v.s, v.g0, v.r, block, v.g1);
-    }
-    y.parallel(v.g1).parallel(loop);
-    pointwise(y, v, d.planes, knobs);
-    for (Func f : statistics) {
-        if (!large) f.split(v.g0, block, v.g0, knobs.group_block, kTail).vectorize(v.g0, knobs.vector, kTail);
-        f.parallel(v.g1).parallel(loop).compute_with(y, loop);
-    }
-    const LoopLevel where(y, loop);
-    reduce_at(d, knobs, where);
-    coefficients.compute_at(where);
-    if (!large) coefficients.vectorize(v.g0, knobs.vector, kTail);
-}
-
-// The reduction alone, a group or a block of groups a step. Blocks are not partitioned: the code for whole ones was no faster
-// than that for the last, and doubled the kernels. (In reduce_and_apply_groups it is faster, by 3 to 6% on AVX-512.)
-inline void reduce_groups(Reduction &d, std::vector<Func> statistics, const CpuKnobs &knobs) {
-    const Axes &v = d.v;
-    const bool large = d.planes == Planes::Large;
-    Var block("block");
-    const Var loop = large ? v.g0 : block;
-    for (Func f : statistics) {
-        if (!large) f.split(v.g0, block, v.g0, knobs.group_block, kTail).vectorize(v.g0, knobs.vector, kTail);
-        f.parallel(v.g1).parallel(loop).never_partition(loop);
-    }
-    statistics[1].compute_with(statistics[0], loop);
-    reduce_at(d, knobs, LoopLevel(statistics[0], loop));
-}
-
-// Few large groups: chunks first, in parallel, then their merging.
-inline void reduce_split(Reduction &d, const CpuKnobs &knobs) {
-    const Axes &v = d.v;
-    d.chunk.compute_root();
-    if (d.planes == Planes::Large) {
-        d.chunk.reorder(v.k, v.g0, v.m, v.g1).never_partition_all();
-        d.chunk.parallel(v.g1).parallel(v.m).parallel(v.g0).parallel(v.k);
-    } else {
-        Var block("block");
-        d.chunk.split(v.g0, block, v.g0, knobs.group_block, kTail).reorder(v.g0, v.k, block, v.m, v.g1);
-        d.chunk.parallel(v.g1).parallel(v.m).parallel(block).never_partition(v.k, v.m, block);
-    }
-    chunk_step(d, knobs, LoopLevel(d.chunk, v.k));
-    for (Func f : d.for_chunks) f.compute_root();
-    for (GroupSum &sum : d.merged) {
-        sum.total.compute_root();
-        sum.runs.compute_at(sum.total, sum.all.x);
-    }
-    for (Func f : d.of_group) f.compute_root();
-}
-
-// The pointwise part alone.
-inline void apply(Planes planes, const Axes &v, std::vector<Func> coefficients, Func y, const CpuKnobs &knobs) {
+// The pointwise part.
+inline void apply(Planes planes, const Axes &v, Func y, const CpuKnobs &knobs) {
     if (planes == Planes::Large) {
-        for (Func f : coefficients) f.compute_root();
         // Parts of a plane as equal as vectors allow: a fixed size would leave a short last part that steps through
         // its missing elements.
         const Expr vectors = (y.output_buffer().dim(0).extent() + knobs.store_vector - 1) / knobs.store_vector;
@@ -197,16 +133,7 @@ inline void apply(Planes planes, const Axes &v, std::vector<Func> coefficients, 
         y.split(v.g0, block, v.g0, knobs.group_block, kTail).reorder(v.s, v.g0, block, v.r, v.g1);
         y.parallel(v.g1).parallel(v.r).parallel(block).never_partition(block);
         pointwise(y, v, planes, knobs);
-        // A block's coefficients stay in cache; tiny planes are so cheap that computing them anew for every sample shows.
-        for (Func f : coefficients) {
-            if (planes == Planes::Tiny) {
-                f.compute_root();
-            } else {
-                f.compute_at(y, block);
-            }
-        }
     }
-    for (Func f : coefficients) f.vectorize(v.g0, knobs.vector, kTail);
 }
 
 }  // namespace cpu

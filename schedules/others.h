@@ -32,7 +32,7 @@ inline void naive(const std::vector<Func> &outputs) {
 
 // A layer of a convolutional network of each class, x(s, r, g0, g1), as batch norm sees it.
 inline std::vector<int> estimates(Planes planes) {
-    const int positions = tiny(planes) ? 9 : planes == Planes::Large ? 112 * 112 : 14 * 14;
+    const int positions = planes == Planes::Tiny ? 9 : planes == Planes::Large ? 112 * 112 : 14 * 14;
     return {positions, 32, 256, 1};
 }
 // Of a buffer of so many dimensions: of elements, or with a value a group.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 namespace transcription {
@@ -45,158 +46,213 @@ struct Moments {
 };
 
 constexpr int64_t kMaxLanes = 64;
-constexpr int64_t kRows = 32, kPlanes = 16;  // of a chunk, at most
 
-inline int64_t lanes(int64_t S, bool last = false) { return S < 16 ? 1 : last ? 4 : S <= 1024 ? 16 : 64; }
+inline int64_t lanes(int64_t S, bool last = false) { return last || S < 16 ? 1 : S <= 1024 ? 16 : 64; }
+
+// The greatest power of two that is at most `value`, which is 1 or more.
+inline int64_t power_below(int64_t value) {
+    int64_t power = 1;
+    while (power <= value / 2) power *= 2;
+    return power;
+}
+
+// "Chunks and runs".
+struct Cut {
+    int64_t L, R, full_rows, rows, P, K, M, Q, A, B;
+    Cut(int64_t S, int64_t N, bool last) {
+        L = lanes(S, last);
+        R = L == 64 ? 16 : 32;
+        full_rows = S / L;
+        rows = (S + L - 1) / L;
+        P = std::min<int64_t>(power_below(std::max<int64_t>(R / rows, 1)), 8);
+        K = (rows + R - 1) / R;
+        M = (N + P - 1) / P;
+        Q = std::min(power_below(std::max<int64_t>(8 / K, 1)), 32 / P);
+        A = (K + 7) / 8;
+        B = (M + Q - 1) / Q;
+    }
+};
 
 // Rows [row, row_end) of the planes [plane, plane_end).
 struct Chunk {
     int64_t plane, plane_end, row, row_end;
-    int64_t cnt;
-    bool sample = false;  // of it, as step 1 of "One chunk" has it
-    int64_t pairs(int64_t full_rows) const { return std::max<int64_t>(std::min(row_end, full_rows) - row, 0) / 2; }
 };
 
-// "Sum over the chunk" of term(s, r), all in T: lanes first, then their tree.
-template <typename T, typename Term>
-T sum_over_positions(const Group &x, const Chunk &chunk, Term term) {
-    const int64_t S = x.S, L = lanes(S, x.last);
-    T v[kMaxLanes];
-    for (int64_t l = 0; l < L; l++) v[l] = T(0);
-    const int64_t full_rows = S / L, n = chunk.pairs(full_rows);
-    const int64_t pairs_end = chunk.row + 2 * n;
-    std::vector<int64_t> pairs;
-    for (int64_t p = 0; p < n && !chunk.sample; p++) pairs.push_back(p);
-    for (int64_t i = 0; i < (n + 1) / 2 && chunk.sample; i++) {
-        constexpr int64_t p[] = {0, 3, 5, 6, 9, 10, 12, 15};
-        pairs.push_back(std::min(p[i], n - 1));
-    }
+// "Sum over the chunk" of term(s, r).
+template <typename Term>
+double sum_over_chunk(const Group &x, const Chunk &chunk, Term term) {
+    const Cut cut(x.S, x.N, x.last);
+    const int64_t L = cut.L;
+    float v[kMaxLanes] = {};
+    // Row i of plane r, of which rows beyond the last are +0, and the partial one is moved back.
+    const auto of_row = [&](int64_t i, int64_t l, int64_t r) {
+        if (i >= chunk.row_end) return 0.0f;
+        const int64_t s = std::min(i * L, x.S - L) + l;
+        return s < i * L ? 0.0f : term(s, r);
+    };
+    const auto add_four = [&](int64_t i, int64_t r) {
+        for (int64_t l = 0; l < L; l++)
+            v[l] = v[l] + ((of_row(i, l, r) + of_row(i + 1, l, r)) + (of_row(i + 2, l, r) + of_row(i + 3, l, r)));
+    };
+    const int64_t fours_end =
+        chunk.row + (std::max(std::min(chunk.row_end, cut.full_rows), chunk.row) - chunk.row) / 4 * 4;
     for (int64_t r = chunk.plane; r < chunk.plane_end; r++)
-        for (int64_t p : pairs)
-            for (int64_t l = 0; l < L; l++) {
-                const int64_t i = chunk.row + 2 * p;
-                v[l] = v[l] + (term(i * L + l, r) + term((i + 1) * L + l, r));
-            }
-    if (chunk.row_end > pairs_end && !(chunk.sample && n > 0)) {  // a row or two are left
-        const auto moved_back = [&](int64_t row, int64_t l, int64_t r) {
-            const int64_t s = std::min(row * L, S - L) + l;
-            return s < row * L ? T(0) : term(s, r);
-        };
-        for (int64_t r = chunk.plane; r < chunk.plane_end; r++)
-            for (int64_t l = 0; l < L; l++)
-                v[l] = v[l] + (moved_back(pairs_end, l, r) + moved_back(pairs_end + 1, l, r));
-    }
-    for (int64_t w = L / 2; w >= 1; w /= 2)
+        for (int64_t i = chunk.row; i < fours_end; i += 4) add_four(i, r);
+    if (fours_end < chunk.row_end)
+        for (int64_t r = chunk.plane; r < chunk.plane_end; r++) add_four(fours_end, r);
+    for (int64_t w = L / 2; w >= 4; w /= 2)
         for (int64_t l = 0; l < w; l++) v[l] = v[l] + v[l + w];
-    return v[0];
+    const auto lane = [&](int l) { return static_cast<double>(v[l]); };
+    return L == 1 ? lane(0) : (lane(0) + lane(2)) + (lane(1) + lane(3));
 }
 
-// The same of term(x).
-template <typename T, typename Term>
-T sum_over_chunk(const Group &x, const Chunk &chunk, Term term) {
-    return sum_over_positions<T>(x, chunk, [&](int64_t s, int64_t r) { return term(x(s, r)); });
+inline Chunk chunk_at(const Group &x, const Cut &cut, int64_t k, int64_t m) {
+    return {m * cut.P, std::min((m + 1) * cut.P, x.N), k * cut.R, std::min((k + 1) * cut.R, cut.rows)};
 }
 
-inline Moments moments_of_sums(double c, double e, double q, double cnt) {
-    Moments result{c + e / cnt, q - e * (e / cnt)};
-    if (result.M2 < 0) result.M2 = 0;
-    return result;
-}
-
-// "One chunk", steps 1 to 3.
-inline Moments chunk_moments(const Group &x, const Chunk &chunk) {
-    const double cnt = static_cast<double>(chunk.cnt);
-    const int64_t L = lanes(x.S, x.last), n = chunk.pairs(x.S / L);
-    Chunk sample = chunk;
-    sample.sample = x.last && L > 1;
-    const float t = sum_over_chunk<float>(x, sample, [](float v) { return v; });
-    const int64_t cnt_t = sample.sample && n > 0 ? (n + 1) / 2 * 2 * L * (chunk.plane_end - chunk.plane) : chunk.cnt;
-    const float c = static_cast<float>(static_cast<double>(t) / static_cast<double>(cnt_t));
-    const float e = sum_over_chunk<float>(x, chunk, [=](float v) { return v - c; });
-    const float q = sum_over_chunk<float>(x, chunk, [=](float v) {
-        const float d = v - c;
-        return d * d;
-    });
-    const Moments moments = moments_of_sums(c, e, q, cnt);
-    const double e1 = e, q1 = q;
-    if (1e-30 < moments.M2 && moments.M2 < 1e38 && 8 * (e1 * (e1 / cnt)) < q1) return moments;
-
-    const double c2 = std::isfinite(c) ? c : x(chunk.row * lanes(x.S, x.last), chunk.plane);
-    const double e2 = sum_over_chunk<double>(x, chunk, [=](float v) { return static_cast<double>(v) - c2; });
-    const double q2 = sum_over_chunk<double>(x, chunk, [=](float v) {
-        const double d = static_cast<double>(v) - c2;
-        return d * d;
-    });
-    return moments_of_sums(c2, e2, q2, cnt);
-}
-
-// Calls visit(chunk) in the order of merging.
+// Calls visit(chunk, whether it is the first of a run) in the order of summation.
 template <typename Visit>
 void for_each_chunk(const Group &x, Visit visit) {
-    const int64_t L = lanes(x.S, x.last);
-    const int64_t rows = (x.S + L - 1) / L;
-    const int64_t P = std::min(std::max<int64_t>(kRows / rows, 1), kPlanes);
-    for (int64_t r = 0; r < x.N; r += P) {
-        const int64_t plane_end = std::min(r + P, x.N);
-        for (int64_t row = 0; row < rows; row += kRows) {
-            const int64_t end = std::min(row + kRows, rows);
-            visit(Chunk{r, plane_end, row, end, (plane_end - r) * (std::min(end * L, x.S) - row * L)});
-        }
-    }
+    const Cut cut(x.S, x.N, x.last);
+    for (int64_t b = 0; b < cut.B; b++)
+        for (int64_t a = 0; a < cut.A; a++)
+            for (int64_t m = b * cut.Q; m < std::min((b + 1) * cut.Q, cut.M); m++)
+                for (int64_t k = a * 8; k < std::min((a + 1) * 8, cut.K); k++)
+                    visit(chunk_at(x, cut, k, m), m == b * cut.Q && k == a * 8);
 }
 
-// "Sum over chunks" of term(i) over the chunks i < n, of which K belong to one plane, or planes that are together; numbered planes
-// ascending.
+// "Sum over the group": of term(s, r), by chunks in float, then in double.
 template <typename Term>
-double sum_over_chunks(int64_t n, int64_t K, Term term) {
-    constexpr int64_t kRun = 16;
-    const int64_t M = n / K, Q = std::max<int64_t>(kRun / K, 1);
+double sum_over_group(const Group &x, Term term) {
+    double total = 0, run = 0;
+    bool started = false;
+    for_each_chunk(x, [&](const Chunk &chunk, bool first) {
+        if (first && started) total = total + run;
+        if (first) run = 0;
+        started = true;
+        run = run + sum_over_chunk(x, chunk, term);
+    });
+    return total + run;
+}
+
+// "Few channels": the sums of the parts, one after the other. of_part(i) is the sum over part i.
+template <typename OfPart>
+double sum_over_parts(size_t parts, OfPart of_part) {
     double sum = 0;
-    for (int64_t m = 0; m < M; m += Q) {
-        for (int64_t k = 0; k < K; k += kRun) {
-            double run = 0;
-            for (int64_t i = m; i < std::min(m + Q, M); i++)
-                for (int64_t j = k; j < std::min(k + kRun, K); j++) run = run + term(static_cast<size_t>(i * K + j));
-            sum = sum + run;
-        }
-    }
+    for (size_t i = 0; i < parts; i++) sum = sum + of_part(i);
     return sum;
 }
 
-inline int64_t chunks_of_plane(const Group &x) {
-    const int64_t L = lanes(x.S, x.last), rows = (x.S + L - 1) / L;
-    return (rows + kRows - 1) / kRows;
+// The bits of |value|: a NaN's are greater than those of infinity, and so on.
+inline uint32_t magnitude(float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    return bits & 0x7fffffffu;
+}
+inline float as_float(uint32_t bits) {
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
 }
 
-// "Merging chunks".
-inline Moments moments(const Group &x) {
-    struct Part {
-        Moments moments;
-        double cnt;
-    };
-    std::vector<Part> parts;
-    if (x.narrow) {
-        for (const Group &part : transcription::parts(x))
-            parts.push_back({moments(part), static_cast<double>(part.S * part.N)});
-    } else {
-        for_each_chunk(
-            x, [&](const Chunk &chunk) { parts.push_back({chunk_moments(x, chunk), static_cast<double>(chunk.cnt)}); });
+// The greatest of |term(s, r)| over the group, by its bits.
+template <typename Term>
+uint32_t greatest(const Group &x, Term term) {
+    uint32_t result = 0;
+    for (int64_t r = 0; r < x.N; r++)
+        for (int64_t s = 0; s < x.S; s++) result = std::max(result, magnitude(term(s, r)));
+    return result;
+}
+
+// "Scales".
+inline int exponent(uint32_t magnitude) { return static_cast<int>(magnitude >> 23) - 127; }
+inline float scale_of_exponent(int e) { return std::ldexp(1.0f, -std::min(std::max(e, -100), 74)); }
+inline bool ordinary(uint32_t D) { return magnitude(0x1p-40f) <= D && D <= magnitude(0x1p40f); }
+inline float scale_of(uint32_t D) { return D == 0 || ordinary(D) ? 1 : scale_of_exponent(exponent(D)); }
+
+// "The sample".
+struct Sample {
+    float center;
+    uint32_t spread;  // D
+};
+
+inline Sample sample(const Group &x, float scale) {
+    const int64_t W = lanes(x.S, x.last) == 1 ? 1 : 4, of_plane = x.S / W, T = x.N * of_plane;
+    const int64_t count = T <= 32 ? T : std::min<int64_t>(std::max<int64_t>(T / 4, 32), 64);
+    float first = 0, t[4] = {};
+    uint32_t spread = 0;
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t h = static_cast<uint32_t>(i) * 2654435769u;
+        h = ((h ^ (h >> 15)) * 2246822519u) >> 16;
+        const int64_t f = i * T / count + static_cast<int64_t>(h) * (T / count) / 65536;
+        for (int64_t l = 0; l < W; l++) {
+            const float value = x(f % of_plane * W + l, f / of_plane) * scale;
+            if (i == 0 && l == 0) first = value;
+            const float d = value - first;
+            t[l] = t[l] + d;
+            spread = std::max(spread, magnitude(d));
+        }
     }
-    const double total = static_cast<double>(x.S * x.N);
-    const auto sum_of = [&](auto term) {
-        if (!x.narrow) return sum_over_chunks(static_cast<int64_t>(parts.size()), chunks_of_plane(x), term);
-        double sum = 0;
-        for (size_t i = 0; i < parts.size(); i++) sum = sum + term(i);
-        return sum;
-    };
-    const double mean_0 = parts[0].moments.mean;
-    const double mean =
-        mean_0 + sum_of([&](size_t i) { return (parts[i].moments.mean - mean_0) * parts[i].cnt; }) / total;
-    const double M2 = sum_of([&](size_t i) {
-        const double off = parts[i].moments.mean - mean;
-        return parts[i].moments.M2 + (parts[i].cnt * off) * off;
-    });
-    return {mean, M2};
+    const float sum = W == 1 ? t[0] : (t[0] + t[2]) + (t[1] + t[3]);
+    return {static_cast<float>(static_cast<double>(first) + static_cast<double>(sum) / static_cast<double>(count * W)),
+            spread};
+}
+
+// "Sums about a center": of d = x*scale - center.
+struct Sums {
+    double E, Q;
+    uint32_t greatest;  // L
+};
+
+inline Sums sums_about(const Group &x, float center, float scale) {
+    const std::vector<Group> groups = x.narrow ? parts(x) : std::vector<Group>{x};
+    std::vector<double> es, qs;
+    uint32_t L = 0;
+    for (const Group &part : groups) {
+        const auto d = [&](int64_t s, int64_t r) { return part(s, r) * scale - center; };
+        es.push_back(sum_over_group(part, d));
+        qs.push_back(sum_over_group(part, [&](int64_t s, int64_t r) { return d(s, r) * d(s, r); }));
+        L = std::max(L, greatest(part, d));
+    }
+    if (!x.narrow) return {es[0], qs[0], L};
+    return {sum_over_parts(es.size(), [&](size_t i) { return es[i]; }),
+            sum_over_parts(qs.size(), [&](size_t i) { return qs[i]; }), L};
+}
+
+// "Moments". passes, if given, counts how often the group was summed.
+inline Moments moments(const Group &x, int *passes = nullptr) {
+    const double n = static_cast<double>(x.S * x.N);
+    Sample about = sample(x, 1);
+    const uint32_t D = about.spread;
+    float s = scale_of(D);
+    if (s != 1) about = sample(x, s);
+    Sums sums = sums_about(x, about.center, s);
+    int count = 1;
+
+    const uint32_t L = sums.greatest;
+    const bool in_range =
+        ordinary(D) ? std::isfinite(sums.Q) : L == 0 || (magnitude(0x1p-40f) <= L && L <= magnitude(0x1p50f));
+    if (!in_range) {
+        s = ordinary(D) || L >= 0x7f800000u ? 0x1p-74f : scale_of_exponent(exponent(L) - std::ilogb(s));
+        about = sample(x, s);
+        sums = sums_about(x, about.center, s);
+        count++;
+    }
+
+    double o = sums.E / n;
+    double M2 = sums.Q - sums.E * o;
+    const float mean = static_cast<float>(static_cast<double>(about.center) + o);
+    if (sums.E * o > M2 * 0.5 && mean != about.center) {
+        about.center = mean;
+        sums = sums_about(x, mean, s);
+        o = sums.E / n;
+        M2 = sums.Q - sums.E * o;
+        count++;
+    }
+    if (passes) *passes = count;
+    if (M2 < 0) M2 = 0;
+    const double inverse = 1 / static_cast<double>(s);
+    return {(static_cast<double>(about.center) + o) * inverse, (M2 * inverse) * inverse};
 }
 
 // "The pointwise part", of one group.
@@ -232,40 +288,41 @@ struct GradientSums {
     double dy, dy_xmu;  // of dy, and of dy * (x - mean)
 };
 
-// "Backward", steps 1 to 3.
+// "The sums of backward".
 inline GradientSums gradient_sums(const Group &x, const Group &dy, double mean) {
-    if (x.narrow) {
-        GradientSums total = {0, 0};
-        const std::vector<Group> x_parts = parts(x), dy_parts = parts(dy);
-        for (size_t i = 0; i < x_parts.size(); i++) {
-            const GradientSums sums = gradient_sums(x_parts[i], dy_parts[i], mean);
-            total = {total.dy + sums.dy, total.dy_xmu + sums.dy_xmu};
-        }
-        return total;
-    }
     const float m = static_cast<float>(mean);
-    std::vector<double> es, qs;
-    for_each_chunk(x, [&](const Chunk &chunk) {
-        double e = sum_over_positions<float>(x, chunk, [&](int64_t s, int64_t r) { return dy(s, r); });
-        double q = sum_over_positions<float>(x, chunk, [&](int64_t s, int64_t r) {
-            const float d = x(s, r) - m;
-            return dy(s, r) * d;
-        });
-        if (!(std::fabs(e) < 1e38 && 1e-30 < std::fabs(q) && std::fabs(q) < 1e38)) {
-            e = sum_over_positions<double>(x, chunk,
-                                           [&](int64_t s, int64_t r) { return static_cast<double>(dy(s, r)); });
-            q = sum_over_positions<double>(x, chunk, [&](int64_t s, int64_t r) {
-                const double d = static_cast<double>(x(s, r)) - static_cast<double>(m);
-                return static_cast<double>(dy(s, r)) * d;
-            });
+    const std::vector<Group> x_parts = x.narrow ? parts(x) : std::vector<Group>{x};
+    const std::vector<Group> dy_parts = x.narrow ? parts(dy) : std::vector<Group>{dy};
+    struct Scaled {
+        double E, Q;
+        uint32_t Lx, Ly;
+    };
+    const auto sums_scaled = [&](float sx, float sy) {
+        std::vector<double> es, qs;
+        Scaled result = {0, 0, 0, 0};
+        for (size_t i = 0; i < x_parts.size(); i++) {
+            const auto of_x = [&](int64_t s, int64_t r) { return x_parts[i](s, r) * sx - m * sx; };
+            const auto of_dy = [&](int64_t s, int64_t r) { return dy_parts[i](s, r) * sy; };
+            es.push_back(sum_over_group(x_parts[i], of_dy));
+            qs.push_back(sum_over_group(x_parts[i], [&](int64_t s, int64_t r) { return of_dy(s, r) * of_x(s, r); }));
+            result.Lx = std::max(result.Lx, greatest(x_parts[i], of_x));
+            result.Ly = std::max(result.Ly, greatest(dy_parts[i], of_dy));
         }
-        es.push_back(e);
-        qs.push_back(q);
-    });
-    const int64_t n = static_cast<int64_t>(es.size()), K = chunks_of_plane(x);
-    const double E = sum_over_chunks(n, K, [&](size_t i) { return es[i]; });
-    const double Q = sum_over_chunks(n, K, [&](size_t i) { return qs[i]; });
-    return {E, Q - (mean - static_cast<double>(m)) * E};
+        result.E = x.narrow ? sum_over_parts(es.size(), [&](size_t i) { return es[i]; }) : es[0];
+        result.Q = x.narrow ? sum_over_parts(qs.size(), [&](size_t i) { return qs[i]; }) : qs[0];
+        return result;
+    };
+    float sx = 1, sy = 1;
+    Scaled sums = sums_scaled(sx, sy);
+    const double Ly = as_float(sums.Ly), P = Ly * static_cast<double>(as_float(sums.Lx));
+    if (!(Ly < 0x1p110 && (P == 0 || (0x1p-80 <= P && P <= 0x1p100)))) {
+        sx = scale_of_exponent(exponent(sums.Lx));
+        sy = scale_of_exponent(exponent(sums.Ly));
+        sums = sums_scaled(sx, sy);
+    }
+    const double of_y = 1 / static_cast<double>(sy), of_x = 1 / static_cast<double>(sx);
+    const double E = sums.E * of_y;
+    return {E, (sums.Q * of_y) * of_x - (mean - static_cast<double>(m)) * E};
 }
 
 inline double invstd(double variance, double eps) { return 1 / std::sqrt(variance + eps); }

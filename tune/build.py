@@ -11,6 +11,7 @@ from pathlib import Path
 from .space import ROOT, Slot
 
 BASE = "base"
+DISPATCH = ("serial_below", "least_busy_percent", "block_elements")  # in the order of Target, runtime/src/kernels.h
 
 
 class BuildError(Exception):
@@ -184,10 +185,8 @@ class Builder:
         features = ", ".join(json.dumps(name) for name in data["cpu_features"])
         fields = data["dispatch"] | dispatch
         targets = []
-        for i, (name, (points, _)) in enumerate(rows.items()):
-            groups = ", ".join(str(self._groups_per_task(points, planes)) for planes in self.manifest.planes)
-            targets.append(f"{{{json.dumps(name)}, features, {i}, {{{groups}}}, {fields['least_busy_percent']}, "
-                           f"{fields['serial_below']}}}")
+        for i, name in enumerate(rows):
+            targets.append(f"{{{json.dumps(name)}, features, {i}, {', '.join(str(fields[f]) for f in DISPATCH)}}}")
         lines = ["namespace hnorm::detail {", f"const char *const features[] = {{{features}, nullptr}};",
                  f"const Target hnorm_targets[] = {{{', '.join(targets)}}};",
                  f"const int hnorm_targets_count = {len(rows)};"]
@@ -201,13 +200,6 @@ class Builder:
         types = ("{" + ", ".join(kernels.get(Slot(name, planes, type_), "nullptr") for planes in self.manifest.planes) + "}"
                  for type_ in self.manifest.types)
         return "{" + ", ".join(types) + "}"
-
-    def _groups_per_task(self, points, planes):
-        """As in the library's table (cmake/KernelTable.cmake): forward's block of groups."""
-        for slot, point in points.items():
-            if (slot.kernel, slot.planes, slot.type) == ("forward", planes, "f32"):
-                return point.get("group_block", 1)
-        return 1
 
     def _link(self, table, objects, name=None):
         self.programs += 1

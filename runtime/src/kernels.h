@@ -1,10 +1,9 @@
 // The table of compiled kernels: the only thing the runtime knows of them. It is made by CMake from
 // generators/kernels.json (what exists) and schedules/*.json (for which targets, with which values).
 //
-// Kernels see x(s, r, g0, g1) (docs/order.md). Tensors are 4-D float buffers with stride 1 in s and any stride elsewhere;
-// statistics are 2-D double and gamma, beta 2-D float buffers over (g0, g1), of any stride, 0 included, as inputs;
-// statistics written by a kernel have stride 1 in g0. slope: the bits of the
-// activation's, a float, 1 for none (docs/order.md): slope_bits().
+// Kernels see x(s, r, g0, g1) (docs/order.md). Tensors are 4-D buffers with stride 1 in s or, channels-last, in g0, and any stride
+// elsewhere. Values of groups are 2-D buffers over (g0, g1) of stride 1 in g0. What sums give by run are 4-D buffers over
+// (g0, a, b, g1), runs (a, b), of stride 1 in g0. slope: the bits of the activation's, a float, 1 for none: slope_bits().
 #pragma once
 
 #include <HalideRuntime.h>
@@ -14,31 +13,27 @@
 
 namespace hnorm::detail {
 
-using MomentsKernel = int (*)(halide_buffer_t *x, halide_buffer_t *mean, halide_buffer_t *m2);
-using NormalizeKernel = int (*)(halide_buffer_t *x, halide_buffer_t *mean, halide_buffer_t *variance,
-                                halide_buffer_t *gamma, halide_buffer_t *beta, double eps, int32_t slope,
-                                halide_buffer_t *y);
-using NormalizeResidualKernel = int (*)(halide_buffer_t *x, halide_buffer_t *mean, halide_buffer_t *variance,
-                                        halide_buffer_t *gamma, halide_buffer_t *beta, double eps, int32_t slope,
-                                        halide_buffer_t *residual, halide_buffer_t *y);
-using ForwardKernel = int (*)(halide_buffer_t *x, halide_buffer_t *gamma, halide_buffer_t *beta, double eps,
-                              int32_t slope, halide_buffer_t *y, halide_buffer_t *mean, halide_buffer_t *variance);
-using ForwardResidualKernel = int (*)(halide_buffer_t *x, halide_buffer_t *gamma, halide_buffer_t *beta, double eps,
-                                      int32_t slope, halide_buffer_t *residual, halide_buffer_t *y,
-                                      halide_buffer_t *mean, halide_buffer_t *variance);
+// places: (plane or position, row) of the sample's rows; spread: D's bits. Both are of x*scale.
+using SampleKernel = int (*)(halide_buffer_t *x, halide_buffer_t *scale, halide_buffer_t *places, halide_buffer_t *center,
+                             halide_buffer_t *spread);
+// E, Q and the bits of L by run, of d = x*scale - center; where scaled is 0 scale is not read and L not wanted.
+using MomentsKernel = int (*)(halide_buffer_t *x, halide_buffer_t *center, halide_buffer_t *scale, int32_t scaled,
+                              halide_buffer_t *e, halide_buffer_t *q, halide_buffer_t *greatest);
+using NormalizeKernel = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_buffer_t *a, halide_buffer_t *b,
+                                int32_t slope, halide_buffer_t *y);
+using NormalizeResidualKernel = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_buffer_t *a, halide_buffer_t *b,
+                                        int32_t slope, halide_buffer_t *residual, halide_buffer_t *y);
 
-// sum_dy_xmu: of dy*(x - mean)
-using BackwardReduceKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *mean,
-                                     halide_buffer_t *variance, halide_buffer_t *gamma, halide_buffer_t *beta,
-                                     double eps, int32_t slope, halide_buffer_t *sum_dy, halide_buffer_t *sum_dy_xmu);
-using BackwardKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *mean,
-                               halide_buffer_t *variance, halide_buffer_t *gamma, halide_buffer_t *beta, double eps,
-                               int32_t slope, halide_buffer_t *dx, halide_buffer_t *sum_dy,
-                               halide_buffer_t *sum_dy_xmu);
-// g1, g2: docs/order.md, "Backward", as inputs; count: elements of a group, a 2-D double buffer over (g0, g1) too.
-using BackwardApplyKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *mean,
-                                    halide_buffer_t *variance, halide_buffer_t *gamma, halide_buffer_t *beta,
-                                    halide_buffer_t *g1, halide_buffer_t *g2, halide_buffer_t *count, double eps,
+// What the sums of backward have to mind (generators/gradients.h, Kind): nothing, a ReLU, or an activation of any slope and scales.
+enum GradientKind : int32_t { kNoActivation, kRelu, kGeneral };
+// E, Q and the bits of Ly and Lx by run. What the kind does without is not read.
+using BackwardReduceKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *m, halide_buffer_t *a,
+                                     halide_buffer_t *b, int32_t slope, halide_buffer_t *scale_x,
+                                     halide_buffer_t *scale_dy, int32_t kind, halide_buffer_t *e, halide_buffer_t *q,
+                                     halide_buffer_t *greatest_dy, halide_buffer_t *greatest_x);
+// a, b: forward's, for the activation's sign; not read where slope is 1.
+using BackwardApplyKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *m, halide_buffer_t *scale,
+                                    halide_buffer_t *k1, halide_buffer_t *k2, halide_buffer_t *a, halide_buffer_t *b,
                                     int32_t slope, halide_buffer_t *dx);
 using ActivationBackwardKernel = int (*)(halide_buffer_t *y, halide_buffer_t *dy, int32_t slope, halide_buffer_t *dz);
 
@@ -48,14 +43,13 @@ inline int32_t slope_bits(float slope) {
     return bits;
 }
 
-// docs/order.md, "Shape classes", in the manifest's order.
-enum PlaneClass { kTiny, kSmall, kLarge, kLast, kLastTiny, kPlaneClasses };
+// docs/order.md, "Chunks and runs", in the manifest's order.
+enum PlaneClass { kTiny, kSmall, kLarge, kLast, kPlaneClasses };
 
-// The class of channels-first planes of S positions, and of channels-last ones.
+// The class of channels-first planes of S positions.
 inline PlaneClass plane_class(int64_t positions) {
     return positions < 16 ? kTiny : positions <= 1024 ? kSmall : kLarge;
 }
-inline PlaneClass last_class(int64_t positions) { return positions < 16 ? kLastTiny : kLast; }
 
 constexpr int kElementTypes = 3;  // hnorm_type, in its order
 
@@ -66,17 +60,12 @@ using KernelRow = const Kernel[][kElementTypes][kPlaneClasses];
 
 // With C's names: tests see them, while those of C++ are renamed in the archive.
 extern "C" {
-// "groups" kernels work on whole groups, in parallel over them, and keep a group in cache between its passes; "split" ones
-// inside groups, in parallel over chunks, for few large ones. Channels-last there is one of each reduction, without "split",
-// which works inside groups; the pointwise ones serve channels-last planes of any size as kLast.
-extern KernelRow<MomentsKernel> hnorm_kernels_moments, hnorm_kernels_moments_split;
+extern KernelRow<SampleKernel> hnorm_kernels_sample;
+extern KernelRow<MomentsKernel> hnorm_kernels_moments;
 extern KernelRow<NormalizeKernel> hnorm_kernels_normalize;
 extern KernelRow<NormalizeResidualKernel> hnorm_kernels_normalize_residual;
-extern KernelRow<ForwardKernel> hnorm_kernels_forward;
-extern KernelRow<ForwardResidualKernel> hnorm_kernels_forward_residual;
-extern KernelRow<BackwardReduceKernel> hnorm_kernels_backward_reduce, hnorm_kernels_backward_reduce_split;
+extern KernelRow<BackwardReduceKernel> hnorm_kernels_backward_reduce;
 extern KernelRow<BackwardApplyKernel> hnorm_kernels_backward_apply;
-extern KernelRow<BackwardKernel> hnorm_kernels_backward;
 extern KernelRow<ActivationBackwardKernel> hnorm_kernels_activation_backward;
 }
 
@@ -86,23 +75,14 @@ struct Target {
     const char *const *features;  // CPU features it needs, null-terminated, as in /proc/cpuinfo ("avx2")
     int index;                    // of its kernels in every row; -1: not in this library
     // From the target's schedule file.
-    int64_t groups_per_task[kPlaneClasses];  // of the groups kernels: channels worked on together
-    int64_t least_busy_percent;              // of the threads, over a groups kernel's run: below it, use split
-    int64_t serial_below;                    // tensors of fewer elements run on the calling thread
+    int64_t serial_below;        // tensors of fewer elements run on the calling thread
+    int64_t least_busy_percent;  // of the threads, where each works on groups of its own: below it they share each group
+    int64_t block_elements;      // of a tensor, of groups that a thread sums and writes while they are in its cache
 };
 
 extern "C" {
 extern const Target hnorm_targets[];  // best first
 extern const int hnorm_targets_count;
-}
-
-// Whether to use the split kernels: when whole groups would leave too many threads idle in the last round. Both ways give
-// the same bits. Groups are channels x samples (samples 1 in batch norm).
-inline bool splits_groups(const Target &target, PlaneClass planes, int64_t channels, int64_t samples, int threads) {
-    const int64_t per_task = target.groups_per_task[planes];
-    const int64_t tasks = (channels + per_task - 1) / per_task * samples;
-    const int64_t rounds = (tasks + threads - 1) / threads;
-    return 100 * tasks < target.least_busy_percent * rounds * threads;
 }
 
 }  // namespace hnorm::detail
