@@ -176,26 +176,37 @@ struct Sample {
     uint32_t spread;  // D
 };
 
-inline Sample sample(const Group &x, float scale) {
+// Calls visit(s, r) for each position of the sample, row by row; there are so many rows of W neighbours.
+struct SampleSize {
+    int64_t rows, W;
+};
+template <typename Visit>
+SampleSize for_sample(const Group &x, Visit visit) {
     const int64_t W = lanes(x.S, x.last) == 1 ? 1 : 4, of_plane = x.S / W, T = x.N * of_plane;
     const int64_t count = T <= 32 ? T : std::min<int64_t>(std::max<int64_t>(T / 4, 32), 64);
-    float first = 0, t[4] = {};
-    uint32_t spread = 0;
     for (int64_t i = 0; i < count; i++) {
-        uint32_t h = static_cast<uint32_t>(i) * 2654435769u;
-        h = ((h ^ (h >> 15)) * 2246822519u) >> 16;
-        const int64_t f = i * T / count + static_cast<int64_t>(h) * (T / count) / 65536;
-        for (int64_t l = 0; l < W; l++) {
-            const float value = x(f % of_plane * W + l, f / of_plane) * scale;
-            if (i == 0 && l == 0) first = value;
-            const float d = value - first;
-            t[l] = t[l] + d;
-            spread = std::max(spread, magnitude(d));
-        }
+        const uint32_t u = static_cast<uint32_t>(i) * 2654435769u, h = ((u ^ (u >> 15)) * 2246822519u) >> 16;
+        const int64_t f = i * T / count + h * (T / count) / 65536;
+        for (int64_t l = 0; l < W; l++) visit(f % of_plane * W + l, f / of_plane);
     }
-    const float sum = W == 1 ? t[0] : (t[0] + t[2]) + (t[1] + t[3]);
-    return {static_cast<float>(static_cast<double>(first) + static_cast<double>(sum) / static_cast<double>(count * W)),
-            spread};
+    return {count, W};
+}
+
+inline Sample sample(const Group &x, float scale) {
+    const float first = x(0, 0) * scale;
+    float t[4] = {};
+    uint32_t spread = 0;
+    int64_t i = 0;
+    const bool apart = lanes(x.S, x.last) > 1;
+    const SampleSize size = for_sample(x, [&](int64_t s, int64_t r) {
+        const float d = x(s, r) * scale - first;
+        float &lane = t[apart ? i++ % 4 : 0];
+        lane = lane + d;
+        spread = std::max(spread, magnitude(d));
+    });
+    const float sum = apart ? (t[0] + t[2]) + (t[1] + t[3]) : t[0];
+    const double count = static_cast<double>(size.rows * size.W);
+    return {static_cast<float>(static_cast<double>(first) + static_cast<double>(sum) / count), spread};
 }
 
 // "Sums about a center": of d = x*scale - center.
@@ -312,12 +323,22 @@ inline GradientSums gradient_sums(const Group &x, const Group &dy, double mean) 
         result.Q = x.narrow ? sum_over_parts(qs.size(), [&](size_t i) { return qs[i]; }) : qs[0];
         return result;
     };
+    // Of the sample, the greatest magnitudes.
+    uint32_t Dx = 0, Dy = 0;
+    for_sample(x, [&](int64_t s, int64_t r) {
+        Dx = std::max(Dx, magnitude(x(s, r) - m));
+        Dy = std::max(Dy, magnitude(dy(s, r)));
+    });
+    const bool is_ordinary = ordinary(Dx) && ordinary(Dy);
+
     float sx = 1, sy = 1;
     Scaled sums = sums_scaled(sx, sy);
     const double Ly = as_float(sums.Ly), P = Ly * static_cast<double>(as_float(sums.Lx));
-    if (!(Ly < 0x1p110 && (P == 0 || (0x1p-80 <= P && P <= 0x1p100)))) {
-        sx = scale_of_exponent(exponent(sums.Lx));
-        sy = scale_of_exponent(exponent(sums.Ly));
+    const bool in_range = is_ordinary ? std::isfinite(sums.E) && std::isfinite(sums.Q)
+                                      : Ly < 0x1p110 && (P == 0 || (0x1p-80 <= P && P <= 0x1p100));
+    if (!in_range) {
+        sx = is_ordinary ? 0x1p-74f : scale_of_exponent(exponent(sums.Lx));
+        sy = is_ordinary ? 0x1p-74f : scale_of_exponent(exponent(sums.Ly));
         sums = sums_scaled(sx, sy);
     }
     const double of_y = 1 / static_cast<double>(sy), of_x = 1 / static_cast<double>(sx);
