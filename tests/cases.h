@@ -100,8 +100,9 @@ void check_positions(const std::vector<int64_t> &list, int64_t most, int cases, 
     }
 }
 
-// The classes of planes for which some shape has at least serial_below elements on every target, so that threads share it, and batch
-// norm few groups (fewer than threads) or many (whole blocks of them for each).
+// The classes of planes for which some shape has at least serial_below elements on every target, so
+// that threads share it, and batch norm few groups (fewer than threads) or many (whole blocks of
+// them for each).
 enum class GroupCount { kFew, kMany };
 
 inline std::set<int> classes_shared(const std::vector<Shape> &shapes, GroupCount count) {

@@ -67,8 +67,8 @@ inline const char *name(Kind kind) {
     return "?";
 }
 
-// Which (sample, position) of a channel the centers of its groups are taken from (docs/order.md): of batch norm's group, or of
-// instance norm's.
+// Which (sample, position) of a channel the centers of its groups are taken from (docs/order.md):
+// of batch norm's group, or of instance norm's.
 inline std::vector<bool> sampled(const Tensor &x, hnorm_group group) {
     const bool across = group == HNORM_BATCH, one = across && x.positions() == 1;
     const int64_t S = one ? x.samples() : x.positions(), N = across && !one ? x.samples() : 1;
@@ -148,9 +148,9 @@ inline void fill(Tensor &x, const Recipe &recipe) {
     }
 }
 
-// Normal data whose channels take different ways through the algorithm: some are taken again (1e30, 1e-22, denormal), some in
-// part, some are constant or minus zero there, some come near the limits for that; some hold one element that is far greater than
-// the others, a NaN or an infinity.
+// Normal data whose channels take different ways through the algorithm: some are taken again (1e30,
+// 1e-22, denormal), some in part, some are constant or minus zero there, some come near the limits
+// for that; some hold one element that is far greater than the others, a NaN or an infinity.
 inline void fill_mixed(Tensor &x, uint64_t seed) {
     const int64_t stretch = 2048;
     Random random(seed);

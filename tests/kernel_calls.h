@@ -1,4 +1,5 @@
-// Calls of kernels by their signatures, from the runtime's private table, with the inputs of kernel_cases.h.
+// Calls of kernels by their signatures, from the runtime's private table, with the inputs of
+// kernel_cases.h.
 #pragma once
 
 #include "kernel_buffers.h"
@@ -57,8 +58,8 @@ public:
         return written(kernel(tensor(in_.x), values(in_.m), values(in_.a), values(in_.b), slope(), output()));
     }
     Results operator()(hnorm::detail::NormalizeResidualKernel kernel) {
-        return written(kernel(tensor(in_.x), values(in_.m), values(in_.a), values(in_.b), slope(),
-                              tensor(in_.residual), output()));
+        return written(kernel(tensor(in_.x), values(in_.m), values(in_.a), values(in_.b), slope(), tensor(in_.residual),
+                              output()));
     }
     Results operator()(hnorm::detail::BackwardReduceKernel kernel) {
         using namespace hnorm::detail;
@@ -141,7 +142,7 @@ inline Results call(KernelInputs &in, const ManifestKernel &kernel, int variant,
     using namespace hnorm::detail;
     KernelCall call(in, variant, place);
     const int row = hnorm_targets[target].index;
-#define KERNEL(kernel_name, signature, class_name, class_index)         \
+#define KERNEL(kernel_name, signature, class_name, class_index)      \
     if (kernel.name == #kernel_name && kernel.planes == #class_name) \
         return call(hnorm_kernels_##kernel_name[row][type][class_index]);
     HNORM_FOR_EACH_KERNEL(KERNEL)

@@ -1,5 +1,6 @@
-// What each kernel of the manifest is given and must give, by the transcription: for test_kernels.cpp, which calls kernels with it,
-// and for the digests. Nothing here is linked with kernels.
+// What each kernel of the manifest is given and must give, by the transcription: for
+// test_kernels.cpp, which calls kernels with it, and for the digests. Nothing here is linked with
+// kernels.
 #pragma once
 
 #include "expected.h"
@@ -23,8 +24,9 @@ inline const std::vector<ManifestKernel> kManifestKernels = {
 inline const std::vector<std::string> kManifestPlanes = {HNORM_PLANES};
 constexpr hnorm_type kManifestTypes[] = {HNORM_TYPES};
 
-// Tensors of the current format and a value a group of all else, over (g0, g1). They fit each other as in a layer, so that a center is
-// near the data and the activation's sign goes both ways; what is a result of sums elsewhere may be any number.
+// Tensors of the current format and a value a group of all else, over (g0, g1). They fit each other
+// as in a layer, so that a center is near the data and the activation's sign goes both ways; what
+// is a result of sums elsewhere may be any number.
 struct KernelInputs {
     hnorm_group group;
     Tensor x, dy, residual, y;  // y: forward's, without an activation
@@ -126,8 +128,8 @@ inline Results sampled(const KernelInputs &in, int scaled) {
     return centers;
 }
 
-// E, Q and, where `measured` are more than 0, the greatest magnitudes of the first, and of the second, by run. at(g, s, r): the terms
-// of group g.
+// E, Q and, where `measured` are more than 0, the greatest magnitudes of the first, and of the
+// second, by run. at(g, s, r): the terms of group g.
 template <typename TermsAt>
 Results by_run(const KernelInputs &in, int measured, TermsAt at) {
     const transcription::Cut cut = in.cut();
@@ -216,13 +218,11 @@ inline const std::map<std::string, KernelCase> kKernelCases = {
     {"SampleKernel", {{"scales 1", "scales"}, cases::sampled}},
     {"MomentsKernel", {{"not scaled", "scaled"}, cases::moments}},
     {"NormalizeKernel", {{""}, cases::normalize, {Place::kApart, Place::kX}}},
-    {"NormalizeResidualKernel",
-     {{""}, cases::normalize_residual, {Place::kApart, Place::kX, Place::kResidual}}},
+    {"NormalizeResidualKernel", {{""}, cases::normalize_residual, {Place::kApart, Place::kX, Place::kResidual}}},
     {"BackwardReduceKernel", {{"no activation", "ReLU", "any slope, scaled"}, cases::backward_reduce}},
     {"BackwardApplyKernel",
      {{"no activation", "activation"}, cases::backward_apply, {Place::kApart, Place::kX, Place::kDy}}},
-    {"ActivationBackwardKernel",
-     {{""}, cases::activation_backward, {Place::kApart, Place::kDy, Place::kY}}},
+    {"ActivationBackwardKernel", {{""}, cases::activation_backward, {Place::kApart, Place::kDy, Place::kY}}},
 };
 
 }  // namespace test

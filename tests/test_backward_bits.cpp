@@ -197,9 +197,16 @@ TEST_CASE("gradients of ranks 2 to 5 with padded strides have the transcription'
 }
 
 TEST_CASE("gradients of groups beyond float's range, NaN and infinities have the transcription's bits") {
-    check_mixed(
-        {{70, 9, 1}, {70, 9, 3}, {9, 9, 15}, {70, 9, 16}, {33, 8, 49}, {3, 9, 1000}, {2, 9, 4097}, {5, 70, 7, 7}, {20, 5, 70, 70}},
-        check_case);
+    check_mixed({{70, 9, 1},
+                 {70, 9, 3},
+                 {9, 9, 15},
+                 {70, 9, 16},
+                 {33, 8, 49},
+                 {3, 9, 1000},
+                 {2, 9, 4097},
+                 {5, 70, 7, 7},
+                 {20, 5, 70, 70}},
+                check_case);
 }
 
 TEST_CASE("gradients whose sums of dy alone come near float's range, or leave it, have the transcription's bits") {

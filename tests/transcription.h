@@ -1,5 +1,5 @@
-// docs/order.md, word for word, as plain serial loops: what every kernel must give, bit for bit. It shares no code with
-// the kernels. Compile with -ffp-contract=off.
+// docs/order.md, word for word, as plain serial loops: what every kernel must give, bit for bit. It
+// shares no code with the kernels. Compile with -ffp-contract=off.
 #pragma once
 
 #include <algorithm>
@@ -10,8 +10,8 @@
 
 namespace transcription {
 
-// One group of the view: x(s, r) = data[s*stride_s + r*stride_r], S positions, N planes, of a tensor that is channels-last
-// or not, and then of few channels or not.
+// One group of the view: x(s, r) = data[s*stride_s + r*stride_r], S positions, N planes, of a
+// tensor that is channels-last or not, and then of few channels or not.
 struct Group {
     const float *data;
     int64_t S, N, stride_r;
@@ -78,7 +78,8 @@ inline float as_float(uint32_t magnitude) {
     return value;
 }
 
-// The two terms of a position. The greatest magnitudes are kept of two values besides: of d alone, forward, and of dy and d.
+// The two terms of a position. The greatest magnitudes are kept of two values besides: of d alone,
+// forward, and of dy and d.
 struct Terms {
     float e, q, first, second;
 };
@@ -240,9 +241,10 @@ inline Sums sums_about(const Group &x, float center, float scale) {
 // passes, if given, counts how often the group was summed.
 inline Moments moments(const Group &x, int *passes = nullptr) {
     const double n = static_cast<double>(x.S * x.N);
-    const uint32_t D = sample(x, 1).spread;
+    const Sample unscaled = sample(x, 1);
+    const uint32_t D = unscaled.spread;
     float s = ordinary(D) ? 1 : scale(D);
-    float c = sample(x, s).center;
+    float c = s == 1 ? unscaled.center : sample(x, s).center;
     Sums sums = sums_about(x, c, s);
     int count = 1;
 
