@@ -53,10 +53,10 @@ inline Expr magnitude(const Expr &value) { return reinterpret<int32_t>(value) & 
 
 // Lane sums of one chunk and the tree that adds them up.
 struct LaneSum {
-    Func lanes;              // (l, k, m, g0, g1): init, an update over `rows` and one over `last`
+    Func lanes;              // (l, k, m, g0, g1): init, an update over `rows` and one over each of `last`
     std::vector<Func> tree;  // (l, k, m, g0, g1), halving down to four lanes
     RDom rows;               // x: four of full rows within the chunk, y: plane within the chunk
-    RDom last;               // x: plane within the chunk
+    std::vector<RDom> last;  // x: plane within the chunk
 };
 
 // A reduction, as the schedules see it. Its result is an output of the kernel: sums in double, and greatest magnitudes, by run.
@@ -70,8 +70,6 @@ struct Reduction {
     Expr A, B;    // extents of a and b
     // Conditions, one of which holds, by which loops differ; the first makes them simplest.
     std::vector<Expr> variants;
-    // Likewise, for the rows that are left of a plane.
-    std::vector<Expr> left;
 };
 
 // f(args) = values, as a plain value or a tuple.
@@ -130,7 +128,6 @@ public:
         d->run = Func("run");
         add(d->run, args, total(d->sum, k, m));
         define(runs, args, elements(d->run, {args.begin(), args.end()}));
-        if (planes == Planes::Small) d->left = {left_rows == 1, left_rows == 2, left_rows == 3, left_rows == 4};
     }
 
 private:
@@ -174,10 +171,15 @@ private:
         for (int i = 0; i < kFour; i++) rows.push_back(terms(first + i * L, m * P + sum.rows.y));
         add(sum.lanes, args, combined(combined(rows[0], rows[1]), combined(rows[2], rows[3])));
 
-        const Expr row = full_rows / kFour * kFour;  // the first of what is left
-        sum.last = RDom(0, P, "last");
-        sum.last.where(sum.last.x < select(left_rows > 0 && k == K - 1, planes_left, 0));
-        add(sum.lanes, args, left(row, m * P + sum.last.x, terms));
+        // What is left. In small planes, where it shows, there is a loop for each number of rows, of which one has steps.
+        const bool by_count = planes == Planes::Small;
+        for (int count = by_count ? 1 : kFour; count <= kFour; count++) {
+            const Expr is_left = k == K - 1 && (by_count ? left_rows == count : left_rows > 0);
+            RDom last(0, P, "last_" + std::to_string(count));
+            last.where(last.x < select(is_left, planes_left, 0));
+            add(sum.lanes, args, left_four(m * P + last.x, count, !by_count, terms));
+            sum.last.push_back(last);
+        }
 
         // Adds lanes l and l + w, each level a Func.
         Func level = sum.lanes;
@@ -191,33 +193,24 @@ private:
         return sum;
     }
 
-    // The four of the rows that are left, of which there are one to four. The last may be partial: it is moved back to end with the
-    // plane, and lanes that the row before has counted add 0, as do rows that are not there. In small planes, where it shows, what
-    // is not needed is left out, by number of rows.
-    std::vector<Expr> left(const Expr &row, const Expr &plane, const Terms &terms) const {
-        const auto whole = [&](int i) { return terms((row + i) * L + v.l, plane); };
-        const auto moved_back = [&](int i) {
-            const Expr start = (row + i) * L, position = min(start, S - L) + v.l;
-            std::vector<Expr> values = terms(position, plane);
-            for (Expr &value : values) value = select(position >= start, value, cast(value.type(), 0));
-            return values;
-        };
-        const auto sum_of = [&](int count, bool may_miss) {
-            std::vector<std::vector<Expr>> rows;
-            for (int i = 0; i < count; i++) rows.push_back(i < count - 1 && !may_miss ? whole(i) : moved_back(i));
-            if (count == 1) return rows[0];
-            const std::vector<Expr> pair = combined(rows[0], rows[1]);
-            return count == 2   ? pair
-                   : count == 3 ? combined(pair, rows[2])
-                                : combined(pair, combined(rows[2], rows[3]));
-        };
-        if (planes != Planes::Small) return sum_of(4, true);
-        std::vector<Expr> values = sum_of(4, false);
-        for (int count = 3; count >= 1; count--) {
-            const std::vector<Expr> fewer = sum_of(count, false);
-            for (size_t i = 0; i < values.size(); i++) values[i] = select(left_rows == count, fewer[i], values[i]);
+    // The four of the rows that are left of a plane, of which there are `count`, or may be fewer. The last may be partial: it is moved
+    // back to end with the plane, and lanes that the row before has counted add 0, as do rows that are not there.
+    std::vector<Expr> left_four(const Expr &plane, int count, bool may_be_fewer, const Terms &terms) const {
+        const Expr first = full_rows / kFour * kFour;
+        std::vector<std::vector<Expr>> rows;
+        for (int i = 0; i < count; i++) {
+            const Expr start = (first + i) * L;
+            if (i < count - 1 && !may_be_fewer) {
+                rows.push_back(terms(start + v.l, plane));
+                continue;
+            }
+            const Expr position = min(start, S - L) + v.l;
+            rows.push_back(terms(position, plane));
+            for (Expr &value : rows.back()) value = select(position >= start, value, cast(value.type(), 0));
         }
-        return values;
+        if (count == 1) return rows[0];
+        const std::vector<Expr> pair = combined(rows[0], rows[1]);
+        return count == 2 ? pair : combined(pair, count == 3 ? rows[2] : combined(rows[2], rows[3]));
     }
 
     // The last four lanes meet in double. They are added where the total is used, so that a schedule may vectorize across groups.

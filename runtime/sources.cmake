@@ -5,6 +5,7 @@ set(HNORM_RUNTIME_SOURCES
     src/backward.cpp
     src/backward_apply.cpp
     src/backward_reduce.cpp
+    src/coefficients.cpp
     src/compute.cpp
     src/descriptor.cpp
     src/device.cpp
@@ -24,6 +25,7 @@ set(HNORM_RUNTIME_SOURCES
     src/normalize.cpp
     src/normalize_backward.cpp
     src/post_ops.cpp
+    src/reduction.cpp
     src/residual_backward.cpp
     src/statistics.cpp
     src/targets.cpp

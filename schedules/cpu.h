@@ -28,14 +28,16 @@ inline void lane_sum(Reduction &d, const CpuKnobs &knobs) {
     LaneSum &sum = d.sum;
     const LoopLevel where(d.run, d.chunks.x);
     const int lanes = lanes_of(d.planes);
-    Stage rows = sum.lanes.update(0), last = sum.lanes.update(1);
+    Stage rows = sum.lanes.update(0);
     const int groups = d.planes == Planes::Large ? 1 : knobs.group_block;
     sum.lanes.compute_at(where);
     one_chunk(sum.lanes, v, groups);
     if (lanes == 1) {  // tiny planes: vectors across groups
         sum.lanes.reorder_storage(v.g0, v.l, v.k, v.m, v.g1).reorder(v.g0, v.l).vectorize(v.g0, knobs.vector, kTail);
         rows.reorder(v.g0, sum.rows.x, sum.rows.y).vectorize(v.g0, knobs.vector, kTail);
-        last.reorder(v.g0, sum.last.x).vectorize(v.g0, knobs.vector, kTail);
+        Stage last = sum.lanes.update(1);
+        last.reorder(v.g0, sum.last[0].x).vectorize(v.g0, knobs.vector, kTail);
+        specialize(last, d.variants);
     } else {
         const int vector = std::min(lanes, knobs.vector);
         const int block = std::min(lanes, std::max(knobs.lane_block, vector));
@@ -49,14 +51,13 @@ inline void lane_sum(Reduction &d, const CpuKnobs &knobs) {
         }
         rows.vectorize(li, vector).unroll(li).unroll(lo).never_partition_all();
         if (knobs.row_unroll > 1) rows.unroll(sum.rows.x, knobs.row_unroll);
-        last.reorder(v.l, v.g0, sum.last.x).vectorize(v.l, vector).unroll(v.l).never_partition_all();
+        for (size_t i = 0; i < sum.last.size(); i++) {
+            Stage last = sum.lanes.update(static_cast<int>(i) + 1);
+            last.reorder(v.l, v.g0, sum.last[i].x).vectorize(v.l, vector).unroll(v.l).never_partition_all();
+            specialize(last, d.variants);
+        }
     }
     specialize(rows, d.variants);
-    for (const Expr &variant : d.variants) {
-        Stage of_variant = last.specialize(variant);
-        specialize(of_variant, d.left);
-    }
-    last.specialize_fail("one of the variants must hold");
     int width = lanes;
     for (Func f : sum.tree) {
         width /= 2;

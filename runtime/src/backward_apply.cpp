@@ -6,55 +6,50 @@
 #include "error.h"
 #include "gradient_arguments.h"
 #include "gradients.h"
-#include "narrow_gradients.h"
+#include "narrow.h"
 #include "threads.h"
 
 namespace hnorm::detail {
 
 namespace {
 
-hnorm_status narrow_apply(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
-                          const ForwardPart &forward, const ApplySums &sums, const Planes &dx) {
-    NarrowForwardPart repeated;
-    HNORM_TRY(repeated.repeat(function, x, forward));
-    NarrowGroupValues g1, g2, count;
-    HNORM_TRY(g1.repeat(function, x, sums.g1));
-    HNORM_TRY(g2.repeat(function, x, sums.g2));
-    HNORM_TRY(count.repeat(function, x, sums.count));
-    return for_parts_and_remainder(x, [&](const auto &of, bool parts) {
-        return compute_backward_apply(function, machine, of(x), of(dy), parts ? repeated : forward,
-                                      parts ? ApplySums{g1, g2, count} : sums, of(dx));
-    });
+// The pointwise part by its coefficients: m, scale, k1, k2, and forward's a and b.
+constexpr int kValues = 6;
+
+hnorm_status apply(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
+                   const GroupFloats *values, float slope, const Planes &dx) {
+    const bool per_sample = std::any_of(values, values + kValues, [](const GroupFloats &v) { return v.stride_n != 0; });
+    if (x.s == 1 && x.n > 1 && !per_sample && channels_last({&x, &dy, &dx})) {
+        return apply(function, machine, one_plane(x), one_plane(dy), values, slope, one_plane(dx));
+    }
+    if (is_narrow_and_dense({&x, &dy, &dx})) {
+        NarrowValues<float> repeated[kValues];
+        GroupFloats of_parts[kValues];
+        for (int i = 0; i < kValues; ++i) {
+            HNORM_TRY(repeated[i].repeat(function, x, values[i].data, values[i].stride_n, 1));
+            of_parts[i] = {repeated[i].data, repeated[i].stride_n};
+        }
+        return for_parts_and_remainder(x, [&](const auto &of, bool parts) {
+            return apply(function, machine, of(x), of(dy), parts ? of_parts : values, slope, of(dx));
+        });
+    }
+    const View view = per_sample ? View::kInstance : View::kBatch;
+    TensorBuffer x_buffer(x, view), dy_buffer(dy, view), dx_buffer(dx, view);
+    const auto buffer = [&](int i) { return GroupBuffer(values[i].data, x, view, values[i].stride_n, 1); };
+    GroupBuffer m = buffer(0), scale = buffer(1), k1 = buffer(2), k2 = buffer(3), a = buffer(4), b = buffer(5);
+    const SerialScope serial(runs_serially(machine, x));
+    return kernel_status(function,
+                         kernels_of(hnorm_kernels_backward_apply, machine, x)[pointwise_class({&x, &dy, &dx})](
+                             x_buffer, dy_buffer, m, scale, k1, k2, a, b, slope_bits(slope), dx_buffer));
 }
 
 }  // namespace
 
 hnorm_status compute_backward_apply(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
-                                    const ForwardPart &forward, const ApplySums &sums, const Planes &dx) {
-    // Pointwise, so the view is free, as in compute_normalize.
-    const AffineView &affine = forward.affine;
-    const GroupValues *const all[] = {&forward.mean, &forward.variance, &sums.g1, &sums.g2, &sums.count};
-    const bool per_sample = affine.per_sample() || std::any_of(std::begin(all), std::end(all), [](const auto *values) {
-                                return values->stride_n != 0;
-                            });
-    if (x.s == 1 && x.n > 1 && !per_sample && channels_last({&x, &dy, &dx})) {
-        return compute_backward_apply(function, machine, one_plane(x), one_plane(dy), forward, sums, one_plane(dx));
-    }
-    if (is_narrow_and_dense({&x, &dy, &dx})) {
-        return narrow_apply(function, machine, x, dy, forward, sums, dx);
-    }
-    const View view = per_sample ? View::kInstance : View::kBatch;
-    TensorBuffer x_buffer(x, view), dy_buffer(dy, view), dx_buffer(dx, view);
-    const auto buffer = [&](const GroupValues &v) { return GroupBuffer(v.data, x, view, v.stride_n, v.stride_c); };
-    GroupBuffer mean = buffer(forward.mean), variance = buffer(forward.variance);
-    GroupBuffer g1 = buffer(sums.g1), g2 = buffer(sums.g2), count = buffer(sums.count);
-    GroupBuffer gamma(affine.gamma, x, view, affine.gamma_n, affine.gamma_c);
-    GroupBuffer beta(affine.beta, x, view, affine.beta_n, affine.beta_c);
-    const SerialScope serial(runs_serially(machine, x));
-    return kernel_status(function,
-                         kernels_of(hnorm_kernels_backward_apply, machine, x)[pointwise_class({&x, &dy, &dx})](
-                             x_buffer, dy_buffer, mean, variance, gamma, beta, g1, g2, count, forward.eps,
-                             slope_bits(forward.slope), dx_buffer));
+                                    const GradientCoefficients &coefficients, const Gate &gate, const Planes &dx) {
+    const GroupFloats values[kValues] = {coefficients.m(),  coefficients.scale(), coefficients.k1(),
+                                         coefficients.k2(), gate.a,               gate.b};
+    return apply(function, machine, x, dy, values, gate.slope, dx);
 }
 
 }  // namespace hnorm::detail
@@ -107,9 +102,12 @@ hnorm_status hnorm_backward_apply(const hnorm_tensor *x, const hnorm_tensor *dy,
     double *const g1 = g.data(), *const g2 = g.data() + groups;
     times_gamma(in, view, group, group, sum_dy, sum_dy_xmu, g1, g2);
     const auto values = [&](const double *data) { return group_values(data, in, group); };
-    return compute_backward_apply(function, machine, in, tensors.dy.planes,
-                                  {values(mean), values(variance), view, eps, 1},
-                                  {values(g1), values(g2), values(count)}, tensors.dx.planes);
+    GradientCoefficients coefficients;
+    HNORM_TRY(coefficients.compute(function, in, values(mean), values(variance), view, eps,
+                                   {values(g1), values(g2), values(count)}));
+    const GroupFloats unused = coefficients.m();
+    return compute_backward_apply(function, machine, in, tensors.dy.planes, coefficients, {unused, unused, unused, 1},
+                                  tensors.dx.planes);
 }
 
 }  // extern "C"

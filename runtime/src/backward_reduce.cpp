@@ -4,83 +4,151 @@
 #include "error.h"
 #include "gradient_arguments.h"
 #include "gradients.h"
-#include "narrow_gradients.h"
+#include "reduction.h"
 #include "threads.h"
 
 namespace hnorm::detail {
 
 namespace {
 
-// By one kernel. The results of samples lie stride_n apart.
-hnorm_status sums_of(const char *function, const Machine &machine, const Planes &x, const Planes &dy, hnorm_group group,
-                     const ForwardPart &forward, double *sum_dy, double *sum_dy_xmu, int64_t stride_n) {
-    const View view = view_of(group);
-    const AffineView &affine = forward.affine;
-    TensorBuffer x_buffer(x, view), dy_buffer(dy, view);
-    GroupBuffer mean(forward.mean.data, x, view, forward.mean.stride_n, forward.mean.stride_c);
-    GroupBuffer variance(forward.variance.data, x, view, forward.variance.stride_n, forward.variance.stride_c);
-    GroupBuffer gamma(affine.gamma, x, view, affine.gamma_n, affine.gamma_c);
-    GroupBuffer beta(affine.beta, x, view, affine.beta_n, affine.beta_c);
-    GroupBuffer sum_dy_buffer(sum_dy, x, view, stride_n, 1), sum_dy_xmu_buffer(sum_dy_xmu, x, view, stride_n, 1);
-    const SerialScope serial(runs_serially(machine, x));
-    // Planes of one position may be of either layout, each tensor its own: the kernel for channels that are apart takes both.
-    const bool last = channels_last({&x, &dy});
-    const bool split = !last && !works_on_groups(machine, x, group);
-    return kernel_status(
-        function, kernels_of(split ? hnorm_kernels_backward_reduce_split : hnorm_kernels_backward_reduce, machine,
-                             x)[last ? last_class(x.s) : plane_class(x.s)](x_buffer, dy_buffer, mean, variance, gamma,
-                                                                           beta, forward.eps, slope_bits(forward.slope),
-                                                                           sum_dy_buffer, sum_dy_xmu_buffer));
-}
+// The sums of the groups of two tensors as their kernels see them.
+class GroupGradientSums {
+public:
+    GroupGradientSums(const char *function, const Machine &machine, const Planes &x, const Planes &dy, View view,
+                      bool narrow, const Gate &gate)
+        : function_(function),
+          machine_(machine),
+          x_(x),
+          dy_(dy),
+          view_(view),
+          narrow_(narrow),
+          // Planes of one position may be of either layout, each tensor its own: the kernel for channels that are apart takes both.
+          planes_(channels_last({&x, &dy}) ? kLast : plane_class(x.s)),
+          groups_(x, view),
+          gate_(gate),
+          kind_(gate.slope == 1 ? kNoActivation : gate.slope == 0 ? kRelu : kGeneral) {}
 
-hnorm_status narrow_sums(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
-                         hnorm_group group, const ForwardPart &forward, double *sum_dy, double *sum_dy_xmu) {
-    NarrowResults results(x, group);
-    HNORM_TRY(results.reserve(function));
-    const bool at_once = is_narrow_and_dense({&x, &dy});
-    NarrowForwardPart repeated;
-    if (at_once) {
-        HNORM_TRY(repeated.repeat(function, x, forward));
-    }
-    HNORM_TRY(results.fill(at_once, [&](const auto &of, int64_t i) {
-        const ForwardPart of_call = at_once && i == 0 ? repeated : forward;
-        return sums_of(function, machine, of(x), of(dy), group, of_call, results.first(i), results.second(i),
-                       results.stride_n());
-    }));
-    results.for_each_group([&](const double *of_dy, const double *of_dy_xmu, int64_t g) {
-        sum_dy[g] = sum_dy_xmu[g] = 0;
-        for (int64_t i = 0; i < results.parts(); ++i) {
-            sum_dy[g] += of_dy[i * x.c];
-            sum_dy_xmu[g] += of_dy_xmu[i * x.c];
+    // sum_dy, sum_dy_xmu: one a group, channels adjacent; the second is about the group's m.
+    hnorm_status compute(double *sum_dy, double *sum_dy_xmu) {
+        const int64_t count = groups_.count();
+        HNORM_TRY(floats_.reserve(function_, 2 * count));
+        HNORM_TRY(bits_.reserve(function_, 2 * count));
+        scale_x_ = floats_.data();
+        scale_dy_ = scale_x_ + count;
+        std::fill_n(scale_x_, 2 * count, 1.0f);
+        sums_ = {sum_dy, sum_dy_xmu, {bits_.data(), bits_.data() + count}};
+        HNORM_TRY(sum({0, x_.n, 0, x_.c}));
+        HNORM_TRY(mind_range());
+        for (int64_t g = 0; g < count; ++g) {
+            const double of_dy = 1 / static_cast<double>(scale_dy_[g]), of_x = 1 / static_cast<double>(scale_x_[g]);
+            sum_dy[g] = sum_dy[g] * of_dy;
+            sum_dy_xmu[g] = (sum_dy_xmu[g] * of_dy) * of_x;
         }
-    });
-    return HNORM_OK;
-}
+        return HNORM_OK;
+    }
 
-hnorm_status sums_in_order(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
-                           hnorm_group group, const ForwardPart &forward, bool narrow, double *sum_dy,
-                           double *sum_dy_xmu) {
-    return narrow ? narrow_sums(function, machine, x, dy, group, forward, sum_dy, sum_dy_xmu)
-                  : sums_of(function, machine, x, dy, group, forward, sum_dy, sum_dy_xmu, x.c);
-}
+private:
+    hnorm_status sum(const Range &range) {
+        const Planes x = cropped(x_, range), dy = cropped(dy_, range);
+        const int64_t first = (view_ == View::kBatch ? 0 : range.n_begin * x_.c) + range.c_begin;
+        const int64_t stride_n = view_ == View::kBatch ? 0 : x_.c;
+        const bool dense = is_narrow_and_dense({&x_, &dy_});
+        GroupFloats values[] = {of_range(gate_.m, range), of_range(gate_.a, range), of_range(gate_.b, range),
+                                {scale_x_ + first, stride_n}, {scale_dy_ + first, stride_n}};
+        constexpr int kValues = 5;
+        NarrowValues<float> repeated[kValues];
+        GroupFloats of_parts[kValues];
+        for (int i = 0; i < kValues && narrow_ && dense; ++i) {
+            HNORM_TRY(repeated[i].repeat(function_, x, values[i].data, values[i].stride_n, 1));
+            of_parts[i] = {repeated[i].data, repeated[i].stride_n};
+        }
+        return for_parts(function_, x, view_, narrow_, dense, sums_.from(first),
+                         [&](const auto &of, int64_t repeats, const Sums &sums, int64_t sums_n) {
+                             return sum_part(of(x), of(dy), repeats == 1 ? values : of_parts, sums, sums_n);
+                         });
+    }
+    static GroupFloats of_range(const GroupFloats &values, const Range &range) {
+        return {values.data + range.n_begin * values.stride_n + range.c_begin, values.stride_n};
+    }
+
+    // values: m, a, b, and the scales of x and dy
+    hnorm_status sum_part(const Planes &x, const Planes &dy, const GroupFloats *values, const Sums &sums, int64_t sums_n) {
+        RunSums runs(function_, x, view_, planes_, 2);
+        HNORM_TRY(runs.reserve());
+        TensorBuffer x_buffer(x, view_), dy_buffer(dy, view_);
+        const auto buffer = [&](int i) { return GroupBuffer(values[i].data, x, view_, values[i].stride_n, 1); };
+        GroupBuffer m = buffer(0), a = buffer(1), b = buffer(2), scale_x = buffer(3), scale_dy = buffer(4);
+        const SerialScope serial(runs_serially(machine_, x_));
+        HNORM_TRY(kernel_status(function_, kernels_of(hnorm_kernels_backward_reduce, machine_, x_)[planes_](
+                                               x_buffer, dy_buffer, m, a, b, slope_bits(gate_.slope), scale_x, scale_dy,
+                                               kind_, runs.e(), runs.q(), runs.greatest(0), runs.greatest(1))));
+        runs.add_up(sums, sums_n);
+        return HNORM_OK;
+    }
+
+    // Takes those again whose products left float's range, by scales.
+    hnorm_status mind_range() {
+        std::vector<bool> marked;
+        for (int64_t g = 0; g < groups_.count(); ++g) {
+            const int32_t greatest_dy = sums_.greatest[0][g], greatest_x = sums_.greatest[1][g];
+            const double of_dy = as_float(greatest_dy), product = of_dy * static_cast<double>(as_float(greatest_x));
+            if (!(of_dy < 0x1p110 && (product == 0 || (0x1p-80 <= product && product <= 0x1p100)))) {
+                marked.resize(static_cast<size_t>(groups_.count()));
+                marked[static_cast<size_t>(g)] = true;
+                scale_dy_[g] = scale_of_exponent(exponent(greatest_dy));
+                scale_x_[g] = scale_of_exponent(exponent(greatest_x));
+            }
+        }
+        if (marked.empty()) {
+            return HNORM_OK;
+        }
+        kind_ = kGeneral;
+        return for_marked(x_, view_, marked, narrow_, [&](const Range &range) { return sum(range); });
+    }
+
+    const char *const function_;
+    const Machine &machine_;
+    const Planes &x_, &dy_;
+    const View view_;
+    const bool narrow_;
+    const PlaneClass planes_;
+    const Groups groups_;
+    const Gate gate_;
+    GradientKind kind_;
+    ScratchOf<float> floats_;
+    ScratchOf<int32_t> bits_;
+    float *scale_x_ = nullptr, *scale_dy_ = nullptr;
+    Sums sums_ = {};
+};
 
 }  // namespace
 
 hnorm_status compute_backward_reduce(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
-                                     hnorm_group group, const ForwardPart &forward, double *sum_dy,
+                                     hnorm_group group, const GroupValues &mean, const Gate &gate, double *sum_dy,
                                      double *sum_dy_xmu) {
     if (!is_one_plane(x, group)) {
-        return sums_in_order(function, machine, x, dy, group, forward, is_narrow({&x, &dy}), sum_dy, sum_dy_xmu);
+        HNORM_TRY(GroupGradientSums(function, machine, x, dy, view_of(group), is_narrow({&x, &dy}), gate)
+                      .compute(sum_dy, sum_dy_xmu));
+    } else {
+        const Planes plane = one_plane(x);
+        const bool narrow = is_narrow({&plane});
+        // Channels that are apart are summed one by one, as in compute_moments.
+        const int64_t step = channels_last({&x, &dy}) ? x.c : 1;
+        for (int64_t c = 0; c < x.c; c += step) {
+            const Range range = {0, x.n, c, c + step};
+            const auto of_range = [c](const GroupFloats &values) { return GroupFloats{values.data + c, values.stride_n}; };
+            const Gate part = {of_range(gate.m), of_range(gate.a), of_range(gate.b), gate.slope};
+            const Planes of_x = one_plane(cropped(x, range)), of_dy = one_plane(cropped(dy, range));
+            HNORM_TRY(GroupGradientSums(function, machine, of_x, of_dy, View::kInstance, narrow, part)
+                          .compute(sum_dy + c, sum_dy_xmu + c));
+        }
     }
-    const Planes plane = one_plane(x);
-    const bool narrow = is_narrow({&plane});
-    // Channels that are apart are summed one by one, as in compute_moments.
-    const int64_t step = channels_last({&x, &dy}) ? x.c : 1;
-    for (int64_t c = 0; c < x.c; c += step) {
-        const Range range = {0, x.n, c, c + step};
-        HNORM_TRY(sums_in_order(function, machine, one_plane(cropped(x, range)), one_plane(cropped(dy, range)),
-                                HNORM_INSTANCE, forward.from_channel(c), narrow, sum_dy + c, sum_dy_xmu + c));
-    }
+    // About the mean itself.
+    for_each_plane(x.groups(group) / x.c, x.c, [&](int64_t n, int64_t c, int64_t i) {
+        const double mu = mean.data[n * mean.stride_n + c * mean.stride_c];
+        const double m = static_cast<double>(gate.m.data[n * gate.m.stride_n + c]);
+        sum_dy_xmu[i] = sum_dy_xmu[i] - (mu - m) * sum_dy[i];
+    });
     return HNORM_OK;
 }
 
@@ -116,11 +184,10 @@ hnorm_status hnorm_backward_reduce(const hnorm_tensor *x, const hnorm_tensor *dy
         std::fill_n(sum_dy_xmu, groups, 0.0);
         return HNORM_OK;
     }
-    AffineView no_affine;
-    HNORM_TRY(read_affine(function, nullptr, in, &no_affine, nullptr));
-    const double no_variance = 1;
-    return compute_backward_reduce(function, machine, in, tensors.dy.planes, group,
-                                   {group_values(mean, in, group), {&no_variance, 0, 0}, no_affine, 0, 1}, sum_dy,
+    const GroupValues values = group_values(mean, in, group);
+    GateValues gate;
+    HNORM_TRY(gate.compute(function, in, values, values, {}, 0, 1));
+    return compute_backward_reduce(function, machine, in, tensors.dy.planes, group, values, gate.gate(), sum_dy,
                                    sum_dy_xmu);
 }
 

@@ -21,10 +21,6 @@ bool channels_last(std::initializer_list<const Planes *> tensors) {
 PlaneClass pointwise_class(std::initializer_list<const Planes *> tensors) {
     return channels_last(tensors) ? kLast : plane_class((*tensors.begin())->s);
 }
-PlaneClass reduction_class(const Planes &x) {
-    return x.layout == Layout::kChannelsLast ? last_class(x.s) : plane_class(x.s);
-}
-
 bool is_one_plane(const Planes &x, hnorm_group group) { return x.s == 1 && group == HNORM_BATCH; }
 
 Planes one_plane(const Planes &x) {
@@ -48,14 +44,6 @@ bool runs_serially(const Machine &machine, const Planes &x) {
     return machine.threads == 1 || x.elements() < machine.target->serial_below;
 }
 
-bool works_on_groups(const Machine &machine, const Planes &x, hnorm_group group) {
-    if (x.layout == Layout::kChannelsLast || is_one_plane(x, group)) {
-        return false;
-    }
-    return runs_serially(machine, x) ||
-           !splits_groups(*machine.target, plane_class(x.s), x.c, group == HNORM_INSTANCE ? x.n : 1, machine.threads);
-}
-
 hnorm_status find_machine(const char *function, hnorm_device device, Machine *machine) {
     *machine = {device_of_thread(device), nullptr, 0};
     if (machine->device) {
@@ -77,5 +65,6 @@ hnorm_status ScratchOf<T>::reserve(const char *function, int64_t count) {
 }
 template class ScratchOf<double>;
 template class ScratchOf<float>;
+template class ScratchOf<int32_t>;
 
 }  // namespace hnorm::detail

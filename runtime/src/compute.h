@@ -26,7 +26,9 @@ const Kernel *kernels_of(const Kernel (*row)[kElementTypes][kPlaneClasses], cons
     return row[machine.target->index][x.type];
 }
 // The class of the tensor's planes for reductions.
-PlaneClass reduction_class(const Planes &x);
+inline PlaneClass reduction_class(const Planes &x) {
+    return x.layout == Layout::kChannelsLast ? kLast : plane_class(x.s);
+}
 // Whether work on all of the tensors (null: absent) sees them as channels-last, and its class. Their layouts may differ where
 // planes have one position (then channels-first kernels, which do not mind how far apart channels are, take them all) and
 // where there is one channel (then channels-last ones, which do not mind how far apart positions are).
@@ -43,9 +45,8 @@ struct Range {
 };
 Planes cropped(Planes p, const Range &range);
 
-// Whether work on the tensor stays on the calling thread, and whether it takes the kernels that work on whole groups.
+// Whether work on the tensor stays on the calling thread.
 bool runs_serially(const Machine &machine, const Planes &x);
-bool works_on_groups(const Machine &machine, const Planes &x, hnorm_group group);
 
 // One value for each sample and channel, or shared where a stride is 0: data[n*stride_n + c*stride_c].
 struct GroupValues {

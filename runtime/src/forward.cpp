@@ -1,64 +1,27 @@
 // hnorm_forward, and what it computes.
 #include <algorithm>
 
-#include "compute.h"
+#include "blocks.h"
 #include "error.h"
 #include "post_ops.h"
-#include "sample_blocks.h"
-#include "threads.h"
 
 namespace hnorm::detail {
-
-namespace {
-
-// By the kernels that do one of the two.
-hnorm_status forward_in_phases(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
-                               const AffineView &affine, double eps, const PostOps &post, const Planes &y, double *mean,
-                               double *variance) {
-    const auto total = static_cast<double>(x.group_size(group));
-    const auto compute = [&](const Range &range) {
-        const Planes part = cropped(x, range);
-        const int64_t first = range.n_begin * x.c;
-        Planes residual;
-        const PostOps part_post = post.seen([&](const Planes &p) { return cropped(p, range); }, &residual);
-        HNORM_TRY(compute_moments(function, machine, part, group, mean + first, variance + first));
-        std::for_each_n(variance + first, part.groups(group), [total](double &value) { value /= total; });
-        return compute_normalize(function, machine, part, group_values(mean + first, part, group),
-                                 group_values(variance + first, part, group), affine.from_sample(range.n_begin), eps,
-                                 part_post, cropped(y, range));
-    };
-    if (x.layout == Layout::kChannelsLast && group == HNORM_INSTANCE) {
-        return for_blocks_of_samples(function, machine, x, compute);
-    }
-    return compute({0, x.n, 0, x.c});
-}
-
-}  // namespace
 
 hnorm_status compute_forward(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
                              const AffineView &affine, double eps, const PostOps &post, const Planes &y, double *mean,
                              double *variance) {
-    // The forward kernel has one gamma and beta a group.
-    const bool affine_fits = group == HNORM_INSTANCE || !affine.per_sample();
-    if (!affine_fits || channels_last({&x, &y, post.residual}) || !works_on_groups(machine, x, group)) {
-        return forward_in_phases(function, machine, x, group, affine, eps, post, y, mean, variance);
-    }
-    const View view = view_of(group);
-    TensorBuffer x_buffer(x, view), y_buffer(y, view);
-    GroupBuffer gamma(affine.gamma, x, view, affine.gamma_n, affine.gamma_c);
-    GroupBuffer beta(affine.beta, x, view, affine.beta_n, affine.beta_c);
-    GroupBuffer mean_buffer(mean, x, view, x.c, 1), variance_buffer(variance, x, view, x.c, 1);
-    const SerialScope serial(runs_serially(machine, x));
-    const PlaneClass planes = pointwise_class({&x, &y, post.residual});
-    if (post.residual) {
-        TensorBuffer residual(*post.residual, view);
-        return kernel_status(function, kernels_of(hnorm_kernels_forward_residual, machine, x)[planes](
-                                           x_buffer, gamma, beta, eps, slope_bits(post.slope), residual, y_buffer,
-                                           mean_buffer, variance_buffer));
-    }
-    return kernel_status(
-        function, kernels_of(hnorm_kernels_forward, machine, x)[planes](
-                      x_buffer, gamma, beta, eps, slope_bits(post.slope), y_buffer, mean_buffer, variance_buffer));
+    const auto total = static_cast<double>(x.group_size(group));
+    return Blocks(machine, x, group).for_each(function, [&](const Range &range) {
+        const Planes part = cropped(x, range);
+        const int64_t first = (group == HNORM_BATCH ? 0 : range.n_begin * x.c) + range.c_begin;
+        const int64_t stride_n = group == HNORM_BATCH ? 0 : x.c;
+        Planes residual;
+        const PostOps part_post = post.seen([&](const Planes &p) { return cropped(p, range); }, &residual);
+        HNORM_TRY(compute_moments(function, machine, part, group, mean + first, variance + first));
+        std::for_each_n(variance + first, part.groups(group), [total](double &value) { value /= total; });
+        return compute_normalize(function, machine, part, {mean + first, stride_n, 1}, {variance + first, stride_n, 1},
+                                 affine.from(range.n_begin, range.c_begin), eps, part_post, cropped(y, range));
+    });
 }
 
 }  // namespace hnorm::detail

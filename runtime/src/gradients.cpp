@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "error.h"
+
 namespace hnorm::detail {
 
 void times_gamma(const Planes &x, const AffineView &affine, hnorm_group summed, hnorm_group group, const double *sum_dy,
@@ -17,6 +19,18 @@ void times_gamma(const Planes &x, const AffineView &affine, hnorm_group summed, 
         g1[apart ? c : i] = apart ? g1[c] + product_1 : product_1;
         g2[apart ? c : i] = apart ? g2[c] + product_2 : product_2;
     });
+}
+
+hnorm_status GateValues::compute(const char *function, const Planes &x, const GroupValues &mean,
+                                 const GroupValues &variance, const AffineView &affine, double eps, float slope) {
+    if (slope == 1) {
+        HNORM_TRY(coefficients_.compute_m(function, x, mean));
+        gate_ = {coefficients_.m(), coefficients_.m(), coefficients_.m(), slope};
+    } else {
+        HNORM_TRY(coefficients_.compute(function, x, mean, variance, affine, eps));
+        gate_ = {coefficients_.m(), coefficients_.a(), coefficients_.b(), slope};
+    }
+    return HNORM_OK;
 }
 
 }  // namespace hnorm::detail

@@ -1,6 +1,7 @@
 // The gradients' computations (docs/order.md, "Backward"), on validated arguments and tensors that are not empty.
 #pragma once
 
+#include "coefficients.h"
 #include "compute.h"
 
 namespace hnorm::detail {
@@ -45,15 +46,17 @@ public:
     explicit GradientSums(const Backward &b);
 
     hnorm_status reserve(const char *function) { return scratch_.reserve(function, 2 * groups_); }
-    double *dy() { return scratch_.data(); }
-    double *dy_xmu() { return scratch_.data() + groups_; }
+    // Of the groups from the range's first on.
+    double *dy(const Range &range) { return scratch_.data() + first(range); }
+    double *dy_xmu(const Range &range) { return dy(range) + groups_; }
 
-    // From the kernels that do nothing else.
-    hnorm_status reduce(const char *function, const Machine &machine);
     // The sums do not survive it.
     void write_parameter_gradients();
 
 private:
+    int64_t first(const Range &range) const {
+        return (group_ == HNORM_BATCH ? 0 : range.n_begin * b_.x.c) + range.c_begin;
+    }
     void write(double *sums, float *gradient) const;
 
     const Backward &b_;
@@ -62,31 +65,28 @@ private:
     Scratch scratch_;
 };
 
-// What backward knows of forward besides the tensors.
-struct ForwardPart {
-    GroupValues mean, variance;
-    AffineView affine;
-    double eps;
+// What the gradients take of forward's pointwise part: m, and for the activation's sign a and b, which are m where there is none.
+struct Gate {
+    GroupFloats m, a, b;
     float slope;
-
-    // Of the channels from c on, of batch norm.
-    ForwardPart from_channel(int64_t c) const {
-        ForwardPart part = *this;
-        part.mean.data += c * mean.stride_c;
-        part.variance.data += c * variance.stride_c;
-        part.affine.gamma += c * affine.gamma_c;
-        part.affine.beta += c * affine.beta_c;
-        return part;
-    }
 };
 
-inline ForwardPart forward_part(const Backward &b) {
-    return {group_values(b.mean, b.x, b.group), group_values(b.variance, b.x, b.group), b.affine, b.eps, b.slope};
-}
+// m, and a and b where there is an activation, computed.
+class GateValues {
+public:
+    hnorm_status compute(const char *function, const Planes &x, const GroupValues &mean, const GroupValues &variance,
+                         const AffineView &affine, double eps, float slope);
+    Gate gate() const { return gate_; }
+
+private:
+    Coefficients coefficients_;
+    Gate gate_ = {};
+};
 
 // The sums over each group, of dy and of dy*(x - mean).
 hnorm_status compute_backward_reduce(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
-                                     hnorm_group group, const ForwardPart &forward, double *sum_dy, double *sum_dy_xmu);
+                                     hnorm_group group, const GroupValues &mean, const Gate &gate, double *sum_dy,
+                                     double *sum_dy_xmu);
 
 // dz from y and dy.
 hnorm_status compute_activation_backward(const char *function, const Machine &machine, const Planes &y,
@@ -96,12 +96,8 @@ hnorm_status compute_activation_backward(const char *function, const Machine &ma
 void times_gamma(const Planes &x, const AffineView &affine, hnorm_group summed, hnorm_group group, const double *sum_dy,
                  const double *sum_dy_xmu, double *g1, double *g2);
 
-// What backward_apply takes besides the tensors and what it knows of forward.
-struct ApplySums {
-    GroupValues g1, g2, count;
-};
 hnorm_status compute_backward_apply(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
-                                    const ForwardPart &forward, const ApplySums &sums, const Planes &dx);
+                                    const GradientCoefficients &coefficients, const Gate &gate, const Planes &dx);
 
 // The gradients through the statistics, and with statistics that are constants.
 hnorm_status compute_backward(const char *function, const Machine &machine, const Backward &b);

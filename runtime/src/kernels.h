@@ -75,9 +75,9 @@ struct Target {
     const char *const *features;  // CPU features it needs, null-terminated, as in /proc/cpuinfo ("avx2")
     int index;                    // of its kernels in every row; -1: not in this library
     // From the target's schedule file.
-    int64_t serial_below;        // tensors of fewer elements run on the calling thread
-    int64_t least_busy_percent;  // of the threads, where each works on groups of its own: below it they share each group
     int64_t block_elements;      // of a tensor, of groups that a thread sums and writes while they are in its cache
+    int64_t least_busy_percent;  // of the threads, where each works on groups of its own: below it they share each group
+    int64_t serial_below;        // tensors of fewer elements run on the calling thread
 };
 
 extern "C" {

@@ -1,65 +1,223 @@
 // hnorm_moments, and what it computes.
 #include <algorithm>
+#include <cmath>
 
-#include "compute.h"
 #include "error.h"
-#include "narrow.h"
+#include "reduction.h"
 #include "threads.h"
 
 namespace hnorm::detail {
 
 namespace {
 
-// By one kernel. The results of samples lie stride_n apart.
-hnorm_status moments_of(const char *function, const Machine &machine, const Planes &x, hnorm_group group, double *mean,
-                        double *m2, int64_t stride_n) {
-    const View view = view_of(group);
-    TensorBuffer x_buffer(x, view);
-    GroupBuffer mean_buffer(mean, x, view, stride_n, 1), m2_buffer(m2, x, view, stride_n, 1);
-    const SerialScope serial(runs_serially(machine, x));
-    const bool split = x.layout == Layout::kChannelsFirst && !works_on_groups(machine, x, group);
-    return kernel_status(function, kernels_of(split ? hnorm_kernels_moments_split : hnorm_kernels_moments, machine,
-                                              x)[reduction_class(x)](x_buffer, mean_buffer, m2_buffer));
+// docs/order.md, "Scales"
+bool is_ordinary(int32_t spread) { return magnitude(0x1p-40f) <= spread && spread <= magnitude(0x1p40f); }
+float scale_of(int32_t spread) {
+    return spread == 0 || is_ordinary(spread) ? 1 : scale_of_exponent(exponent(spread));
+}
+bool is_in_range(int32_t spread, double q, int32_t greatest) {
+    return is_ordinary(spread) ? std::isfinite(q)
+                               : greatest == 0 || (magnitude(0x1p-40f) <= greatest && greatest <= magnitude(0x1p50f));
+}
+float next_scale(int32_t spread, int32_t greatest, float scale) {
+    return is_ordinary(spread) || !is_finite(greatest)
+               ? power_of_two(74)
+               : scale_of_exponent(exponent(greatest) - exponent(magnitude(scale)));
 }
 
-hnorm_status narrow_moments(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
-                            double *mean, double *m2) {
-    NarrowResults results(x, group);
-    HNORM_TRY(results.reserve(function));
-    HNORM_TRY(results.fill(is_narrow_and_dense({&x}), [&](const auto &of, int64_t i) {
-        return moments_of(function, machine, of(x), group, results.first(i), results.second(i), results.stride_n());
-    }));
-    const auto total = static_cast<double>(x.group_size(group));
-    const auto part_size = static_cast<double>(narrow_part(x, 0).group_size(group));
-    const auto rest_size = static_cast<double>(narrow_remainder(x).group_size(group));
-    results.for_each_group([&](const double *part_mean, const double *part_m2, int64_t g) {
-        const auto count = [&](int64_t i) { return i < kNarrowParts ? part_size : rest_size; };
-        double sum = 0;
-        for (int64_t i = 0; i < results.parts(); ++i) {
-            sum += (part_mean[i * x.c] - part_mean[0]) * count(i);
-        }
-        mean[g] = part_mean[0] + sum / total;
-        m2[g] = 0;
-        for (int64_t i = 0; i < results.parts(); ++i) {
-            const double off = part_mean[i * x.c] - mean[g];
-            m2[g] += part_m2[i * x.c] + (count(i) * off) * off;
-        }
-    });
-    return HNORM_OK;
-}
+// The places of a sample's rows (docs/order.md, "The sample"): the plane and the first position of each.
+struct Places {
+    int32_t of[64][2];
+    int32_t count;
 
-hnorm_status moments_in_order(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
-                              bool narrow, double *mean, double *m2) {
-    return narrow ? narrow_moments(function, machine, x, group, mean, m2)
-                  : moments_of(function, machine, x, group, mean, m2, x.c);
-}
+    Places(PlaneClass planes, int64_t positions, int64_t samples) {
+        const int64_t neighbours = planes == kSmall || planes == kLarge ? 4 : 1, of_plane = positions / neighbours;
+        const int64_t total = samples * of_plane;
+        count = static_cast<int32_t>(total <= 32 ? total : std::clamp<int64_t>(total / 4, 32, 64));
+        const int64_t step = total / count, left = total % count;
+        for (int32_t i = 0; i < count; ++i) {
+            const uint32_t u = static_cast<uint32_t>(i) * 2654435769u, h = ((u ^ (u >> 15)) * 2246822519u) >> 16;
+            const int64_t row = i * step + i * left / count + h * step / 65536;
+            const int64_t plane = row < of_plane ? 0 : row / of_plane;
+            of[i][0] = static_cast<int32_t>(plane);
+            of[i][1] = static_cast<int32_t>(neighbours * (row - plane * of_plane));
+        }
+    }
+};
+
+// The moments of the groups of a tensor as its kernels see it.
+class GroupMoments {
+public:
+    GroupMoments(const char *function, const Machine &machine, const Planes &x, View view, bool narrow)
+        : function_(function),
+          machine_(machine),
+          x_(x),
+          view_(view),
+          narrow_(narrow),
+          groups_(x, view),
+          planes_(reduction_class(x)),
+          places_(planes_, x.s, view == View::kBatch ? x.n : 1) {}
+
+    // mean, m2: one a group, channels adjacent.
+    hnorm_status compute(double *mean, double *m2) {
+        const int64_t count = groups_.count();
+        HNORM_TRY(doubles_.reserve(function_, 2 * count));
+        HNORM_TRY(floats_.reserve(function_, 2 * count));
+        HNORM_TRY(bits_.reserve(function_, 2 * count));
+        center_ = floats_.data();
+        scale_ = center_ + count;
+        spread_ = bits_.data();
+        sums_ = {doubles_.data(), doubles_.data() + count, {bits_.data() + count, nullptr}};
+        const Range all = {0, x_.n, 0, x_.c};
+        std::fill_n(scale_, count, 1.0f);
+        HNORM_TRY(sample(all, spread_));
+        HNORM_TRY(choose_scales(all));
+        HNORM_TRY(sum(all));
+        HNORM_TRY(mind_range());
+        HNORM_TRY(mind_center());
+        const double n = group_size();
+        for (int64_t g = 0; g < count; ++g) {
+            const double inverse = 1 / static_cast<double>(scale_[g]), offset = sums_.e[g] / n;
+            const double moment = sums_.q[g] - sums_.e[g] * offset;
+            mean[g] = (static_cast<double>(center_[g]) + offset) * inverse;
+            m2[g] = ((moment < 0 ? 0 : moment) * inverse) * inverse;
+        }
+        return HNORM_OK;
+    }
+
+private:
+    double group_size() const { return static_cast<double>(x_.s * (view_ == View::kBatch ? x_.n : 1)); }
+    int64_t first_group(const Range &range) const {
+        return (view_ == View::kBatch ? 0 : range.n_begin * x_.c) + range.c_begin;
+    }
+
+    // The centers and spreads of the groups in the range, by their scales.
+    hnorm_status sample(const Range &range, int32_t *spread) {
+        const Planes part = cropped(x_, range);
+        const int64_t first = first_group(range);
+        TensorBuffer x(part, view_);
+        GroupBuffer scale(scale_ + first, part, view_, x_.c, 1), center(center_ + first, part, view_, x_.c, 1);
+        GroupBuffer spreads(spread + first, part, view_, x_.c, 1);
+        Buffer<2> places(places_.of, halide_type_of<int32_t>(), {{2, 1}, {places_.count, 2}});
+        const SerialScope serial(runs_serially(machine_, x_));
+        return kernel_status(function_, kernels_of(hnorm_kernels_sample, machine_, x_)[planes_](x, scale, places, center,
+                                                                                                spreads));
+    }
+
+    hnorm_status choose_scales(const Range &all) {
+        for (int64_t g = 0; g < groups_.count(); ++g) {
+            scaled_ = scaled_ || !is_ordinary(spread_[g]);
+        }
+        if (!scaled_) {
+            return HNORM_OK;
+        }
+        bool again = false;
+        for (int64_t g = 0; g < groups_.count(); ++g) {
+            scale_[g] = scale_of(spread_[g]);
+            again = again || scale_[g] != 1;
+        }
+        // The spreads of before decide: those by other scales are not looked at.
+        return again ? sample(all, sums_.greatest[0]) : HNORM_OK;
+    }
+
+    hnorm_status sum(const Range &range) {
+        const Planes part = cropped(x_, range);
+        const int64_t first = first_group(range);
+        const bool dense = is_narrow_and_dense({&x_});
+        NarrowValues<float> centers, scales;
+        if (narrow_ && dense) {
+            HNORM_TRY(centers.repeat(function_, part, center_ + first, values_stride(), 1));
+            HNORM_TRY(scales.repeat(function_, part, scale_ + first, values_stride(), 1));
+        }
+        return for_parts(function_, part, view_, narrow_, dense, sums_.from(first),
+                         [&](const auto &of, int64_t repeats, const Sums &sums, int64_t stride_n) {
+                             return repeats == 1
+                                        ? sum_part(of(part), center_ + first, scale_ + first, x_.c, sums, stride_n)
+                                        : sum_part(of(part), centers.data, scales.data, centers.stride_n, sums, stride_n);
+                         });
+    }
+    int64_t values_stride() const { return view_ == View::kBatch ? 0 : x_.c; }
+
+    hnorm_status sum_part(const Planes &part, const float *centers, const float *scales, int64_t values_n,
+                          const Sums &sums, int64_t stride_n) {
+        RunSums runs(function_, part, view_, planes_, 1);
+        HNORM_TRY(runs.reserve());
+        TensorBuffer x(part, view_);
+        GroupBuffer center(centers, part, view_, values_n, 1), scale(scales, part, view_, values_n, 1);
+        const SerialScope serial(runs_serially(machine_, x_));
+        HNORM_TRY(kernel_status(function_,
+                                kernels_of(hnorm_kernels_moments, machine_, x_)[planes_](
+                                    x, center, scale, static_cast<int32_t>(scaled_), runs.e(), runs.q(), runs.greatest(0))));
+        runs.add_up(sums, stride_n);
+        return HNORM_OK;
+    }
+
+    // Takes those again that left float's range, by other scales.
+    hnorm_status mind_range() {
+        marked_.clear();
+        for (int64_t g = 0; g < groups_.count(); ++g) {
+            if (!is_in_range(spread_[g], sums_.q[g], sums_.greatest[0][g])) {
+                mark(g);
+                scale_[g] = next_scale(spread_[g], sums_.greatest[0][g], scale_[g]);
+            }
+        }
+        scaled_ = scaled_ || !marked_.empty();
+        return for_marked_groups([&](const Range &range) {
+            HNORM_TRY(sample(range, sums_.greatest[0]));
+            return sum(range);
+        });
+    }
+
+    // Takes those again whose center was far from the mean, about the mean.
+    hnorm_status mind_center() {
+        marked_.clear();
+        const double n = group_size();
+        for (int64_t g = 0; g < groups_.count(); ++g) {
+            const double offset = sums_.e[g] / n, square = sums_.e[g] * offset;
+            if (square > (sums_.q[g] - square) * 0.5) {
+                const float mean = static_cast<float>(static_cast<double>(center_[g]) + offset);
+                if (mean != center_[g]) {
+                    mark(g);
+                    center_[g] = mean;
+                }
+            }
+        }
+        return for_marked_groups([&](const Range &range) { return sum(range); });
+    }
+
+    void mark(int64_t group) {
+        marked_.resize(static_cast<size_t>(groups_.count()));
+        marked_[static_cast<size_t>(group)] = true;
+    }
+    template <typename Visit>
+    hnorm_status for_marked_groups(const Visit &visit) {
+        return marked_.empty() ? HNORM_OK : for_marked(x_, view_, marked_, narrow_, visit);
+    }
+
+    const char *const function_;
+    const Machine &machine_;
+    const Planes &x_;
+    const View view_;
+    const bool narrow_;
+    const Groups groups_;
+    const PlaneClass planes_;
+    const Places places_;
+    Scratch doubles_;
+    ScratchOf<float> floats_;
+    ScratchOf<int32_t> bits_;
+    float *center_ = nullptr, *scale_ = nullptr;  // the scale: of x, and the center is that of x times it
+    int32_t *spread_ = nullptr;
+    Sums sums_ = {};
+    bool scaled_ = false;  // whether scales matter
+    std::vector<bool> marked_;
+};
 
 }  // namespace
 
 hnorm_status compute_moments(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
                              double *mean, double *m2) {
     if (!is_one_plane(x, group)) {
-        return moments_in_order(function, machine, x, group, is_narrow({&x}), mean, m2);
+        return GroupMoments(function, machine, x, view_of(group), is_narrow({&x})).compute(mean, m2);
     }
     const Planes plane = one_plane(x);
     const bool narrow = is_narrow({&plane});
@@ -67,7 +225,7 @@ hnorm_status compute_moments(const char *function, const Machine &machine, const
     const int64_t step = x.layout == Layout::kChannelsLast ? x.c : 1;
     for (int64_t c = 0; c < x.c; c += step) {
         const Planes part = one_plane(cropped(x, {0, x.n, c, c + step}));
-        HNORM_TRY(moments_in_order(function, machine, part, HNORM_INSTANCE, narrow, mean + c, m2 + c));
+        HNORM_TRY(GroupMoments(function, machine, part, View::kInstance, narrow).compute(mean + c, m2 + c));
     }
     return HNORM_OK;
 }

@@ -1,8 +1,9 @@
 // hnorm_normalize and hnorm_batch_normalization, and what they compute.
 #include <algorithm>
 #include <cinttypes>
+#include <utility>
 
-#include "compute.h"
+#include "coefficients.h"
 #include "error.h"
 #include "narrow.h"
 #include "post_ops.h"
@@ -12,19 +13,41 @@ namespace hnorm::detail {
 
 namespace {
 
-hnorm_status narrow_normalize(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
-                              const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
-                              const Planes &y) {
-    NarrowGroupValues means, variances;
-    NarrowAffine affines;
-    HNORM_TRY(means.repeat(function, x, mean));
-    HNORM_TRY(variances.repeat(function, x, variance));
-    HNORM_TRY(affines.repeat(function, x, affine));
-    return for_parts_and_remainder(x, [&](const auto &of, bool parts) {
+// The pointwise part by its coefficients.
+struct Pointwise {
+    GroupFloats m, a, b;
+};
+
+hnorm_status apply(const char *function, const Machine &machine, const Planes &x, const Pointwise &by,
+                   const PostOps &post, const Planes &y) {
+    if (x.s == 1 && x.n > 1 && by.m.stride_n == 0 && channels_last({&x, &y, post.residual})) {
         Planes residual;
-        return compute_normalize(function, machine, of(x), parts ? means : mean, parts ? variances : variance,
-                                 parts ? affines : affine, eps, post.seen(of, &residual), of(y));
-    });
+        return apply(function, machine, one_plane(x), by, post.seen(one_plane, &residual), one_plane(y));
+    }
+    if (is_narrow_and_dense({&x, &y, post.residual})) {
+        NarrowValues<float> m, a, b;
+        for (const auto &[repeated, values] : {std::pair(&m, &by.m), std::pair(&a, &by.a), std::pair(&b, &by.b)}) {
+            HNORM_TRY(repeated->repeat(function, x, values->data, values->stride_n, 1));
+        }
+        const Pointwise by_parts = {{m.data, m.stride_n}, {a.data, a.stride_n}, {b.data, b.stride_n}};
+        return for_parts_and_remainder(x, [&](const auto &of, bool parts) {
+            Planes residual;
+            return apply(function, machine, of(x), parts ? by_parts : by, post.seen(of, &residual), of(y));
+        });
+    }
+    const View view = by.m.stride_n != 0 ? View::kInstance : View::kBatch;
+    TensorBuffer x_buffer(x, view), y_buffer(y, view);
+    GroupBuffer m(by.m.data, x, view, by.m.stride_n, 1), a(by.a.data, x, view, by.a.stride_n, 1);
+    GroupBuffer b(by.b.data, x, view, by.b.stride_n, 1);
+    const SerialScope serial(runs_serially(machine, x));
+    const PlaneClass planes = pointwise_class({&x, &y, post.residual});
+    if (post.residual) {
+        TensorBuffer residual(*post.residual, view);
+        return kernel_status(function, kernels_of(hnorm_kernels_normalize_residual, machine, x)[planes](
+                                           x_buffer, m, a, b, slope_bits(post.slope), residual, y_buffer));
+    }
+    return kernel_status(function, kernels_of(hnorm_kernels_normalize, machine, x)[planes](
+                                       x_buffer, m, a, b, slope_bits(post.slope), y_buffer));
 }
 
 }  // namespace
@@ -32,33 +55,9 @@ hnorm_status narrow_normalize(const char *function, const Machine &machine, cons
 hnorm_status compute_normalize(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
                                const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
                                const Planes &y) {
-    // Pointwise, so the view is free: the batch view where everything is per channel, else the one that has samples.
-    const bool per_sample = mean.stride_n != 0 || variance.stride_n != 0 || affine.per_sample();
-    if (x.s == 1 && x.n > 1 && !per_sample && channels_last({&x, &y, post.residual})) {
-        Planes residual;
-        return compute_normalize(function, machine, one_plane(x), mean, variance, affine, eps,
-                                 post.seen(one_plane, &residual), one_plane(y));
-    }
-    if (is_narrow_and_dense({&x, &y, post.residual})) {
-        return narrow_normalize(function, machine, x, mean, variance, affine, eps, post, y);
-    }
-    const View view = per_sample ? View::kInstance : View::kBatch;
-    TensorBuffer x_buffer(x, view), y_buffer(y, view);
-    GroupBuffer mean_buffer(mean.data, x, view, mean.stride_n, mean.stride_c);
-    GroupBuffer variance_buffer(variance.data, x, view, variance.stride_n, variance.stride_c);
-    GroupBuffer gamma(affine.gamma, x, view, affine.gamma_n, affine.gamma_c);
-    GroupBuffer beta(affine.beta, x, view, affine.beta_n, affine.beta_c);
-    const SerialScope serial(runs_serially(machine, x));
-    const PlaneClass planes = pointwise_class({&x, &y, post.residual});
-    if (post.residual) {
-        TensorBuffer residual(*post.residual, view);
-        return kernel_status(function, kernels_of(hnorm_kernels_normalize_residual, machine, x)[planes](
-                                           x_buffer, mean_buffer, variance_buffer, gamma, beta, eps,
-                                           slope_bits(post.slope), residual, y_buffer));
-    }
-    return kernel_status(
-        function, kernels_of(hnorm_kernels_normalize, machine, x)[planes](x_buffer, mean_buffer, variance_buffer, gamma,
-                                                                          beta, eps, slope_bits(post.slope), y_buffer));
+    Coefficients coefficients;
+    HNORM_TRY(coefficients.compute(function, x, mean, variance, affine, eps));
+    return apply(function, machine, x, {coefficients.m(), coefficients.a(), coefficients.b()}, post, y);
 }
 
 }  // namespace hnorm::detail

@@ -19,23 +19,34 @@ hnorm_status compute_frozen_dx(const char *function, const Machine &machine, con
 
 }  // namespace
 
-hnorm_status compute_normalize_backward(const char *function, const Machine &machine, const Backward &b) {
-    if (b.has_residual()) {
-        return compute_residual_backward(function, machine, b, compute_normalize_backward, nullptr);
-    }
+hnorm_status compute_normalize_backward(const char *function, const Machine &machine, const Backward &given) {
+    BehindResidual behind(given);
+    HNORM_TRY(behind.reserve(function));
+    const Backward &b = behind.rest;
+    const Range all = {0, b.dy.n, 0, b.dy.c};
+    HNORM_TRY(behind.compute_dz(function, machine, all));
+    const GroupValues mean = group_values(b.mean, b.x, b.group), variance = group_values(b.variance, b.x, b.group);
+    GateValues gate;
     GradientSums sums(b);
-    if (b.dgamma || b.dbeta) {  // before dx, which may overwrite x or dy
+    const bool parameters = b.dgamma || b.dbeta, by_sign = b.dx && b.slope != 1;
+    if (parameters || by_sign) {
+        HNORM_TRY(gate.compute(function, b.x, mean, variance, b.affine, b.eps, b.slope));
+    }
+    if (parameters) {  // before dx, which may overwrite x or dy
         HNORM_TRY(sums.reserve(function));
-        HNORM_TRY(sums.reduce(function, machine));
+        HNORM_TRY(compute_backward_reduce(function, machine, b.x, b.dy, summed_group(b), mean, gate.gate(), sums.dy(all),
+                                          sums.dy_xmu(all)));
     }
-    if (b.dx && b.slope == 1) {
-        HNORM_TRY(compute_frozen_dx(function, machine, b));
-    } else if (b.dx) {  // the sign is x's matter: backward's pointwise part, with sums of 0
+    if (by_sign) {  // the sign is x's matter: backward's pointwise part, with sums of 0
         const double zero = 0, one = 1;
-        HNORM_TRY(compute_backward_apply(function, machine, b.x, b.dy, forward_part(b),
-                                         {{&zero, 0, 0}, {&zero, 0, 0}, {&one, 0, 0}}, *b.dx));
+        GradientCoefficients coefficients;
+        HNORM_TRY(coefficients.compute(function, b.x, mean, variance, b.affine, b.eps,
+                                       {{&zero, 0, 0}, {&zero, 0, 0}, {&one, 0, 0}}));
+        HNORM_TRY(compute_backward_apply(function, machine, b.x, b.dy, coefficients, gate.gate(), *b.dx));
+    } else if (b.dx) {
+        HNORM_TRY(compute_frozen_dx(function, machine, b));
     }
-    if (b.dgamma || b.dbeta) {
+    if (parameters) {
         sums.write_parameter_gradients();
     }
     return HNORM_OK;

@@ -26,8 +26,8 @@ struct AffineView {
     int64_t gamma_n, gamma_c, beta_n, beta_c;
 
     bool per_sample() const { return gamma_n != 0 || beta_n != 0; }
-    AffineView from_sample(int64_t n) const {
-        return {gamma + n * gamma_n, beta + n * beta_n, gamma_n, gamma_c, beta_n, beta_c};
+    AffineView from(int64_t n, int64_t c) const {
+        return {gamma + n * gamma_n + c * gamma_c, beta + n * beta_n + c * beta_c, gamma_n, gamma_c, beta_n, beta_c};
     }
 };
 

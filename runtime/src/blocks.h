@@ -1,0 +1,85 @@
+// How work on the groups of a tensor is shared: in blocks of groups, each of which one thread computes from the sums to the stores
+// while it is in that thread's cache, so that threads meet once; or all at once, where threads share each group.
+#pragma once
+
+#include <algorithm>
+
+#include "compute.h"
+#include "error.h"
+#include "threads.h"
+
+namespace hnorm::detail {
+
+class Blocks {
+public:
+    Blocks(const Machine &machine, const Planes &x, hnorm_group group)
+        : x_(x), channels_(x.c), samples_(x.n), serial_(runs_serially(machine, x)) {
+        const bool batch = group == HNORM_BATCH;
+        if (is_one_plane(x, group) || (batch && x.layout == Layout::kChannelsLast)) {
+            return;
+        }
+        // Vectors run across groups of small planes.
+        constexpr int64_t kVectors = 16, kBlocksPerThread = 4;
+        const int64_t of_group = x.group_size(group), groups = x.groups(group);
+        int64_t together = std::max<int64_t>(machine.target->block_elements / of_group, 1);
+        if (!serial_) {
+            together = std::min(together, std::max<int64_t>(groups / (kBlocksPerThread * machine.threads), 1));
+        }
+        if (x.layout == Layout::kChannelsLast) {  // whole samples
+            samples_ = std::clamp<int64_t>(together / x.c, 1, x.n);
+            shared_ = !serial_ && x.c * x.s > kElementsInCache;
+        } else {
+            if (together >= kVectors && x.s <= 1024) {
+                together -= together % kVectors;
+            }
+            channels_ = std::min(together, x.c);
+            samples_ = batch ? x.n : std::clamp<int64_t>(together / x.c, 1, x.n);
+        }
+        const int64_t threads = machine.threads, rounds = (count() + threads - 1) / threads;
+        if (!serial_ && !shared_ && 100 * count() < machine.target->least_busy_percent * rounds * threads) {
+            channels_ = x.c;
+            samples_ = x.n;
+        }
+    }
+
+    // compute(range) for each block, with the calling thread's error.
+    template <typename Compute>
+    hnorm_status for_each(const char *function, const Compute &compute) const {
+        if (count() == 1 || serial_ || shared_) {
+            const SerialScope serial(serial_);
+            for (int64_t i = 0; i < count(); ++i) {
+                HNORM_TRY(compute(range(i)));
+            }
+            return HNORM_OK;
+        }
+        struct Task {
+            const Blocks &blocks;
+            const Compute &compute;
+        } task = {*this, compute};
+        return parallel_for(
+            function, count(),
+            [](void *argument, int64_t i) {
+                const SerialScope serial(true);
+                const Task &task = *static_cast<const Task *>(argument);
+                return task.compute(task.blocks.range(i));
+            },
+            &task);
+    }
+
+private:
+    // Of a channels-last sample: larger ones are one after the other shared by all threads.
+    static constexpr int64_t kElementsInCache = 1 << 18;
+
+    int64_t of_channels() const { return (x_.c + channels_ - 1) / channels_; }
+    int64_t count() const { return of_channels() * ((x_.n + samples_ - 1) / samples_); }
+    Range range(int64_t i) const {
+        const int64_t n = i / of_channels() * samples_, c = i % of_channels() * channels_;
+        return {n, std::min(n + samples_, x_.n), c, std::min(c + channels_, x_.c)};
+    }
+
+    const Planes &x_;
+    int64_t channels_, samples_;  // of a block
+    bool serial_, shared_ = false;
+};
+
+}  // namespace hnorm::detail

@@ -1,0 +1,49 @@
+// The coefficients of the pointwise parts (docs/order.md), floats for each group, from statistics and parameters.
+#pragma once
+
+#include "compute.h"
+
+namespace hnorm::detail {
+
+// Floats for each channel, of each sample or of all, as kernels read them.
+struct GroupFloats {
+    const float *data;
+    int64_t stride_n;  // 0: shared by all samples
+};
+
+// Forward's: y = (x - m) * a + b.
+class Coefficients {
+public:
+    hnorm_status compute(const char *function, const Planes &x, const GroupValues &mean, const GroupValues &variance,
+                         const AffineView &affine, double eps);
+    hnorm_status compute_m(const char *function, const Planes &x, const GroupValues &mean);
+    GroupFloats m() const { return {memory_.data(), stride_n_}; }
+    GroupFloats a() const { return {memory_.data() + count_, stride_n_}; }
+    GroupFloats b() const { return {memory_.data() + 2 * count_, stride_n_}; }
+
+private:
+    mutable ScratchOf<float> memory_;
+    int64_t count_ = 0, stride_n_ = 0;
+};
+
+// Of backward, the sums times gamma, and the number of elements, of each group.
+struct WeightedSums {
+    GroupValues g1, g2, count;
+};
+
+// Backward's: dx = (dy * scale - k1) - (x - m) * k2.
+class GradientCoefficients {
+public:
+    hnorm_status compute(const char *function, const Planes &x, const GroupValues &mean, const GroupValues &variance,
+                         const AffineView &affine, double eps, const WeightedSums &sums);
+    GroupFloats m() const { return {memory_.data(), stride_n_}; }
+    GroupFloats scale() const { return {memory_.data() + count_, stride_n_}; }
+    GroupFloats k1() const { return {memory_.data() + 2 * count_, stride_n_}; }
+    GroupFloats k2() const { return {memory_.data() + 3 * count_, stride_n_}; }
+
+private:
+    mutable ScratchOf<float> memory_;
+    int64_t count_ = 0, stride_n_ = 0;
+};
+
+}  // namespace hnorm::detail

@@ -1,0 +1,163 @@
+// What the sums of forward and of backward share: how a tensor is seen, and the order in which the parts of its groups are added
+// (docs/order.md, "Chunks and runs").
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "compute.h"
+#include "narrow.h"
+
+namespace hnorm::detail {
+
+// How many runs (a, b) a group has.
+struct Runs {
+    int64_t a, b;
+};
+Runs runs_of(PlaneClass planes, int64_t positions, int64_t samples);
+
+// The groups of a tensor: channels, of each sample or of all. Arrays of a value a group are dense, channels adjacent.
+struct Groups {
+    int64_t samples, channels;
+    Groups(const Planes &x, View view) : samples(view == View::kBatch ? 1 : x.n), channels(x.c) {}
+    int64_t count() const { return samples * channels; }
+};
+
+// What a reduction gives for each group. greatest: magnitudes' bits; null: not given.
+struct Sums {
+    double *e, *q;
+    int32_t *greatest[2];
+
+    Sums from(int64_t group) const {
+        return {e + group, q + group, {greatest[0] + group, greatest[1] ? greatest[1] + group : nullptr}};
+    }
+};
+
+// What a kernel gives by run, and its sum.
+class RunSums {
+public:
+    RunSums(const char *function, const Planes &x, View view, PlaneClass planes, int greatest);
+    hnorm_status reserve();
+
+    halide_buffer_t *e() { return e_; }
+    halide_buffer_t *q() { return q_; }
+    halide_buffer_t *greatest(int i) { return i == 0 ? first_ : second_; }
+
+    // The runs added in their order; results of samples lie stride_n apart.
+    void add_up(const Sums &sums, int64_t stride_n) const;
+
+private:
+    class RunBuffer : public Buffer<4> {
+    public:
+        RunBuffer(halide_type_t type, const Groups &groups, const Runs &runs)
+            : Buffer(nullptr, type,
+                     {{groups.channels, 1},
+                      {runs.a, groups.channels},
+                      {runs.b, groups.channels * runs.a},
+                      {groups.samples, groups.samples == 1 ? 0 : groups.channels * runs.a * runs.b}}) {}
+        void at(void *memory) { static_cast<halide_buffer_t *>(*this)->host = static_cast<uint8_t *>(memory); }
+    };
+    int64_t size() const { return groups_.count() * runs_.a * runs_.b; }
+
+    const char *const function_;
+    const Groups groups_;
+    const Runs runs_;
+    const int greatest_count_;
+    RunBuffer e_, q_, first_, second_;
+    Scratch memory_;
+    double *values_ = nullptr;
+    int32_t *bits_ = nullptr;
+};
+
+// Calls reduce(of, part, sums) for each part of x that is summed by itself, and adds what it gives, part after part (docs/order.md,
+// "Few channels"): of(tensor) is what such a call takes of a tensor of x's shape, and `sums` its results, samples stride_n apart.
+// repeats: how often a channel's values are repeated side by side in that call.
+template <typename Reduce>
+hnorm_status for_parts(const char *function, const Planes &x, View view, bool narrow, bool dense, const Sums &sums,
+                       const Reduce &reduce) {
+    const Groups groups(x, view);
+    if (!narrow) {
+        return reduce([](const Planes &p) { return p; }, 1, sums, groups.channels);
+    }
+    const int64_t parts = kNarrowParts + !narrow_remainder(x).empty(), stride_n = parts * x.c;
+    const int64_t size = groups.samples * stride_n;
+    Scratch memory;
+    HNORM_TRY(memory.reserve(function, 3 * size));
+    auto *const bits = reinterpret_cast<int32_t *>(memory.data() + 2 * size);
+    const Sums of_parts = {memory.data(), memory.data() + size, {bits, sums.greatest[1] ? bits + size : nullptr}};
+    for (int64_t i = 0; i < kNarrowParts && !dense; ++i) {
+        HNORM_TRY(reduce([i](const Planes &p) { return narrow_part(p, i); }, 1, of_parts.from(i * x.c), stride_n));
+    }
+    if (dense) {
+        HNORM_TRY(reduce(narrow_parts, kNarrowParts, of_parts, stride_n));
+    }
+    if (parts > kNarrowParts) {
+        HNORM_TRY(reduce(narrow_remainder, 1, of_parts.from(kNarrowParts * x.c), stride_n));
+    }
+    for (int64_t n = 0, group = 0; n < groups.samples; ++n) {
+        for (int64_t c = 0; c < x.c; ++c, ++group) {
+            double e = 0, q = 0;
+            int32_t greatest[2] = {0, 0};
+            for (int64_t i = 0; i < parts; ++i) {
+                const int64_t at = n * stride_n + i * x.c + c;
+                e += of_parts.e[at];
+                q += of_parts.q[at];
+                for (int k = 0; k < 2 && sums.greatest[k]; ++k) {
+                    greatest[k] = std::max(greatest[k], of_parts.greatest[k][at]);
+                }
+            }
+            sums.e[group] = e;
+            sums.q[group] = q;
+            for (int k = 0; k < 2 && sums.greatest[k]; ++k) {
+                sums.greatest[k][group] = greatest[k];
+            }
+        }
+    }
+    return HNORM_OK;
+}
+
+// Calls visit(range) for what holds the groups that are marked, some neighbours included: all channels where they are few. Ranges are
+// of one sample, or of all in batch norm.
+template <typename Visit>
+hnorm_status for_marked(const Planes &x, View view, const std::vector<bool> &marked, bool narrow, const Visit &visit) {
+    constexpr int64_t kNear = 16;  // unmarked channels between marked ones that are taken along: a vector or two
+    const Groups groups(x, view);
+    for (int64_t n = 0; n < groups.samples; ++n) {
+        const auto is_marked = [&](int64_t c) { return marked[static_cast<size_t>(n * x.c + c)]; };
+        for (int64_t c = 0; c < x.c; ++c) {
+            if (!is_marked(c)) {
+                continue;
+            }
+            int64_t begin = c, end = c + 1;
+            for (; c < x.c && c < end + kNear; ++c) {
+                end = is_marked(c) ? c + 1 : end;
+            }
+            if (narrow) {
+                begin = 0;
+                end = x.c;
+            }
+            c = end;
+            HNORM_TRY(visit(view == View::kBatch ? Range{0, x.n, begin, end} : Range{n, n + 1, begin, end}));
+        }
+    }
+    return HNORM_OK;
+}
+
+// Magnitudes' bits, and scales (docs/order.md, "Scales").
+inline int32_t magnitude(float value) {
+    int32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    return bits & 0x7fffffff;
+}
+inline float as_float(int32_t bits) {
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+}
+inline bool is_finite(int32_t magnitude) { return magnitude < 0x7f800000; }
+inline int exponent(int32_t magnitude) { return (magnitude >> 23) - 127; }
+// 2^-k
+inline float power_of_two(int k) { return as_float((127 - k) << 23); }
+inline float scale_of_exponent(int e) { return power_of_two(std::clamp(e, -100, 74)); }
+
+}  // namespace hnorm::detail
