@@ -95,8 +95,8 @@ private:
             if (!(of_dy < 0x1p110 && (product == 0 || (0x1p-80 <= product && product <= 0x1p100)))) {
                 marked.resize(static_cast<size_t>(groups_.count()));
                 marked[static_cast<size_t>(g)] = true;
-                scale_dy_[g] = scale_of_exponent(exponent(greatest_dy));
-                scale_x_[g] = scale_of_exponent(exponent(greatest_x));
+                scale_dy_[g] = scale_of(greatest_dy);
+                scale_x_[g] = scale_of(greatest_x);
             }
         }
         if (marked.empty()) {
