@@ -45,7 +45,9 @@ constexpr Planes kPlanes[] = {
 enum Objective { kY, kDx, kDgamma, kDbeta, kObjectives, kMoments };
 constexpr const char *kNames[] = {"y", "dx", "dgamma", "dbeta"};
 constexpr const char *kUnits[] = {"max(1, |xhat|)", "max |invstd*dy|", "sum |dy*xhat|", "sum |dy|"};
-constexpr double kAllowed[] = {kTolerance, kGradientTolerance, kGradientTolerance, kGradientTolerance};
+// dx: where one element holds nearly all of the variance, its xhat is sqrt(n), and dx there has as
+// many times the mean's error. The unit does not know of that: it is dy's.
+constexpr double kAllowed[] = {kTolerance, 5e-6, kGradientTolerance, kGradientTolerance};
 constexpr double kMostMean = 1e5;  // |mean|/sigma
 
 double normal(Random &random) { return random.normal(); }
@@ -254,7 +256,7 @@ public:
                     kept && (options_.climb >= 0 || options_.objective >= 0);  // a search that finds nothing is broken
                 continue;
             }
-            std::printf("%s: at most %.3g * %s; %g is promised\n", kNames[objective], worst, kUnits[objective],
+            std::printf("%s: at most %.3g * %s; %g is allowed\n", kNames[objective], worst, kUnits[objective],
                         kAllowed[objective]);
             kept = kept && worst <= kAllowed[objective];
         }
