@@ -19,20 +19,16 @@ file(CONFIGURE OUTPUT manifest/manifest.h @ONLY CONTENT [=[
 #define HNORM_TYPES @manifest_types@
 ]=])
 
+set(manifest_include "${CMAKE_CURRENT_BINARY_DIR}/manifest")
+
 hnorm_test_executable(test_digests)
 set(digests "${CMAKE_CURRENT_SOURCE_DIR}/digests.txt")
 target_compile_definitions(test_digests PRIVATE HNORM_DIGESTS="${digests}")
-target_include_directories(test_digests PRIVATE "${CMAKE_CURRENT_BINARY_DIR}/manifest")
-
-# Not linked with hnorm.
-add_executable(write_digests write_digests.cpp)
 target_include_directories(
-    write_digests PRIVATE "${CMAKE_CURRENT_BINARY_DIR}/manifest" $<TARGET_PROPERTY:hnorm,INTERFACE_INCLUDE_DIRECTORIES>
+    test_digests SYSTEM PRIVATE $<TARGET_PROPERTY:Catch2::Catch2,INTERFACE_INCLUDE_DIRECTORIES> # for calls.h
 )
-# calls.h includes its header.
-foreach(name IN ITEMS test_digests write_digests)
-    target_include_directories(${name} SYSTEM PRIVATE $<TARGET_PROPERTY:Catch2::Catch2,INTERFACE_INCLUDE_DIRECTORIES>)
+hnorm_transcription_executable(write_digests)
+foreach(name IN ITEMS test_kernels test_digests write_digests)
+    target_include_directories(${name} PRIVATE "${manifest_include}")
 endforeach()
-target_compile_features(write_digests PRIVATE cxx_std_17)
-target_compile_options(write_digests PRIVATE -O2 -ffp-contract=off -Wall -Wextra)
 add_test(NAME "digests:the file is what the transcription gives" COMMAND write_digests --check "${digests}")

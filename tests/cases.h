@@ -100,21 +100,19 @@ void check_positions(const std::vector<int64_t> &list, int64_t most, int cases, 
     }
 }
 
-// The classes of planes for which some shape has at least serial_below elements, so that threads share it, and batch norm's
-// groups are too few (or not) for the runtime to give threads whole ones: for every target, with 2, 3 and 7 threads.
-inline std::set<int> classes_shared(const std::vector<Shape> &shapes, bool inside_groups) {
+// The classes of planes for which some shape has at least serial_below elements on every target, so
+// that threads share it, and batch norm few groups (fewer than threads) or many (whole blocks of
+// them for each).
+enum class GroupCount { kFew, kMany };
+
+inline std::set<int> classes_shared(const std::vector<Shape> &shapes, GroupCount count) {
     using namespace hnorm::detail;
+    constexpr int64_t kMostThreads = 7;
     std::set<int> result;
     for (const Shape &shape : shapes) {
         const Tensor x(shape);
-        bool all = true;
-        for (int i = 0; i < hnorm_targets_count; i++) {
-            for (int threads : {2, 3, 7}) {
-                const bool split =
-                    splits_groups(hnorm_targets[i], plane_class(x.positions()), x.channels(), 1, threads);
-                all = all && x.size() >= hnorm_targets[i].serial_below && split == inside_groups;
-            }
-        }
+        bool all = count == GroupCount::kFew ? x.channels() < kMostThreads : x.channels() > 2 * kMostThreads;
+        for (int i = 0; i < hnorm_targets_count; i++) all = all && x.size() >= hnorm_targets[i].serial_below;
         if (all) result.insert(plane_class(x.positions()));
     }
     return result;

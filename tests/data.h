@@ -13,6 +13,7 @@
 #include <random>
 #include <sstream>
 #include <string>
+#include <vector>
 
 namespace test {
 
@@ -43,7 +44,7 @@ enum class Kind {
     kConstant,       // one value a channel
     kPivotOutlier,   // normal, but each chunk starts with a value 1000 sigma off
     kHiddenOutlier,  // normal, but each chunk holds a value 1000 sigma off somewhere (a partial one may not)
-    kFarSample,      // near 1 where a chunk's center is taken from, channels-last, and near -1 elsewhere
+    kFarSample,      // near 1 where a group's sample is taken, and near -1 elsewhere
 };
 
 constexpr Kind kAllKinds[] = {Kind::kNormal,       Kind::kUniform,       Kind::kRamp,
@@ -66,10 +67,20 @@ inline const char *name(Kind kind) {
     return "?";
 }
 
-// Whether position s lies in a pair of rows of those that docs/order.md takes a chunk's center from, channels-last.
-inline bool is_sampled(int64_t s) {
-    const int64_t pair = s / 8 % 16;
-    return ((pair ^ pair >> 1 ^ pair >> 2 ^ pair >> 3) & 1) == 0;
+// Which (sample, position) of a channel the centers of its groups are taken from (docs/order.md):
+// of batch norm's group, or of instance norm's.
+inline std::vector<bool> sampled(const Tensor &x, hnorm_group group) {
+    const bool across = group == HNORM_BATCH, one = across && x.positions() == 1;
+    const int64_t S = one ? x.samples() : x.positions(), N = across && !one ? x.samples() : 1;
+    const bool last = one || x.format().channels_last;
+    std::vector<bool> result(static_cast<size_t>(x.samples() * x.positions()));
+    for (int64_t first = 0; first < x.samples() * x.positions(); first += N * S)
+        for (int64_t i = 0; i < transcription::rows_sampled(S, N, last); i++) {
+            const transcription::Place place = transcription::place_sampled(i, S, N, last);
+            for (int64_t l = 0; l < transcription::neighbours(S, last); l++)
+                result[static_cast<size_t>(first + place.plane * S + place.position + l)] = true;
+        }
+    return result;
 }
 
 // Values scale * (mean_over_sigma * (+1 or -1, alternating by channel) + unit), unit of mean about 0 and sigma about 1.
@@ -92,10 +103,10 @@ inline float clamp_to_float(double value) {
 }
 
 // Elements of a channel between outliers: those of a chunk of docs/order.md.
-inline int64_t chunk_elements(int64_t positions) {
-    using namespace transcription;
-    const int64_t L = lanes(positions, tensor_format().channels_last), rows = (positions + L - 1) / L;
-    return rows > kRows ? kRows * L : std::max<int64_t>(kRows / rows, 1) * positions;
+inline int64_t chunk_elements(const Tensor &x) {
+    if (x.positions() == 1) return 32;
+    const transcription::Cut cut(x.positions(), x.samples(), x.format().channels_last);
+    return cut.K > 1 ? cut.R * cut.L : cut.P * x.positions();
 }
 
 inline void fill(Tensor &x, const Recipe &recipe) {
@@ -106,7 +117,10 @@ inline void fill(Tensor &x, const Recipe &recipe) {
     const int64_t positions = x.positions();
     const double total = static_cast<double>(x.samples() * positions);
     const double root3 = 1.7320508075688772;
-    const int64_t chunk = chunk_elements(positions);
+    const int64_t chunk = chunk_elements(x);
+    const std::vector<bool> in_sample = recipe.kind == Kind::kFarSample
+                                            ? sampled(x, recipe.seed % 2 ? HNORM_BATCH : HNORM_INSTANCE)
+                                            : std::vector<bool>();
     for (int64_t c = 0; c < x.channels(); c++) {
         const double mean = c % 2 ? -recipe.mean_over_sigma : recipe.mean_over_sigma;
         int64_t outlier = 0;
@@ -124,7 +138,9 @@ inline void fill(Tensor &x, const Recipe &recipe) {
                 case Kind::kConstant: unit = 0.1 * static_cast<double>(c + 1); break;
                 case Kind::kPivotOutlier:
                 case Kind::kHiddenOutlier: unit = i == outlier ? 1000 : random.normal(); break;
-                case Kind::kFarSample: unit = (is_sampled(s) ? 1 : -1) + 0.1 * random.normal(); break;
+                case Kind::kFarSample:
+                    unit = (in_sample[static_cast<size_t>(n * positions + s)] ? 1 : -1) + 0.1 * random.normal();
+                    break;
                 }
                 x.at(n, c, s) = rounded(clamp_to_float(scale * (mean + unit)));
             }
@@ -132,15 +148,15 @@ inline void fill(Tensor &x, const Recipe &recipe) {
     }
 }
 
-// Normal data whose channels take different ways through the algorithm: some need the second pass in double everywhere (constant,
-// minus zero, 1e30, 1e-22, denormal), some in part of their chunks, some near the limits for that; some hold a NaN or an
-// infinity.
+// Normal data whose channels take different ways through the algorithm: some are taken again (1e30,
+// 1e-22, denormal), some in part, some are constant or minus zero there, some come near the limits
+// for that; some hold one element that is far greater than the others, a NaN or an infinity.
 inline void fill_mixed(Tensor &x, uint64_t seed) {
-    const int64_t stretch = transcription::kRows * transcription::kMaxLanes;
+    const int64_t stretch = 2048;
     Random random(seed);
     enum { kPlain, kConstantBlock, kHuge, kSmall, kDenormal, kMinusZero, kLowerLimit, kUpperLimit, kWays };
-    constexpr double kScale[] = {1, 0, 1e30, 1e-22, 1e-42, -0.0, 1e-18, 1e17};
-    constexpr double kDecades[] = {1, 3, 10, 30, 100, 300, 1000};  // from the last two scales upwards
+    constexpr double kScale[] = {1, 0, 1e30, 1e-22, 1e-42, -0.0, 1e-14, 1e11};  // limits: 2^-40, 2^40, 2^50
+    constexpr double kDecades[] = {1, 3, 10, 30, 100, 1000, 10000};             // from the last two scales upwards
     for (int64_t c = 0; c < x.channels(); c++) {
         const bool whole = random.index(2) != 0;  // the channel takes one way, else each stretch its own
         int64_t way = random.index(kWays);
@@ -156,14 +172,14 @@ inline void fill_mixed(Tensor &x, uint64_t seed) {
                                     : static_cast<float>(plain * kScale[way] * (way >= kLowerLimit ? decade : 1));
             }
         }
-        const int64_t special = random.index(8);
-        if (special < 3 && x.channels() > 2 && x.size() > 0) {
+        const int64_t special = random.index(10);
+        if (special < 5 && x.channels() > 2 && x.size() > 0) {
             constexpr float kInfinity = std::numeric_limits<float>::infinity();
-            const float values[] = {std::numeric_limits<float>::quiet_NaN(), kInfinity, -kInfinity};
+            const float values[] = {std::numeric_limits<float>::quiet_NaN(), kInfinity, -kInfinity, 1e30f, -1e20f};
             const int64_t s =
                 random.index(x.positions());  // apart: the order of arguments' evaluation is the compiler's
             const int64_t n = random.index(x.samples());
-            x.at(n, c, s) = values[special];
+            x.at(n, c, s) = special < 3 ? values[special] : clamp_to_float(values[special]);
         }
     }
     x.settle();

@@ -27,7 +27,8 @@ struct Buffer {
     Buffer &operator=(const Buffer &) = delete;
 };
 
-inline const halide_type_t kFloat(halide_type_float, 32), kDouble(halide_type_float, 64), kHalf(halide_type_uint, 16);
+inline const halide_type_t kFloat(halide_type_float, 32), kDouble(halide_type_float, 64), kHalf(halide_type_uint, 16),
+    kInt(halide_type_int, 32);
 
 // The view of docs/order.md: x(s, r, g0, g1).
 struct View {
@@ -53,15 +54,39 @@ private:
                  {x.stride_s(), v.stride_r, v.stride_g0, v.stride_g1}) {}
 };
 
-// Statistics: dense over (g0, g1), with a guard behind.
-struct StatisticsBuffer {
-    std::vector<double> values;
+// Values of groups, dense over (g0, g1).
+struct GroupBuffer : Buffer {
+    GroupBuffer(std::vector<float> &values, const View &v) : Buffer(values.data(), kFloat, {v.g0, v.g1}, {1, v.g0}) {}
+};
+
+// What a kernel writes besides a tensor, dense over `extents`, with a guard behind.
+template <typename T>
+struct ResultBuffer {
+    static constexpr T kUnwritten = static_cast<T>(-77);
+    std::vector<T> values;
     Buffer buffer;
-    explicit StatisticsBuffer(const View &v)
-        : values(static_cast<size_t>(v.g0 * v.g1) + 1, -1), buffer(values.data(), kDouble, {v.g0, v.g1}, {1, v.g0}) {}
-    std::vector<double> result() const {
-        if (values.back() != -1) throw std::logic_error("statistics written beyond the last group");
-        return std::vector<double>(values.begin(), values.end() - 1);
+
+    explicit ResultBuffer(const std::vector<int64_t> &extents)
+        : values(static_cast<size_t>(product(extents)) + 1, kUnwritten),
+          buffer(values.data(), type(T()), extents, strides(extents)) {}
+    std::vector<T> result() const {
+        if (values.back() != kUnwritten) throw std::logic_error("values written beyond the last group");
+        return std::vector<T>(values.begin(), values.end() - 1);
+    }
+
+private:
+    static halide_type_t type(float) { return kFloat; }
+    static halide_type_t type(double) { return kDouble; }
+    static halide_type_t type(int32_t) { return kInt; }
+    static int64_t product(const std::vector<int64_t> &extents) {
+        int64_t result = 1;
+        for (int64_t extent : extents) result *= extent;
+        return result;
+    }
+    static std::vector<int64_t> strides(const std::vector<int64_t> &extents) {
+        std::vector<int64_t> result = {1};
+        for (size_t i = 0; i + 1 < extents.size(); i++) result.push_back(result.back() * extents[i]);
+        return result;
     }
 };
 

@@ -41,7 +41,7 @@ void check_shape(const Shape &shape, AffineKind affine_kind, uint64_t &seed, Tot
                     const Worst mean = worst_mean(expected, saved.mean);
                     const Worst variance = worst_variance(expected, saved.variance);
                     INFO(where << "\n" << worst.where);
-                    CHECK(worst.error <= kTolerance);
+                    CHECK(worst.error <= kKindsTolerance);
                     CHECK(mean.error <= kMeanBound);
                     CHECK(variance.error <= kM2Bound);
                     totals.y.add(worst.error, where + " " + worst.where);
@@ -65,16 +65,16 @@ void check_shapes(const char *planes, const std::vector<Shape> &shapes) {
 
 }  // namespace
 
-TEST_CASE("forward is within 5e-7 of the reference on tiny planes") {
+TEST_CASE("forward is within 4e-7 of the reference on tiny planes") {
     check_shapes("tiny", {{300, 2}, {130, 3, 3}, {70, 3, 2, 4}, {33, 5, 15}, {2, 40, 7}});
 }
 
-TEST_CASE("forward is within 5e-7 of the reference on small planes") {
+TEST_CASE("forward is within 4e-7 of the reference on small planes") {
     check_shapes("small",
                  {{70, 3, 16}, {33, 3, 7, 7}, {16, 3, 14, 14}, {3, 3, 500}, {5, 2, 1008}, {5, 2, 32, 32}, {2, 40, 17}});
 }
 
-TEST_CASE("forward is within 5e-7 of the reference on large planes") {
+TEST_CASE("forward is within 4e-7 of the reference on large planes") {
     check_shapes("large",
                  {{3, 3, 1025}, {3, 2, 2048}, {2, 2, 4097}, {2, 3, 56, 56}, {1, 2, 112, 112}, {1, 1, 300, 301}});
 }

@@ -117,7 +117,7 @@ TEST_CASE("few groups, where threads work inside a group, give the transcription
     const std::vector<Shape> shapes = {{1, 1, 1024, 1024}, {1, 3, 409, 511}, {3, 1, 300'001},  {64, 1, 71, 71},
                                        {700, 3, 14, 14},   {600, 1, 31, 33}, {7000, 1, 7, 7},  {3001, 3, 5, 5},
                                        {40'000, 1, 3, 3},  {90'001, 2},      {20, 3, 112, 112}};
-    REQUIRE(classes_shared(shapes, true) == kAllClasses);
+    REQUIRE(classes_shared(shapes, GroupCount::kFew) == kAllClasses);
     for (size_t i = 0; i < shapes.size(); i++) {
         Case test_case = varied(shapes[i], i);
         check_case(test_case);
@@ -131,7 +131,7 @@ TEST_CASE("many groups, where threads share the groups, give the transcription's
     const std::vector<Shape> shapes = {{2, 70, 41, 43}, {3, 64, 56, 56},  {32, 65, 14, 14}, {8, 257, 7, 7},
                                        {5, 513, 3, 3},  {9, 1000, 4, 3},  {64, 1025},       {1, 70, 65, 64},
                                        {33, 130, 8, 8}, {16, 16, 32, 32}, {3, 2100, 5, 5},  {2, 2049, 2, 3}};
-    REQUIRE(classes_shared(shapes, false) == kAllClasses);
+    REQUIRE(classes_shared(shapes, GroupCount::kMany) == kAllClasses);
     for (size_t i = 0; i < shapes.size(); i++) {
         Case test_case = varied(shapes[i], i + 100);
         check_case(test_case);
@@ -150,7 +150,8 @@ TEST_CASE("ranks 2 to 5 with padded strides give the transcription's bits") {
                  check_case);
 }
 
-TEST_CASE("chunks beyond float's range, NaN and infinities among ordinary ones give the transcription's bits") {
+// In the widest, groups that are summed again lie among many that are not.
+TEST_CASE("groups beyond float's range, NaN and infinities among ordinary ones give the transcription's bits") {
     check_mixed({{70, 9, 1},
                  {70, 9, 3},
                  {9, 9, 15},
@@ -159,6 +160,8 @@ TEST_CASE("chunks beyond float's range, NaN and infinities among ordinary ones g
                  {3, 9, 1000},
                  {2, 9, 4097},
                  {3, 5, 12'545},
+                 {2, 130, 33},
+                 {5, 70, 7, 7},
                  {30, 9, 70, 70}},
                 check_case);
 }

@@ -2,7 +2,7 @@
 // (write_digests): the same file for every target and number of threads. Not a Catch2 executable: it has options, for whoever
 // tries kernels out (`test_digests --help`), and version 2 cannot skip.
 #include "digest.h"
-#include "kernel_buffers.h"
+#include "kernel_calls.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -15,7 +15,6 @@
 #include <string>
 
 using namespace test;
-using namespace hnorm::detail;
 
 namespace {
 
@@ -26,102 +25,6 @@ struct Options {
     std::string kernel, planes, type;  // empty: all
     std::vector<int> threads = {1, 2, 3, 7};
 };
-
-// One call of a kernel, on fixed inputs: run(kernel) gives the digest of its outputs, in the order of write_digests.
-class Call {
-public:
-    Call(DigestInputs &in, Digest &digest)
-        : in_(in),
-          digest_(digest),
-          view_(in.x, in.group),
-          out_(in.x.shape(), {4, 3, true}),
-          x_(in.x, in.group),
-          dy_(in.dy, in.group),
-          residual_(in.residual, in.group),
-          y_(in.y, in.group),
-          out_buffer_(out_, in.group),
-          gamma_(per_group(in.affine.gammas.data(), kFloat)),
-          beta_(per_group(in.affine.betas.data(), kFloat)),
-          mean_(per_group(in.mean.data(), kDouble)),
-          variance_(per_group(in.variance.data(), kDouble)),
-          count_(per_group(in.count.data(), kDouble)),
-          g1_(per_group(in.weights.g1.data(), kDouble)),
-          g2_(per_group(in.weights.g2.data(), kDouble)),
-          first_(view_),
-          second_(view_),
-          slope_(slope_bits(in.activation.slope())) {}
-
-    void run(MomentsKernel kernel) { add_statistics(kernel(&x_.raw, &first_.buffer.raw, &second_.buffer.raw)); }
-    void run(NormalizeKernel kernel) {
-        add_tensor(kernel(&x_.raw, &mean_->raw, &variance_->raw, &gamma_->raw, &beta_->raw, in_.eps, slope_,
-                          &out_buffer_.raw));
-    }
-    void run(NormalizeResidualKernel kernel) {
-        add_tensor(kernel(&x_.raw, &mean_->raw, &variance_->raw, &gamma_->raw, &beta_->raw, in_.eps, slope_,
-                          &residual_.raw, &out_buffer_.raw));
-    }
-    void run(ForwardKernel kernel) {
-        add_both(kernel(&x_.raw, &gamma_->raw, &beta_->raw, in_.eps, slope_, &out_buffer_.raw, &first_.buffer.raw,
-                        &second_.buffer.raw));
-    }
-    void run(ForwardResidualKernel kernel) {
-        add_both(kernel(&x_.raw, &gamma_->raw, &beta_->raw, in_.eps, slope_, &residual_.raw, &out_buffer_.raw,
-                        &first_.buffer.raw, &second_.buffer.raw));
-    }
-    void run(BackwardReduceKernel kernel) {
-        add_statistics(kernel(&x_.raw, &dy_.raw, &mean_->raw, &variance_->raw, &gamma_->raw, &beta_->raw, in_.eps,
-                              slope_, &first_.buffer.raw, &second_.buffer.raw));
-    }
-    void run(BackwardKernel kernel) {
-        add_both(kernel(&x_.raw, &dy_.raw, &mean_->raw, &variance_->raw, &gamma_->raw, &beta_->raw, in_.eps, slope_,
-                        &out_buffer_.raw, &first_.buffer.raw, &second_.buffer.raw));
-    }
-    void run(BackwardApplyKernel kernel) {
-        add_tensor(kernel(&x_.raw, &dy_.raw, &mean_->raw, &variance_->raw, &gamma_->raw, &beta_->raw, &g1_->raw,
-                          &g2_->raw, &count_->raw, in_.eps, slope_, &out_buffer_.raw));
-    }
-    void run(ActivationBackwardKernel kernel) { add_tensor(kernel(&y_.raw, &dy_.raw, slope_, &out_buffer_.raw)); }
-
-private:
-    std::unique_ptr<Buffer> per_group(void *data, halide_type_t type) const {
-        return std::make_unique<Buffer>(data, type, std::vector<int64_t>{view_.g0, view_.g1},
-                                        std::vector<int64_t>{1, view_.g0});
-    }
-    void add_tensor(int failure) {
-        if (failure) throw std::runtime_error("the kernel failed");
-        out_.load();
-        digest_.add(out_.values());
-    }
-    void add_statistics(int failure) {
-        if (failure) throw std::runtime_error("the kernel failed");
-        digest_.add(first_.result());
-        digest_.add(second_.result());
-    }
-    void add_both(int failure) {
-        add_tensor(failure);
-        add_statistics(failure);
-    }
-
-    DigestInputs &in_;
-    Digest &digest_;
-    View view_;
-    Tensor out_;
-    TensorBuffer x_, dy_, residual_, y_, out_buffer_;
-    std::unique_ptr<Buffer> gamma_, beta_, mean_, variance_, count_, g1_, g2_;
-    StatisticsBuffer first_, second_;
-    int32_t slope_;
-};
-
-// Runs the kernel of that name for these planes, of one target and type.
-void run(Call &call, const ManifestKernel &kernel, int target, hnorm_type type) {
-#define KERNEL(kernel_name, signature, class_name, class_index)                 \
-    if (kernel.name == #kernel_name && kernel.planes == #class_name) {          \
-        return call.run(hnorm_kernels_##kernel_name[index][type][class_index]); \
-    }
-    const int index = hnorm_targets[target].index;
-    HNORM_FOR_EACH_KERNEL(KERNEL)
-#undef KERNEL
-}
 
 // The file's digests by their keys.
 std::map<std::string, std::string> read_digests(const std::string &path) {
@@ -165,7 +68,7 @@ int check(const Options &options) {
             const std::string type_name = TensorFormat{false, type}.type_name();
             if (!options.type.empty() && type_name != options.type) continue;
             for (hnorm_group group : kGroups) {
-                const DigestInputsList list = digest_inputs(of, group, type);
+                const DigestInputs list = digest_inputs(of, group, type);
                 for (const ManifestKernel &kernel : kManifestKernels) {
                     if (kernel.planes != planes) continue;
                     if (!options.kernel.empty() && kernel.name != options.kernel) continue;
@@ -173,16 +76,14 @@ int check(const Options &options) {
                     const auto expected = digests.find(key);
                     for (int threads : options.threads) {
                         if (hnorm_set_num_threads(threads) != HNORM_OK) throw std::runtime_error(hnorm_last_error());
-                        Digest digest;
-                        for (const auto &inputs : list) {
-                            Call call(*inputs, digest);
-                            run(call, kernel, target, type);
-                        }
+                        const std::string found = digest_of(kernel, list, [&](KernelInputs &in, int variant) {
+                            return call(in, kernel, variant, Place::kApart, target, type);
+                        });
                         checked++;
-                        if (expected != digests.end() && digest.text() == expected->second) continue;
+                        if (expected != digests.end() && found == expected->second) continue;
                         wrong++;
                         std::printf("differs: %s, %s, threads %d: %s, expected %s\n", key.c_str(),
-                                    options.target.c_str(), threads, digest.text().c_str(),
+                                    options.target.c_str(), threads, found.c_str(),
                                     expected == digests.end() ? "(not in the file)" : expected->second.c_str());
                     }
                 }

@@ -67,7 +67,7 @@ TEST_CASE("magnitudes 1e30, 1e18 and 1e-22 are normalized right with eps 1e-5") 
 
 TEST_CASE("denormal values are normalized right with eps 1e-5") { check_scales({1e-38, 1e-41, 1e-44}, 1e-5); }
 
-TEST_CASE("one chunk beyond float's range among ordinary ones leaves the result right") {
+TEST_CASE("one sample beyond float's range among ordinary ones leaves the result right") {
     for (double scale : {1e30, 1e20, 1e-22, 0.0}) {
         for (const Shape &shape : std::vector<Shape>{{130, 2, 5}, {40, 2, 7, 7}, {5, 2, 1000}, {3, 2, 5000}}) {
             Tensor x(shape);

@@ -1,5 +1,5 @@
-// docs/order.md, word for word, as plain serial loops: what every kernel must give, bit for bit. It shares no code with
-// the kernels. Compile with -ffp-contract=off.
+// docs/order.md, word for word, as plain serial loops: what every kernel must give, bit for bit. It
+// shares no code with the kernels. Compile with -ffp-contract=off.
 #pragma once
 
 #include <algorithm>
@@ -10,8 +10,8 @@
 
 namespace transcription {
 
-// One group of the view: x(s, r) = data[s*stride_s + r*stride_r], S positions, N planes, of a tensor that is channels-last
-// or not, and then of few channels or not.
+// One group of the view: x(s, r) = data[s*stride_s + r*stride_r], S positions, N planes, of a
+// tensor that is channels-last or not, and then of few channels or not.
 struct Group {
     const float *data;
     int64_t S, N, stride_r;
@@ -20,30 +20,11 @@ struct Group {
     float operator()(int64_t s, int64_t r) const { return data[s * stride_s + r * stride_r]; }
 };
 
-// "Few channels": whether they are, and the groups that such a one is taken apart into.
-inline bool narrow(int64_t S, int64_t C) { return 2 <= C && C < 16 && S >= 512; }
-
-inline std::vector<Group> parts(const Group &x) {
-    std::vector<Group> result;
-    for (int64_t i = 0; i < 32; i++) {
-        result.push_back(x);
-        result.back().narrow = false;
-        result.back().data += i * x.stride_s;
-        result.back().S = x.S / 32;
-        result.back().stride_s = x.stride_s * 32;
-    }
-    if (x.S % 32 != 0) {
-        result.push_back(x);
-        result.back().narrow = false;
-        result.back().data += (x.S - x.S % 32) * x.stride_s;
-        result.back().S = x.S % 32;
-    }
-    return result;
-}
-
 struct Moments {
     double mean, M2;
 };
+
+// "Chunks and runs".
 
 constexpr int64_t kMaxLanes = 64;
 
@@ -56,10 +37,9 @@ inline int64_t power_below(int64_t value) {
     return power;
 }
 
-// "Chunks and runs".
 struct Cut {
-    int64_t L, R, full_rows, rows, P, K, M, Q, A, B;
-    Cut(int64_t S, int64_t N, bool last) {
+    int64_t S, N, L, R, full_rows, rows, P, K, M, Q, A, B;
+    Cut(int64_t positions, int64_t planes, bool last) : S(positions), N(planes) {
         L = lanes(S, last);
         R = L == 64 ? 16 : 32;
         full_rows = S / L;
@@ -78,69 +58,12 @@ struct Chunk {
     int64_t plane, plane_end, row, row_end;
 };
 
-// "Sum over the chunk" of term(s, r).
-template <typename Term>
-double sum_over_chunk(const Group &x, const Chunk &chunk, Term term) {
-    const Cut cut(x.S, x.N, x.last);
-    const int64_t L = cut.L;
-    float v[kMaxLanes] = {};
-    // Row i of plane r, of which rows beyond the last are +0, and the partial one is moved back.
-    const auto of_row = [&](int64_t i, int64_t l, int64_t r) {
-        if (i >= chunk.row_end) return 0.0f;
-        const int64_t s = std::min(i * L, x.S - L) + l;
-        return s < i * L ? 0.0f : term(s, r);
-    };
-    const auto add_four = [&](int64_t i, int64_t r) {
-        for (int64_t l = 0; l < L; l++)
-            v[l] = v[l] + ((of_row(i, l, r) + of_row(i + 1, l, r)) + (of_row(i + 2, l, r) + of_row(i + 3, l, r)));
-    };
-    const int64_t fours_end =
-        chunk.row + (std::max(std::min(chunk.row_end, cut.full_rows), chunk.row) - chunk.row) / 4 * 4;
-    for (int64_t r = chunk.plane; r < chunk.plane_end; r++)
-        for (int64_t i = chunk.row; i < fours_end; i += 4) add_four(i, r);
-    if (fours_end < chunk.row_end)
-        for (int64_t r = chunk.plane; r < chunk.plane_end; r++) add_four(fours_end, r);
-    for (int64_t w = L / 2; w >= 4; w /= 2)
-        for (int64_t l = 0; l < w; l++) v[l] = v[l] + v[l + w];
-    const auto lane = [&](int l) { return static_cast<double>(v[l]); };
-    return L == 1 ? lane(0) : (lane(0) + lane(2)) + (lane(1) + lane(3));
-}
-
-inline Chunk chunk_at(const Group &x, const Cut &cut, int64_t k, int64_t m) {
-    return {m * cut.P, std::min((m + 1) * cut.P, x.N), k * cut.R, std::min((k + 1) * cut.R, cut.rows)};
-}
-
-// Calls visit(chunk, whether it is the first of a run) in the order of summation.
+// Calls visit(chunk) for the chunks of run (a, b), in the order of summation.
 template <typename Visit>
-void for_each_chunk(const Group &x, Visit visit) {
-    const Cut cut(x.S, x.N, x.last);
-    for (int64_t b = 0; b < cut.B; b++)
-        for (int64_t a = 0; a < cut.A; a++)
-            for (int64_t m = b * cut.Q; m < std::min((b + 1) * cut.Q, cut.M); m++)
-                for (int64_t k = a * 8; k < std::min((a + 1) * 8, cut.K); k++)
-                    visit(chunk_at(x, cut, k, m), m == b * cut.Q && k == a * 8);
-}
-
-// "Sum over the group": of term(s, r), by chunks in float, then in double.
-template <typename Term>
-double sum_over_group(const Group &x, Term term) {
-    double total = 0, run = 0;
-    bool started = false;
-    for_each_chunk(x, [&](const Chunk &chunk, bool first) {
-        if (first && started) total = total + run;
-        if (first) run = 0;
-        started = true;
-        run = run + sum_over_chunk(x, chunk, term);
-    });
-    return total + run;
-}
-
-// "Few channels": the sums of the parts, one after the other. of_part(i) is the sum over part i.
-template <typename OfPart>
-double sum_over_parts(size_t parts, OfPart of_part) {
-    double sum = 0;
-    for (size_t i = 0; i < parts; i++) sum = sum + of_part(i);
-    return sum;
+void for_each_chunk(const Cut &cut, int64_t a, int64_t b, Visit visit) {
+    for (int64_t m = b * cut.Q; m < std::min((b + 1) * cut.Q, cut.M); m++)
+        for (int64_t k = 8 * a; k < std::min(8 * (a + 1), cut.K); k++)
+            visit(Chunk{m * cut.P, std::min((m + 1) * cut.P, cut.N), k * cut.R, std::min((k + 1) * cut.R, cut.rows)});
 }
 
 // The bits of |value|: a NaN's are greater than those of infinity, and so on.
@@ -149,140 +72,220 @@ inline uint32_t magnitude(float value) {
     std::memcpy(&bits, &value, sizeof bits);
     return bits & 0x7fffffffu;
 }
-inline float as_float(uint32_t bits) {
+inline float as_float(uint32_t magnitude) {
     float value;
-    std::memcpy(&value, &bits, sizeof value);
+    std::memcpy(&value, &magnitude, sizeof value);
     return value;
 }
 
-// The greatest of |term(s, r)| over the group, by its bits.
-template <typename Term>
-uint32_t greatest(const Group &x, Term term) {
-    uint32_t result = 0;
-    for (int64_t r = 0; r < x.N; r++)
-        for (int64_t s = 0; s < x.S; s++) result = std::max(result, magnitude(term(s, r)));
-    return result;
+// The two terms of a position. The greatest magnitudes are kept of two values besides: of d alone,
+// forward, and of dy and d.
+struct Terms {
+    float e, q, first, second;
+};
+
+struct Sums {
+    double E = 0, Q = 0;
+    uint32_t first = 0, second = 0;  // the greatest magnitudes
+
+    void add(const Sums &other) {
+        E = E + other.E;
+        Q = Q + other.Q;
+        first = std::max(first, other.first);
+        second = std::max(second, other.second);
+    }
+};
+
+// "The sum over a chunk" of the terms that at(s, r) gives.
+template <typename TermsAt>
+Sums sum_over_chunk(const Cut &cut, const Chunk &chunk, TermsAt at) {
+    const int64_t L = cut.L;
+    float e[kMaxLanes], q[kMaxLanes];
+    uint32_t first[kMaxLanes], second[kMaxLanes];
+    for (int64_t l = 0; l < L; l++) e[l] = 0, q[l] = 0, first[l] = 0, second[l] = 0;
+
+    // of(row, l): the terms of a row's lane.
+    const auto add_four = [&](int64_t row, auto of) {
+        for (int64_t l = 0; l < L; l++) {
+            const Terms t0 = of(row, l), t1 = of(row + 1, l), t2 = of(row + 2, l), t3 = of(row + 3, l);
+            e[l] = e[l] + ((t0.e + t1.e) + (t2.e + t3.e));
+            q[l] = q[l] + ((t0.q + t1.q) + (t2.q + t3.q));
+            for (const Terms &t : {t0, t1, t2, t3}) {
+                first[l] = std::max(first[l], magnitude(t.first));
+                second[l] = std::max(second[l], magnitude(t.second));
+            }
+        }
+    };
+    const int64_t full_rows = std::max(std::min(chunk.row_end, cut.full_rows) - chunk.row, int64_t{0});
+    const int64_t fours_end = chunk.row + full_rows / 4 * 4;
+    for (int64_t r = chunk.plane; r < chunk.plane_end; r++)
+        for (int64_t row = chunk.row; row < fours_end; row += 4)
+            add_four(row, [&](int64_t i, int64_t l) { return at(i * L + l, r); });
+    // What is left: rows that are missing are +0, and the partial one is moved back.
+    for (int64_t r = chunk.plane; r < chunk.plane_end && fours_end < chunk.row_end; r++)
+        add_four(fours_end, [&](int64_t i, int64_t l) {
+            const int64_t s = std::min(i * L, cut.S - L) + l;
+            return i >= chunk.row_end || s < i * L ? Terms{0, 0, 0, 0} : at(s, r);
+        });
+
+    Sums sums;
+    for (int64_t l = 0; l < L; l++) {
+        sums.first = std::max(sums.first, first[l]);
+        sums.second = std::max(sums.second, second[l]);
+    }
+    const auto total = [&](float *v) {
+        for (int64_t w = L / 2; w >= 4; w /= 2)
+            for (int64_t l = 0; l < w; l++) v[l] = v[l] + v[l + w];
+        const auto lane = [&](int l) { return static_cast<double>(v[l]); };
+        return L == 1 ? lane(0) : (lane(0) + lane(2)) + (lane(1) + lane(3));
+    };
+    sums.E = total(e);
+    sums.Q = total(q);
+    return sums;
 }
 
-// "Scales".
-inline int exponent(uint32_t magnitude) { return static_cast<int>(magnitude >> 23) - 127; }
-inline float scale_of_exponent(int e) { return std::ldexp(1.0f, -std::min(std::max(e, -100), 74)); }
-inline bool ordinary(uint32_t D) { return magnitude(0x1p-40f) <= D && D <= magnitude(0x1p40f); }
-inline float scale_of(uint32_t D) { return D == 0 || ordinary(D) ? 1 : scale_of_exponent(exponent(D)); }
+// "The sum over a run".
+template <typename TermsAt>
+Sums sum_over_run(const Cut &cut, int64_t a, int64_t b, TermsAt at) {
+    Sums sums;
+    for_each_chunk(cut, a, b, [&](const Chunk &chunk) { sums.add(sum_over_chunk(cut, chunk, at)); });
+    return sums;
+}
+
+// "The sum over a group".
+template <typename TermsAt>
+Sums sum_over_runs(const Cut &cut, TermsAt at) {
+    Sums sums;
+    for (int64_t b = 0; b < cut.B; b++)
+        for (int64_t a = 0; a < cut.A; a++) sums.add(sum_over_run(cut, a, b, at));
+    return sums;
+}
+
+// "Few channels".
+inline bool narrow(int64_t S, int64_t C) { return 2 <= C && C < 16 && S >= 512; }
+
+template <typename TermsAt>
+Sums sum_over_parts(const Group &x, TermsAt at) {
+    Sums sums;
+    const int64_t whole = x.S - x.S % 32;
+    for (int64_t i = 0; i < 32; i++)
+        sums.add(sum_over_runs(Cut(x.S / 32, x.N, x.last), [&](int64_t j, int64_t r) { return at(32 * j + i, r); }));
+    if (whole < x.S)
+        sums.add(sum_over_runs(Cut(x.S % 32, x.N, x.last), [&](int64_t j, int64_t r) { return at(whole + j, r); }));
+    return sums;
+}
+
+template <typename TermsAt>
+Sums sum_over_group(const Group &x, TermsAt at) {
+    return x.narrow ? sum_over_parts(x, at) : sum_over_runs(Cut(x.S, x.N, x.last), at);
+}
 
 // "The sample".
+
+struct Place {
+    int64_t plane, position;
+};
+
+inline int64_t neighbours(int64_t S, bool last) { return lanes(S, last) == 1 ? 1 : 4; }
+
+inline int64_t rows_sampled(int64_t S, int64_t N, bool last) {
+    const int64_t T = N * (S / neighbours(S, last));
+    return T <= 32 ? T : std::min<int64_t>(std::max<int64_t>(T / 4, 32), 64);
+}
+
+// Where row i of the sample starts.
+inline Place place_sampled(int64_t i, int64_t S, int64_t N, bool last) {
+    const int64_t W = neighbours(S, last), T = N * (S / W), count = rows_sampled(S, N, last);
+    const uint32_t u = static_cast<uint32_t>(i) * 2654435769u;
+    const uint32_t h = ((u ^ (u >> 15)) * 2246822519u) >> 16;
+    const int64_t f = i * T / count + static_cast<int64_t>(h) * (T / count) / 65536;
+    return {f / (S / W), W * (f % (S / W))};
+}
+
 struct Sample {
-    float center;
+    float center;     // c
     uint32_t spread;  // D
 };
 
-// Calls visit(s, r) for each position of the sample, row by row; there are so many rows of W neighbours.
-struct SampleSize {
-    int64_t rows, W;
-};
-template <typename Visit>
-SampleSize for_sample(const Group &x, Visit visit) {
-    const int64_t W = lanes(x.S, x.last) == 1 ? 1 : 4, of_plane = x.S / W, T = x.N * of_plane;
-    const int64_t count = T <= 32 ? T : std::min<int64_t>(std::max<int64_t>(T / 4, 32), 64);
-    for (int64_t i = 0; i < count; i++) {
-        const uint32_t u = static_cast<uint32_t>(i) * 2654435769u, h = ((u ^ (u >> 15)) * 2246822519u) >> 16;
-        const int64_t f = i * T / count + h * (T / count) / 65536;
-        for (int64_t l = 0; l < W; l++) visit(f % of_plane * W + l, f / of_plane);
-    }
-    return {count, W};
-}
-
 inline Sample sample(const Group &x, float scale) {
-    const float first = x(0, 0) * scale;
-    float t[4] = {};
+    const int64_t W = neighbours(x.S, x.last), count = rows_sampled(x.S, x.N, x.last);
+    const float p = x(0, 0) * scale;
+    float t[4] = {0, 0, 0, 0};
     uint32_t spread = 0;
-    int64_t i = 0;
-    const bool apart = lanes(x.S, x.last) > 1;
-    const SampleSize size = for_sample(x, [&](int64_t s, int64_t r) {
-        const float d = x(s, r) * scale - first;
-        float &lane = t[apart ? i++ % 4 : 0];
-        lane = lane + d;
-        spread = std::max(spread, magnitude(d));
-    });
-    const float sum = apart ? (t[0] + t[2]) + (t[1] + t[3]) : t[0];
-    const double count = static_cast<double>(size.rows * size.W);
-    return {static_cast<float>(static_cast<double>(first) + static_cast<double>(sum) / count), spread};
-}
-
-// "Sums about a center": of d = x*scale - center.
-struct Sums {
-    double E, Q;
-    uint32_t greatest;  // L
-};
-
-inline Sums sums_about(const Group &x, float center, float scale) {
-    const std::vector<Group> groups = x.narrow ? parts(x) : std::vector<Group>{x};
-    std::vector<double> es, qs;
-    uint32_t L = 0;
-    for (const Group &part : groups) {
-        const auto d = [&](int64_t s, int64_t r) { return part(s, r) * scale - center; };
-        es.push_back(sum_over_group(part, d));
-        qs.push_back(sum_over_group(part, [&](int64_t s, int64_t r) { return d(s, r) * d(s, r); }));
-        L = std::max(L, greatest(part, d));
+    for (int64_t i = 0; i < count; i++) {
+        const Place place = place_sampled(i, x.S, x.N, x.last);
+        for (int64_t l = 0; l < W; l++) {
+            const float difference = x(place.position + l, place.plane) * scale - p;
+            t[l] = t[l] + difference;
+            spread = std::max(spread, magnitude(difference));
+        }
     }
-    if (!x.narrow) return {es[0], qs[0], L};
-    return {sum_over_parts(es.size(), [&](size_t i) { return es[i]; }),
-            sum_over_parts(qs.size(), [&](size_t i) { return qs[i]; }), L};
+    const double sum = W == 1 ? t[0] : (t[0] + t[2]) + (t[1] + t[3]);
+    return {static_cast<float>(static_cast<double>(p) + sum / static_cast<double>(count * W)), spread};
 }
 
-// "Moments". passes, if given, counts how often the group was summed.
+// "Scales", of magnitudes.
+inline int exponent(uint32_t magnitude) { return static_cast<int>(magnitude >> 23) - 127; }
+inline float power_of_scale(int k) { return std::ldexp(1.0f, -std::min(std::max(k, -100), 74)); }
+inline float scale(uint32_t magnitude) { return magnitude == 0 ? 1 : power_of_scale(exponent(magnitude)); }
+inline bool ordinary(uint32_t D) { return magnitude(0x1p-40f) <= D && D <= magnitude(0x1p40f); }
+
+// "Sums about the center": first is L.
+inline Sums sums_about(const Group &x, float center, float scale) {
+    return sum_over_group(x, [&](int64_t s, int64_t r) {
+        const float d = x(s, r) * scale - center;
+        return Terms{d, d * d, d, 0};
+    });
+}
+
+// passes, if given, counts how often the group was summed.
 inline Moments moments(const Group &x, int *passes = nullptr) {
     const double n = static_cast<double>(x.S * x.N);
-    Sample about = sample(x, 1);
-    const uint32_t D = about.spread;
-    float s = scale_of(D);
-    if (s != 1) about = sample(x, s);
-    Sums sums = sums_about(x, about.center, s);
+    const Sample unscaled = sample(x, 1);
+    const uint32_t D = unscaled.spread;
+    float s = ordinary(D) ? 1 : scale(D);
+    float c = s == 1 ? unscaled.center : sample(x, s).center;
+    Sums sums = sums_about(x, c, s);
     int count = 1;
 
-    const uint32_t L = sums.greatest;
+    const uint32_t L = sums.first;
     const bool in_range =
         ordinary(D) ? std::isfinite(sums.Q) : L == 0 || (magnitude(0x1p-40f) <= L && L <= magnitude(0x1p50f));
     if (!in_range) {
-        s = ordinary(D) || L >= 0x7f800000u ? 0x1p-74f : scale_of_exponent(exponent(L) - std::ilogb(s));
-        about = sample(x, s);
-        sums = sums_about(x, about.center, s);
+        const bool finite = L < magnitude(HUGE_VALF);
+        s = ordinary(D) || !finite ? 0x1p-74f : power_of_scale(exponent(L) - std::ilogb(s));
+        c = sample(x, s).center;
+        sums = sums_about(x, c, s);
         count++;
     }
 
-    double o = sums.E / n;
-    double M2 = sums.Q - sums.E * o;
-    const float mean = static_cast<float>(static_cast<double>(about.center) + o);
-    if (sums.E * o > M2 * 0.5 && mean != about.center) {
-        about.center = mean;
-        sums = sums_about(x, mean, s);
+    double o = sums.E / n, M2 = sums.Q - sums.E * o;
+    const float moved = static_cast<float>(static_cast<double>(c) + o);
+    if (sums.E * o > M2 / 2 && moved != c) {
+        c = moved;
+        sums = sums_about(x, c, s);
         o = sums.E / n;
         M2 = sums.Q - sums.E * o;
         count++;
     }
+
     if (passes) *passes = count;
     if (M2 < 0) M2 = 0;
     const double inverse = 1 / static_cast<double>(s);
-    return {(static_cast<double>(about.center) + o) * inverse, (M2 * inverse) * inverse};
+    return {(static_cast<double>(c) + o) * inverse, (M2 * inverse) * inverse};
 }
 
-// "The pointwise part", of one group.
-class Pointwise {
-public:
-    Pointwise(double mean, double variance, float gamma, float beta, double eps) {
-        m_ = static_cast<float>(mean);
-        a_ = static_cast<float>(static_cast<double>(gamma) / std::sqrt(variance + eps));
-        b_ = static_cast<float>(static_cast<double>(beta) - (mean - static_cast<double>(m_)) * static_cast<double>(a_));
-    }
-    // z; "Post-ops" follow it.
-    float operator()(float x) const {
-        const float d = x - m_;
-        const float scaled = d * a_;
-        return scaled + b_;
-    }
+// "The pointwise part", of one group: z, which "Post-ops" follow.
+struct Pointwise {
+    float m, a, b;
 
-private:
-    float m_, a_, b_;
+    Pointwise(float m_, float a_, float b_) : m(m_), a(a_), b(b_) {}
+    Pointwise(double mean, double variance, float gamma, float beta, double eps) {
+        m = static_cast<float>(mean);
+        a = static_cast<float>(static_cast<double>(gamma) / std::sqrt(variance + eps));
+        b = static_cast<float>(static_cast<double>(beta) - (mean - static_cast<double>(m)) * static_cast<double>(a));
+    }
+    float operator()(float x) const { return (x - m) * a + b; }
 };
 
 // "Post-ops".
@@ -295,78 +298,75 @@ inline float activated_gradient(float z, float dy, float slope) {
     return slope == 0 ? 0 : dy * slope;
 }
 
+// "Backward".
+
+// Steps 1 and 2: first is Ly, second Lx.
+inline Sums gradient_sums_scaled(const Group &x, const Group &dy, float m, float scale_x, float scale_dy) {
+    return sum_over_group(x, [&](int64_t s, int64_t r) {
+        const float of_dy = dy(s, r) * scale_dy, d = x(s, r) * scale_x - m * scale_x;
+        return Terms{of_dy, of_dy * d, of_dy, d};
+    });
+}
+
+// Dy and Dx: the greatest magnitudes of the sample.
+struct GradientSample {
+    uint32_t dy, x;
+};
+
+inline GradientSample gradient_sample(const Group &x, const Group &dy, float m) {
+    const int64_t W = neighbours(x.S, x.last), count = rows_sampled(x.S, x.N, x.last);
+    GradientSample result = {0, 0};
+    for (int64_t i = 0; i < count; i++) {
+        const Place place = place_sampled(i, x.S, x.N, x.last);
+        for (int64_t s = place.position; s < place.position + W; s++) {
+            result.dy = std::max(result.dy, magnitude(dy(s, place.plane)));
+            result.x = std::max(result.x, magnitude(x(s, place.plane) - m));
+        }
+    }
+    return result;
+}
+
 struct GradientSums {
     double dy, dy_xmu;  // of dy, and of dy * (x - mean)
 };
 
-// "The sums of backward".
-inline GradientSums gradient_sums(const Group &x, const Group &dy, double mean) {
+// passes, if given, counts how often the group was summed.
+inline GradientSums gradient_sums(const Group &x, const Group &dy, double mean, int *passes = nullptr) {
     const float m = static_cast<float>(mean);
-    const std::vector<Group> x_parts = x.narrow ? parts(x) : std::vector<Group>{x};
-    const std::vector<Group> dy_parts = x.narrow ? parts(dy) : std::vector<Group>{dy};
-    struct Scaled {
-        double E, Q;
-        uint32_t Lx, Ly;
-    };
-    const auto sums_scaled = [&](float sx, float sy) {
-        std::vector<double> es, qs;
-        Scaled result = {0, 0, 0, 0};
-        for (size_t i = 0; i < x_parts.size(); i++) {
-            const auto of_x = [&](int64_t s, int64_t r) { return x_parts[i](s, r) * sx - m * sx; };
-            const auto of_dy = [&](int64_t s, int64_t r) { return dy_parts[i](s, r) * sy; };
-            es.push_back(sum_over_group(x_parts[i], of_dy));
-            qs.push_back(sum_over_group(x_parts[i], [&](int64_t s, int64_t r) { return of_dy(s, r) * of_x(s, r); }));
-            result.Lx = std::max(result.Lx, greatest(x_parts[i], of_x));
-            result.Ly = std::max(result.Ly, greatest(dy_parts[i], of_dy));
-        }
-        result.E = x.narrow ? sum_over_parts(es.size(), [&](size_t i) { return es[i]; }) : es[0];
-        result.Q = x.narrow ? sum_over_parts(qs.size(), [&](size_t i) { return qs[i]; }) : qs[0];
-        return result;
-    };
-    // Of the sample, the greatest magnitudes.
-    uint32_t Dx = 0, Dy = 0;
-    for_sample(x, [&](int64_t s, int64_t r) {
-        Dx = std::max(Dx, magnitude(x(s, r) - m));
-        Dy = std::max(Dy, magnitude(dy(s, r)));
-    });
-    const bool is_ordinary = ordinary(Dx) && ordinary(Dy);
-
-    float sx = 1, sy = 1;
-    Scaled sums = sums_scaled(sx, sy);
-    const double Ly = as_float(sums.Ly), P = Ly * static_cast<double>(as_float(sums.Lx));
+    const GradientSample of = gradient_sample(x, dy, m);
+    const bool is_ordinary = ordinary(of.dy) && ordinary(of.x);
+    float scale_x = 1, scale_dy = 1;
+    Sums sums = gradient_sums_scaled(x, dy, m, scale_x, scale_dy);
+    const double Ly = as_float(sums.first), p = Ly * static_cast<double>(as_float(sums.second));
     const bool in_range = is_ordinary ? std::isfinite(sums.E) && std::isfinite(sums.Q)
-                                      : Ly < 0x1p110 && (P == 0 || (0x1p-80 <= P && P <= 0x1p100));
+                                      : Ly < 0x1p110 && (p == 0 || (0x1p-80 <= p && p <= 0x1p100));
     if (!in_range) {
-        sx = is_ordinary ? 0x1p-74f : scale_of_exponent(exponent(sums.Lx));
-        sy = is_ordinary ? 0x1p-74f : scale_of_exponent(exponent(sums.Ly));
-        sums = sums_scaled(sx, sy);
+        scale_x = is_ordinary ? 0x1p-74f : scale(sums.second);
+        scale_dy = is_ordinary ? 0x1p-74f : scale(sums.first);
+        sums = gradient_sums_scaled(x, dy, m, scale_x, scale_dy);
     }
-    const double of_y = 1 / static_cast<double>(sy), of_x = 1 / static_cast<double>(sx);
-    const double E = sums.E * of_y;
-    return {E, (sums.Q * of_y) * of_x - (mean - static_cast<double>(m)) * E};
+    if (passes) *passes = in_range ? 1 : 2;
+    const double of_dy = 1 / static_cast<double>(scale_dy), of_x = 1 / static_cast<double>(scale_x);
+    const double sum_dy = sums.E * of_dy;
+    return {sum_dy, (sums.Q * of_dy) * of_x - (mean - static_cast<double>(m)) * sum_dy};
 }
 
 inline double invstd(double variance, double eps) { return 1 / std::sqrt(variance + eps); }
 
-// "Backward", the pointwise part, of one group.
-class BackwardPointwise {
-public:
-    BackwardPointwise(double mean, double variance, float gamma, double g1, double g2, double total, double eps) {
-        const double inv = invstd(variance, eps);
-        const double slope = (((g2 / total) * inv) * inv) * inv;
-        m_ = static_cast<float>(mean);
-        scale_ = static_cast<float>(static_cast<double>(gamma) * inv);
-        k1_ = static_cast<float>((g1 / total) * inv - (mean - static_cast<double>(m_)) * slope);
-        k2_ = static_cast<float>(slope);
-    }
-    float operator()(float x, float dy) const {
-        const float first = dy * scale_ - k1_;
-        const float second = (x - m_) * k2_;
-        return first - second;
-    }
+// The pointwise part, of one group of n elements: dx.
+struct BackwardPointwise {
+    float m, scale, k1, k2;
 
-private:
-    float m_, scale_, k1_, k2_;
+    BackwardPointwise(float m_, float scale_, float k1_, float k2_) : m(m_), scale(scale_), k1(k1_), k2(k2_) {}
+    BackwardPointwise(double mean, double variance, float gamma, double g1, double g2, double n, double eps) {
+        const double inv = invstd(variance, eps);
+        const double slope = (((g2 / n) * inv) * inv) * inv;
+        m = static_cast<float>(mean);
+        scale = static_cast<float>(static_cast<double>(gamma) * inv);
+        k1 = static_cast<float>((g1 / n) * inv - (mean - static_cast<double>(m)) * slope);
+        k2 = static_cast<float>(slope);
+    }
+    float operator()(float x, float dy) const { return (dy * scale - k1) - (x - m) * k2; }
 };
 
 }  // namespace transcription

@@ -1,9 +1,9 @@
-"""vector_instructions.py AR OBJDUMP ARCHIVE TARGET REGISTERS: whether the hot loops of forward, for large planes and f32, of
-this target's kernel in the archive use the vectors that its schedule file promises.
+"""vector_instructions.py AR OBJDUMP ARCHIVE TARGET REGISTERS: whether the hot loops of moments and backward_apply, for large planes
+and f32, of this target's kernels in the archive use the vectors that its schedule file promises.
 
-Hot: innermost loops that compute with vectors of floats. forward has three: the chunk's sum, the sums of deviations and
-squares, and the pointwise part. All of such arithmetic in them must be on REGISTERS: xmm (by instructions of SSE, not AVX's),
-ymm, zmm or v (NEON). Exits with 77 where the archive has no such target.
+Hot: innermost loops that multiply vectors of floats: those that sum rows, and the pointwise one. They must compute on REGISTERS: xmm
+(by instructions of SSE, not AVX's), ymm, zmm or v (NEON); each kernel has one that does so alone, and none does without. (What adds up
+lanes uses shorter ones too, and may be in such a loop.) Exits with 77 where the archive has no such target.
 """
 
 import re
@@ -51,29 +51,35 @@ def arithmetic(loop):
     return counts, registers
 
 
-def main(ar, objdump, archive, target, promised):
-    member = "hnorm_kernel_forward_large_f32_" + re.sub(r"\W", "_", target) + ".o"
+def member_code(ar, archive, member):
     if member not in subprocess.run([ar, "t", archive], check=True, stdout=subprocess.PIPE, text=True).stdout.split():
-        print(f"SKIPPED: {target}: not compiled into this library")
+        print(f"SKIPPED: {member}: not compiled into this library")
         sys.exit(77)
-    code = subprocess.run([ar, "p", archive, member], check=True, stdout=subprocess.PIPE).stdout
+    return subprocess.run([ar, "p", archive, member], check=True, stdout=subprocess.PIPE).stdout
+
+
+def disassembly(objdump, code):
     with tempfile.NamedTemporaryFile(suffix=".o") as file:
         file.write(code)
         file.flush()
-        text = subprocess.run(
+        return subprocess.run(
             [objdump, "-d", "--no-show-raw-insn", file.name], check=True, stdout=subprocess.PIPE, text=True
         ).stdout
-    kinds, wrong = set(), []
-    for loop in (loop for function in functions(text) for loop in innermost_loops(function)):
-        counts, registers = arithmetic(loop)
-        if not registers:
-            continue
-        print(f"{member}: loop of {len(loop)} instructions, {counts} on {sorted(registers)}")
-        if registers != {promised if promised in ("xmm", "v") else "v" + promised}:
-            wrong.append(registers)
-        kinds.add("sum" if not counts["mul"] else "squares" if counts["mul"] * 2 <= counts["add"] else "pointwise")
-    if wrong or kinds != {"sum", "squares", "pointwise"}:
-        sys.exit(f"{target} promises {promised}; found loops {sorted(kinds)}, on other registers: {wrong}")
+
+
+def main(ar, objdump, archive, target, promised):
+    promised = promised if promised in ("xmm", "v") else "v" + promised
+    for kernel in ("moments", "backward_apply"):
+        member = f"hnorm_kernel_{kernel}_large_f32_" + re.sub(r"\W", "_", target) + ".o"
+        text = disassembly(objdump, member_code(ar, archive, member))
+        found = []
+        for loop in (loop for function in functions(text) for loop in innermost_loops(function)):
+            counts, registers = arithmetic(loop)
+            if counts["mul"]:
+                print(f"{member}: loop of {len(loop)} instructions, {counts} on {sorted(registers)}")
+                found.append(registers)
+        if {promised} not in found or not all(promised in registers for registers in found):
+            sys.exit(f"{target} promises {promised}; {kernel} has loops on {[sorted(registers) for registers in found]}")
 
 
 main(*sys.argv[1:])

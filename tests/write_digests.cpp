@@ -8,9 +8,7 @@
 #include <cstdio>
 #include <exception>
 #include <fstream>
-#include <functional>
 #include <iterator>
-#include <map>
 #include <set>
 #include <sstream>
 #include <stdexcept>
@@ -20,52 +18,17 @@ using namespace test;
 
 namespace {
 
-using Results = std::function<void(Digest &, const DigestInputs &)>;
-
-std::vector<float> dx(const DigestInputs &in) {
-    return transcribed_dx(in.x, in.dz, in.group, in.count, in.mean, in.variance, in.weights, in.affine, in.eps);
-}
-std::vector<float> normalized(const DigestInputs &in, bool with_residual) {
-    return transcribed_normalize(in.x, in.group, in.mean, in.variance, in.affine, in.eps,
-                                 {in.activation, with_residual ? &in.residual : nullptr});
-}
-std::vector<float> activation_backward(const DigestInputs &in) {
-    std::vector<float> dz = transcribed_gate(in.dy, in.y.values(), in.activation);
-    for (float &value : dz) value = rounded(value, in.dy.format());
-    return dz;
-}
-
-template <typename... Lists>
-void add(Digest &digest, const Lists &...lists) {
-    (digest.add(lists), ...);
-}
-
-// What a kernel of each signature gives, outputs in their order.
-const std::map<std::string, Results> kResults = {
-    {"MomentsKernel", [](Digest &d, const DigestInputs &in) { add(d, in.mean, in.m2); }},
-    {"NormalizeKernel", [](Digest &d, const DigestInputs &in) { add(d, normalized(in, false)); }},
-    {"NormalizeResidualKernel", [](Digest &d, const DigestInputs &in) { add(d, normalized(in, true)); }},
-    {"ForwardKernel", [](Digest &d, const DigestInputs &in) { add(d, normalized(in, false), in.mean, in.variance); }},
-    {"ForwardResidualKernel",
-     [](Digest &d, const DigestInputs &in) { add(d, normalized(in, true), in.mean, in.variance); }},
-    {"BackwardReduceKernel", [](Digest &d, const DigestInputs &in) { add(d, in.sums.dy, in.sums.dy_xmu); }},
-    {"BackwardKernel", [](Digest &d, const DigestInputs &in) { add(d, dx(in), in.sums.dy, in.sums.dy_xmu); }},
-    {"BackwardApplyKernel", [](Digest &d, const DigestInputs &in) { add(d, dx(in)); }},
-    {"ActivationBackwardKernel", [](Digest &d, const DigestInputs &in) { add(d, activation_backward(in)); }},
-};
-
 std::string file() {
     std::set<std::string> lines;
     for (const std::string &planes : kManifestPlanes) {
         const DigestClass &of = digest_class(planes);
         for (hnorm_group group : kGroups) {
             for (hnorm_type type : kManifestTypes) {
-                const DigestInputsList list = digest_inputs(of, group, type);
+                const DigestInputs list = digest_inputs(of, group, type);
                 for (const ManifestKernel &kernel : kManifestKernels) {
                     if (kernel.planes != planes) continue;
-                    Digest digest;
-                    for (const auto &inputs : list) kResults.at(kernel.signature)(digest, *inputs);
-                    lines.insert(digest_key(kernel.name, of, group, type) + " " + digest.text() + "\n");
+                    lines.insert(digest_key(kernel.name, of, group, type) + " " +
+                                 digest_of(kernel, list, kKernelCases.at(kernel.signature).results) + "\n");
                 }
             }
         }

@@ -17,8 +17,8 @@ BIT_SHAPES = {
     "tiny": ("3x17x2", "2x33x7", "5x70x15", "1x129x9"),
     "small": ("3x17x16", "2x33x7x7", "5x3x31", "2x70x14x14", "1x5x1024", "65x2x49", "1x40x1009"),
     "large": ("3x5x33x33", "2x17x1025", "1x3x200x103", "2x1x4161", "1x33x8191"),
-    "last": ("3x17x16", "2x33x7x7", "1x5x1024", "2x70x14x14", "3x130x40", "65x8x50", "2x3x4161", "300x40", "2x2100x21"),
-    "last_tiny": ("3x17x2", "2x33x7", "5x70x15", "1x129x9"),
+    "last": ("3x17x16", "2x33x7x7", "1x5x1024", "2x70x14x14", "3x130x40", "65x8x50", "2x3x4161", "300x40", "2x2100x21",
+             "3x17x2", "2x33x7", "5x70x15", "1x129x9"),
 }
 
 
@@ -80,7 +80,7 @@ def rows(lines, ops, types=TYPES):
 
 def bit_rows(slot, served):
     """served: the classes of planes that the kernel takes (Manifest.served)."""
-    layout = "channels_last" if slot.planes.startswith("last") else "channels_first"
+    layout = "channels_last" if slot.planes == "last" else "channels_first"
     return [f"{op}/{group}/{layout}/{slot.type}/{shape}" for op in (*MAIN_OPS, *OTHER_OPS, "backward_apply")
             for group in GROUPS for planes in served for shape in BIT_SHAPES[planes] if _computes(shape, group)]
 

@@ -46,8 +46,8 @@ class Manifest:
 
     def served(self, slot):
         """The classes of planes that a kernel takes: also tiny ones, where there is none for those alone."""
-        tinier = {"small": "tiny", "last": "last_tiny"}.get(slot.planes)
-        return [slot.planes] + ([tinier] if tinier and tinier not in self.kernels[slot.kernel]["planes"] else [])
+        alone = slot.planes != "small" or "tiny" in self.kernels[slot.kernel]["planes"]
+        return [slot.planes] if alone else [slot.planes, "tiny"]
 
 
 class Space:

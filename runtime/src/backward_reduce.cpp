@@ -124,8 +124,8 @@ private:
             marked.resize(static_cast<size_t>(groups_.count()));
             marked[static_cast<size_t>(g)] = true;
             const bool ordinary = is_ordinary_group(g);
-            scale_dy_[g] = ordinary ? power_of_two(74) : scale_of_exponent(exponent(sums_.greatest[0][g]));
-            scale_x_[g] = ordinary ? power_of_two(74) : scale_of_exponent(exponent(sums_.greatest[1][g]));
+            scale_dy_[g] = ordinary ? power_of_two(74) : scale_of(sums_.greatest[0][g]);
+            scale_x_[g] = ordinary ? power_of_two(74) : scale_of(sums_.greatest[1][g]);
         }
         if (marked.empty()) {
             return HNORM_OK;

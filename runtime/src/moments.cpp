@@ -12,9 +12,6 @@ namespace hnorm::detail {
 namespace {
 
 // docs/order.md, "Scales"
-float scale_of(int32_t spread) {
-    return spread == 0 || is_ordinary(spread) ? 1 : scale_of_exponent(exponent(spread));
-}
 bool is_in_range(int32_t spread, double q, int32_t greatest) {
     return is_ordinary(spread) ? std::isfinite(q)
                                : greatest == 0 || (magnitude(0x1p-40f) <= greatest && greatest <= magnitude(0x1p50f));
@@ -85,7 +82,7 @@ private:
         scaled_ = ordinary == 0;
         bool again = false;
         for (int64_t g = 0; g < groups_.count() && scaled_; ++g) {
-            scale_[g] = scale_of(spread_[g]);
+            scale_[g] = is_ordinary(spread_[g]) ? 1 : scale_of(spread_[g]);
             again = again || scale_[g] != 1;
         }
         // The spreads of before decide: those by other scales are not looked at.

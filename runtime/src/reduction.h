@@ -175,5 +175,6 @@ inline int exponent(int32_t magnitude) { return (magnitude >> 23) - 127; }
 // 2^-k
 inline float power_of_two(int k) { return as_float((127 - k) << 23); }
 inline float scale_of_exponent(int e) { return power_of_two(std::clamp(e, -100, 74)); }
+inline float scale_of(int32_t magnitude) { return magnitude == 0 ? 1 : scale_of_exponent(exponent(magnitude)); }
 
 }  // namespace hnorm::detail
