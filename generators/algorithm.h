@@ -6,20 +6,19 @@
 
 namespace hnorm {
 
-// The sums of d = x*scale - center and of d*d over the runs of x(s, r, g0, g1), S positions and N planes, and the greatest |d|.
-// Where scaled is 0, all scales are 1, and the greatest is not wanted.
-inline Reduction sums_about(Func x, Func runs, const Expr &center, const Expr &scale, const Expr &scaled, const Expr &S,
-                            const Expr &N, Planes planes, const Products &times) {
+// The sums of d = x*scale - center and of d*d over the runs of x(s, r, g0, g1), S positions and N planes; and with a scale, which may
+// be undefined, the greatest |d|.
+inline Reduction sums_about(Func x, Func runs, const Expr &center, const Expr &scale, const Expr &S, const Expr &N,
+                            Planes planes, const Products &times) {
     Reduction d;
     const Axes &v = d.v;
-    const Expr plain = scaled == 0;
-    const Chunks chunks(v, planes, S, N, scaled == 1);
-    chunks.sum_runs(&d, runs, [&](Expr s, Expr r) {
+    Chunks(v, planes, S, N).sum_runs(&d, runs, [&](Expr s, Expr r) {
         const Expr value = x(s, r, v.g0, v.g1);
-        const Expr deviation = select(plain, value, times(value, scale)) - center;
-        return std::vector<Expr>{deviation, times(deviation, deviation), magnitude(deviation)};
+        const Expr deviation = (scale.defined() ? times(value, scale) : value) - center;
+        std::vector<Expr> terms = {deviation, times(deviation, deviation)};
+        if (scale.defined()) terms.push_back(magnitude(deviation));
+        return terms;
     });
-    d.variants = {plain, scaled == 1};
     return d;
 }
 

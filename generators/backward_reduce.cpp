@@ -1,35 +1,44 @@
-// backward_reduce: x, dy, m, a, b, slope, scale_x, scale_dy, kind -> by run, the sums of dy and of dy*(x - m), scaled, and the
-// greatest magnitudes of dy and x - m. dy is taken behind the activation's gradient. What the kind (gradients.h) does without
-// does not matter.
+// backward_reduce: x, dy, m, a, b, slope -> by run, the sums of dy and of dy*(x - m). dy is taken behind the activation's gradient, none
+// or a ReLU's. measured: x, dy, m, a, b, slope, scale_x, scale_dy -> those of dy*scale_dy and x*scale_x - m*scale_x, and the bits of the
+// greatest magnitudes of these; the activation is any. Where slope is 1, a and b do not matter.
 #include "kernel.h"
 
 namespace hnorm {
 
 class BackwardReduce : public Kernel<BackwardReduce> {
 public:
+    GeneratorParam<bool> measured{"measured", false};
     Elements x{"x"}, dy{"dy"};
     Input<Buffer<float, 2>> m{"m"}, a{"a"}, b{"b"};
     Input<int32_t> slope{"slope"};  // Slope
-    Input<Buffer<float, 2>> scale_x{"scale_x"}, scale_dy{"scale_dy"};
-    Input<int32_t> kind{"kind"};
-    Output<Func> runs{"runs", {Float(64), Float(64), Int(32), Int(32)}, 4};
+    GeneratorInput<Buffer<float, 2>> *scale_x = nullptr, *scale_dy = nullptr;
+    GeneratorOutput<Func> *runs = nullptr;
 
     void configure() {
         of_elements(x, dy);
+        std::vector<Type> types = {Float(64), Float(64)};
+        if (measured) {
+            scale_x = add_input<Buffer<float, 2>>("scale_x");
+            scale_dy = add_input<Buffer<float, 2>>("scale_dy");
+            types.insert(types.end(), {Int(32), Int(32)});
+        }
         for_device();
+        runs = add_output<Func>("runs", types, 4);
     }
 
     void generate() {
         const Axes v;
         const Gate gate = {a(v.g0, v.g1), b(v.g0, v.g1), {slope}, times()};
-        reduction =
-            gradient_sums(values(x), values(dy), runs, gate, m(v.g0, v.g1), scale_x(v.g0, v.g1),
-                          scale_dy(v.g0, v.g1), kind, positions(x), x.dim(1).extent(), planes);
+        const Expr S = positions(x), N = x.dim(1).extent(), mean = m(v.g0, v.g1);
+        reduction = measured ? gradient_sums_measured(values(x), values(dy), *runs, gate, mean, (*scale_x)(v.g0, v.g1),
+                                                      (*scale_dy)(v.g0, v.g1), S, N, planes)
+                             : gradient_sums(values(x), values(dy), *runs, gate, mean, S, N, planes);
     }
 
     void schedule() {
         summed(x, dy);
-        group_inputs(x, m, a, b, scale_x, scale_dy);
+        group_inputs(x, m, a, b);
+        if (measured) group_inputs(x, *scale_x, *scale_dy);
         run_results(x, reduction);
         reduce_scheduled(reduction);
     }

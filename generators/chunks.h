@@ -88,18 +88,30 @@ inline std::vector<Expr> elements(const Func &f, const std::vector<Expr> &args) 
     return values;
 }
 
+// Floats and doubles added, and of magnitudes the greater.
+inline std::vector<Expr> combined(const std::vector<Expr> &a, const std::vector<Expr> &b) {
+    std::vector<Expr> values;
+    for (size_t i = 0; i < a.size(); i++) values.push_back(a[i].type().is_float() ? a[i] + b[i] : max(a[i], b[i]));
+    return values;
+}
+inline std::vector<Expr> zeros_of(const std::vector<Expr> &terms) {
+    std::vector<Expr> values;
+    for (const Expr &term : terms) values.push_back(cast(term.type(), 0));
+    return values;
+}
+
 // The greatest power of two that is at most `value`, of 1 to 15.
 inline Expr power_below(const Expr &value) { return select(value >= 8, 8, value >= 4, 4, value >= 2, 2, 1); }
 
 // How groups of N planes of S positions are cut into chunks and runs, and how they are summed. Terms are floats, which are added,
-// and int32, the magnitudes of which the greatest is kept: those where `measured` holds.
+// and int32, magnitudes, of which the greatest is kept.
 class Chunks {
 public:
     // What is summed, an expression for each element of the result, at a position of a plane of group (g0, g1).
     using Terms = std::function<std::vector<Expr>(Expr position, Expr plane)>;
 
-    Chunks(const Axes &axes, Planes planes, const Expr &S, const Expr &N, const Expr &measured)
-        : v(axes), planes(planes), S(S), N(N), measured(measured), L(lanes_of(planes)), R(rows_of(planes)) {
+    Chunks(const Axes &axes, Planes planes, const Expr &S, const Expr &N)
+        : v(axes), planes(planes), S(S), N(N), L(lanes_of(planes)), R(rows_of(planes)) {
         // Only small planes may either share a chunk or fill several: tiny ones have fewer rows than a chunk, large ones more.
         share = planes != Planes::Large;
         several = planes != Planes::Tiny;
@@ -135,20 +147,9 @@ private:
         return unsafe_promise_clamped(index, 0, extent - 1);
     }
 
-    std::vector<Expr> combined(const std::vector<Expr> &a, const std::vector<Expr> &b) const {
-        std::vector<Expr> values;
-        for (size_t i = 0; i < a.size(); i++)
-            values.push_back(a[i].type().is_float() ? a[i] + b[i] : select(measured, max(a[i], b[i]), a[i]));
-        return values;
-    }
-
     // An update of f, which begins with zeros.
-    void add(Func f, const std::vector<Var> &args, const std::vector<Expr> &values) const {
-        if (!f.defined()) {
-            std::vector<Expr> zeros;
-            for (const Expr &value : values) zeros.push_back(cast(value.type(), 0));
-            define(f, args, zeros);
-        }
+    static void add(Func f, const std::vector<Var> &args, const std::vector<Expr> &values) {
+        if (!f.defined()) define(f, args, zeros_of(values));
         define(f, args, combined(elements(f, {args.begin(), args.end()}), values));
     }
 
@@ -227,20 +228,20 @@ private:
 
     Axes v;
     Planes planes;
-    Expr S, N, measured;
+    Expr S, N;
     int L, R;
     bool share, several;
     Expr full_rows, left_rows;
     Expr P, K, M, Q, A;  // docs/order.md, "Chunks and runs"
 };
 
-// The sample of a group (docs/order.md, "The sample").
+// What is taken of a group's sample (docs/order.md, "The sample").
 struct Sample {
     Axes v;
     Planes planes;
-    Func lanes;           // (l, g0, g1): sums of differences, and the greatest
-    RDom rows;            // of the sample
-    Expr center, spread;  // at (g0, g1)
+    Func lanes;                 // (l, g0, g1): sums, and greatest magnitudes
+    RDom rows;                  // of the sample
+    std::vector<Expr> results;  // at (g0, g1)
 };
 
 constexpr int sampled_neighbours(Planes planes) { return lanes_of(planes) == 1 ? 1 : 4; }
@@ -260,26 +261,23 @@ inline Tuple place_sampled(const Expr &i, const Expr &S, const Expr &N, Planes p
     return Tuple(cast<int>(row / of_plane), cast<int>(row % of_plane) * W);
 }
 
-// of x(s, r, g0, g1), by the places (i) of its rows, as place_sampled() gives them
-inline Sample sample_of(Func x, Func places, const Expr &count, const Expr &S, const Expr &N, Planes planes) {
+// The sums of float terms, and the greatest of int32 ones, over the sample whose rows lie at places(i), as place_sampled() gives them.
+inline Sample sample_of(const Chunks::Terms &terms, Func places, const Expr &count, const Expr &S, const Expr &N,
+                        Planes planes) {
     Sample d;
     d.planes = planes;
     const Axes &v = d.v;
-    const int W = sampled_neighbours(planes);
-    const Expr first = x(0, 0, v.g0, v.g1);
     d.rows = RDom(0, count, "sampled");
     const FuncRef place = places(d.rows);
-    const Expr position = unsafe_promise_clamped(place[1] + v.l, 0, S - 1),
-               plane = unsafe_promise_clamped(place[0], 0, N - 1);
-    const Expr difference = x(position, plane, v.g0, v.g1) - first;
-    d.lanes = Func("differences");
-    d.lanes(v.l, v.g0, v.g1) = Tuple(0.0f, 0);
-    const FuncRef before = d.lanes(v.l, v.g0, v.g1);
-    d.lanes(v.l, v.g0, v.g1) = Tuple(before[0] + difference, max(before[1], magnitude(difference)));
-    const auto lane = [&](int l, int element) { return Expr(d.lanes(l, v.g0, v.g1)[element]); };
-    const Expr sum = W == 1 ? lane(0, 0) : (lane(0, 0) + lane(2, 0)) + (lane(1, 0) + lane(3, 0));
-    d.spread = W == 1 ? lane(0, 1) : max(max(lane(0, 1), lane(1, 1)), max(lane(2, 1), lane(3, 1)));
-    d.center = cast<float>(cast<double>(first) + cast<double>(sum) / cast<double>(count * W));
+    const std::vector<Expr> values =
+        terms(unsafe_promise_clamped(place[1] + v.l, 0, S - 1), unsafe_promise_clamped(place[0], 0, N - 1));
+    d.lanes = Func("sampled_lanes");
+    const auto lane = [&](const Expr &l) { return elements(d.lanes, {l, v.g0, v.g1}); };
+    define(d.lanes, {v.l, v.g0, v.g1}, zeros_of(values));
+    define(d.lanes, {v.l, v.g0, v.g1}, combined(lane(v.l), values));
+    d.results = sampled_neighbours(planes) == 1
+                    ? lane(0)
+                    : combined(combined(lane(0), lane(2)), combined(lane(1), lane(3)));
     return d;
 }
 

@@ -21,29 +21,35 @@ struct Gate {
     }
 };
 
-// What loops of the sums have to mind, the simplest first.
-enum Kind {
-    kNoActivation,  // and no scales: all are 1
-    kRelu,          // and no scales
-    kGeneral        // an activation of any slope, or none, and scales
-};
-
-// The sums of dy(s, r, g0, g1), behind the gate, and of that times x - m over the runs, of dy*scale_dy and x*scale_x - m*scale_x, and
-// the greatest magnitudes of both.
-inline Reduction gradient_sums(Func x, Func dy, Func runs, const Gate &gate, const Expr &m, const Expr &scale_x,
-                               const Expr &scale_dy, const Expr &kind, const Expr &S, const Expr &N, Planes planes) {
+// The sums of dy(s, r, g0, g1), behind the gate, and of that times x - m over the runs. The activation is none or a ReLU.
+inline Reduction gradient_sums(Func x, Func dy, Func runs, const Gate &gate, const Expr &m, const Expr &S,
+                               const Expr &N, Planes planes) {
     Reduction d;
     const Axes &v = d.v;
-    const Chunks chunks(v, planes, S, N, cast<bool>(true));
+    Chunks(v, planes, S, N).sum_runs(&d, runs, [&](Expr s, Expr r) {
+        const Expr centered = x(s, r, v.g0, v.g1) - m, given = dy(s, r, v.g0, v.g1);
+        const Expr is_above = 0.0f < normalized(centered, gate.a, gate.b, gate.times);
+        const Expr dz = select(gate.slope.is_none(), given, select(is_above, given, 0.0f));
+        return std::vector<Expr>{dz, gate.times(dz, centered)};
+    });
+    d.variants = {gate.slope.is_none(), gate.slope.is_relu()};
+    return d;
+}
+
+// The same of dy*scale_dy and x*scale_x - m*scale_x, and the greatest magnitudes of the two. The activation is any.
+inline Reduction gradient_sums_measured(Func x, Func dy, Func runs, const Gate &gate, const Expr &m,
+                                        const Expr &scale_x, const Expr &scale_dy, const Expr &S, const Expr &N,
+                                        Planes planes) {
+    Reduction d;
+    const Axes &v = d.v;
     const Products &times = gate.times;
-    chunks.sum_runs(&d, runs, [&](Expr s, Expr r) {
-        const Expr value = x(s, r, v.g0, v.g1), given = dy(s, r, v.g0, v.g1), centered = value - m;
-        const Expr z = normalized(centered, gate.a, gate.b, times), relu = select(0.0f < z, given, 0.0f);
-        const Expr of_y = select(kind == kNoActivation, given, kind == kRelu, relu, times(gate(centered, given), scale_dy));
-        const Expr of_x = select(kind == kGeneral, times(value, scale_x) - times(m, scale_x), centered);
+    Chunks(v, planes, S, N).sum_runs(&d, runs, [&](Expr s, Expr r) {
+        const Expr value = x(s, r, v.g0, v.g1);
+        const Expr of_y = times(gate.specialized(value - m, dy(s, r, v.g0, v.g1)), scale_dy);
+        const Expr of_x = times(value, scale_x) - times(m, scale_x);
         return std::vector<Expr>{of_y, times(of_y, of_x), magnitude(of_y), magnitude(of_x)};
     });
-    d.variants = {kind == kNoActivation, kind == kRelu, kind == kGeneral};
+    d.variants = {gate.slope.is_none(), !gate.slope.is_none()};
     return d;
 }
 

@@ -1,30 +1,38 @@
-// moments: x, center, scale, scaled -> by run, the sums of d = x*scale - center and of d*d, and the greatest |d|'s bits. Where
-// scaled is 0, all scales are 1, and the greatest is left out.
+// moments: x, center -> by run, the sums of d = x - center and of d*d. measured: x, center, scale -> those of d = x*scale - center, and
+// the greatest |d|'s bits.
 #include "kernel.h"
 
 namespace hnorm {
 
 class MomentsKernel : public Kernel<MomentsKernel> {
 public:
+    GeneratorParam<bool> measured{"measured", false};
     Elements x{"x"};
-    Input<Buffer<float, 2>> center{"center"}, scale{"scale"};
-    Input<int32_t> scaled{"scaled"};
-    Output<Func> runs{"runs", {Float(64), Float(64), Int(32)}, 4};
+    Input<Buffer<float, 2>> center{"center"};
+    GeneratorInput<Buffer<float, 2>> *scale = nullptr;
+    GeneratorOutput<Func> *runs = nullptr;
 
     void configure() {
         of_elements(x);
+        std::vector<Type> types = {Float(64), Float(64)};
+        if (measured) {
+            scale = add_input<Buffer<float, 2>>("scale");
+            types.push_back(Int(32));
+        }
         for_device();
+        runs = add_output<Func>("runs", types, 4);
     }
 
     void generate() {
         const Axes v;
-        reduction = sums_about(values(x), runs, center(v.g0, v.g1), scale(v.g0, v.g1), scaled, positions(x),
-                               x.dim(1).extent(), planes, times());
+        reduction = sums_about(values(x), *runs, center(v.g0, v.g1), scale ? Expr((*scale)(v.g0, v.g1)) : Expr(),
+                               positions(x), x.dim(1).extent(), planes, times());
     }
 
     void schedule() {
         summed(x);
-        group_inputs(x, center, scale);
+        group_inputs(x, center);
+        if (scale) group_inputs(x, *scale);
         run_results(x, reduction);
         reduce_scheduled(reduction);
     }

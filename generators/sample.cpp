@@ -1,52 +1,105 @@
-// sample: x, scale -> the center of each group and its spread's bits, of x*scale (docs/order.md, "The sample"). On CPUs the places of
-// the sample's rows, which are the same for all groups, are an input: computing them takes longer than a small group.
+// What a group's sample says (docs/order.md, "The sample"). On CPUs the places of its rows, which are the same for all groups, are an
+// input: computing them takes longer than a small group.
 #include "kernel.h"
 
 namespace hnorm {
 
-class SampleKernel : public Kernel<SampleKernel> {
-public:
-    Elements x{"x"};
-    Input<Buffer<float, 2>> scale{"scale"};
+template <typename T>
+class SampleKernel : public Kernel<T> {
+protected:
     GeneratorInput<Buffer<int32_t, 2>> *places = nullptr;  // (plane or position, row)
-    Output<Func> out{"out", {Float(32), Int(32)}, 2};      // center, spread
 
-    void configure() {
-        of_elements(x);
-        if (!on_device()) places = add_input<Buffer<int32_t, 2>>("places");
+    void with_places() {
+        if (!this->on_device()) places = this->template add_input<Buffer<int32_t, 2>>("places");
     }
-
-    void generate() {
-        const Axes v;
-        const Expr S = positions(x), N = x.dim(1).extent();
-        Func scaled("scaled"), of_rows("places");
-        scaled(v.s, v.r, v.g0, v.g1) = values(x)(v.s, v.r, v.g0, v.g1) * scale(v.g0, v.g1);
+    template <typename X>
+    void sample_terms(X &x, const Chunks::Terms &terms) {
+        const Expr S = this->positions(x), N = x.dim(1).extent();
+        Func of_rows("places");
         Var i("i");
         if (places) {
             of_rows(i) = Tuple((*places)(0, i), (*places)(1, i));
         } else {
-            of_rows(i) = place_sampled(i, S, N, planes);
+            of_rows(i) = place_sampled(i, S, N, this->planes);
         }
-        sample = sample_of(scaled, of_rows, rows_sampled(S, N, planes), S, N, planes);
-        out(sample.v.g0, sample.v.g1) = Tuple(sample.center, sample.spread);
+        count = rows_sampled(S, N, this->planes);
+        sample = sample_of(terms, of_rows, count, S, N, this->planes);
+    }
+    void sample_scheduled(Func out) {
+        if (this->scheduled_otherwise()) return;
+        if (this->on_device()) {
+            gpu::sample(sample, out, this->gpu_knobs());
+        } else {
+            cpu::sample(sample, out, this->knobs());
+        }
     }
 
+    Sample sample;
+    Expr count;  // of its rows
+};
+
+// x, scale -> the center of each group and its spread's bits, of x*scale
+class ForwardSample : public SampleKernel<ForwardSample> {
+public:
+    Elements x{"x"};
+    Input<Buffer<float, 2>> scale{"scale"};
+    Output<Func> out{"out", {Float(32), Int(32)}, 2};  // center, spread
+
+    void configure() {
+        of_elements(x);
+        with_places();
+    }
+    void generate() {
+        const Axes v;
+        const auto scaled = [&](const Expr &s, const Expr &r) { return values(x)(s, r, v.g0, v.g1) * scale(v.g0, v.g1); };
+        const Expr first = scaled(0, 0);
+        sample_terms(x, [&](Expr s, Expr r) {
+            const Expr difference = scaled(s, r) - first;
+            return std::vector<Expr>{difference, magnitude(difference)};
+        });
+        const Expr mean = cast<double>(sample.results[0]) / cast<double>(count * sampled_neighbours(planes));
+        out(v.g0, v.g1) = Tuple(cast<float>(cast<double>(first) + mean), sample.results[1]);
+    }
     void schedule() {
         summed(x);
         group_inputs(x, scale);
         group_results(x, out);
-        if (scheduled_otherwise()) return;
-        if (on_device()) {
-            gpu::sample(sample, out, gpu_knobs());
-        } else {
-            cpu::sample(sample, out, knobs());
-        }
+        sample_scheduled(out);
     }
+};
 
-private:
-    Sample sample;
+// x, dy, m, a, b, slope -> the bits of the greatest |dy| and |x - m|; dy is taken behind the activation's gradient
+class BackwardSample : public SampleKernel<BackwardSample> {
+public:
+    Elements x{"x"}, dy{"dy"};
+    Input<Buffer<float, 2>> m{"m"}, a{"a"}, b{"b"};
+    Input<int32_t> slope{"slope"};  // Slope
+    Output<Func> out{"out", {Int(32), Int(32)}, 2};
+
+    void configure() {
+        of_elements(x, dy);
+        with_places();
+        for_device();
+    }
+    void generate() {
+        const Axes v;
+        const Gate gate = {a(v.g0, v.g1), b(v.g0, v.g1), {slope}, times()};
+        sample_terms(x, [&](Expr s, Expr r) {
+            const Expr centered = values(x)(s, r, v.g0, v.g1) - m(v.g0, v.g1);
+            return std::vector<Expr>{magnitude(gate.specialized(centered, values(dy)(s, r, v.g0, v.g1))),
+                                     magnitude(centered)};
+        });
+        out(v.g0, v.g1) = Tuple(sample.results);
+    }
+    void schedule() {
+        summed(x, dy);
+        group_inputs(x, m, a, b);
+        group_results(x, out);
+        sample_scheduled(out);
+    }
 };
 
 }  // namespace hnorm
 
-HALIDE_REGISTER_GENERATOR(hnorm::SampleKernel, sample)
+HALIDE_REGISTER_GENERATOR(hnorm::ForwardSample, sample)
+HALIDE_REGISTER_GENERATOR(hnorm::BackwardSample, backward_sample)

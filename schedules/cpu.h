@@ -11,10 +11,21 @@ namespace cpu {
 
 constexpr auto kTail = TailStrategy::GuardWithIf;  // in place, no element may be stored twice
 
-// A loop for each of the conditions, one of which holds.
+// A loop for each of the conditions, one of which holds. unrolled: done to all but the last one's, which is rare: it stays small.
+template <typename Unrolled>
+void specialize(Stage stage, const std::vector<Expr> &variants, const Unrolled &unrolled) {
+    for (size_t i = 0; i < variants.size(); i++) {
+        Stage of_variant = stage.specialize(variants[i]);
+        if (i + 1 < variants.size()) unrolled(of_variant);
+    }
+    if (variants.empty()) {
+        unrolled(stage);
+    } else {
+        stage.specialize_fail("one of the variants must hold");
+    }
+}
 inline void specialize(Stage stage, const std::vector<Expr> &variants) {
-    for (const Expr &variant : variants) stage.specialize(variant);
-    if (!variants.empty()) stage.specialize_fail("one of the variants must hold");
+    specialize(stage, variants, [](Stage) {});
 }
 
 // Memory for one chunk of so many groups, on the stack: Halide does not see that it is one.
@@ -37,7 +48,7 @@ inline void lane_sum(Reduction &d, const CpuKnobs &knobs) {
         rows.reorder(v.g0, sum.rows.x, sum.rows.y).vectorize(v.g0, knobs.vector, kTail);
         Stage last = sum.lanes.update(1);
         last.reorder(v.g0, sum.last[0].x).vectorize(v.g0, knobs.vector, kTail);
-        specialize(last, d.variants);
+        for (Stage stage : {rows, last}) specialize(stage, d.variants);
     } else {
         const int vector = std::min(lanes, knobs.vector);
         const int block = std::min(lanes, std::max(knobs.lane_block, vector));
@@ -49,15 +60,17 @@ inline void lane_sum(Reduction &d, const CpuKnobs &knobs) {
         } else {
             rows.reorder(li, lo, sum.rows.x, v.g0, sum.rows.y);
         }
-        rows.vectorize(li, vector).unroll(li).unroll(lo).never_partition_all();
-        if (knobs.row_unroll > 1) rows.unroll(sum.rows.x, knobs.row_unroll);
+        rows.vectorize(li, vector).never_partition_all();
+        specialize(rows, d.variants, [&](Stage stage) {
+            stage.unroll(li).unroll(lo);
+            if (knobs.row_unroll > 1) stage.unroll(sum.rows.x, knobs.row_unroll);
+        });
         for (size_t i = 0; i < sum.last.size(); i++) {
             Stage last = sum.lanes.update(static_cast<int>(i) + 1);
-            last.reorder(v.l, v.g0, sum.last[i].x).vectorize(v.l, vector).unroll(v.l).never_partition_all();
-            specialize(last, d.variants);
+            last.reorder(v.l, v.g0, sum.last[i].x).vectorize(v.l, vector).never_partition_all();
+            specialize(last, d.variants, [&](Stage stage) { stage.unroll(v.l); });
         }
     }
-    specialize(rows, d.variants);
     int width = lanes;
     for (Func f : sum.tree) {
         width /= 2;

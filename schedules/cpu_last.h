@@ -35,9 +35,10 @@ inline void reduce_last(Reduction &d, const CpuKnobs &knobs) {
     Var bo("bo"), bi("bi");
     RVar sweep("sweep"), four("four");
     rows.split(v.g0, bo, bi, block, kTail).split(d.sum.rows.x, sweep, four, knobs.sweep, kTail);
-    rows.reorder(bi, four, bo, sweep, d.sum.rows.y).vectorize(bi, knobs.vector).unroll(bi).never_partition_all();
+    rows.reorder(bi, four, bo, sweep, d.sum.rows.y).vectorize(bi, knobs.vector).never_partition_all();
+    specialize(rows, d.variants, [&](Stage stage) { stage.unroll(bi); });
     last.reorder(v.g0, d.sum.last[0].x).vectorize(v.g0, knobs.vector, kTail).never_partition_all();
-    for (Stage s : {rows, last}) specialize(s, d.variants);
+    specialize(last, d.variants);
 }
 
 inline void reduce(Reduction &d, const CpuKnobs &knobs) {

@@ -308,6 +308,24 @@ inline Sums gradient_sums_scaled(const Group &x, const Group &dy, float m, float
     });
 }
 
+// Dy and Dx: the greatest magnitudes of the sample.
+struct GradientSample {
+    uint32_t dy, x;
+};
+
+inline GradientSample gradient_sample(const Group &x, const Group &dy, float m) {
+    const int64_t W = neighbours(x.S, x.last), count = rows_sampled(x.S, x.N, x.last);
+    GradientSample result = {0, 0};
+    for (int64_t i = 0; i < count; i++) {
+        const Place place = place_sampled(i, x.S, x.N, x.last);
+        for (int64_t s = place.position; s < place.position + W; s++) {
+            result.dy = std::max(result.dy, magnitude(dy(s, place.plane)));
+            result.x = std::max(result.x, magnitude(x(s, place.plane) - m));
+        }
+    }
+    return result;
+}
+
 struct GradientSums {
     double dy, dy_xmu;  // of dy, and of dy * (x - mean)
 };
@@ -315,13 +333,16 @@ struct GradientSums {
 // passes, if given, counts how often the group was summed.
 inline GradientSums gradient_sums(const Group &x, const Group &dy, double mean, int *passes = nullptr) {
     const float m = static_cast<float>(mean);
+    const GradientSample of = gradient_sample(x, dy, m);
+    const bool is_ordinary = ordinary(of.dy) && ordinary(of.x);
     float scale_x = 1, scale_dy = 1;
     Sums sums = gradient_sums_scaled(x, dy, m, scale_x, scale_dy);
     const double Ly = as_float(sums.first), p = Ly * static_cast<double>(as_float(sums.second));
-    const bool in_range = Ly < 0x1p110 && (p == 0 || (0x1p-80 <= p && p <= 0x1p100));
+    const bool in_range = is_ordinary ? std::isfinite(sums.E) && std::isfinite(sums.Q)
+                                      : Ly < 0x1p110 && (p == 0 || (0x1p-80 <= p && p <= 0x1p100));
     if (!in_range) {
-        scale_x = scale(sums.second);
-        scale_dy = scale(sums.first);
+        scale_x = is_ordinary ? 0x1p-74f : scale(sums.second);
+        scale_dy = is_ordinary ? 0x1p-74f : scale(sums.first);
         sums = gradient_sums_scaled(x, dy, m, scale_x, scale_dy);
     }
     if (passes) *passes = in_range ? 1 : 2;

@@ -1,5 +1,6 @@
 // hnorm_backward_reduce, and what it computes.
 #include <algorithm>
+#include <cmath>
 
 #include "error.h"
 #include "gradient_arguments.h"
@@ -25,21 +26,25 @@ public:
           // Planes of one position may be of either layout, each tensor its own: the kernel for channels that are apart takes both.
           planes_(channels_last({&x, &dy}) ? kLast : plane_class(x.s)),
           groups_(x, view),
+          sampled_(planes_, x.s, view == View::kBatch ? x.n : 1),
           gate_(gate),
-          kind_(gate.slope == 1 ? kNoActivation : gate.slope == 0 ? kRelu : kGeneral) {}
+          measured_(gate.slope != 1 && gate.slope != 0) {}
 
     // sum_dy, sum_dy_xmu: one a group, channels adjacent; the second is about the group's m.
     hnorm_status compute(double *sum_dy, double *sum_dy_xmu) {
         const int64_t count = groups_.count();
         HNORM_TRY(floats_.reserve(function_, 2 * count));
-        HNORM_TRY(bits_.reserve(function_, 2 * count));
+        HNORM_TRY(bits_.reserve(function_, 4 * count));
         scale_x_ = floats_.data();
         scale_dy_ = scale_x_ + count;
         std::fill_n(scale_x_, 2 * count, 1.0f);
         sums_ = {sum_dy, sum_dy_xmu, {bits_.data(), bits_.data() + count}};
+        sample_dy_ = bits_.data() + 2 * count;
+        sample_x_ = sample_dy_ + count;
+        HNORM_TRY(sample());
         HNORM_TRY(sum({0, x_.n, 0, x_.c}));
         HNORM_TRY(mind_range());
-        for (int64_t g = 0; g < count; ++g) {
+        for (int64_t g = 0; g < count && measured_; ++g) {
             const double of_dy = 1 / static_cast<double>(scale_dy_[g]), of_x = 1 / static_cast<double>(scale_x_[g]);
             sum_dy[g] = sum_dy[g] * of_dy;
             sum_dy_xmu[g] = (sum_dy_xmu[g] * of_dy) * of_x;
@@ -48,6 +53,25 @@ public:
     }
 
 private:
+    // The greatest magnitudes of the sample, and whether those of all are to be measured.
+    hnorm_status sample() {
+        TensorBuffer x(x_, view_), dy(dy_, view_);
+        const auto values = [&](const GroupFloats &v) { return GroupBuffer(v.data, x_, view_, v.stride_n, 1); };
+        const auto results = [&](int32_t *bits) { return GroupBuffer(bits, x_, view_, x_.c, 1); };
+        GroupBuffer m = values(gate_.m), a = values(gate_.a), b = values(gate_.b);
+        GroupBuffer of_dy = results(sample_dy_), of_x = results(sample_x_);
+        const SerialScope serial(runs_serially(machine_, x_));
+        HNORM_TRY(kernel_status(function_, kernels_of(hnorm_kernels_backward_sample, machine_, x_)[planes_](
+                                               x, dy, m, a, b, slope_bits(gate_.slope), sampled_.buffer(), of_dy, of_x)));
+        int ordinary = 1;
+        for (int64_t g = 0; g < groups_.count(); ++g) {
+            ordinary &= static_cast<int>(is_ordinary_group(g));
+        }
+        measured_ = measured_ || ordinary == 0;
+        return HNORM_OK;
+    }
+    bool is_ordinary_group(int64_t g) const { return is_ordinary(sample_dy_[g]) && is_ordinary(sample_x_[g]); }
+
     hnorm_status sum(const Range &range) {
         const Planes x = cropped(x_, range), dy = cropped(dy_, range);
         const int64_t first = (view_ == View::kBatch ? 0 : range.n_begin * x_.c) + range.c_begin;
@@ -73,16 +97,20 @@ private:
 
     // values: m, a, b, and the scales of x and dy
     hnorm_status sum_part(const Planes &x, const Planes &dy, const GroupFloats *values, const Sums &sums, int64_t sums_n) {
-        RunSums runs(function_, x, view_, planes_, 2);
-        HNORM_TRY(runs.reserve());
+        RunSums runs(x, view_, planes_, measured_ ? sums : Sums{sums.e, sums.q, {}}, sums_n);
+        HNORM_TRY(runs.reserve(function_));
         TensorBuffer x_buffer(x, view_), dy_buffer(dy, view_);
         const auto buffer = [&](int i) { return GroupBuffer(values[i].data, x, view_, values[i].stride_n, 1); };
         GroupBuffer m = buffer(0), a = buffer(1), b = buffer(2), scale_x = buffer(3), scale_dy = buffer(4);
+        const int32_t slope = slope_bits(gate_.slope);
         const SerialScope serial(runs_serially(machine_, x_));
-        HNORM_TRY(kernel_status(function_, kernels_of(hnorm_kernels_backward_reduce, machine_, x_)[planes_](
-                                               x_buffer, dy_buffer, m, a, b, slope_bits(gate_.slope), scale_x, scale_dy,
-                                               kind_, runs.e(), runs.q(), runs.greatest(0), runs.greatest(1))));
-        runs.add_up(sums, sums_n);
+        HNORM_TRY(kernel_status(
+            function_, measured_ ? kernels_of(hnorm_kernels_backward_reduce_measured, machine_, x_)[planes_](
+                                       x_buffer, dy_buffer, m, a, b, slope, scale_x, scale_dy, runs.e(), runs.q(),
+                                       runs.greatest(0), runs.greatest(1))
+                                 : kernels_of(hnorm_kernels_backward_reduce, machine_, x_)[planes_](
+                                       x_buffer, dy_buffer, m, a, b, slope, runs.e(), runs.q())));
+        runs.add_up();
         return HNORM_OK;
     }
 
@@ -90,20 +118,28 @@ private:
     hnorm_status mind_range() {
         std::vector<bool> marked;
         for (int64_t g = 0; g < groups_.count(); ++g) {
-            const int32_t greatest_dy = sums_.greatest[0][g], greatest_x = sums_.greatest[1][g];
-            const double of_dy = as_float(greatest_dy), product = of_dy * static_cast<double>(as_float(greatest_x));
-            if (!(of_dy < 0x1p110 && (product == 0 || (0x1p-80 <= product && product <= 0x1p100)))) {
-                marked.resize(static_cast<size_t>(groups_.count()));
-                marked[static_cast<size_t>(g)] = true;
-                scale_dy_[g] = scale_of(greatest_dy);
-                scale_x_[g] = scale_of(greatest_x);
+            if (is_in_range(g)) {
+                continue;
             }
+            marked.resize(static_cast<size_t>(groups_.count()));
+            marked[static_cast<size_t>(g)] = true;
+            const bool ordinary = is_ordinary_group(g);
+            scale_dy_[g] = ordinary ? power_of_two(74) : scale_of(sums_.greatest[0][g]);
+            scale_x_[g] = ordinary ? power_of_two(74) : scale_of(sums_.greatest[1][g]);
         }
         if (marked.empty()) {
             return HNORM_OK;
         }
-        kind_ = kGeneral;
+        measured_ = true;
         return for_marked(x_, view_, marked, narrow_, [&](const Range &range) { return sum(range); });
+    }
+    bool is_in_range(int64_t g) const {
+        if (is_ordinary_group(g)) {
+            return std::isfinite(sums_.e[g]) && std::isfinite(sums_.q[g]);
+        }
+        const double of_dy = as_float(sums_.greatest[0][g]);
+        const double product = of_dy * static_cast<double>(as_float(sums_.greatest[1][g]));
+        return of_dy < 0x1p110 && (product == 0 || (0x1p-80 <= product && product <= 0x1p100));
     }
 
     const char *const function_;
@@ -113,11 +149,13 @@ private:
     const bool narrow_;
     const PlaneClass planes_;
     const Groups groups_;
+    SamplePlaces sampled_;
     const Gate gate_;
-    GradientKind kind_;
+    bool measured_;  // whether the greatest magnitudes are wanted, or scales matter
     ScratchOf<float> floats_;
     ScratchOf<int32_t> bits_;
     float *scale_x_ = nullptr, *scale_dy_ = nullptr;
+    int32_t *sample_dy_ = nullptr, *sample_x_ = nullptr;
     Sums sums_ = {};
 };
 

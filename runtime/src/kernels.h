@@ -16,21 +16,29 @@ namespace hnorm::detail {
 // places: (plane or position, row) of the sample's rows; spread: D's bits. Both are of x*scale.
 using SampleKernel = int (*)(halide_buffer_t *x, halide_buffer_t *scale, halide_buffer_t *places, halide_buffer_t *center,
                              halide_buffer_t *spread);
-// E, Q and the bits of L by run, of d = x*scale - center; where scaled is 0 scale is not read and L not wanted.
-using MomentsKernel = int (*)(halide_buffer_t *x, halide_buffer_t *center, halide_buffer_t *scale, int32_t scaled,
-                              halide_buffer_t *e, halide_buffer_t *q, halide_buffer_t *greatest);
+// E and Q by run, of d = x - center.
+using MomentsKernel = int (*)(halide_buffer_t *x, halide_buffer_t *center, halide_buffer_t *e, halide_buffer_t *q);
+// Those and the bits of L by run, of d = x*scale - center.
+using MomentsMeasuredKernel = int (*)(halide_buffer_t *x, halide_buffer_t *center, halide_buffer_t *scale,
+                                      halide_buffer_t *e, halide_buffer_t *q, halide_buffer_t *greatest);
 using NormalizeKernel = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_buffer_t *a, halide_buffer_t *b,
                                 int32_t slope, halide_buffer_t *y);
 using NormalizeResidualKernel = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_buffer_t *a, halide_buffer_t *b,
                                         int32_t slope, halide_buffer_t *residual, halide_buffer_t *y);
 
-// What the sums of backward have to mind (generators/gradients.h, Kind): nothing, a ReLU, or an activation of any slope and scales.
-enum GradientKind : int32_t { kNoActivation, kRelu, kGeneral };
-// E, Q and the bits of Ly and Lx by run. What the kind does without is not read.
-using BackwardReduceKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *m, halide_buffer_t *a,
-                                     halide_buffer_t *b, int32_t slope, halide_buffer_t *scale_x,
-                                     halide_buffer_t *scale_dy, int32_t kind, halide_buffer_t *e, halide_buffer_t *q,
+// The bits of the greatest |dy| and |x - m| of the sample; where slope is 1, a and b do not matter.
+using BackwardSampleKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *m, halide_buffer_t *a,
+                                     halide_buffer_t *b, int32_t slope, halide_buffer_t *places,
                                      halide_buffer_t *greatest_dy, halide_buffer_t *greatest_x);
+// E and Q by run; the slope is 1 or 0.
+using BackwardReduceKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *m, halide_buffer_t *a,
+                                     halide_buffer_t *b, int32_t slope, halide_buffer_t *e, halide_buffer_t *q);
+// Those and the bits of Ly and Lx by run, of dy*scale_dy and x*scale_x - m*scale_x; any slope.
+using BackwardReduceMeasuredKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *m,
+                                             halide_buffer_t *a, halide_buffer_t *b, int32_t slope,
+                                             halide_buffer_t *scale_x, halide_buffer_t *scale_dy, halide_buffer_t *e,
+                                             halide_buffer_t *q, halide_buffer_t *greatest_dy,
+                                             halide_buffer_t *greatest_x);
 // a, b: forward's, for the activation's sign; not read where slope is 1.
 using BackwardApplyKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *m, halide_buffer_t *scale,
                                     halide_buffer_t *k1, halide_buffer_t *k2, halide_buffer_t *a, halide_buffer_t *b,
@@ -62,9 +70,12 @@ using KernelRow = const Kernel[][kElementTypes][kPlaneClasses];
 extern "C" {
 extern KernelRow<SampleKernel> hnorm_kernels_sample;
 extern KernelRow<MomentsKernel> hnorm_kernels_moments;
+extern KernelRow<MomentsMeasuredKernel> hnorm_kernels_moments_measured;
 extern KernelRow<NormalizeKernel> hnorm_kernels_normalize;
 extern KernelRow<NormalizeResidualKernel> hnorm_kernels_normalize_residual;
+extern KernelRow<BackwardSampleKernel> hnorm_kernels_backward_sample;
 extern KernelRow<BackwardReduceKernel> hnorm_kernels_backward_reduce;
+extern KernelRow<BackwardReduceMeasuredKernel> hnorm_kernels_backward_reduce_measured;
 extern KernelRow<BackwardApplyKernel> hnorm_kernels_backward_apply;
 extern KernelRow<ActivationBackwardKernel> hnorm_kernels_activation_backward;
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "blocks.h"
 #include "error.h"
 #include "reduction.h"
 #include "threads.h"
@@ -11,7 +12,6 @@ namespace hnorm::detail {
 namespace {
 
 // docs/order.md, "Scales"
-bool is_ordinary(int32_t spread) { return magnitude(0x1p-40f) <= spread && spread <= magnitude(0x1p40f); }
 bool is_in_range(int32_t spread, double q, int32_t greatest) {
     return is_ordinary(spread) ? std::isfinite(q)
                                : greatest == 0 || (magnitude(0x1p-40f) <= greatest && greatest <= magnitude(0x1p50f));
@@ -21,26 +21,6 @@ float next_scale(int32_t spread, int32_t greatest, float scale) {
                ? power_of_two(74)
                : scale_of_exponent(exponent(greatest) - exponent(magnitude(scale)));
 }
-
-// The places of a sample's rows (docs/order.md, "The sample"): the plane and the first position of each.
-struct Places {
-    int32_t of[64][2];
-    int32_t count;
-
-    Places(PlaneClass planes, int64_t positions, int64_t samples) {
-        const int64_t neighbours = planes == kSmall || planes == kLarge ? 4 : 1, of_plane = positions / neighbours;
-        const int64_t total = samples * of_plane;
-        count = static_cast<int32_t>(total <= 32 ? total : std::clamp<int64_t>(total / 4, 32, 64));
-        const int64_t step = total / count, left = total % count;
-        for (int32_t i = 0; i < count; ++i) {
-            const uint32_t u = static_cast<uint32_t>(i) * 2654435769u, h = ((u ^ (u >> 15)) * 2246822519u) >> 16;
-            const int64_t row = i * step + i * left / count + h * step / 65536;
-            const int64_t plane = row < of_plane ? 0 : row / of_plane;
-            of[i][0] = static_cast<int32_t>(plane);
-            of[i][1] = static_cast<int32_t>(neighbours * (row - plane * of_plane));
-        }
-    }
-};
 
 // The moments of the groups of a tensor as its kernels see it.
 class GroupMoments {
@@ -53,7 +33,7 @@ public:
           narrow_(narrow),
           groups_(x, view),
           planes_(reduction_class(x)),
-          places_(planes_, x.s, view == View::kBatch ? x.n : 1) {}
+          sampled_(planes_, x.s, view == View::kBatch ? x.n : 1) {}
 
     // mean, m2: one a group, channels adjacent.
     hnorm_status compute(double *mean, double *m2) {
@@ -72,13 +52,7 @@ public:
         HNORM_TRY(sum(all));
         HNORM_TRY(mind_range());
         HNORM_TRY(mind_center());
-        const double n = group_size();
-        for (int64_t g = 0; g < count; ++g) {
-            const double inverse = 1 / static_cast<double>(scale_[g]), offset = sums_.e[g] / n;
-            const double moment = sums_.q[g] - sums_.e[g] * offset;
-            mean[g] = (static_cast<double>(center_[g]) + offset) * inverse;
-            m2[g] = ((moment < 0 ? 0 : moment) * inverse) * inverse;
-        }
+        finish(mean, m2);
         return HNORM_OK;
     }
 
@@ -95,21 +69,19 @@ private:
         TensorBuffer x(part, view_);
         GroupBuffer scale(scale_ + first, part, view_, x_.c, 1), center(center_ + first, part, view_, x_.c, 1);
         GroupBuffer spreads(spread + first, part, view_, x_.c, 1);
-        Buffer<2> places(places_.of, halide_type_of<int32_t>(), {{2, 1}, {places_.count, 2}});
         const SerialScope serial(runs_serially(machine_, x_));
-        return kernel_status(function_, kernels_of(hnorm_kernels_sample, machine_, x_)[planes_](x, scale, places, center,
-                                                                                                spreads));
+        return kernel_status(function_, kernels_of(hnorm_kernels_sample, machine_, x_)[planes_](
+                                       x, scale, sampled_.buffer(), center, spreads));
     }
 
     hnorm_status choose_scales(const Range &all) {
+        int ordinary = 1;
         for (int64_t g = 0; g < groups_.count(); ++g) {
-            scaled_ = scaled_ || !is_ordinary(spread_[g]);
+            ordinary &= static_cast<int>(is_ordinary(spread_[g]));
         }
-        if (!scaled_) {
-            return HNORM_OK;
-        }
+        scaled_ = ordinary == 0;
         bool again = false;
-        for (int64_t g = 0; g < groups_.count(); ++g) {
+        for (int64_t g = 0; g < groups_.count() && scaled_; ++g) {
             scale_[g] = is_ordinary(spread_[g]) ? 1 : scale_of(spread_[g]);
             again = again || scale_[g] != 1;
         }
@@ -137,25 +109,35 @@ private:
 
     hnorm_status sum_part(const Planes &part, const float *centers, const float *scales, int64_t values_n,
                           const Sums &sums, int64_t stride_n) {
-        RunSums runs(function_, part, view_, planes_, 1);
-        HNORM_TRY(runs.reserve());
+        RunSums runs(part, view_, planes_, scaled_ ? sums : Sums{sums.e, sums.q, {}}, stride_n);
+        HNORM_TRY(runs.reserve(function_));
         TensorBuffer x(part, view_);
         GroupBuffer center(centers, part, view_, values_n, 1), scale(scales, part, view_, values_n, 1);
         const SerialScope serial(runs_serially(machine_, x_));
-        HNORM_TRY(kernel_status(function_,
-                                kernels_of(hnorm_kernels_moments, machine_, x_)[planes_](
-                                    x, center, scale, static_cast<int32_t>(scaled_), runs.e(), runs.q(), runs.greatest(0))));
-        runs.add_up(sums, stride_n);
+        HNORM_TRY(kernel_status(
+            function_, scaled_ ? kernels_of(hnorm_kernels_moments_measured, machine_, x_)[planes_](
+                                     x, center, scale, runs.e(), runs.q(), runs.greatest(0))
+                               : kernels_of(hnorm_kernels_moments, machine_, x_)[planes_](x, center, runs.e(), runs.q())));
+        runs.add_up();
         return HNORM_OK;
     }
 
     // Takes those again that left float's range, by other scales.
     hnorm_status mind_range() {
+        const double *const q = sums_.q;
+        int finite = 1;
+        for (int64_t g = 0; g < groups_.count(); ++g) {
+            finite &= static_cast<int>(q[g] - q[g] == 0);
+        }
+        if (finite && !scaled_) {
+            return HNORM_OK;
+        }
         marked_.clear();
         for (int64_t g = 0; g < groups_.count(); ++g) {
-            if (!is_in_range(spread_[g], sums_.q[g], sums_.greatest[0][g])) {
+            const int32_t greatest = scaled_ ? sums_.greatest[0][g] : 0;
+            if (!is_in_range(spread_[g], q[g], greatest)) {
                 mark(g);
-                scale_[g] = next_scale(spread_[g], sums_.greatest[0][g], scale_[g]);
+                scale_[g] = next_scale(spread_[g], greatest, scale_[g]);
             }
         }
         scaled_ = scaled_ || !marked_.empty();
@@ -167,19 +149,41 @@ private:
 
     // Takes those again whose center was far from the mean, about the mean.
     hnorm_status mind_center() {
-        marked_.clear();
         const double n = group_size();
+        int near = 1;
         for (int64_t g = 0; g < groups_.count(); ++g) {
-            const double offset = sums_.e[g] / n, square = sums_.e[g] * offset;
-            if (square > (sums_.q[g] - square) * 0.5) {
-                const float mean = static_cast<float>(static_cast<double>(center_[g]) + offset);
-                if (mean != center_[g]) {
-                    mark(g);
-                    center_[g] = mean;
-                }
+            near &= static_cast<int>(!is_far(g, n));
+        }
+        if (near) {
+            return HNORM_OK;
+        }
+        marked_.clear();
+        for (int64_t g = 0; g < groups_.count(); ++g) {
+            const float mean = static_cast<float>(static_cast<double>(center_[g]) + sums_.e[g] / n);
+            if (is_far(g, n) && mean != center_[g]) {
+                mark(g);
+                center_[g] = mean;
             }
         }
         return for_marked_groups([&](const Range &range) { return sum(range); });
+    }
+    bool is_far(int64_t g, double n) const {
+        const double e = sums_.e[g], square = e * (e / n);
+        return square > (sums_.q[g] - square) * 0.5;
+    }
+
+    void finish(double *mean, double *m2) const {
+        const double n = group_size();
+        for (int64_t g = 0; g < groups_.count(); ++g) {
+            const double offset = sums_.e[g] / n, moment = sums_.q[g] - sums_.e[g] * offset;
+            mean[g] = static_cast<double>(center_[g]) + offset;
+            m2[g] = moment < 0 ? 0 : moment;
+        }
+        for (int64_t g = 0; g < groups_.count() && scaled_; ++g) {
+            const double inverse = 1 / static_cast<double>(scale_[g]);
+            mean[g] = mean[g] * inverse;
+            m2[g] = (m2[g] * inverse) * inverse;
+        }
     }
 
     void mark(int64_t group) {
@@ -198,7 +202,7 @@ private:
     const bool narrow_;
     const Groups groups_;
     const PlaneClass planes_;
-    const Places places_;
+    SamplePlaces sampled_;
     Scratch doubles_;
     ScratchOf<float> floats_;
     ScratchOf<int32_t> bits_;
@@ -262,7 +266,10 @@ hnorm_status hnorm_moments(const hnorm_tensor *x, hnorm_group group, double *cou
         std::fill_n(mean, groups, 0.0);
         std::fill_n(m2, groups, 0.0);
     } else {
-        HNORM_TRY(compute_moments(function, machine, planes, group, mean, m2));
+        HNORM_TRY(Blocks(machine, planes, group).for_each(function, [&](const Range &range) {
+            const int64_t first = (group == HNORM_BATCH ? 0 : range.n_begin * planes.c) + range.c_begin;
+            return compute_moments(function, machine, cropped(planes, range), group, mean + first, m2 + first);
+        }));
     }
     std::fill_n(count, groups, elements);
     return HNORM_OK;

@@ -1,5 +1,7 @@
 #include "reduction.h"
 
+#include "error.h"
+
 namespace hnorm::detail {
 
 namespace {
@@ -12,7 +14,27 @@ int64_t power_below(int64_t value) {
     return power;
 }
 
+// How many rows of neighbours a group of so many has in its sample.
+int32_t rows_sampled(int64_t total) {
+    return static_cast<int32_t>(total <= 32 ? total : std::clamp<int64_t>(total / 4, 32, 64));
+}
+int64_t neighbours(PlaneClass planes) { return planes == kSmall || planes == kLarge ? 4 : 1; }
+
 }  // namespace
+
+SamplePlaces::SamplePlaces(PlaneClass planes, int64_t positions, int64_t samples)
+    : count_(rows_sampled(samples * (positions / neighbours(planes)))),
+      buffer_(places_, halide_type_of<int32_t>(), {{2, 1}, {count_, 2}}) {
+    const int64_t of_plane = positions / neighbours(planes), total = samples * of_plane;
+    const int64_t step = total / count_, left = total % count_;
+    for (int32_t i = 0; i < count_; ++i) {
+        const uint32_t u = static_cast<uint32_t>(i) * 2654435769u, h = ((u ^ (u >> 15)) * 2246822519u) >> 16;
+        const int64_t row = i * step + i * left / count_ + h * step / 65536;
+        const int64_t plane = row < of_plane ? 0 : row / of_plane;
+        places_[i][0] = static_cast<int32_t>(plane);
+        places_[i][1] = static_cast<int32_t>(neighbours(planes) * (row - plane * of_plane));
+    }
+}
 
 Runs runs_of(PlaneClass planes, int64_t positions, int64_t samples) {
     constexpr int64_t kLanes[] = {1, 16, 64, 1}, kRows[] = {32, 32, 16, 32};
@@ -26,45 +48,59 @@ Runs runs_of(PlaneClass planes, int64_t positions, int64_t samples) {
     return {(of_plane + kChunksPerRun - 1) / kChunksPerRun, (of_planes + per_run - 1) / per_run};
 }
 
-RunSums::RunSums(const char *function, const Planes &x, View view, PlaneClass planes, int greatest)
-    : function_(function),
-      groups_(x, view),
+RunSums::RunSums(const Planes &x, View view, PlaneClass planes, const Sums &sums, int64_t stride_n)
+    : groups_(x, view),
       runs_(runs_of(planes, x.s, view == View::kBatch ? x.n : 1)),
-      greatest_count_(greatest),
-      e_(halide_type_of<double>(), groups_, runs_),
-      q_(halide_type_of<double>(), groups_, runs_),
-      first_(halide_type_of<int32_t>(), groups_, runs_),
-      second_(halide_type_of<int32_t>(), groups_, runs_) {}
+      sums_(sums),
+      stride_n_(stride_n),
+      e_(halide_type_of<double>(), groups_, runs_, runs() == 1 ? stride_n : groups_.channels * runs()),
+      q_(halide_type_of<double>(), groups_, runs_, runs() == 1 ? stride_n : groups_.channels * runs()),
+      first_(halide_type_of<int32_t>(), groups_, runs_, runs() == 1 ? stride_n : groups_.channels * runs()),
+      second_(halide_type_of<int32_t>(), groups_, runs_, runs() == 1 ? stride_n : groups_.channels * runs()) {}
 
-hnorm_status RunSums::reserve() {
-    HNORM_TRY(memory_.reserve(function_, 3 * size()));
-    values_ = memory_.data();
-    bits_ = reinterpret_cast<int32_t *>(values_ + 2 * size());
-    e_.at(values_);
-    q_.at(values_ + size());
-    first_.at(bits_);
-    second_.at(bits_ + size());
+hnorm_status RunSums::reserve(const char *function) {
+    if (runs() == 1) {  // its own sum
+        e_.at(sums_.e);
+        q_.at(sums_.q);
+        first_.at(sums_.greatest[0]);
+        second_.at(sums_.greatest[1]);
+        return HNORM_OK;
+    }
+    HNORM_TRY(memory_.reserve(function, 3 * size()));
+    double *const values = memory_.data();
+    auto *const bits = reinterpret_cast<int32_t *>(values + 2 * size());
+    e_.at(values);
+    q_.at(values + size());
+    first_.at(bits);
+    second_.at(bits + size());
+    values_ = values;
+    bits_ = bits;
     return HNORM_OK;
 }
 
-void RunSums::add_up(const Sums &sums, int64_t stride_n) const {
-    const int64_t c = groups_.channels, runs = runs_.a * runs_.b;
+void RunSums::add_up() const {
+    if (runs() == 1) {
+        return;
+    }
+    const int64_t c = groups_.channels;
     for (int64_t n = 0; n < groups_.samples; ++n) {
-        const Sums to = sums.from(n * stride_n);
+        const Sums to = sums_.from(n * stride_n_);
         std::fill_n(to.e, c, 0.0);
         std::fill_n(to.q, c, 0.0);
-        for (int k = 0; k < greatest_count_; ++k) {
-            std::fill_n(to.greatest[k], c, 0);
+        for (int32_t *greatest : to.greatest) {
+            if (greatest) {
+                std::fill_n(greatest, c, 0);
+            }
         }
-        for (int64_t j = 0; j < runs; ++j) {
-            const int64_t from = (n * runs + j) * c;
+        for (int64_t j = 0; j < runs(); ++j) {
+            const int64_t from = (n * runs() + j) * c;
             for (int64_t i = 0; i < c; ++i) {
                 to.e[i] += values_[from + i];
             }
             for (int64_t i = 0; i < c; ++i) {
                 to.q[i] += values_[size() + from + i];
             }
-            for (int k = 0; k < greatest_count_; ++k) {
+            for (int k = 0; k < 2 && to.greatest[k]; ++k) {
                 for (int64_t i = 0; i < c; ++i) {
                     to.greatest[k][i] = std::max(to.greatest[k][i], bits_[k * size() + from + i]);
                 }

@@ -29,44 +29,45 @@ struct Sums {
     int32_t *greatest[2];
 
     Sums from(int64_t group) const {
-        return {e + group, q + group, {greatest[0] + group, greatest[1] ? greatest[1] + group : nullptr}};
+        return {e + group, q + group, {greatest[0] ? greatest[0] + group : nullptr, greatest[1] ? greatest[1] + group : nullptr}};
     }
 };
 
-// What a kernel gives by run, and its sum.
+// What a kernel gives by run, and its sum: `sums`, of samples that lie stride_n apart.
 class RunSums {
 public:
-    RunSums(const char *function, const Planes &x, View view, PlaneClass planes, int greatest);
-    hnorm_status reserve();
+    RunSums(const Planes &x, View view, PlaneClass planes, const Sums &sums, int64_t stride_n);
+    hnorm_status reserve(const char *function);
 
     halide_buffer_t *e() { return e_; }
     halide_buffer_t *q() { return q_; }
     halide_buffer_t *greatest(int i) { return i == 0 ? first_ : second_; }
 
-    // The runs added in their order; results of samples lie stride_n apart.
-    void add_up(const Sums &sums, int64_t stride_n) const;
+    // Adds the runs in their order.
+    void add_up() const;
 
 private:
     class RunBuffer : public Buffer<4> {
     public:
-        RunBuffer(halide_type_t type, const Groups &groups, const Runs &runs)
+        RunBuffer(halide_type_t type, const Groups &groups, const Runs &runs, int64_t stride_n)
             : Buffer(nullptr, type,
                      {{groups.channels, 1},
                       {runs.a, groups.channels},
                       {runs.b, groups.channels * runs.a},
-                      {groups.samples, groups.samples == 1 ? 0 : groups.channels * runs.a * runs.b}}) {}
+                      {groups.samples, groups.samples == 1 ? 0 : stride_n}}) {}
         void at(void *memory) { static_cast<halide_buffer_t *>(*this)->host = static_cast<uint8_t *>(memory); }
     };
-    int64_t size() const { return groups_.count() * runs_.a * runs_.b; }
+    int64_t runs() const { return runs_.a * runs_.b; }
+    int64_t size() const { return groups_.count() * runs(); }
 
-    const char *const function_;
     const Groups groups_;
     const Runs runs_;
-    const int greatest_count_;
+    const Sums sums_;
+    const int64_t stride_n_;
     RunBuffer e_, q_, first_, second_;
     Scratch memory_;
-    double *values_ = nullptr;
-    int32_t *bits_ = nullptr;
+    const double *values_ = nullptr;
+    const int32_t *bits_ = nullptr;
 };
 
 // Calls reduce(of, part, sums) for each part of x that is summed by itself, and adds what it gives, part after part (docs/order.md,
@@ -84,7 +85,8 @@ hnorm_status for_parts(const char *function, const Planes &x, View view, bool na
     Scratch memory;
     HNORM_TRY(memory.reserve(function, 3 * size));
     auto *const bits = reinterpret_cast<int32_t *>(memory.data() + 2 * size);
-    const Sums of_parts = {memory.data(), memory.data() + size, {bits, sums.greatest[1] ? bits + size : nullptr}};
+    const Sums of_parts = {memory.data(), memory.data() + size,
+                           {sums.greatest[0] ? bits : nullptr, sums.greatest[1] ? bits + size : nullptr}};
     for (int64_t i = 0; i < kNarrowParts && !dense; ++i) {
         HNORM_TRY(reduce([i](const Planes &p) { return narrow_part(p, i); }, 1, of_parts.from(i * x.c), stride_n));
     }
@@ -143,6 +145,19 @@ hnorm_status for_marked(const Planes &x, View view, const std::vector<bool> &mar
     return HNORM_OK;
 }
 
+// The places of a sample's rows (docs/order.md, "The sample"): the plane and the first position of each.
+class SamplePlaces {
+public:
+    SamplePlaces(PlaneClass planes, int64_t positions, int64_t samples);
+    halide_buffer_t *buffer() { return buffer_; }
+
+private:
+    static constexpr int32_t kMost = 64;
+    int32_t places_[kMost][2];
+    int32_t count_;
+    Buffer<2> buffer_;
+};
+
 // Magnitudes' bits, and scales (docs/order.md, "Scales").
 inline int32_t magnitude(float value) {
     int32_t bits;
@@ -154,6 +169,7 @@ inline float as_float(int32_t bits) {
     std::memcpy(&value, &bits, sizeof value);
     return value;
 }
+inline bool is_ordinary(int32_t greatest) { return magnitude(0x1p-40f) <= greatest && greatest <= magnitude(0x1p40f); }
 inline bool is_finite(int32_t magnitude) { return magnitude < 0x7f800000; }
 inline int exponent(int32_t magnitude) { return (magnitude >> 23) - 127; }
 // 2^-k
