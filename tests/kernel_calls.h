@@ -30,29 +30,23 @@ public:
 
     // Each returns what the kernel wrote.
     Results operator()(hnorm::detail::SampleKernel kernel) {
-        const transcription::Cut cut = in_.cut();
-        const bool last = in_.x.format().channels_last;
-        std::vector<int32_t> places;
-        const int64_t count = transcription::rows_sampled(cut.S, cut.N, last);
-        for (int64_t i = 0; i < count; i++) {
-            const transcription::Place place = transcription::place_sampled(i, cut.S, cut.N, last);
-            places.push_back(static_cast<int32_t>(place.plane));
-            places.push_back(static_cast<int32_t>(place.position));
-        }
-        Buffer places_buffer(places.data(), kInt, {2, count}, {1, 2});
-        ResultBuffer<float> center({view_.g0, view_.g1});
-        ResultBuffer<int32_t> spread({view_.g0, view_.g1});
-        check(kernel(tensor(in_.x), values(variant_ ? in_.scale_x : in_.ones), &places_buffer.raw, &center.buffer.raw,
+        ResultBuffer<float> center(groups());
+        ResultBuffer<int32_t> spread(groups());
+        check(kernel(tensor(in_.x), values(variant_ ? in_.scale_x : in_.ones), places(), &center.buffer.raw,
                      &spread.buffer.raw));
         return together(center.result(), spread.result());
     }
     Results operator()(hnorm::detail::MomentsKernel kernel) {
         ResultBuffer<double> e(runs()), q(runs());
+        check(kernel(tensor(in_.x), values(in_.center), &e.buffer.raw, &q.buffer.raw));
+        return together(e.result(), q.result());
+    }
+    Results operator()(hnorm::detail::MomentsMeasuredKernel kernel) {
+        ResultBuffer<double> e(runs()), q(runs());
         ResultBuffer<int32_t> greatest(runs());
-        check(kernel(tensor(in_.x), values(variant_ ? in_.scaled_center : in_.center),
-                     values(variant_ ? in_.scale_x : unread_), variant_, &e.buffer.raw, &q.buffer.raw,
+        check(kernel(tensor(in_.x), values(in_.scaled_center), values(in_.scale_x), &e.buffer.raw, &q.buffer.raw,
                      &greatest.buffer.raw));
-        return variant_ ? together(e.result(), q.result(), greatest.result()) : together(e.result(), q.result());
+        return together(e.result(), q.result(), greatest.result());
     }
     Results operator()(hnorm::detail::NormalizeKernel kernel) {
         return written(kernel(tensor(in_.x), values(in_.m), values(in_.a), values(in_.b), slope(), output()));
@@ -61,21 +55,29 @@ public:
         return written(kernel(tensor(in_.x), values(in_.m), values(in_.a), values(in_.b), slope(), tensor(in_.residual),
                               output()));
     }
+    Results operator()(hnorm::detail::BackwardSampleKernel kernel) {
+        ResultBuffer<int32_t> of_dy(groups()), of_x(groups());
+        check(kernel(tensor(in_.x), tensor(in_.dy), values(in_.m), gate(in_.a), gate(in_.b), slope_or_none(), places(),
+                     &of_dy.buffer.raw, &of_x.buffer.raw));
+        return together(of_dy.result(), of_x.result());
+    }
     Results operator()(hnorm::detail::BackwardReduceKernel kernel) {
-        using namespace hnorm::detail;
-        const bool plain = variant_ == kNoActivation, general = variant_ == kGeneral;
+        ResultBuffer<double> e(runs()), q(runs());
+        check(kernel(tensor(in_.x), tensor(in_.dy), values(in_.m), gate(in_.a), gate(in_.b),
+                     hnorm::detail::slope_bits(variant_ ? 0 : 1), &e.buffer.raw, &q.buffer.raw));
+        return together(e.result(), q.result());
+    }
+    Results operator()(hnorm::detail::BackwardReduceMeasuredKernel kernel) {
         ResultBuffer<double> e(runs()), q(runs());
         ResultBuffer<int32_t> of_dy(runs()), of_x(runs());
-        check(kernel(tensor(in_.x), tensor(in_.dy), values(in_.m), values(plain ? unread_ : in_.a),
-                     values(plain ? unread_ : in_.b), general ? slope() : slope_bits(7),
-                     values(general ? in_.scale_x : unread_), values(general ? in_.scale_dy : unread_), variant_,
-                     &e.buffer.raw, &q.buffer.raw, &of_dy.buffer.raw, &of_x.buffer.raw));
+        check(kernel(tensor(in_.x), tensor(in_.dy), values(in_.m), gate(in_.a), gate(in_.b), slope_or_none(),
+                     values(in_.scale_x), values(in_.scale_dy), &e.buffer.raw, &q.buffer.raw, &of_dy.buffer.raw,
+                     &of_x.buffer.raw));
         return together(e.result(), q.result(), of_dy.result(), of_x.result());
     }
     Results operator()(hnorm::detail::BackwardApplyKernel kernel) {
         return written(kernel(tensor(in_.x), tensor(in_.dy), values(in_.m), values(in_.scale), values(in_.k1),
-                              values(in_.k2), values(variant_ ? in_.a : unread_), values(variant_ ? in_.b : unread_),
-                              variant_ ? slope() : hnorm::detail::slope_bits(1), output()));
+                              values(in_.k2), gate(in_.a), gate(in_.b), slope_or_none(), output()));
     }
     Results operator()(hnorm::detail::ActivationBackwardKernel kernel) {
         return written(kernel(tensor(in_.y), tensor(in_.dy), slope(), output()));
@@ -83,6 +85,10 @@ public:
 
 private:
     std::vector<int64_t> runs() const { return {view_.g0, in_.cut().A, in_.cut().B, view_.g1}; }
+    std::vector<int64_t> groups() const { return {view_.g0, view_.g1}; }
+    // Kernels of backward have a variant 0 without an activation.
+    int32_t slope_or_none() const { return variant_ ? slope() : hnorm::detail::slope_bits(1); }
+    halide_buffer_t *gate(std::vector<float> &list) { return values(variant_ ? list : unread_); }
     int32_t slope() const { return hnorm::detail::slope_bits(in_.slope); }
 
     template <typename Made, typename... Arguments>
@@ -97,6 +103,18 @@ private:
     }
     halide_buffer_t *output() { return keep<TensorBuffer>(out_, in_.group); }
     halide_buffer_t *values(std::vector<float> &list) { return keep<GroupBuffer>(list, view_); }
+
+    halide_buffer_t *places() {
+        const transcription::Cut cut = in_.cut();
+        const bool last = in_.x.format().channels_last;
+        const int64_t count = transcription::rows_sampled(cut.S, cut.N, last);
+        for (int64_t i = 0; i < count; i++) {
+            const transcription::Place place = transcription::place_sampled(i, cut.S, cut.N, last);
+            places_.push_back(static_cast<int32_t>(place.plane));
+            places_.push_back(static_cast<int32_t>(place.position));
+        }
+        return keep<Buffer>(places_.data(), kInt, std::vector<int64_t>{2, count}, std::vector<int64_t>{1, 2});
+    }
 
     void check(int failure) const {
         if (failure) throw std::runtime_error("the kernel failed");
@@ -131,6 +149,7 @@ private:
     View view_;
     Tensor out_;
     std::vector<float> unread_;
+    std::vector<int32_t> places_;
     const Tensor *replaced_;
     std::vector<const Tensor *> inputs_;
     std::vector<std::unique_ptr<Buffer>> buffers_;

@@ -116,7 +116,13 @@ struct KernelCase {
 
 namespace cases {
 
-inline Results sampled(const KernelInputs &in, int scaled) {
+inline Results together(const std::vector<Results> &lists) {
+    Results all;
+    for (const Results &list : lists) all.insert(all.end(), list.begin(), list.end());
+    return all;
+}
+
+inline Results sample(const KernelInputs &in, int scaled) {
     Results centers, spreads;
     for (int64_t g = 0; g < group_count(in.x, in.group); g++) {
         const transcription::Sample sample =
@@ -124,17 +130,15 @@ inline Results sampled(const KernelInputs &in, int scaled) {
         centers.push_back(sample.center);
         spreads.push_back(sample.spread);
     }
-    centers.insert(centers.end(), spreads.begin(), spreads.end());
-    return centers;
+    return together({centers, spreads});
 }
 
-// E, Q and, where `measured` are more than 0, the greatest magnitudes of the first, and of the
-// second, by run. at(g, s, r): the terms of group g.
+// E, Q and, of `measured` values, the greatest magnitudes, by run. at(g, s, r): the terms of group g.
 template <typename TermsAt>
-Results by_run(const KernelInputs &in, int measured, TermsAt at) {
+Results by_run(const KernelInputs &in, size_t measured, TermsAt at) {
     const transcription::Cut cut = in.cut();
     const int64_t C = in.x.channels();
-    Results lists[4];
+    std::vector<Results> lists(2 + measured);
     for (int64_t first = 0; first < group_count(in.x, in.group); first += C)
         for (int64_t b = 0; b < cut.B; b++)
             for (int64_t a = 0; a < cut.A; a++)
@@ -143,32 +147,70 @@ Results by_run(const KernelInputs &in, int measured, TermsAt at) {
                         cut, a, b, [&](int64_t s, int64_t r) { return at(static_cast<size_t>(g), s, r); });
                     const double values[] = {sums.E, sums.Q, static_cast<double>(sums.first),
                                              static_cast<double>(sums.second)};
-                    for (size_t i = 0; i < 4; i++) lists[i].push_back(values[i]);
+                    for (size_t i = 0; i < lists.size(); i++) lists[i].push_back(values[i]);
                 }
-    Results all;
-    for (int i = 0; i < 2 + measured; i++) all.insert(all.end(), lists[i].begin(), lists[i].end());
-    return all;
+    return together(lists);
 }
 
-inline Results moments(const KernelInputs &in, int scaled) {
-    return by_run(in, scaled, [&](size_t g, int64_t s, int64_t r) {
-        const float x = in.group_of_x(static_cast<int64_t>(g))(s, r);
-        const float d = scaled ? x * in.scale_x[g] - in.scaled_center[g] : x - in.center[g];
+inline float x_at(const KernelInputs &in, size_t g, int64_t s, int64_t r) {
+    return in.group_of_x(static_cast<int64_t>(g))(s, r);
+}
+
+inline Results moments(const KernelInputs &in, int) {
+    return by_run(in, 0, [&](size_t g, int64_t s, int64_t r) {
+        const float d = x_at(in, g, s, r) - in.center[g];
+        return transcription::Terms{d, d * d, 0, 0};
+    });
+}
+
+inline Results moments_measured(const KernelInputs &in, int) {
+    return by_run(in, 1, [&](size_t g, int64_t s, int64_t r) {
+        const float d = x_at(in, g, s, r) * in.scale_x[g] - in.scaled_center[g];
         return transcription::Terms{d, d * d, d, 0};
     });
 }
 
-// kind: GradientKind
-inline Results backward_reduce(const KernelInputs &in, int kind) {
+inline float z(const KernelInputs &in, size_t g, float x) {
+    return transcription::Pointwise(in.m[g], in.a[g], in.b[g])(x);
+}
+
+// dy behind the gradient of an activation of that slope, in group g.
+inline float dz_at(const KernelInputs &in, size_t g, int64_t s, int64_t r, float slope) {
+    const float dy = in.group_of_dy(static_cast<int64_t>(g))(s, r);
+    return transcription::activated_gradient(z(in, g, x_at(in, g, s, r)), dy, slope);
+}
+
+inline Results backward_sample(const KernelInputs &in, int activation) {
+    const transcription::Cut cut = in.cut();
+    const bool last = in.x.format().channels_last;
+    Results of_dy, of_x;
+    for (size_t g = 0; g < in.m.size(); g++) {
+        uint32_t dy = 0, x = 0;
+        for (int64_t i = 0; i < transcription::rows_sampled(cut.S, cut.N, last); i++) {
+            const transcription::Place place = transcription::place_sampled(i, cut.S, cut.N, last);
+            for (int64_t s = place.position; s < place.position + transcription::neighbours(cut.S, last); s++) {
+                dy = std::max(dy, transcription::magnitude(dz_at(in, g, s, place.plane, activation ? in.slope : 1)));
+                x = std::max(x, transcription::magnitude(x_at(in, g, s, place.plane) - in.m[g]));
+            }
+        }
+        of_dy.push_back(dy);
+        of_x.push_back(x);
+    }
+    return together({of_dy, of_x});
+}
+
+inline Results backward_reduce(const KernelInputs &in, int relu) {
+    return by_run(in, 0, [&](size_t g, int64_t s, int64_t r) {
+        const float dz = dz_at(in, g, s, r, relu ? 0 : 1), d = x_at(in, g, s, r) - in.m[g];
+        return transcription::Terms{dz, dz * d, 0, 0};
+    });
+}
+
+inline Results backward_reduce_measured(const KernelInputs &in, int activation) {
     return by_run(in, 2, [&](size_t g, int64_t s, int64_t r) {
-        const float x = in.group_of_x(static_cast<int64_t>(g))(s, r);
-        const float given = in.group_of_dy(static_cast<int64_t>(g))(s, r);
-        const float z = transcription::Pointwise(in.m[g], in.a[g], in.b[g])(x);
-        const float slopes[] = {1, 0, in.slope};
-        const float scale_x = kind == 2 ? in.scale_x[g] : 1, scale_dy = kind == 2 ? in.scale_dy[g] : 1;
-        const float dy = transcription::activated_gradient(z, given, slopes[kind]) * scale_dy;
-        const float d = x * scale_x - in.m[g] * scale_x;
-        return transcription::Terms{dy, dy * d, dy, d};
+        const float dz = dz_at(in, g, s, r, activation ? in.slope : 1) * in.scale_dy[g];
+        const float d = x_at(in, g, s, r) * in.scale_x[g] - in.m[g] * in.scale_x[g];
+        return transcription::Terms{dz, dz * d, dz, d};
     });
 }
 
@@ -180,10 +222,6 @@ Results elementwise(const KernelInputs &in, Value value) {
         all.push_back(rounded(value(g, n, c, s), in.x.format()));
     });
     return all;
-}
-
-inline float z(const KernelInputs &in, size_t g, float x) {
-    return transcription::Pointwise(in.m[g], in.a[g], in.b[g])(x);
 }
 
 inline Results normalize(const KernelInputs &in, int) {
@@ -215,11 +253,14 @@ inline Results activation_backward(const KernelInputs &in, int) {
 }  // namespace cases
 
 inline const std::map<std::string, KernelCase> kKernelCases = {
-    {"SampleKernel", {{"scales 1", "scales"}, cases::sampled}},
-    {"MomentsKernel", {{"not scaled", "scaled"}, cases::moments}},
+    {"SampleKernel", {{"scales 1", "scales"}, cases::sample}},
+    {"MomentsKernel", {{""}, cases::moments}},
+    {"MomentsMeasuredKernel", {{""}, cases::moments_measured}},
     {"NormalizeKernel", {{""}, cases::normalize, {Place::kApart, Place::kX}}},
     {"NormalizeResidualKernel", {{""}, cases::normalize_residual, {Place::kApart, Place::kX, Place::kResidual}}},
-    {"BackwardReduceKernel", {{"no activation", "ReLU", "any slope, scaled"}, cases::backward_reduce}},
+    {"BackwardSampleKernel", {{"no activation", "activation"}, cases::backward_sample}},
+    {"BackwardReduceKernel", {{"no activation", "ReLU"}, cases::backward_reduce}},
+    {"BackwardReduceMeasuredKernel", {{"no activation", "activation"}, cases::backward_reduce_measured}},
     {"BackwardApplyKernel",
      {{"no activation", "activation"}, cases::backward_apply, {Place::kApart, Place::kX, Place::kDy}}},
     {"ActivationBackwardKernel", {{""}, cases::activation_backward, {Place::kApart, Place::kDy, Place::kY}}},

@@ -28,6 +28,16 @@ struct Planes {
         return {values.data(), S, N, S, last, narrow};
     }
     std::string describe() const { return std::string(name) + " " + std::to_string(N) + "x" + std::to_string(S); }
+    // Which positions the group's center is taken from.
+    std::vector<bool> sampled() const {
+        std::vector<bool> result(size());
+        for (int64_t i = 0; i < transcription::rows_sampled(S, N, last); i++) {
+            const transcription::Place place = transcription::place_sampled(i, S, N, last);
+            for (int64_t l = 0; l < transcription::neighbours(S, last); l++)
+                result[static_cast<size_t>(place.plane * S + place.position + l)] = true;
+        }
+        return result;
+    }
 };
 
 // Of every class, groups of one chunk, full and not, and of several: where chunks are many, their
@@ -59,7 +69,7 @@ double some_power(Random &random, int most) {
 // Up to four values, each with noise of its own relative size, in shares of the positions, with a
 // trend and an offset.
 struct Recipe {
-    static constexpr int kRules = 8;
+    static constexpr int kRules = 10;
     double value[4], share[3], noise, trend, offset;
     int64_t rule;
     uint64_t seed;
@@ -99,7 +109,7 @@ struct Recipe {
         if (random.index(32) == 0) rule = random.index(kRules);
     }
 
-    void fill(std::vector<float> &x) const {
+    void fill(std::vector<float> &x, const std::vector<bool> &sampled) const {
         uint64_t state = seed | 1;  // xorshift64*: a number a position
         const int64_t n = static_cast<int64_t>(x.size());
         const double bounds[3] = {share[0], share[0] + share[1], share[0] + share[1] + share[2]};
@@ -112,7 +122,8 @@ struct Recipe {
                              : rule == 1 ? place
                              : rule < 6  ? static_cast<double>(i % kPeriods[rule]) / static_cast<double>(kPeriods[rule])
                              : rule == 6 ? static_cast<double>(i * 7919 % n) / static_cast<double>(n)
-                                         : static_cast<double>(i / 64 % 4) / 4;
+                             : rule == 7 ? static_cast<double>(i / 64 % 4) / 4
+                                         : (drawn + (sampled[static_cast<size_t>(i)] ? 0 : 1)) / 2;  // a far center
             const int which = u < bounds[0] ? 0 : u < bounds[1] ? 1 : u < bounds[2] ? 2 : 3;
             const double shaken = noise > 0 ? 1 + noise * (2 * drawn - 1) : 1;
             x[static_cast<size_t>(i)] = static_cast<float>(offset + value[which] * shaken + trend * place);
@@ -270,9 +281,10 @@ private:
         std::vector<float> x, dy;
         double error = 0;
 
-        State(Random &random, size_t size) : x_recipe(random), dy_recipe(random), x(size), dy(size) {
-            x_recipe.fill(x);
-            dy_recipe.fill(dy);
+        State(Random &random, const Planes &planes)
+            : x_recipe(random), dy_recipe(random), x(planes.size()), dy(planes.size()) {
+            x_recipe.fill(x, planes.sampled());
+            dy_recipe.fill(dy, planes.sampled());
         }
     };
 
@@ -284,7 +296,7 @@ private:
         const Objective objective = kTurns[turn % std::size(kTurns)];
         if (options_.objective >= 0 && options_.objective != objective) return;
         Random random(options_.seed * 0x9E3779B97F4A7C15 + number);
-        State state(random, planes.size());
+        State state(random, planes);
         if (objective == kY && turn % 4 != 0) improve(random, kMoments, planes, state);
         improve(random, objective, planes, state);
 
@@ -300,6 +312,7 @@ private:
     void improve(Random &random, Objective objective, const Planes &planes, State &state) {
         const bool needs_dy = objective != kY && objective != kMoments;
         state.error = error_of<double>(objective, planes, state.x, state.dy);
+        const std::vector<bool> sampled = planes.sampled();
         State next = state;
         double step = 0.3;
         int64_t evaluations = 1;
@@ -318,7 +331,7 @@ private:
             };
             Recipe &recipe = of_dy ? next.dy_recipe : next.x_recipe;
             recipe.change(random, step);
-            recipe.fill(of_dy ? next.dy : next.x);
+            recipe.fill(of_dy ? next.dy : next.x, sampled);
             next.error = error_of<double>(objective, planes, next.x, next.dy);
             if (next.error > state.error) {
                 take(state, next);

@@ -27,6 +27,16 @@ struct Planes {
 
     size_t size() const { return static_cast<size_t>(S * N); }
     Group group(const std::vector<float> &values) const { return {values.data(), S, N, S, last, narrow}; }
+    // Which positions the group's center is taken from.
+    std::vector<bool> sampled() const {
+        std::vector<bool> result(size());
+        for (int64_t i = 0; i < transcription::rows_sampled(S, N, last); i++) {
+            const transcription::Place place = transcription::place_sampled(i, S, N, last);
+            for (int64_t l = 0; l < transcription::neighbours(S, last); l++)
+                result[static_cast<size_t>(place.plane * S + place.position + l)] = true;
+        }
+        return result;
+    }
     std::string describe() const {
         return std::to_string(N) + " planes of " + std::to_string(S) + (last ? ", channels last" : "") +
                (narrow ? ", few" : "");
@@ -376,13 +386,7 @@ TEST_CASE("groups out of range or with a far center are summed again, and right"
             often = std::max(often, passes);
             return passes;
         };
-        // one(v): v at the middle, if it is not in the sample, and elsewhere other(i)
-        std::vector<bool> sampled(x.size(), false);
-        for (int64_t i = 0; i < transcription::rows_sampled(planes.S, planes.N, planes.last); i++) {
-            const transcription::Place place = transcription::place_sampled(i, planes.S, planes.N, planes.last);
-            for (int64_t l = 0; l < transcription::neighbours(planes.S, planes.last); l++)
-                sampled[static_cast<size_t>(place.plane * planes.S + place.position + l)] = true;
-        }
+        const std::vector<bool> sampled = planes.sampled();
         const size_t apart = static_cast<size_t>(std::find(sampled.begin(), sampled.end(), false) - sampled.begin());
         const bool whole = apart == x.size();  // the sample is the group
         const size_t hidden = whole ? x.size() / 2 : apart;
@@ -519,6 +523,27 @@ TEST_CASE("the sums of the gradients are right at every magnitude of x and dy") 
                 }
                 check_gradient_sums(planes, x, dy, static_cast<double>(Reference(x).mean),
                                     data + ", dy orthogonal to x");
+            }
+        }
+        // Elements that the sample does not show.
+        const std::vector<bool> sampled = planes.sampled();
+        const size_t apart = static_cast<size_t>(std::find(sampled.begin(), sampled.end(), false) - sampled.begin());
+        for (float of_x : {1.0f, 1e30f, 3e38f, 1e-30f}) {
+            for (float of_dy : {1.0f, 1e30f, 3e38f, 1e-38f, 0.0f}) {
+                if (apart == x.size()) continue;
+                fill_with(x, 1);
+                fill_with(dy, 1);
+                x[apart] = of_x;
+                dy[apart] = of_dy;
+                const int passes = check_gradient_sums(
+                    planes, x, dy, static_cast<double>(Reference(x).mean),
+                    "x " + std::to_string(of_x) + ", dy " + std::to_string(of_dy) + " in normal data");
+                if (of_x == 3e38f && of_dy == 3e38f) CHECK(passes == 2);
+                // None of dy but there.
+                std::fill(dy.begin(), dy.end(), 0.0f);
+                dy[apart] = of_dy;
+                check_gradient_sums(planes, x, dy, 0.25,
+                                    "x " + std::to_string(of_x) + ", dy 0 but one " + std::to_string(of_dy));
             }
         }
         // Constant x of any size: nothing but dy is left.
