@@ -278,7 +278,7 @@ class Session:
         kernels = self.schedule.manifest.kernels
         same = [name for name, kernel in kernels.items() if kernel["generator"] == kernels[slot.kernel]["generator"]
                 and kernel["template"] == kernels[slot.kernel]["template"]
-                and kernel["parameters"].get("split") == kernels[slot.kernel]["parameters"].get("split")]
+                and kernel["parameters"].get("measured") == kernels[slot.kernel]["parameters"].get("measured")]
         return [other for other in self.slots
                 if other != slot and other.kernel in same and other.planes == slot.planes]
 

@@ -26,14 +26,25 @@ int64_t neighbours(PlaneClass planes) { return planes == kSmall || planes == kLa
 SamplePlaces::SamplePlaces(PlaneClass planes, int64_t positions, int64_t samples)
     : count_(rows_sampled(samples * (positions / neighbours(planes)))),
       buffer_(places_, halide_type_of<int32_t>(), {{2, 1}, {count_, 2}}) {
-    const int64_t of_plane = positions / neighbours(planes), total = samples * of_plane;
-    for (int32_t i = 0; i < count_; ++i) {
-        const uint32_t u = static_cast<uint32_t>(i) * 2654435769u, h = ((u ^ (u >> 15)) * 2246822519u) >> 16;
-        const int64_t row = (i * total + h * total / 65536) / count_;
-        const int64_t plane = row < of_plane ? 0 : row / of_plane;
-        places_[i][0] = static_cast<int32_t>(plane);
-        places_[i][1] = static_cast<int32_t>(neighbours(planes) * (row - plane * of_plane));
+    // The divisions take as long as a small block's sums, and the next block has the same.
+    struct Latest {
+        int64_t neighbours, positions, samples;
+        int32_t places[kMost][2];
+    };
+    static thread_local Latest latest = {};
+    const int64_t width = neighbours(planes), of_plane = positions / width, total = samples * of_plane;
+    if (latest.neighbours != width || latest.positions != positions || latest.samples != samples) {
+        for (int32_t i = 0; i < count_; ++i) {
+            const uint32_t u = static_cast<uint32_t>(i) * 2654435769u, h = ((u ^ (u >> 15)) * 2246822519u) >> 16;
+            const int64_t row = (i * total + h * total / 65536) / count_, plane = row < of_plane ? 0 : row / of_plane;
+            latest.places[i][0] = static_cast<int32_t>(plane);
+            latest.places[i][1] = static_cast<int32_t>(width * (row - plane * of_plane));
+        }
+        latest.neighbours = width;
+        latest.positions = positions;
+        latest.samples = samples;
     }
+    std::copy_n(&latest.places[0][0], 2 * count_, &places_[0][0]);
 }
 
 Runs runs_of(PlaneClass planes, int64_t positions, int64_t samples) {
