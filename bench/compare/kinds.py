@@ -5,7 +5,7 @@ import numpy
 
 from .peers import Row
 
-PROBED = 64  # positions of a group
+PROBED = 48  # rows of a group, at most
 WAVES = 4  # cosines that make a smooth picture
 OBJECT = 0.1  # of a picture's area
 
@@ -34,10 +34,19 @@ class Tensor:
         return x.reshape(-1, self.planes, self.positions)
 
 
-def probed(planes, positions):
-    """The places of a group that a kernel may look at to guess its center, as two arrays: planes, and positions in them."""
-    count = min(PROBED, planes * positions)
-    return numpy.divmod(numpy.arange(count) * (planes * positions) // count, positions)
+def probed(tensor):
+    """The places of the sample that gives a group its center (docs/order.md, "The sample"), as two arrays: planes, and positions in
+    them."""
+    width = 1 if tensor.row.last or tensor.positions < 16 or tensor.shape[2] == 1 else 4
+    of_plane = tensor.positions // width
+    total = tensor.planes * of_plane
+    count = -(-PROBED * total // (total + PROBED))
+    i = numpy.arange(count, dtype=numpy.uint64)
+    u = i * 2654435769 & 0xFFFFFFFF
+    h = ((u ^ u >> 15) * 2246822519 & 0xFFFFFFFF) >> 16
+    planes, rows = numpy.divmod((i * total + h * total // 65536) // count, of_plane)
+    positions = rows[:, None] * width + numpy.arange(width)
+    return numpy.repeat(planes, width).astype(int), positions.reshape(-1).astype(int)
 
 
 def _zero_channels(tensor):
@@ -65,7 +74,7 @@ def _one_huge(tensor):
 
 def _probed_outliers(tensor):
     x = tensor.normal()
-    planes, positions = probed(tensor.planes, tensor.positions)
+    planes, positions = probed(tensor)
     tensor.groups(x)[:, planes, positions] = 1e4
     return x
 
@@ -133,5 +142,5 @@ def has(kind, tensor):
     if kind in ("smooth", "bright_object"):
         return tensor.shape[2] > 1
     if kind == "probed_outliers":
-        return len(probed(tensor.planes, tensor.positions)[0]) < tensor.planes * tensor.positions
+        return len(probed(tensor)[0]) < tensor.planes * tensor.positions
     return kind not in GRADIENTS or tensor.row.op.startswith("backward")
