@@ -27,7 +27,7 @@ constexpr int lanes_of(Planes p) { return p == Planes::Small ? 16 : p == Planes:
 constexpr int rows_of(Planes p) { return p == Planes::Large ? 16 : 32; }   // of a chunk, at most
 constexpr int kFour = 4;                                                   // rows that are added together
 constexpr int kChunksPerRun = 8, kPlanesPerChunk = 8, kPlanesPerRun = 32;  // at most
-constexpr int kMostSampled = 64, kFewSampled = 32;
+constexpr int kMostSampled = 48;  // rows of a sample
 
 // The product of two floats or doubles that a sum takes. Compilers of GPUs fuse such a pair, whatever Halide tells them, and
 // round once where docs/order.md rounds twice: for them the product passes through an "exclusive or" with `zero`, a parameter
@@ -242,6 +242,8 @@ struct Sample {
     Func lanes;                 // (l, g0, g1): sums, and greatest magnitudes
     RDom rows;                  // of the sample
     std::vector<Expr> results;  // at (g0, g1)
+    // As of a Reduction.
+    std::vector<Expr> variants;
 };
 
 constexpr int sampled_neighbours(Planes planes) { return lanes_of(planes) == 1 ? 1 : 4; }
@@ -249,7 +251,7 @@ constexpr int sampled_neighbours(Planes planes) { return lanes_of(planes) == 1 ?
 // The number of rows in the sample.
 inline Expr rows_sampled(const Expr &S, const Expr &N, Planes planes) {
     const Expr T = cast<int64_t>(N) * (S / sampled_neighbours(planes));
-    return cast<int>(select(T <= kFewSampled, T, min(max(T / 4, kFewSampled), kMostSampled)));
+    return cast<int>((kMostSampled * T + T + kMostSampled - 1) / (T + kMostSampled));
 }
 // Row i's plane and its first position in it.
 inline Tuple place_sampled(const Expr &i, const Expr &S, const Expr &N, Planes planes) {
@@ -257,7 +259,7 @@ inline Tuple place_sampled(const Expr &i, const Expr &S, const Expr &N, Planes p
     const Expr of_plane = cast<int64_t>(S / W), T = cast<int64_t>(N) * of_plane;
     const Expr count = cast<int64_t>(rows_sampled(S, N, planes)), bits = cast<uint32_t>(i) * Expr(2654435769u);
     const Expr hashed = ((bits ^ (bits >> 15)) * Expr(2246822519u)) >> 16;
-    const Expr row = cast<int64_t>(i) * T / count + cast<int64_t>(hashed) * (T / count) / 65536;
+    const Expr row = (cast<int64_t>(i) * T + cast<int64_t>(hashed) * T / 65536) / count;
     return Tuple(cast<int>(row / of_plane), cast<int>(row % of_plane) * W);
 }
 

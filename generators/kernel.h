@@ -98,7 +98,7 @@ protected:
         } else if (channels_last(planes)) {
             cpu::apply_last(v, y, knobs(), values_per_group, variants);
         } else {
-            cpu::apply(planes, v, y, knobs());
+            cpu::apply(planes, v, y, knobs(), variants);
         }
     }
 

@@ -89,6 +89,7 @@ public:
             return std::vector<Expr>{magnitude(gate.specialized(centered, values(dy)(s, r, v.g0, v.g1))),
                                      magnitude(centered)};
         });
+        sample.variants = {gate.slope.is_none(), !gate.slope.is_none()};
         out(v.g0, v.g1) = Tuple(sample.results);
     }
     void schedule() {

@@ -100,14 +100,22 @@ inline void reduce_first(Reduction &d, const CpuKnobs &knobs) {
     lane_sum(d, knobs);
 }
 
-// A block of groups a step, in parallel.
+// A block of groups a step, in parallel; what a sample takes of it stays in registers.
 inline void sample(Sample &d, Func out, const CpuKnobs &knobs) {
     const Axes &v = d.v;
     const int lanes = sampled_neighbours(d.planes);
     Var block("block");
-    out.split(v.g0, block, v.g0, knobs.group_block, kTail).vectorize(v.g0, knobs.vector, kTail);
-    out.parallel(v.g1).parallel(block).never_partition_all();
-    d.lanes.compute_at(out, block).bound_storage(v.g0, knobs.group_block);
+    const auto blocks = [&](Stage s, int width, TailStrategy tail) {
+        s.split(v.g0, block, v.g0, width, tail).vectorize(v.g0, std::min(width, knobs.vector), kTail);
+        s.parallel(v.g1).parallel(block).never_partition_all();
+    };
+    // The last block is moved back: no guards, and what is computed twice gives the same.
+    const Expr C = out.output_buffers()[0].dim(0).extent();
+    const int width = std::max(knobs.group_block, knobs.vector);
+    blocks(out.specialize(C >= width), width, TailStrategy::ShiftInwards);
+    if (width > knobs.vector) blocks(out.specialize(C >= knobs.vector), knobs.vector, TailStrategy::ShiftInwards);
+    blocks(out, knobs.vector, kTail);
+    d.lanes.compute_at(out, block).bound_storage(v.g0, width);
     Stage add = d.lanes.update();
     if (lanes == 1) {
         d.lanes.reorder_storage(v.g0, v.l, v.g1).reorder(v.g0, v.l).vectorize(v.g0, knobs.vector, kTail);
@@ -117,6 +125,7 @@ inline void sample(Sample &d, Func out, const CpuKnobs &knobs) {
         add.reorder(v.l, d.rows.x, v.g0).vectorize(v.l);
     }
     add.never_partition_all();
+    specialize(add, d.variants);
 }
 
 // The stores of y, along the plane; tiny planes along the groups. Returns the loop over a plane.
@@ -132,7 +141,7 @@ inline Var pointwise(Func y, const Axes &v, Planes planes, const CpuKnobs &knobs
 }
 
 // The pointwise part.
-inline void apply(Planes planes, const Axes &v, Func y, const CpuKnobs &knobs) {
+inline void apply(Planes planes, const Axes &v, Func y, const CpuKnobs &knobs, const std::vector<Expr> &variants) {
     if (planes == Planes::Large) {
         // Parts of a plane as equal as vectors allow: a fixed size would leave a short last part that steps through
         // its missing elements.
@@ -148,6 +157,7 @@ inline void apply(Planes planes, const Axes &v, Func y, const CpuKnobs &knobs) {
         y.parallel(v.g1).parallel(v.r).parallel(block).never_partition(block);
         pointwise(y, v, planes, knobs);
     }
+    specialize(y, variants);
 }
 
 }  // namespace cpu

@@ -190,7 +190,7 @@ inline int64_t neighbours(int64_t S, bool last) { return lanes(S, last) == 1 ? 1
 
 inline int64_t rows_sampled(int64_t S, int64_t N, bool last) {
     const int64_t T = N * (S / neighbours(S, last));
-    return T <= 32 ? T : std::min<int64_t>(std::max<int64_t>(T / 4, 32), 64);
+    return (48 * T + T + 47) / (T + 48);
 }
 
 // Where row i of the sample starts.
@@ -198,7 +198,7 @@ inline Place place_sampled(int64_t i, int64_t S, int64_t N, bool last) {
     const int64_t W = neighbours(S, last), T = N * (S / W), count = rows_sampled(S, N, last);
     const uint32_t u = static_cast<uint32_t>(i) * 2654435769u;
     const uint32_t h = ((u ^ (u >> 15)) * 2246822519u) >> 16;
-    const int64_t f = i * T / count + static_cast<int64_t>(h) * (T / count) / 65536;
+    const int64_t f = (i * T + static_cast<int64_t>(h) * T / 65536) / count;
     return {f / (S / W), W * (f % (S / W))};
 }
 

@@ -16,7 +16,8 @@ int64_t power_below(int64_t value) {
 
 // How many rows of neighbours a group of so many has in its sample.
 int32_t rows_sampled(int64_t total) {
-    return static_cast<int32_t>(total <= 32 ? total : std::clamp<int64_t>(total / 4, 32, 64));
+    constexpr int64_t kMost = 48;
+    return static_cast<int32_t>((kMost * total + total + kMost - 1) / (total + kMost));
 }
 int64_t neighbours(PlaneClass planes) { return planes == kSmall || planes == kLarge ? 4 : 1; }
 
@@ -26,10 +27,9 @@ SamplePlaces::SamplePlaces(PlaneClass planes, int64_t positions, int64_t samples
     : count_(rows_sampled(samples * (positions / neighbours(planes)))),
       buffer_(places_, halide_type_of<int32_t>(), {{2, 1}, {count_, 2}}) {
     const int64_t of_plane = positions / neighbours(planes), total = samples * of_plane;
-    const int64_t step = total / count_, left = total % count_;
     for (int32_t i = 0; i < count_; ++i) {
         const uint32_t u = static_cast<uint32_t>(i) * 2654435769u, h = ((u ^ (u >> 15)) * 2246822519u) >> 16;
-        const int64_t row = i * step + i * left / count_ + h * step / 65536;
+        const int64_t row = (i * total + h * total / 65536) / count_;
         const int64_t plane = row < of_plane ? 0 : row / of_plane;
         places_[i][0] = static_cast<int32_t>(plane);
         places_[i][1] = static_cast<int32_t>(neighbours(planes) * (row - plane * of_plane));

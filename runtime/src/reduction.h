@@ -152,7 +152,7 @@ public:
     halide_buffer_t *buffer() { return buffer_; }
 
 private:
-    static constexpr int32_t kMost = 64;
+    static constexpr int32_t kMost = 48;
     int32_t places_[kMost][2];
     int32_t count_;
     Buffer<2> buffer_;
