@@ -189,20 +189,24 @@ TEST_CASE("rows are added in fours, lanes by a tree, and a partial row is moved 
     CHECK(sum(17, 1, false) == (static_cast<double>(v[0]) + v[2]) + (static_cast<double>(v[1]) + v[3]));
 }
 
-TEST_CASE("a sample has rows of all parts of a group, each of them once") {
+TEST_CASE("a sample has a row of each of equal parts of a group, all of a few and 48 of many") {
     for (bool last : {false, true}) {
         for (int64_t S = 1; S < 6000; S += S < 40 ? 1 : 37) {
             for (int64_t N : {1, 2, 31, 33, 130}) {
                 const int64_t W = transcription::neighbours(S, last), T = N * (S / W);
                 const int64_t count = transcription::rows_sampled(S, N, last);
-                REQUIRE(count == (T <= 32 ? T : T <= 128 ? 32 : T < 256 ? T / 4 : 64));
+                REQUIRE(count ==
+                        static_cast<int64_t>(std::ceil(48.0 * static_cast<double>(T) / static_cast<double>(T + 48))));
+                if (T < 8) REQUIRE(count == T);
+                if (T > 48 * 47) REQUIRE(count == 48);
                 for (int64_t i = 0; i < count; i++) {
                     const transcription::Place place = transcription::place_sampled(i, S, N, last);
                     INFO("S " << S << ", N " << N << ", row " << i << ": " << place.plane << ", " << place.position);
                     const int64_t row = place.plane * (S / W) + place.position / W;
                     REQUIRE((0 <= place.plane && place.plane < N && place.position % W == 0));
                     REQUIRE((0 <= place.position && place.position + W <= S));
-                    REQUIRE((i * T / count <= row && row < (i + 1) * T / count));
+                    REQUIRE((i * T / count <= row && row * count < (i + 1) * T));
+                    if (i == 0) REQUIRE(row == 0);
                 }
             }
         }
