@@ -27,7 +27,7 @@ constexpr int lanes_of(Planes p) { return p == Planes::Small ? 16 : p == Planes:
 constexpr int rows_of(Planes p) { return p == Planes::Large ? 16 : 32; }   // of a chunk, at most
 constexpr int kFour = 4;                                                   // rows that are added together
 constexpr int kChunksPerRun = 8, kPlanesPerChunk = 8, kPlanesPerRun = 32;  // at most
-constexpr int kMostSampled = 48;  // rows of a sample
+constexpr int kMostSampled = 48;                                           // rows of a sample
 
 // The product of two floats or doubles that a sum takes. Compilers of GPUs fuse such a pair, whatever Halide tells them, and
 // round once where docs/order.md rounds twice: for them the product passes through an "exclusive or" with `zero`, a parameter
@@ -277,9 +277,8 @@ inline Sample sample_of(const Chunks::Terms &terms, Func places, const Expr &cou
     const auto lane = [&](const Expr &l) { return elements(d.lanes, {l, v.g0, v.g1}); };
     define(d.lanes, {v.l, v.g0, v.g1}, zeros_of(values));
     define(d.lanes, {v.l, v.g0, v.g1}, combined(lane(v.l), values));
-    d.results = sampled_neighbours(planes) == 1
-                    ? lane(0)
-                    : combined(combined(lane(0), lane(2)), combined(lane(1), lane(3)));
+    d.results =
+        sampled_neighbours(planes) == 1 ? lane(0) : combined(combined(lane(0), lane(2)), combined(lane(1), lane(3)));
     return d;
 }
 

@@ -51,7 +51,9 @@ public:
     }
     void generate() {
         const Axes v;
-        const auto scaled = [&](const Expr &s, const Expr &r) { return values(x)(s, r, v.g0, v.g1) * scale(v.g0, v.g1); };
+        const auto scaled = [&](const Expr &s, const Expr &r) {
+            return values(x)(s, r, v.g0, v.g1) * scale(v.g0, v.g1);
+        };
         const Expr first = scaled(0, 0);
         sample_terms(x, [&](Expr s, Expr r) {
             const Expr difference = scaled(s, r) - first;

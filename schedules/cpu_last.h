@@ -20,7 +20,8 @@ inline void reduce_last(Reduction &d, const CpuKnobs &knobs) {
     // Fewer channels than a block are computed by vectors, fewer than a vector behind guards.
     const Expr C = d.runs.output_buffers()[0].dim(0).extent();
     const Expr tiles = (C + knobs.channel_tile - 1) / knobs.channel_tile, of_tile = (C + tiles - 1) / tiles;
-    tasks(d.runs.specialize(C >= block), max(min((of_tile + block - 1) / block, C / block), 1) * block, TailStrategy::ShiftInwards);
+    tasks(d.runs.specialize(C >= block), max(min((of_tile + block - 1) / block, C / block), 1) * block,
+          TailStrategy::ShiftInwards);
     if (block > knobs.vector) tasks(d.runs.specialize(C >= knobs.vector), knobs.vector, TailStrategy::ShiftInwards);
     tasks(d.runs, knobs.vector, kTail);
 

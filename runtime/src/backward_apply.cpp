@@ -47,8 +47,8 @@ hnorm_status apply(const char *function, const Machine &machine, const Planes &x
 
 hnorm_status compute_backward_apply(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
                                     const GradientCoefficients &coefficients, const Gate &gate, const Planes &dx) {
-    const GroupFloats values[kValues] = {coefficients.m(),  coefficients.scale(), coefficients.k1(),
-                                         coefficients.k2(), gate.a,               gate.b};
+    const GroupFloats values[kValues] = {
+        coefficients.m(), coefficients.scale(), coefficients.k1(), coefficients.k2(), gate.a, gate.b};
     return apply(function, machine, x, dy, values, gate.slope, dx);
 }
 

@@ -61,8 +61,9 @@ private:
         GroupBuffer m = values(gate_.m), a = values(gate_.a), b = values(gate_.b);
         GroupBuffer of_dy = results(sample_dy_), of_x = results(sample_x_);
         const SerialScope serial(runs_serially(machine_, x_));
-        HNORM_TRY(kernel_status(function_, kernels_of(hnorm_kernels_backward_sample, machine_, x_)[planes_](
-                                               x, dy, m, a, b, slope_bits(gate_.slope), sampled_.buffer(), of_dy, of_x)));
+        HNORM_TRY(
+            kernel_status(function_, kernels_of(hnorm_kernels_backward_sample, machine_, x_)[planes_](
+                                         x, dy, m, a, b, slope_bits(gate_.slope), sampled_.buffer(), of_dy, of_x)));
         int ordinary = 1;
         for (int64_t g = 0; g < groups_.count(); ++g) {
             ordinary &= static_cast<int>(is_ordinary_group(g));
@@ -77,8 +78,11 @@ private:
         const int64_t first = (view_ == View::kBatch ? 0 : range.n_begin * x_.c) + range.c_begin;
         const int64_t stride_n = view_ == View::kBatch ? 0 : x_.c;
         const bool dense = is_narrow_and_dense({&x_, &dy_});
-        GroupFloats values[] = {of_range(gate_.m, range), of_range(gate_.a, range), of_range(gate_.b, range),
-                                {scale_x_ + first, stride_n}, {scale_dy_ + first, stride_n}};
+        GroupFloats values[] = {of_range(gate_.m, range),
+                                of_range(gate_.a, range),
+                                of_range(gate_.b, range),
+                                {scale_x_ + first, stride_n},
+                                {scale_dy_ + first, stride_n}};
         constexpr int kValues = 5;
         NarrowValues<float> repeated[kValues];
         GroupFloats of_parts[kValues];
@@ -96,7 +100,8 @@ private:
     }
 
     // values: m, a, b, and the scales of x and dy
-    hnorm_status sum_part(const Planes &x, const Planes &dy, const GroupFloats *values, const Sums &sums, int64_t sums_n) {
+    hnorm_status sum_part(const Planes &x, const Planes &dy, const GroupFloats *values, const Sums &sums,
+                          int64_t sums_n) {
         RunSums runs(x, view_, planes_, measured_ ? sums : Sums{sums.e, sums.q, {}}, sums_n);
         HNORM_TRY(runs.reserve(function_));
         TensorBuffer x_buffer(x, view_), dy_buffer(dy, view_);
@@ -174,7 +179,9 @@ hnorm_status compute_backward_reduce(const char *function, const Machine &machin
         const int64_t step = channels_last({&x, &dy}) ? x.c : 1;
         for (int64_t c = 0; c < x.c; c += step) {
             const Range range = {0, x.n, c, c + step};
-            const auto of_range = [c](const GroupFloats &values) { return GroupFloats{values.data + c, values.stride_n}; };
+            const auto of_range = [c](const GroupFloats &values) {
+                return GroupFloats{values.data + c, values.stride_n};
+            };
             const Gate part = {of_range(gate.m), of_range(gate.a), of_range(gate.b), gate.slope};
             const Planes of_x = one_plane(cropped(x, range)), of_dy = one_plane(cropped(dy, range));
             HNORM_TRY(GroupGradientSums(function, machine, of_x, of_dy, View::kInstance, narrow, part)

@@ -58,8 +58,8 @@ hnorm_status Coefficients::compute(const char *function, const Planes &x, const 
         for (int64_t i = 0; i < count; ++i) {
             m[i] = static_cast<float>(means.of[i]);
             a[i] = static_cast<float>(gammas.of[i] / std::sqrt(variances.of[i] + eps));
-            b[i] = static_cast<float>(betas.of[i] -
-                                      (means.of[i] - static_cast<double>(m[i])) * static_cast<double>(a[i]));
+            b[i] =
+                static_cast<float>(betas.of[i] - (means.of[i] - static_cast<double>(m[i])) * static_cast<double>(a[i]));
         }
     });
     return HNORM_OK;

@@ -14,8 +14,8 @@
 namespace hnorm::detail {
 
 // places: (plane or position, row) of the sample's rows; spread: D's bits. Both are of x*scale.
-using SampleKernel = int (*)(halide_buffer_t *x, halide_buffer_t *scale, halide_buffer_t *places, halide_buffer_t *center,
-                             halide_buffer_t *spread);
+using SampleKernel = int (*)(halide_buffer_t *x, halide_buffer_t *scale, halide_buffer_t *places,
+                             halide_buffer_t *center, halide_buffer_t *spread);
 // E and Q by run, of d = x - center.
 using MomentsKernel = int (*)(halide_buffer_t *x, halide_buffer_t *center, halide_buffer_t *e, halide_buffer_t *q);
 // Those and the bits of L by run, of d = x*scale - center.
@@ -86,9 +86,10 @@ struct Target {
     const char *const *features;  // CPU features it needs, null-terminated, as in /proc/cpuinfo ("avx2")
     int index;                    // of its kernels in every row; -1: not in this library
     // From the target's schedule file.
-    int64_t block_elements;      // of a tensor, of groups that a thread sums and writes while they are in its cache
-    int64_t least_busy_percent;  // of the threads, where each works on groups of its own: below it they share each group
-    int64_t serial_below;        // tensors of fewer elements run on the calling thread
+    int64_t block_elements;  // of a tensor, of groups that a thread sums and writes while they are in its cache
+    int64_t
+        least_busy_percent;  // of the threads, where each works on groups of its own: below it they share each group
+    int64_t serial_below;    // tensors of fewer elements run on the calling thread
 };
 
 extern "C" {

@@ -71,7 +71,7 @@ private:
         GroupBuffer spreads(spread + first, part, view_, x_.c, 1);
         const SerialScope serial(runs_serially(machine_, x_));
         return kernel_status(function_, kernels_of(hnorm_kernels_sample, machine_, x_)[planes_](
-                                       x, scale, sampled_.buffer(), center, spreads));
+                                            x, scale, sampled_.buffer(), center, spreads));
     }
 
     hnorm_status choose_scales(const Range &all) {
@@ -98,12 +98,12 @@ private:
             HNORM_TRY(centers.repeat(function_, part, center_ + first, values_stride(), 1));
             HNORM_TRY(scales.repeat(function_, part, scale_ + first, values_stride(), 1));
         }
-        return for_parts(function_, part, view_, narrow_, dense, sums_.from(first),
-                         [&](const auto &of, int64_t repeats, const Sums &sums, int64_t stride_n) {
-                             return repeats == 1
-                                        ? sum_part(of(part), center_ + first, scale_ + first, x_.c, sums, stride_n)
-                                        : sum_part(of(part), centers.data, scales.data, centers.stride_n, sums, stride_n);
-                         });
+        return for_parts(
+            function_, part, view_, narrow_, dense, sums_.from(first),
+            [&](const auto &of, int64_t repeats, const Sums &sums, int64_t stride_n) {
+                return repeats == 1 ? sum_part(of(part), center_ + first, scale_ + first, x_.c, sums, stride_n)
+                                    : sum_part(of(part), centers.data, scales.data, centers.stride_n, sums, stride_n);
+            });
     }
     int64_t values_stride() const { return view_ == View::kBatch ? 0 : x_.c; }
 
@@ -114,10 +114,10 @@ private:
         TensorBuffer x(part, view_);
         GroupBuffer center(centers, part, view_, values_n, 1), scale(scales, part, view_, values_n, 1);
         const SerialScope serial(runs_serially(machine_, x_));
-        HNORM_TRY(kernel_status(
-            function_, scaled_ ? kernels_of(hnorm_kernels_moments_measured, machine_, x_)[planes_](
-                                     x, center, scale, runs.e(), runs.q(), runs.greatest(0))
-                               : kernels_of(hnorm_kernels_moments, machine_, x_)[planes_](x, center, runs.e(), runs.q())));
+        HNORM_TRY(kernel_status(function_, scaled_ ? kernels_of(hnorm_kernels_moments_measured, machine_, x_)[planes_](
+                                                         x, center, scale, runs.e(), runs.q(), runs.greatest(0))
+                                                   : kernels_of(hnorm_kernels_moments, machine_, x_)[planes_](
+                                                         x, center, runs.e(), runs.q())));
         runs.add_up();
         return HNORM_OK;
     }

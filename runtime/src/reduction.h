@@ -29,7 +29,9 @@ struct Sums {
     int32_t *greatest[2];
 
     Sums from(int64_t group) const {
-        return {e + group, q + group, {greatest[0] ? greatest[0] + group : nullptr, greatest[1] ? greatest[1] + group : nullptr}};
+        return {e + group,
+                q + group,
+                {greatest[0] ? greatest[0] + group : nullptr, greatest[1] ? greatest[1] + group : nullptr}};
     }
 };
 
@@ -85,7 +87,8 @@ hnorm_status for_parts(const char *function, const Planes &x, View view, bool na
     Scratch memory;
     HNORM_TRY(memory.reserve(function, 3 * size));
     auto *const bits = reinterpret_cast<int32_t *>(memory.data() + 2 * size);
-    const Sums of_parts = {memory.data(), memory.data() + size,
+    const Sums of_parts = {memory.data(),
+                           memory.data() + size,
                            {sums.greatest[0] ? bits : nullptr, sums.greatest[1] ? bits + size : nullptr}};
     for (int64_t i = 0; i < kNarrowParts && !dense; ++i) {
         HNORM_TRY(reduce([i](const Planes &p) { return narrow_part(p, i); }, 1, of_parts.from(i * x.c), stride_n));
