@@ -57,7 +57,7 @@ constexpr const char *kNames[] = {"y", "dx", "dgamma", "dbeta"};
 constexpr const char *kUnits[] = {"max(1, |xhat|)", "max |invstd*dy|", "sum |dy*xhat|", "sum |dy|"};
 // dx: where one element holds nearly all of the variance, its xhat is sqrt(n), and dx there has as
 // many times the mean's error. The unit does not know of that: it is dy's.
-constexpr double kAllowed[] = {kTolerance, 5e-6, kGradientTolerance, kGradientTolerance};
+constexpr double kAllowed[] = {kTolerance, 1e-5, kGradientTolerance, kGradientTolerance};
 constexpr double kMostMean = 1e5;  // |mean|/sigma
 
 double normal(Random &random) { return random.normal(); }
