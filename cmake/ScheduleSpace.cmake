@@ -60,7 +60,6 @@ function(hnorm_write_gpu_space space file)
     hnorm_knob_lines(knobs "${json}")
     string(JSON threads GET "${json}" blocks threads)
     hnorm_tuple_lines(products "${json}" blocks products)
-    hnorm_tuple_lines(squares "${json}" blocks squares)
     json_assignments(lanes "${json}" blocks lanes)
     list(TRANSFORM lanes REPLACE "(.+)=(.+)" " \\\\\n    X(\\1, \\2)")
     list(JOIN lanes "" lanes)
@@ -76,9 +75,6 @@ function(hnorm_write_gpu_space space file)
 
 // X(knob, other): their product is a number of threads
 #define HNORM_BLOCK_PRODUCTS(X)@products@
-
-// X(planes, knob): in these, of the knob with itself, too
-#define HNORM_BLOCK_SQUARES(X)@squares@
 
 // X(planes, lanes)
 #define HNORM_BLOCK_LANES(X)@lanes@

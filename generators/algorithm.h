@@ -6,13 +6,13 @@
 
 namespace hnorm {
 
-// The sums of d = x*scale - center and of d*d over the runs of x(s, r, g0, g1), S positions and N planes; and with a scale, which may
-// be undefined, the greatest |d|.
-inline Reduction sums_about(Func x, Func runs, const Expr &center, const Expr &scale, const Expr &S, const Expr &N,
-                            Planes planes, const Products &times) {
+// The sums of d = x*scale - center and of d*d over the runs of x(s, r, g0, g1); and with a scale, which may be undefined, the greatest
+// |d|.
+inline Reduction sums_about(const Chunks &chunks, Func x, Func runs, const Expr &center, const Expr &scale,
+                            const Products &times = {}) {
     Reduction d;
     const Axes &v = d.v;
-    Chunks(v, planes, S, N).sum_runs(&d, runs, [&](Expr s, Expr r) {
+    chunks.sum_runs(&d, runs, [&](Expr s, Expr r) {
         const Expr value = x(s, r, v.g0, v.g1);
         const Expr deviation = (scale.defined() ? times(value, scale) : value) - center;
         std::vector<Expr> terms = {deviation, times(deviation, deviation)};

@@ -22,25 +22,25 @@ public:
             scale_dy = add_input<Buffer<float, 2>>("scale_dy");
             types.insert(types.end(), {Int(32), Int(32)});
         }
-        for_device();
         runs = add_output<Func>("runs", types, 4);
     }
 
     void generate() {
         const Axes v;
-        const Gate gate = {a(v.g0, v.g1), b(v.g0, v.g1), {slope}, times()};
-        const Expr S = positions(x), N = x.dim(1).extent(), mean = m(v.g0, v.g1);
-        reduction = measured ? gradient_sums_measured(values(x), values(dy), *runs, gate, mean, (*scale_x)(v.g0, v.g1),
-                                                      (*scale_dy)(v.g0, v.g1), S, N, planes)
-                             : gradient_sums(values(x), values(dy), *runs, gate, mean, S, N, planes);
+        const Gate gate = {a(v.g0, v.g1), b(v.g0, v.g1), {slope}, {}};
+        const Chunks chunks(v, planes, x.dim(0).extent(), x.dim(1).extent());
+        const Expr mean = m(v.g0, v.g1);
+        reduction = measured ? gradient_sums_measured(chunks, values(x), values(dy), *runs, gate, mean,
+                                                      (*scale_x)(v.g0, v.g1), (*scale_dy)(v.g0, v.g1))
+                             : gradient_sums(chunks, values(x), values(dy), *runs, gate, mean);
     }
 
     void schedule() {
-        summed(x, dy);
+        tensors(x, dy);
         group_inputs(x, m, a, b);
         if (measured) group_inputs(x, *scale_x, *scale_dy);
         run_results(x, reduction);
-        reduce_scheduled(reduction);
+        if (!scheduled_otherwise()) cpu::reduce(reduction, knobs());
     }
 
 private:

@@ -60,11 +60,13 @@ struct LaneSum {
 };
 
 // A reduction, as the schedules see it. Its result is an output of the kernel: sums in double, and greatest magnitudes, by run.
+// Numbered (Chunks): lanes are at (l, k, a, g0, g1), runs at (g0, a, g1).
 struct Reduction {
     Axes v;
     Planes planes;
     LaneSum sum;
-    RDom chunks;  // x: chunk of a plane, y: of planes, within the run
+    RDom chunks;  // x: chunk of a plane, y: of planes, within the run; or x: its number
+    Func chunk;   // (k, a, g0, g1): numbered, the sums over a chunk
     Func run;     // (g0, a, b, g1): an update over `chunks`
     Func runs;    // (g0, a, b, g1): the same, as the kernel gives it
     Expr A, B;    // extents of a and b
@@ -103,6 +105,20 @@ inline std::vector<Expr> zeros_of(const std::vector<Expr> &terms) {
 // The greatest power of two that is at most `value`, of 1 to 15.
 inline Expr power_below(const Expr &value) { return select(value >= 8, 8, value >= 4, 4, value >= 2, 2, 1); }
 
+// An update of f, which begins with zeros.
+inline void accumulate(Func f, const std::vector<Var> &args, const std::vector<Expr> &values) {
+    if (!f.defined()) define(f, args, zeros_of(values));
+    define(f, args, combined(elements(f, {args.begin(), args.end()}), values));
+}
+
+// How kernels of devices number what they sum, in its order: the chunks of a run by k, the runs of a group by a. What has a number
+// but is not there adds +0, which changes no sum, since all begin with +0.
+struct Numbered {
+    bool on = false;
+    bool varies = false;  // S is another in every group: bounds of loops are those of any S
+    Expr needed;  // if defined: where it does not hold, nothing is summed, and a thread takes all lanes of a chunk
+};
+
 // How groups of N planes of S positions are cut into chunks and runs, and how they are summed. Terms are floats, which are added,
 // and int32, magnitudes, of which the greatest is kept.
 class Chunks {
@@ -110,8 +126,8 @@ public:
     // What is summed, an expression for each element of the result, at a position of a plane of group (g0, g1).
     using Terms = std::function<std::vector<Expr>(Expr position, Expr plane)>;
 
-    Chunks(const Axes &axes, Planes planes, const Expr &S, const Expr &N)
-        : v(axes), planes(planes), S(S), N(N), L(lanes_of(planes)), R(rows_of(planes)) {
+    Chunks(const Axes &axes, Planes planes, const Expr &S, const Expr &N, const Numbered &numbered = {})
+        : v(axes), planes(planes), S(S), N(N), L(lanes_of(planes)), R(rows_of(planes)), numbered(numbered) {
         // Only small planes may either share a chunk or fill several: tiny ones have fewer rows than a chunk, large ones more.
         share = planes != Planes::Large;
         several = planes != Planes::Tiny;
@@ -123,22 +139,44 @@ public:
         M = (N + P - 1) / P;
         Q = min(power_below(min(max(kChunksPerRun / K, 1), kChunksPerRun)), kPlanesPerRun / P);
         A = several ? (K + kChunksPerRun - 1) / kChunksPerRun : Expr(1);
+        B = (M + Q - 1) / Q;
+        k = v.k;
+        m = v.m;
+        if (numbered.on) {
+            const Expr width = several ? min(K, kChunksPerRun) : Expr(1);
+            k = several ? v.a % A * kChunksPerRun + v.k % width : Expr(0);
+            m = (several ? v.a / A : v.a) * Q + (several ? v.k / width : v.k);
+            chunks_of_run = numbered.varies ? Expr(kChunksPerRun) : width * min(Q, M);
+        }
     }
+
+    Expr runs() const { return A * B; }
 
     // The sums over each run: sets all of *d but its variants.
     void sum_runs(Reduction *d, Func runs, const Terms &terms) const {
         d->planes = planes;
         d->runs = runs;
         d->A = A;
-        d->B = (M + Q - 1) / Q;
-        d->chunks = RDom(0, min(K, kChunksPerRun), 0, Q, "chunks");
-        if (several) d->chunks.where(d->chunks.x < K - v.a * kChunksPerRun);
-        d->chunks.where(d->chunks.y < M - v.b * Q);
-        const Expr k = v.a * kChunksPerRun + d->chunks.x, m = v.b * Q + d->chunks.y;
+        d->B = B;
         d->sum = lane_sum(terms);
-        const std::vector<Var> args = {v.g0, v.a, v.b, v.g1};
         d->run = Func("run");
-        add(d->run, args, total(d->sum, k, m));
+        std::vector<Var> args = {v.g0, v.a, v.b, v.g1};
+        if (numbered.on) {
+            args = {v.g0, v.a, v.g1};
+            d->chunks = RDom(0, chunks_of_run, "chunks");
+            d->chunk = Func("chunk");
+            std::vector<Expr> sums = total(d->sum, v.k, v.a);
+            if (in_a_thread()) {
+                for (Expr &sum : sums) sum = select(numbered.needed, sum, cast(sum.type(), 0));
+            }
+            define(d->chunk, {v.k, v.a, v.g0, v.g1}, sums);
+            accumulate(d->run, args, elements(d->chunk, {d->chunks.x, v.a, v.g0, v.g1}));
+        } else {
+            d->chunks = RDom(0, min(K, kChunksPerRun), 0, Q, "chunks");
+            if (several) d->chunks.where(d->chunks.x < K - v.a * kChunksPerRun);
+            d->chunks.where(d->chunks.y < M - v.b * Q);
+            accumulate(d->run, args, total(d->sum, v.a * kChunksPerRun + d->chunks.x, v.b * Q + d->chunks.y));
+        }
         define(runs, args, elements(d->run, {args.begin(), args.end()}));
     }
 
@@ -147,38 +185,42 @@ private:
         return unsafe_promise_clamped(index, 0, extent - 1);
     }
 
-    // An update of f, which begins with zeros.
-    static void add(Func f, const std::vector<Var> &args, const std::vector<Expr> &values) {
-        if (!f.defined()) define(f, args, zeros_of(values));
-        define(f, args, combined(elements(f, {args.begin(), args.end()}), values));
+    // Where a thread takes all lanes, those that meet are neighbours, so that it keeps two of each level of the tree: the number of
+    // lane l is its bits from behind.
+    bool in_a_thread() const { return numbered.needed.defined(); }
+    Expr lane() const {
+        if (!in_a_thread() || L == 1) return v.l;
+        Expr number = 0;
+        for (int bit = 1; bit < L; bit *= 2) number = number + v.l / bit % 2 * (L / 2 / bit);
+        return number;
     }
 
-    // The sum over a chunk, lane by lane.
+    // The sum over a chunk, lane by lane: chunk (k, m), or chunk k of run a.
     LaneSum lane_sum(const Terms &terms_at) const {
         LaneSum sum;
         sum.lanes = Func("lanes");
-        const Expr k = v.k, m = v.m;
-        const std::vector<Var> args = {v.l, v.k, v.m, v.g0, v.g1};
+        const std::vector<Var> args = {v.l, v.k, numbered.on ? v.a : v.m, v.g0, v.g1};
         const auto terms = [&](const Expr &position, const Expr &plane) {
             return terms_at(keep_below(position, S), keep_below(plane, N));
         };
-        const Expr planes_left = N - m * P;
+        const Expr most = numbered.varies ? Expr(kPlanesPerChunk) : P,
+                   planes_left = numbered.varies ? min(N - m * P, P) : N - m * P;
         // The conditions compare a loop's variable, so that they become its bound.
-        sum.rows = RDom(0, min(full_rows, R) / kFour, 0, P, "rows");
+        sum.rows = RDom(0, numbered.varies ? Expr(R / kFour) : min(full_rows, R) / kFour, 0, most, "rows");
         if (several) sum.rows.where(sum.rows.x < (full_rows - k * R) / kFour);
-        if (share) sum.rows.where(sum.rows.y < planes_left);
-        const Expr first = (k * R + kFour * sum.rows.x) * L + v.l;
+        if (share || numbered.on) sum.rows.where(sum.rows.y < planes_left);
+        const Expr first = (k * R + kFour * sum.rows.x) * L + lane();
         std::vector<std::vector<Expr>> rows;
         for (int i = 0; i < kFour; i++) rows.push_back(terms(first + i * L, m * P + sum.rows.y));
-        add(sum.lanes, args, combined(combined(rows[0], rows[1]), combined(rows[2], rows[3])));
+        accumulate(sum.lanes, args, combined(combined(rows[0], rows[1]), combined(rows[2], rows[3])));
 
-        // What is left. In small planes, where it shows, there is a loop for each number of rows, of which one has steps.
-        const bool by_count = planes == Planes::Small;
+        // What is left. In small planes of CPUs, where it shows, there is a loop for each number of rows, of which one has steps.
+        const bool by_count = planes == Planes::Small && !numbered.on;
         for (int count = by_count ? 1 : kFour; count <= kFour; count++) {
             const Expr is_left = k == K - 1 && (by_count ? left_rows == count : left_rows > 0);
-            RDom last(0, P, "last_" + std::to_string(count));
+            RDom last(0, most, "last_" + std::to_string(count));
             last.where(last.x < select(is_left, planes_left, 0));
-            add(sum.lanes, args, left_four(m * P + last.x, count, !by_count, terms));
+            accumulate(sum.lanes, args, left_four(m * P + last.x, count, !by_count, terms));
             sum.last.push_back(last);
         }
 
@@ -186,8 +228,9 @@ private:
         Func level = sum.lanes;
         for (int w = L / 2; w >= 4; w /= 2) {
             Func next("tree_" + std::to_string(w));
-            const auto lane = [&](const Expr &l) { return elements(level, {l, k, m, v.g0, v.g1}); };
-            define(next, args, combined(lane(v.l), lane(v.l + w)));
+            const auto lane = [&](const Expr &l) { return elements(level, {l, args[1], args[2], v.g0, v.g1}); };
+            define(next, args,
+                   in_a_thread() ? combined(lane(v.l * 2), lane(v.l * 2 + 1)) : combined(lane(v.l), lane(v.l + w)));
             sum.tree.push_back(next);
             level = next;
         }
@@ -202,10 +245,10 @@ private:
         for (int i = 0; i < count; i++) {
             const Expr start = (first + i) * L;
             if (i < count - 1 && !may_be_fewer) {
-                rows.push_back(terms(start + v.l, plane));
+                rows.push_back(terms(start + lane(), plane));
                 continue;
             }
-            const Expr position = min(start, S - L) + v.l;
+            const Expr position = min(start, S - L) + lane();
             rows.push_back(terms(position, plane));
             for (Expr &value : rows.back()) value = select(position >= start, value, cast(value.type(), 0));
         }
@@ -215,24 +258,27 @@ private:
     }
 
     // The last four lanes meet in double. They are added where the total is used, so that a schedule may vectorize across groups.
-    std::vector<Expr> total(const LaneSum &sum, const Expr &k, const Expr &m) const {
+    std::vector<Expr> total(const LaneSum &sum, const Expr &chunk, const Expr &other) const {
         const Func &level = sum.tree.empty() ? sum.lanes : sum.tree.back();
         const auto lane = [&](int l) {
-            std::vector<Expr> values = elements(level, {l, k, m, v.g0, v.g1});
+            std::vector<Expr> values = elements(level, {l, chunk, other, v.g0, v.g1});
             for (Expr &value : values)
                 if (value.type().is_float()) value = cast<double>(value);
             return values;
         };
-        return L == 1 ? lane(0) : combined(combined(lane(0), lane(2)), combined(lane(1), lane(3)));
+        const int second = in_a_thread() ? 1 : 2;
+        return L == 1 ? lane(0) : combined(combined(lane(0), lane(second)), combined(lane(3 - second), lane(3)));
     }
 
     Axes v;
     Planes planes;
     Expr S, N;
     int L, R;
+    Numbered numbered;
     bool share, several;
     Expr full_rows, left_rows;
-    Expr P, K, M, Q, A;  // docs/order.md, "Chunks and runs"
+    Expr P, K, M, Q, A, B;  // docs/order.md, "Chunks and runs"
+    Expr k, m, chunks_of_run;
 };
 
 // What is taken of a group's sample (docs/order.md, "The sample").

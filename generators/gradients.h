@@ -22,11 +22,10 @@ struct Gate {
 };
 
 // The sums of dy(s, r, g0, g1), behind the gate, and of that times x - m over the runs. The activation is none or a ReLU.
-inline Reduction gradient_sums(Func x, Func dy, Func runs, const Gate &gate, const Expr &m, const Expr &S,
-                               const Expr &N, Planes planes) {
+inline Reduction gradient_sums(const Chunks &chunks, Func x, Func dy, Func runs, const Gate &gate, const Expr &m) {
     Reduction d;
     const Axes &v = d.v;
-    Chunks(v, planes, S, N).sum_runs(&d, runs, [&](Expr s, Expr r) {
+    chunks.sum_runs(&d, runs, [&](Expr s, Expr r) {
         const Expr centered = x(s, r, v.g0, v.g1) - m, given = dy(s, r, v.g0, v.g1);
         const Expr is_above = 0.0f < normalized(centered, gate.a, gate.b, gate.times);
         const Expr dz = select(gate.slope.is_none(), given, select(is_above, given, 0.0f));
@@ -37,13 +36,12 @@ inline Reduction gradient_sums(Func x, Func dy, Func runs, const Gate &gate, con
 }
 
 // The same of dy*scale_dy and x*scale_x - m*scale_x, and the greatest magnitudes of the two. The activation is any.
-inline Reduction gradient_sums_measured(Func x, Func dy, Func runs, const Gate &gate, const Expr &m,
-                                        const Expr &scale_x, const Expr &scale_dy, const Expr &S, const Expr &N,
-                                        Planes planes) {
+inline Reduction gradient_sums_measured(const Chunks &chunks, Func x, Func dy, Func runs, const Gate &gate,
+                                        const Expr &m, const Expr &scale_x, const Expr &scale_dy) {
     Reduction d;
     const Axes &v = d.v;
     const Products &times = gate.times;
-    Chunks(v, planes, S, N).sum_runs(&d, runs, [&](Expr s, Expr r) {
+    chunks.sum_runs(&d, runs, [&](Expr s, Expr r) {
         const Expr value = x(s, r, v.g0, v.g1);
         const Expr of_y = times(gate.specialized(value - m, dy(s, r, v.g0, v.g1)), scale_dy);
         const Expr of_x = times(value, scale_x) - times(m, scale_x);

@@ -20,6 +20,10 @@ protected:
         sum(v.g0, v.g1) += at(n);
         return sum(v.g0, v.g1);
     }
+    template <typename... Ins>
+    static void any_stride(Ins &...ins) {
+        (ins.dim(0).set_stride(Expr()), ...);
+    }
     template <typename Out>
     void one_a_thread(Out &out) {
         gpu::for_groups(Func(out), v);
@@ -46,13 +50,56 @@ public:
 
     void generate() { out(v.g0, v.g1) = cast<double>(in(v.g0, v.g1)); }
     void schedule() {
-        in.dim(0).set_stride(Expr());
+        any_stride(in);
         one_a_thread(out);
     }
 };
 
-// sum_dy, sum_dy_xmu, gamma, samples, total -> g1, g2 (docs/order.md, "Backward") and the count, as backward_apply takes them.
-// samples: of which each has sums and a gamma of its own, 0 where every group has.
+// mean, variance, gamma, beta, eps -> m, a, b of the pointwise part
+class Coefficients : public GroupKernel<Coefficients> {
+public:
+    Input<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
+    Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
+    Input<double> eps{"eps"};
+    Output<Func> out{"out", {Float(32), Float(32), Float(32)}, 2};
+
+    void configure() { for_device(); }
+    void generate() {
+        out(v.g0, v.g1) =
+            coefficients(mean(v.g0, v.g1), variance(v.g0, v.g1), gamma(v.g0, v.g1), beta(v.g0, v.g1), eps, times());
+    }
+    void schedule() {
+        any_stride(mean, variance, gamma, beta);
+        one_a_thread(out);
+    }
+};
+
+// mean, variance, gamma, g1, g2, count, eps, weigh -> m, scale, k1, k2 of backward's pointwise part. weigh: 1 where g1 and g2 are
+// a group's own sums, of dy and of dy*(x - mean), still without gamma.
+class GradientCoefficients : public GroupKernel<GradientCoefficients> {
+public:
+    Input<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
+    Input<Buffer<float, 2>> gamma{"gamma"};
+    Input<Buffer<double, 2>> g1{"g1"}, g2{"g2"}, count{"count"};
+    Input<double> eps{"eps"};
+    Input<int32_t> weigh{"weigh"};
+    Output<Func> out{"out", {Float(32), Float(32), Float(32), Float(32)}, 2};
+
+    void configure() { for_device(); }
+    void generate() {
+        const Expr weight = select(weigh != 0, cast<double>(gamma(v.g0, v.g1)), cast<double>(1));
+        out(v.g0, v.g1) =
+            gradient_coefficients(mean(v.g0, v.g1), variance(v.g0, v.g1), gamma(v.g0, v.g1), weight * g1(v.g0, v.g1),
+                                  weight * g2(v.g0, v.g1), count(v.g0, v.g1), eps, times());
+    }
+    void schedule() {
+        any_stride(mean, variance, gamma, g1, g2, count);
+        one_a_thread(out);
+    }
+};
+
+// sum_dy, sum_dy_xmu, gamma, samples, total -> g1, g2 (docs/order.md, "Backward"), of samples that have sums and a gamma of their own,
+// and the count, as gradient_coefficients takes them.
 class Weigh : public GroupKernel<Weigh> {
 public:
     Input<Buffer<double, 2>> sum_dy{"sum_dy"}, sum_dy_xmu{"sum_dy_xmu"};
@@ -64,14 +111,13 @@ public:
     void configure() { for_device(); }
     void generate() {
         const auto weighted = [&](Input<Buffer<double, 2>> &sums, const std::string &name) {
-            return over_samples(v, samples, samples > 0, name,
+            return over_samples(v, samples, cast<bool>(true), name,
                                 [&](Expr n) { return times()(cast<double>(gamma(v.g0, n)), sums(v.g0, n)); });
         };
         out(v.g0, v.g1) = Tuple(weighted(sum_dy, "of_dy"), weighted(sum_dy_xmu, "of_dy_xmu"), total);
     }
     void schedule() {
-        for (auto *in : {&sum_dy, &sum_dy_xmu}) in->dim(0).set_stride(Expr());
-        gamma.dim(0).set_stride(Expr());
+        any_stride(sum_dy, sum_dy_xmu, gamma);
         one_a_thread(out);
     }
 };
@@ -99,99 +145,9 @@ public:
         out(v.g0, v.g1) = Tuple(after(dgamma(v.g0, v.g1), gamma_gradient), after(dbeta(v.g0, v.g1), beta_gradient));
     }
     void schedule() {
-        for (auto *in : {&sum_dy, &sum_dy_xmu, &variance}) in->dim(0).set_stride(Expr());
+        any_stride(sum_dy, sum_dy_xmu, variance);
         one_a_thread(out);
     }
-};
-
-// in -> out, each channel repeated for every one of the parts (docs/order.md, "Few channels")
-class Repeat : public GroupKernel<Repeat> {
-public:
-    GeneratorInput<Buffer<void, 2>> in{"in"};
-    Input<int32_t> channels{"channels"};
-    GeneratorOutput<Func> *out = nullptr;
-    GeneratorParam<bool> of_doubles{"of_doubles", true};
-
-    void configure() {
-        const Type type = of_doubles ? Float(64) : Float(32);
-        in.set_type(type);
-        out = add_output<Func>("out", type, 2);
-    }
-    void generate() {
-        (*out)(v.g0, v.g1) = in(unsafe_promise_clamped(v.g0 % channels, 0, in.dim(0).extent() - 1), v.g1);
-    }
-    void schedule() {
-        in.dim(0).set_stride(Expr());
-        one_a_thread(*out);
-    }
-};
-
-// What is done with the parts of few channels, and with what remains: 32 parts' values side by side, (part * channels + g0, g1),
-// and the remainder's, (g0, g1). parts: 32, or 33 where there is a remainder.
-template <typename T>
-class PartsKernel : public GroupKernel<T> {
-public:
-    using Values = GeneratorInput<Buffer<double, 2>>;
-    Values first{"first"}, second{"second"}, rest_first{"rest_first"}, rest_second{"rest_second"};
-    GeneratorInput<int32_t> channels{"channels"}, parts{"parts"};
-
-protected:
-    static constexpr int kParts = 32;
-
-    // Over all parts, in their order.
-    RDom all_parts() {
-        RDom part(0, kParts + 1, "parts");
-        part.where(part < parts);
-        return part;
-    }
-    Expr of_part(Values &values, Values &rest, const Expr &part) {
-        const Axes &v = this->v;
-        const Expr among =
-            unsafe_promise_clamped(min(part, kParts - 1) * channels + v.g0, 0, values.dim(0).extent() - 1);
-        return select(part < kParts, values(among, v.g1), rest(v.g0, v.g1));
-    }
-    Func sum_over(const RDom &part, const Expr &term, const std::string &name) {
-        Func sum(name);
-        sum(this->v.g0, this->v.g1) = cast<double>(0);
-        sum(this->v.g0, this->v.g1) += term;
-        return sum;
-    }
-};
-
-// Means and M2 of the parts -> mean and M2/divisor
-class MergeParts : public PartsKernel<MergeParts> {
-public:
-    Input<double> part_count{"part_count"}, rest_count{"rest_count"}, total{"total"}, divisor{"divisor"};
-    Output<Func> out{"out", {Float(64), Float(64)}, 2};
-
-    void configure() { for_device(); }
-    void generate() {
-        const RDom part = all_parts();
-        const Expr count = select(part < kParts, part_count, rest_count);
-        const Expr part_mean = of_part(first, rest_first, part), first_mean = of_part(first, rest_first, 0);
-        const Func offset = sum_over(part, times()(part_mean - first_mean, count), "offset");
-        mean(v.g0, v.g1) = first_mean + offset(v.g0, v.g1) / total;
-        const Expr off = part_mean - mean(v.g0, v.g1);
-        const Func m2 = sum_over(part, of_part(second, rest_second, part) + times()(count * off, off), "m2");
-        out(v.g0, v.g1) = Tuple(mean(v.g0, v.g1), m2(v.g0, v.g1) / divisor);
-    }
-    void schedule() { one_a_thread(out); }
-
-private:
-    Func mean{"mean"};
-};
-
-// Sums over the parts -> sums over all
-class AddParts : public PartsKernel<AddParts> {
-public:
-    Output<Func> out{"out", {Float(64), Float(64)}, 2};
-
-    void generate() {
-        const RDom part = all_parts();
-        out(v.g0, v.g1) = Tuple(sum_over(part, of_part(first, rest_first, part), "sum")(v.g0, v.g1),
-                                sum_over(part, of_part(second, rest_second, part), "sum_of_products")(v.g0, v.g1));
-    }
-    void schedule() { one_a_thread(out); }
 };
 
 // running_mean, running_variance, mean, variance, samples, weights, correction -> the running statistics after a step in
@@ -223,9 +179,8 @@ public:
 
 HALIDE_REGISTER_GENERATOR(hnorm::Fill, fill)
 HALIDE_REGISTER_GENERATOR(hnorm::Widen, widen)
+HALIDE_REGISTER_GENERATOR(hnorm::Coefficients, coefficients)
+HALIDE_REGISTER_GENERATOR(hnorm::GradientCoefficients, gradient_coefficients)
 HALIDE_REGISTER_GENERATOR(hnorm::Weigh, weigh)
 HALIDE_REGISTER_GENERATOR(hnorm::ParameterGradients, parameter_gradients)
-HALIDE_REGISTER_GENERATOR(hnorm::Repeat, repeat)
-HALIDE_REGISTER_GENERATOR(hnorm::MergeParts, merge_parts)
-HALIDE_REGISTER_GENERATOR(hnorm::AddParts, add_parts)
 HALIDE_REGISTER_GENERATOR(hnorm::Track, track)

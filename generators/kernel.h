@@ -69,27 +69,19 @@ protected:
     }
 
     // The elements of x as floats, and a float as an element. Channels-last schedules round channels up to vectors, behind
-    // guards that bounds inference does not see: it would ask for channels that x lacks.
+    // guards that bounds inference does not see: it would ask for channels that x lacks. So do blocks of devices.
     template <typename X>
     Func values(X &x) const {
         const Axes v;
         Expr g0 = v.g0;
-        if (channels_last(planes)) g0 = unsafe_promise_clamped(g0, 0, x.dim(2).extent() - 1);
+        if (channels_last(planes) || on_device()) g0 = unsafe_promise_clamped(g0, 0, x.dim(2).extent() - 1);
         Func result("values");
         result(v.s, v.r, v.g0, v.g1) = to_float(x(v.s, v.r, g0, v.g1), element, this->get_target());
         return result;
     }
     Expr stored(const Expr &value) const { return from_float(value, element, this->get_target()); }
 
-    // The schedules of kernels that do one thing: a reduction, or the pointwise part.
-    void reduce_scheduled(Reduction &reduction) {
-        if (scheduled_otherwise()) return;
-        if (on_device()) {
-            gpu::reduce(reduction, gpu_knobs());
-        } else {
-            cpu::reduce(reduction, knobs());
-        }
-    }
+    // The schedule of the pointwise part.
     // values_per_group: floats that the loop reads of each group. variants: conditions, one of which holds, that make it simpler.
     void apply_scheduled(const Axes &v, Func y, int values_per_group, const std::vector<Expr> &variants = {}) {
         if (scheduled_otherwise()) return;
@@ -107,20 +99,6 @@ protected:
     void tensors(X &x, Ys &...ys) const {
         tensor(x, x);
         (tensor(x, ys), ...);
-    }
-
-    // Tensors that are summed: as above; on devices they may begin before their position 0 (runtime/src/device_kernels.h).
-    template <typename X, typename... Ys>
-    void summed(X &x, Ys &...ys) const {
-        tensors(x, ys...);
-        if (on_device()) {
-            x.dim(0).set_bounds(Expr(), Expr());
-            (ys.dim(0).set_bounds(Expr(), Expr()), ...);
-        }
-    }
-    template <typename X>
-    Expr positions(X &x) const {
-        return on_device() ? x.dim(0).max() + 1 : x.dim(0).extent();
     }
 
     // What a reduction gives, by run: stride 1 in g0.

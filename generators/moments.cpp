@@ -19,22 +19,22 @@ public:
             scale = add_input<Buffer<float, 2>>("scale");
             types.push_back(Int(32));
         }
-        for_device();
         runs = add_output<Func>("runs", types, 4);
     }
 
     void generate() {
         const Axes v;
-        reduction = sums_about(values(x), *runs, center(v.g0, v.g1), scale ? Expr((*scale)(v.g0, v.g1)) : Expr(),
-                               positions(x), x.dim(1).extent(), planes, times());
+        const Chunks chunks(v, planes, x.dim(0).extent(), x.dim(1).extent());
+        reduction =
+            sums_about(chunks, values(x), *runs, center(v.g0, v.g1), scale ? Expr((*scale)(v.g0, v.g1)) : Expr());
     }
 
     void schedule() {
-        summed(x);
+        tensors(x);
         group_inputs(x, center);
         if (scale) group_inputs(x, *scale);
         run_results(x, reduction);
-        reduce_scheduled(reduction);
+        if (!scheduled_otherwise()) cpu::reduce(reduction, knobs());
     }
 
 private:

@@ -1,5 +1,5 @@
-// What a group's sample says (docs/order.md, "The sample"). On CPUs the places of its rows, which are the same for all groups, are an
-// input: computing them takes longer than a small group.
+// What a group's sample says (docs/order.md, "The sample"). The places of its rows, which are the same for all groups, are an input:
+// computing them takes longer than a small group.
 #include "kernel.h"
 
 namespace hnorm {
@@ -9,29 +9,18 @@ class SampleKernel : public Kernel<T> {
 protected:
     GeneratorInput<Buffer<int32_t, 2>> *places = nullptr;  // (plane or position, row)
 
-    void with_places() {
-        if (!this->on_device()) places = this->template add_input<Buffer<int32_t, 2>>("places");
-    }
+    void with_places() { places = this->template add_input<Buffer<int32_t, 2>>("places"); }
     template <typename X>
     void sample_terms(X &x, const Chunks::Terms &terms) {
-        const Expr S = this->positions(x), N = x.dim(1).extent();
+        const Expr S = x.dim(0).extent(), N = x.dim(1).extent();
         Func of_rows("places");
         Var i("i");
-        if (places) {
-            of_rows(i) = Tuple((*places)(0, i), (*places)(1, i));
-        } else {
-            of_rows(i) = place_sampled(i, S, N, this->planes);
-        }
+        of_rows(i) = Tuple((*places)(0, i), (*places)(1, i));
         count = rows_sampled(S, N, this->planes);
         sample = sample_of(terms, of_rows, count, S, N, this->planes);
     }
     void sample_scheduled(Func out) {
-        if (this->scheduled_otherwise()) return;
-        if (this->on_device()) {
-            gpu::sample(sample, out, this->gpu_knobs());
-        } else {
-            cpu::sample(sample, out, this->knobs());
-        }
+        if (!this->scheduled_otherwise()) cpu::sample(sample, out, this->knobs());
     }
 
     Sample sample;
@@ -63,7 +52,7 @@ public:
         out(v.g0, v.g1) = Tuple(cast<float>(cast<double>(first) + mean), sample.results[1]);
     }
     void schedule() {
-        summed(x);
+        tensors(x);
         group_inputs(x, scale);
         group_results(x, out);
         sample_scheduled(out);
@@ -81,11 +70,10 @@ public:
     void configure() {
         of_elements(x, dy);
         with_places();
-        for_device();
     }
     void generate() {
         const Axes v;
-        const Gate gate = {a(v.g0, v.g1), b(v.g0, v.g1), {slope}, times()};
+        const Gate gate = {a(v.g0, v.g1), b(v.g0, v.g1), {slope}, {}};
         sample_terms(x, [&](Expr s, Expr r) {
             const Expr centered = values(x)(s, r, v.g0, v.g1) - m(v.g0, v.g1);
             return std::vector<Expr>{magnitude(gate.specialized(centered, values(dy)(s, r, v.g0, v.g1))),
@@ -95,7 +83,7 @@ public:
         out(v.g0, v.g1) = Tuple(sample.results);
     }
     void schedule() {
-        summed(x, dy);
+        tensors(x, dy);
         group_inputs(x, m, a, b);
         group_results(x, out);
         sample_scheduled(out);

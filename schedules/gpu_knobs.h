@@ -1,8 +1,6 @@
 // The knobs of the GPU templates, of schedules/space/gpu.json. A kernel reads those that concern it.
 #pragma once
 
-#include <cmath>
-
 #include "../generators/chunks.h"
 #include "gpu_space.h"
 #include "knobs.h"
@@ -25,7 +23,7 @@ inline void check_threads(const char *name, int value, int most, const std::stri
 
 // The knobs. Throws where a value is not legal.
 inline GpuKnobs legal_knobs(const GpuKnobs &knobs, Planes planes) {
-    const int lanes = lanes_of(planes);
+    const int lanes = lanes_of(planes) * kChunksPerRun;
     const auto are = [&](const char *name) { return planes_names().at(name) == planes; };
 #define HNORM_CHECK_LANES(name, count) \
     if (are(#name) && count != lanes) throw std::logic_error("gpu.json: lanes of " #name);
@@ -34,16 +32,12 @@ inline GpuKnobs legal_knobs(const GpuKnobs &knobs, Planes planes) {
     [[maybe_unused]] const int name = knobs.name;
 #define HNORM_PRODUCT(knob, other) \
     check_threads(#knob, knob, HNORM_BLOCK_THREADS / other, "where " #other " is " + std::to_string(other));
-#define HNORM_SQUARE(name, knob) \
-    if (are(#name)) check_threads(#knob, knob, std::sqrt(HNORM_BLOCK_THREADS), "in " #name " planes");
     HNORM_BLOCK_LANES(HNORM_CHECK_LANES)
     HNORM_GPU_KNOBS(HNORM_CHECK)
     HNORM_BLOCK_PRODUCTS(HNORM_PRODUCT)
-    HNORM_BLOCK_SQUARES(HNORM_SQUARE)
 #undef HNORM_CHECK_LANES
 #undef HNORM_CHECK
 #undef HNORM_PRODUCT
-#undef HNORM_SQUARE
     return knobs;
 }
 

@@ -13,31 +13,26 @@ function(hnorm_test_refused name message generator features)
 endfunction()
 
 hnorm_test_refused(
-    "a value that is not listed is refused by the knob's name" "knob vector is 5: it must be one of 4, 8, 16" forward ""
+    "a value that is not listed is refused by the knob's name" "knob vector is 5: it must be one of 4, 8, 16" moments ""
     vector=5
 )
 hnorm_test_refused(
     "vectors of more than twice the target's are refused"
-    "knob vector is 16: it must be at most 8, twice the target's vector" forward "" vector=16
+    "knob vector is 16: it must be at most 8, twice the target's vector" moments "" vector=16
 )
 hnorm_test_refused(
-    "knobs out of order are refused" "knob lane_block is 4: it must be at least vector, which is 8" forward "" vector=8
+    "knobs out of order are refused" "knob lane_block is 4: it must be at least vector, which is 8" moments "" vector=8
     lane_block=4
 )
 set(gpu -opencl-cl_doubles)
 hnorm_test_refused(
     "a device's value that is not listed is refused by the knob's name"
-    "knob load_pairs is 3: it must be one of 1, 2, 4, 8" moments ${gpu} load_pairs=3
+    "knob merge_runs is 3: it must be one of 1, 2, 4, 8" device_moments ${gpu} merge_runs=3
 )
 hnorm_test_refused(
     "blocks of more threads than a device has are refused"
-    "knob chunk_groups is 32: it must be at most 16 where lanes is 64: a block has at most 1024 threads" moments ${gpu}
-    planes=large chunk_groups=32
-)
-hnorm_test_refused(
-    "blocks as wide as high are refused where they have more threads"
-    "knob merge_groups is 64: it must be at most 32 in small planes: a block has at most 1024 threads" moments ${gpu}
-    planes=small merge_groups=64 merge_runs=1
+    "knob chunk_groups is 4: it must be at most 2 where lanes is 512: a block has at most 1024 threads" device_moments ${gpu}
+    planes=large chunk_groups=4
 )
 hnorm_test_refused(
     "pointwise blocks of more threads than a device has are refused"

@@ -1,6 +1,5 @@
 """What may be varied: schedules/space/, as a target's schedule sees it."""
 import json
-import math
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,11 +142,8 @@ class GpuSpace(Space):
     def _conflict(self, slot, whole):
         blocks = self.data["blocks"]
         threads, whole = blocks["threads"], whole | {"lanes": blocks["lanes"][slot.planes]}
-        limits = [(knob, threads // whole[other], f"where {other} is {whole[other]}")
-                  for knob, other in blocks["products"] if other in whole]
-        limits += [(knob, math.isqrt(threads), f"in {planes} planes") for planes, knob in blocks["squares"]
-                   if planes == slot.planes]
-        for knob, most, where in limits:
-            if whole.get(knob, 0) > most:
-                return f"knob {knob} is {whole[knob]}: it must be at most {most} {where}: a block has at most {threads} threads"
+        for knob, other in blocks["products"]:
+            if other in whole and whole.get(knob, 0) > threads // whole[other]:
+                return (f"knob {knob} is {whole[knob]}: it must be at most {threads // whole[other]} where {other} is {whole[other]}: "
+                        f"a block has at most {threads} threads")
         return None

@@ -12,38 +12,89 @@ hnorm_status reserve(const Call &call, Scratch &scratch, int64_t count) {
     return scratch.reserve(call.function, count * static_cast<int64_t>(sizeof(double)));
 }
 
+GroupValues mean_of(const Backward &b) { return group_values(b.mean, b.x, b.group); }
+GroupValues variance_of(const Backward &b) { return group_values(b.variance, b.x, b.group); }
+
+// The activation's sign, where there is one.
+class SignOf {
+public:
+    explicit SignOf(const Call &call) : call_(call), sign_(no_sign(call)), forward_(call) {}
+
+    hnorm_status compute(const Backward &b) {
+        if (b.slope == 1) {
+            return HNORM_OK;
+        }
+        HNORM_TRY(coefficients(call_, b.x, mean_of(b), variance_of(b), b.affine, b.eps, &forward_));
+        sign_ = {forward_[1], forward_[2], forward_.stride_n, 1, b.slope};
+        return HNORM_OK;
+    }
+    const Sign &sign() const { return sign_; }
+
+private:
+    const Call &call_;
+    Sign sign_;
+    Forward forward_;
+};
+
 // The sums over the groups that a Backward rests on, and the parameters' gradients, which follow from them.
 class GradientSums {
 public:
     GradientSums(const Call &call, const Backward &b)
-        : call_(call), b_(b), group_(summed_group(b)), dy_(call.driver), dy_xmu_(call.driver) {}
+        : call_(call), b_(b), group_(summed_group(b)), dy_(call.driver), dy_xmu_(call.driver), own_(call) {}
 
-    hnorm_status reduce() {
+    hnorm_status reduce(const Sign &sign) {
         HNORM_TRY(reserve(call_, dy_, b_.x.groups(group_)));
         HNORM_TRY(reserve(call_, dy_xmu_, b_.x.groups(group_)));
-        return backward_reduce(call_, b_.x, b_.dy, group_, forward_part(b_), dy(), dy_xmu());
+        // Statistics that are constants need not have a variance here (x may be dy).
+        return backward_reduce(call_, b_.x, b_.dy, group_, mean_of(b_), sign, variance_of(b_), b_.affine, b_.eps,
+                               dy_.as<double>(), dy_xmu_.as<double>(), &own_);
     }
-    const double *dy() const { return dy_.as<double>(); }
-    const double *dy_xmu() const { return dy_xmu_.as<double>(); }
-
+    hnorm_status write_dx(const Sign &sign) const;
     hnorm_status write_parameter_gradients(bool add) const;
 
 private:
-    double *dy() { return dy_.as<double>(); }
-    double *dy_xmu() { return dy_xmu_.as<double>(); }
+    On<GroupBuffer> sums(const Scratch &scratch) const {
+        return On<GroupBuffer>(call_, scratch.as<double>(), b_.x, view_of(group_), b_.x.c, 1);
+    }
 
     const Call &call_;
     const Backward &b_;
     const hnorm_group group_;
     Scratch dy_, dy_xmu_;
+    Gradient own_;  // by the sums of the groups of group_
 };
+
+hnorm_status GradientSums::write_dx(const Sign &sign) const {
+    if (group_ == b_.group) {
+        return backward_apply(call_, b_.x, b_.dy, own_, sign, *b_.dx);
+    }
+    // Of each sample's part of batch norm's groups: g1 and g2 of the whole, and the count, a channel each.
+    Scratch g1(call_.driver), g2(call_.driver), count(call_.driver);
+    for (Scratch *scratch : {&g1, &g2, &count}) {
+        HNORM_TRY(reserve(call_, *scratch, b_.x.c));
+    }
+    const AffineView affine = present(call_, b_.affine);
+    On<GroupBuffer> of_dy = sums(dy_), of_dy_xmu = sums(dy_xmu_);
+    On<GroupBuffer> gamma(call_, affine.gamma, b_.x, View::kInstance, affine.gamma_n, affine.gamma_c);
+    const auto written = [&](const Scratch &scratch) {
+        return On<GroupBuffer>(call_, scratch.as<double>(), b_.x, View::kBatch, 0, 1);
+    };
+    On<GroupBuffer> of_g1 = written(g1), of_g2 = written(g2), of_count = written(count);
+    HNORM_TRY(launch(call_, call_.kernels.weigh, of_dy, of_dy_xmu, gamma, static_cast<int32_t>(b_.x.n),
+                     static_cast<double>(b_.x.group_size(b_.group)), kZero, of_g1, of_g2, of_count));
+    Gradient whole(call_);
+    const auto values = [&](const Scratch &scratch) { return GroupValues{scratch.as<double>(), 0, 1}; };
+    HNORM_TRY(gradient_coefficients(call_, b_.x, mean_of(b_), variance_of(b_), b_.affine, b_.eps,
+                                    {values(g1), values(g2), values(count)}, false, &whole));
+    return backward_apply(call_, b_.x, b_.dy, whole, sign, *b_.dx);
+}
 
 // One gradient a group of the sums, or, shared by the groups of a channel, their sum.
 hnorm_status GradientSums::write_parameter_gradients(bool add) const {
     if (b_.dgamma == nullptr && b_.dbeta == nullptr) {
         return HNORM_OK;
     }
-    const View view = view_of(group_), results = b_.per_sample ? View::kInstance : View::kBatch;
+    const View results = b_.per_sample ? View::kInstance : View::kBatch;
     // The kernel writes both.
     Scratch unwanted(call_.driver);
     if (b_.dgamma == nullptr || b_.dbeta == nullptr) {
@@ -52,8 +103,8 @@ hnorm_status GradientSums::write_parameter_gradients(bool add) const {
     float *const dgamma = b_.dgamma ? b_.dgamma : unwanted.as<float>();
     float *const dbeta = b_.dbeta ? b_.dbeta : unwanted.as<float>();
     const int64_t c = b_.x.c;
-    On<GroupBuffer> of_dy(call_, dy(), b_.x, view, c, 1), of_dy_xmu(call_, dy_xmu(), b_.x, view, c, 1);
-    On<GroupBuffer> variance(call_, b_.variance, b_.x, view, statistics_stride(b_.x, b_.group), 1);
+    On<GroupBuffer> of_dy = sums(dy_), of_dy_xmu = sums(dy_xmu_);
+    On<GroupBuffer> variance(call_, b_.variance, b_.x, view_of(group_), statistics_stride(b_.x, b_.group), 1);
     On<GroupBuffer> gamma_before(call_, dgamma, b_.x, results, c, 1), beta_before(call_, dbeta, b_.x, results, c, 1);
     On<GroupBuffer> gamma_after(call_, dgamma, b_.x, results, c, 1), beta_after(call_, dbeta, b_.x, results, c, 1);
     const bool shared = group_ == HNORM_INSTANCE && !b_.per_sample;
@@ -81,37 +132,7 @@ hnorm_status residual_backward(const Call &call, const Backward &b, bool add,
     return without(call, rest, add);
 }
 
-// dx from sums over the groups of `summed`.
-hnorm_status write_dx(const Call &call, const Backward &b, hnorm_group summed, const GradientSums &sums) {
-    const double total = static_cast<double>(b.x.group_size(b.group));
-    const auto values = [&](const double *data) { return group_values(data, b.x, b.group); };
-    if (summed == b.group) {
-        const GroupValues unused = {call.constants.one, 0, 0};
-        return backward_apply(call, b.x, b.dy, forward_part(b), {values(sums.dy()), values(sums.dy_xmu()), unused},
-                              *b.dx, total);
-    }
-    Weighted weighted(call, b.x.groups(b.group));
-    HNORM_TRY(weighted.weigh(b.x, b.affine, summed, b.group, sums.dy(), sums.dy_xmu(), total));
-    return backward_apply(call, b.x, b.dy, forward_part(b),
-                          {values(weighted.g1()), values(weighted.g2()), values(weighted.count())}, *b.dx);
-}
-
 }  // namespace
-
-hnorm_status Weighted::weigh(const Planes &x, const AffineView &given, hnorm_group summed, hnorm_group group,
-                             const double *sum_dy, const double *sum_dy_xmu, double total) {
-    for (Scratch *scratch : {&g1_, &g2_, &count_}) {
-        HNORM_TRY(reserve(call_, *scratch, groups_));
-    }
-    const AffineView affine = present(call_, given);
-    const View view = view_of(summed), results = view_of(group);
-    On<GroupBuffer> of_dy(call_, sum_dy, x, view, x.c, 1), of_dy_xmu(call_, sum_dy_xmu, x, view, x.c, 1);
-    On<GroupBuffer> gamma(call_, affine.gamma, x, view, affine.gamma_n, affine.gamma_c);
-    On<GroupBuffer> g1(call_, g1_.as<double>(), x, results, x.c, 1), g2(call_, g2_.as<double>(), x, results, x.c, 1);
-    On<GroupBuffer> count(call_, count_.as<double>(), x, results, x.c, 1);
-    return launch(call_, call_.kernels.weigh, of_dy, of_dy_xmu, gamma, static_cast<int32_t>(summed == group ? 0 : x.n),
-                  total, kZero, g1, g2, count);
-}
 
 hnorm_status backward(const Call &call, const Backward &given, bool add) {
     Backward b = given;
@@ -120,8 +141,9 @@ hnorm_status backward(const Call &call, const Backward &given, bool add) {
         const int64_t groups = b.x.groups(b.group);
         HNORM_TRY(reserve(call, mean, groups));
         HNORM_TRY(reserve(call, variance, groups));
-        HNORM_TRY(moments(call, b.x, b.group, static_cast<double>(b.x.group_size(b.group)), mean.as<double>(),
-                          variance.as<double>()));
+        Forward unused(call);
+        HNORM_TRY(moments(call, b.x, b.group, {}, b.eps, static_cast<double>(b.x.group_size(b.group)),
+                          mean.as<double>(), variance.as<double>(), &unused));
         b.mean = mean.as<double>();
         b.variance = variance.as<double>();
     }
@@ -131,10 +153,12 @@ hnorm_status backward(const Call &call, const Backward &given, bool add) {
     if (!b.dx && !b.dgamma && !b.dbeta) {
         return HNORM_OK;
     }
+    SignOf sign(call);
+    HNORM_TRY(sign.compute(b));
     GradientSums sums(call, b);
-    HNORM_TRY(sums.reduce());
+    HNORM_TRY(sums.reduce(sign.sign()));
     if (b.dx) {
-        HNORM_TRY(write_dx(call, b, summed_group(b), sums));
+        HNORM_TRY(sums.write_dx(sign.sign()));
     }
     return sums.write_parameter_gradients(add);
 }
@@ -143,18 +167,28 @@ hnorm_status normalize_backward(const Call &call, const Backward &b, bool add) {
     if (b.has_residual()) {
         return residual_backward(call, b, add, normalize_backward);
     }
+    const bool parameters = b.dgamma || b.dbeta, by_sign = b.dx && b.slope != 1;
+    SignOf sign(call);
+    if (parameters || by_sign) {
+        HNORM_TRY(sign.compute(b));
+    }
     GradientSums sums(call, b);
-    if (b.dgamma || b.dbeta) {  // before dx, which may overwrite x or dy
-        HNORM_TRY(sums.reduce());
+    if (parameters) {  // before dx, which may overwrite x or dy
+        HNORM_TRY(sums.reduce(sign.sign()));
     }
     const GroupValues zero = {call.constants.zero, 0, 0}, one = {call.constants.one, 0, 0};
-    if (b.dx && b.slope == 1) {  // linear in x, as in normalize_backward.cpp of the CPU
+    if (by_sign) {  // the sign is x's matter: backward's pointwise part, with sums of 0
+        Gradient gradient(call);
+        HNORM_TRY(gradient_coefficients(call, b.x, mean_of(b), variance_of(b), b.affine, b.eps, {zero, zero, one},
+                                        false, &gradient));
+        HNORM_TRY(backward_apply(call, b.x, b.dy, gradient, sign.sign(), *b.dx));
+    } else if (b.dx) {  // linear in x, as in normalize_backward.cpp of the CPU
         const AffineView affine = {b.affine.gamma, nullptr, b.affine.gamma_n, b.affine.gamma_c, 0, 0};
-        HNORM_TRY(normalize(call, b.dy, zero, group_values(b.variance, b.dy, b.group), affine, b.eps, {}, *b.dx));
-    } else if (b.dx) {
-        HNORM_TRY(backward_apply(call, b.x, b.dy, forward_part(b), {zero, zero, one}, *b.dx));
+        Forward forward(call);
+        HNORM_TRY(coefficients(call, b.dy, zero, group_values(b.variance, b.dy, b.group), affine, b.eps, &forward));
+        HNORM_TRY(normalize(call, b.dy, forward, {}, *b.dx));
     }
-    return b.dgamma || b.dbeta ? sums.write_parameter_gradients(add) : HNORM_OK;
+    return parameters ? sums.write_parameter_gradients(add) : HNORM_OK;
 }
 
 }  // namespace hnorm::gpu

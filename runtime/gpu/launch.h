@@ -43,16 +43,6 @@ public:
     ~On() { (void)halide_device_detach_native(nullptr, *this); }
 };
 
-// The positions of p's buffer end where they did, and begin `positions` earlier: there its memory starts (device_kernels.h).
-inline void begin_earlier(halide_buffer_t *buffer, const Planes &p, int64_t positions) {
-    if (positions == 0) {
-        return;
-    }
-    buffer->dim[0].stride = static_cast<int32_t>(p.stride_s);
-    buffer->dim[0].min = static_cast<int32_t>(-positions);
-    buffer->dim[0].extent += static_cast<int32_t>(positions);
-}
-
 // Kernels' `zero`.
 constexpr int32_t kZero = 0;
 

@@ -9,6 +9,5 @@ set(HNORM_GPU_SOURCES
     memory.cpp
     modules.cpp
     opencl.cpp
-    parts.cpp
     table.cpp
 )

@@ -20,14 +20,17 @@ struct Table {
     static hnorm_status moments(const char *function, const Planes &x, hnorm_group group, double divisor, double *mean,
                                 double *m2) {
         HNORM_BEGIN_CALL(function);
-        return gpu::moments(call, x, group, divisor, mean, m2);
+        Forward unused(call);
+        return gpu::moments(call, x, group, {}, 1, divisor, mean, m2, &unused);
     }
 
     static hnorm_status normalize(const char *function, const Planes &x, const GroupValues &mean,
                                   const GroupValues &variance, const AffineView &affine, double eps,
                                   const PostOps &post, const Planes &y) {
         HNORM_BEGIN_CALL(function);
-        return gpu::normalize(call, x, mean, variance, affine, eps, post, y);
+        Forward forward(call);
+        HNORM_TRY(coefficients(call, x, mean, variance, affine, eps, &forward));
+        return gpu::normalize(call, x, forward, post, y);
     }
 
     static hnorm_status normalize_floats(const char *function, const Planes &x, const float *mean,
@@ -43,8 +46,10 @@ struct Table {
         };
         HNORM_TRY(widen(mean, wide_mean));
         HNORM_TRY(widen(variance, wide_variance));
-        return gpu::normalize(call, x, {wide_mean.as<double>(), stride_n, 1}, {wide_variance.as<double>(), stride_n, 1},
-                              affine, eps, {}, y);
+        Forward forward(call);
+        HNORM_TRY(coefficients(call, x, {wide_mean.as<double>(), stride_n, 1},
+                               {wide_variance.as<double>(), stride_n, 1}, affine, eps, &forward));
+        return gpu::normalize(call, x, forward, {}, y);
     }
 
     static hnorm_status forward(const char *function, const Planes &x, hnorm_group group, const AffineView &affine,
@@ -59,9 +64,17 @@ struct Table {
         };
         HNORM_TRY(wanted_or(means, &mean));
         HNORM_TRY(wanted_or(variances, &variance));
-        HNORM_TRY(gpu::moments(call, x, group, static_cast<double>(x.group_size(group)), mean, variance));
-        return gpu::normalize(call, x, group_values(mean, x, group), group_values(variance, x, group), affine, eps,
-                              post, y);
+        Forward forward(call);
+        const bool own = group == HNORM_INSTANCE || !affine.per_sample();
+        HNORM_TRY(gpu::moments(call, x, group, own ? affine : AffineView{}, eps,
+                               static_cast<double>(x.group_size(group)), mean, variance, &forward));
+        if (own) {
+            return gpu::normalize(call, x, forward, post, y);
+        }
+        Forward of_samples(call);
+        HNORM_TRY(coefficients(call, x, group_values(mean, x, group), group_values(variance, x, group), affine, eps,
+                               &of_samples));
+        return gpu::normalize(call, x, of_samples, post, y);
     }
 
     static hnorm_status activation_backward(const char *function, const Planes &y, const Planes &dy, float slope,
@@ -73,9 +86,9 @@ struct Table {
     static hnorm_status backward_reduce(const char *function, const Planes &x, const Planes &dy, hnorm_group group,
                                         const double *mean, double *sum_dy, double *sum_dy_xmu) {
         HNORM_BEGIN_CALL(function);
-        const ForwardPart forward = {
-            group_values(mean, x, group), {constants.one, 0, 0}, {nullptr, nullptr, 0, 0, 0, 0}, 0, 1};
-        return gpu::backward_reduce(call, x, dy, group, forward, sum_dy, sum_dy_xmu);
+        Gradient unused(call);
+        return gpu::backward_reduce(call, x, dy, group, group_values(mean, x, group), no_sign(call),
+                                    {constants.one, 0, 0}, {}, 1, sum_dy, sum_dy_xmu, &unused);
     }
 
     static hnorm_status backward_apply(const char *function, const Planes &x, const Planes &dy, hnorm_group group,
@@ -83,11 +96,11 @@ struct Table {
                                        const double *sum_dy, const double *sum_dy_xmu, const AffineView &affine,
                                        double eps, const Planes &dx) {
         HNORM_BEGIN_CALL(function);
-        Weighted weighted(call, x.groups(group));
-        HNORM_TRY(weighted.weigh(x, affine, group, group, sum_dy, sum_dy_xmu, 1));
         const auto values = [&](const double *data) { return group_values(data, x, group); };
-        return gpu::backward_apply(call, x, dy, {values(mean), values(variance), affine, eps, 1},
-                                   {values(weighted.g1()), values(weighted.g2()), values(count)}, dx);
+        Gradient gradient(call);
+        HNORM_TRY(gradient_coefficients(call, x, values(mean), values(variance), affine, eps,
+                                        {values(sum_dy), values(sum_dy_xmu), values(count)}, true, &gradient));
+        return gpu::backward_apply(call, x, dy, gradient, no_sign(call), dx);
     }
 
     static hnorm_status backward(const char *function, const Backward &b, bool add) {

@@ -1,46 +1,47 @@
 // The table of kernels that run on devices, made by CMake as that of CPUs (kernels.h): what differs is said here.
 //
-// Buffers lie on the device. Tensors may have any strides; statistics that a kernel writes have stride 1 in g0. Those that are
-// summed may begin before position 0, at the least position of their buffer: what lies there is not looked at. So kernels see
-// the end of a tensor that has no address of its own (cl_mem). Every kernel
-// that multiplies and adds takes `zero`, which must be 0 (generators/chunks.h, Products).
+// Buffers lie on the device. Tensors may have any strides, as values of groups that a kernel reads; those that it writes have stride 1
+// in g0. Every kernel that multiplies and adds takes `zero`, which must be 0 (generators/chunks.h, Products).
 #pragma once
 
 #include "kernels.h"
 
 namespace hnorm::detail {
 
-// mean, and M2 / divisor
-using DeviceMoments = int (*)(halide_buffer_t *x, double divisor, int32_t zero, halide_buffer_t *mean,
-                              halide_buffer_t *m2);
-using DeviceNormalize = int (*)(halide_buffer_t *x, halide_buffer_t *mean, halide_buffer_t *variance,
-                                halide_buffer_t *gamma, halide_buffer_t *beta, double eps, int32_t slope, int32_t zero,
-                                halide_buffer_t *y);
-using DeviceNormalizeResidual = int (*)(halide_buffer_t *x, halide_buffer_t *mean, halide_buffer_t *variance,
-                                        halide_buffer_t *gamma, halide_buffer_t *beta, double eps, int32_t slope,
-                                        halide_buffer_t *residual, int32_t zero, halide_buffer_t *y);
-using DeviceBackwardReduce = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *mean,
-                                     halide_buffer_t *variance, halide_buffer_t *gamma, halide_buffer_t *beta,
-                                     double eps, int32_t slope, int32_t zero, halide_buffer_t *sum_dy,
-                                     halide_buffer_t *sum_dy_xmu);
-using DeviceBackwardApply = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *mean,
-                                    halide_buffer_t *variance, halide_buffer_t *gamma, halide_buffer_t *beta,
-                                    halide_buffer_t *g1, halide_buffer_t *g2, halide_buffer_t *count, double eps,
-                                    int32_t slope, double total, int32_t zero, halide_buffer_t *dx);
+// mean, and M2 / divisor; m, a, b of the pointwise part, by that as the variance
+using DeviceMoments = int (*)(halide_buffer_t *x, halide_buffer_t *gamma, halide_buffer_t *beta, double eps,
+                              double divisor, int32_t zero, halide_buffer_t *mean, halide_buffer_t *m2,
+                              halide_buffer_t *m, halide_buffer_t *a, halide_buffer_t *b);
+using DeviceNormalize = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_buffer_t *a, halide_buffer_t *b,
+                                int32_t slope, int32_t zero, halide_buffer_t *y);
+using DeviceNormalizeResidual = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_buffer_t *a, halide_buffer_t *b,
+                                        int32_t slope, halide_buffer_t *residual, int32_t zero, halide_buffer_t *y);
+// The sums of dy and of dy*(x - mean); m, scale, k1 and k2 by them. a, b: forward's, of the activation's sign; not looked at where
+// slope is 1, nor variance and gamma where the last four do not matter.
+using DeviceBackwardReduce = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *mean, halide_buffer_t *a,
+                                     halide_buffer_t *b, int32_t slope, halide_buffer_t *variance,
+                                     halide_buffer_t *gamma, double eps, int32_t zero, halide_buffer_t *sum_dy,
+                                     halide_buffer_t *sum_dy_xmu, halide_buffer_t *m, halide_buffer_t *scale,
+                                     halide_buffer_t *k1, halide_buffer_t *k2);
+using DeviceBackwardApply = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *m, halide_buffer_t *scale,
+                                    halide_buffer_t *k1, halide_buffer_t *k2, halide_buffer_t *a, halide_buffer_t *b,
+                                    int32_t slope, int32_t zero, halide_buffer_t *dx);
 using DeviceActivationBackward = int (*)(halide_buffer_t *y, halide_buffer_t *dy, int32_t slope, int32_t zero,
                                          halide_buffer_t *dz);
 
 // generators/group_values.cpp
 using DeviceFill = int (*)(double value, halide_buffer_t *out);
 using DeviceWiden = int (*)(halide_buffer_t *in, halide_buffer_t *out);
-using DeviceRepeat = int (*)(halide_buffer_t *in, int32_t channels, halide_buffer_t *out);
-using DeviceMergeParts = int (*)(halide_buffer_t *means, halide_buffer_t *m2s, halide_buffer_t *rest_mean,
-                                 halide_buffer_t *rest_m2, int32_t channels, int32_t parts, double part_count,
-                                 double rest_count, double total, double divisor, int32_t zero, halide_buffer_t *mean,
-                                 halide_buffer_t *m2);
-using DeviceAddParts = int (*)(halide_buffer_t *sums_dy, halide_buffer_t *sums_dy_xmu, halide_buffer_t *rest_dy,
-                               halide_buffer_t *rest_dy_xmu, int32_t channels, int32_t parts, halide_buffer_t *sum_dy,
-                               halide_buffer_t *sum_dy_xmu);
+// m, a, b
+using DeviceCoefficients = int (*)(halide_buffer_t *mean, halide_buffer_t *variance, halide_buffer_t *gamma,
+                                   halide_buffer_t *beta, double eps, int32_t zero, halide_buffer_t *m,
+                                   halide_buffer_t *a, halide_buffer_t *b);
+// weigh: 1 where g1 and g2 are still to be multiplied by gamma
+using DeviceGradientCoefficients = int (*)(halide_buffer_t *mean, halide_buffer_t *variance, halide_buffer_t *gamma,
+                                           halide_buffer_t *g1, halide_buffer_t *g2, halide_buffer_t *count, double eps,
+                                           int32_t weigh, int32_t zero, halide_buffer_t *m, halide_buffer_t *scale,
+                                           halide_buffer_t *k1, halide_buffer_t *k2);
+// g1, g2 and the count of channels, from sums and gamma of `samples` samples
 using DeviceWeigh = int (*)(halide_buffer_t *sum_dy, halide_buffer_t *sum_dy_xmu, halide_buffer_t *gamma,
                             int32_t samples, double total, int32_t zero, halide_buffer_t *g1, halide_buffer_t *g2,
                             halide_buffer_t *count);
@@ -54,10 +55,11 @@ using DeviceTrack = int (*)(halide_buffer_t *running_mean, halide_buffer_t *runn
 
 // By class: the pointwise kernels serve all channels-first planes of up to 1024 positions as kSmall.
 struct DeviceElementKernels {
-    DeviceMoments moments[kPlaneClasses];
+    DeviceMoments moments[kPlaneClasses],
+        moments_narrow[kPlaneClasses];  // narrow: few channels (docs/order.md), kLast alone
     DeviceNormalize normalize[kPlaneClasses];
     DeviceNormalizeResidual normalize_residual[kPlaneClasses];
-    DeviceBackwardReduce backward_reduce[kPlaneClasses];
+    DeviceBackwardReduce backward_reduce[kPlaneClasses], backward_reduce_narrow[kPlaneClasses];
     DeviceBackwardApply backward_apply[kPlaneClasses];
     DeviceActivationBackward activation_backward[kPlaneClasses];
 };
@@ -67,9 +69,8 @@ struct DeviceKernels {
     DeviceElementKernels of[kElementTypes];
     DeviceFill fill_float, fill;
     DeviceWiden widen;
-    DeviceRepeat repeat_float, repeat;
-    DeviceMergeParts merge_parts;
-    DeviceAddParts add_parts;
+    DeviceCoefficients coefficients;
+    DeviceGradientCoefficients gradient_coefficients;
     DeviceWeigh weigh;
     DeviceParameterGradients parameter_gradients;
     DeviceTrack track;
