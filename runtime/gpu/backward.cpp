@@ -45,7 +45,6 @@ public:
     hnorm_status reduce(const Sign &sign) {
         HNORM_TRY(reserve(call_, dy_, b_.x.groups(group_)));
         HNORM_TRY(reserve(call_, dy_xmu_, b_.x.groups(group_)));
-        // Statistics that are constants need not have a variance here (x may be dy).
         return backward_reduce(call_, b_.x, b_.dy, group_, mean_of(b_), sign, variance_of(b_), b_.affine, b_.eps,
                                dy_.as<double>(), dy_xmu_.as<double>(), &own_);
     }
