@@ -60,6 +60,8 @@ private:
         const auto results = [&](int32_t *bits) { return GroupBuffer(bits, x_, view_, x_.c, 1); };
         GroupBuffer m = values(gate_.m), a = values(gate_.a), b = values(gate_.b);
         GroupBuffer of_dy = results(sample_dy_), of_x = results(sample_x_);
+        sampled_.prefetch(x_, view_);
+        sampled_.prefetch(dy_, view_);
         const SerialScope serial(runs_serially(machine_, x_));
         HNORM_TRY(
             kernel_status(function_, kernels_of(hnorm_kernels_backward_sample, machine_, x_)[planes_](

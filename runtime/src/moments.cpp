@@ -69,6 +69,7 @@ private:
         TensorBuffer x(part, view_);
         GroupBuffer scale(scale_ + first, part, view_, x_.c, 1), center(center_ + first, part, view_, x_.c, 1);
         GroupBuffer spreads(spread + first, part, view_, x_.c, 1);
+        sampled_.prefetch(part, view_);
         const SerialScope serial(runs_serially(machine_, x_));
         return kernel_status(function_, kernels_of(hnorm_kernels_sample, machine_, x_)[planes_](
                                             x, scale, sampled_.buffer(), center, spreads));

@@ -47,6 +47,20 @@ SamplePlaces::SamplePlaces(PlaneClass planes, int64_t positions, int64_t samples
     std::copy_n(&latest.places[0][0], 2 * count_, &places_[0][0]);
 }
 
+void SamplePlaces::prefetch(const Planes &x, View view) const {
+    if (x.layout == Layout::kChannelsLast || plane_class(x.s) != kLarge) {
+        return;
+    }
+    const Groups groups(x, view);
+    for (int64_t n = 0; n < groups.samples; ++n) {
+        for (int64_t c = 0; c < groups.channels; ++c) {
+            for (int32_t i = 0; i < count_; ++i) {
+                __builtin_prefetch(x.at(n + places_[i][0], c) + places_[i][1] * x.stride_s * x.element_size());
+            }
+        }
+    }
+}
+
 Runs runs_of(PlaneClass planes, int64_t positions, int64_t samples) {
     constexpr int64_t kLanes[] = {1, 16, 64, 1}, kRows[] = {32, 32, 16, 32};
     constexpr int64_t kChunksPerRun = 8, kPlanesPerChunk = 8, kPlanesPerRun = 32;

@@ -153,6 +153,9 @@ class SamplePlaces {
 public:
     SamplePlaces(PlaneClass planes, int64_t positions, int64_t samples);
     halide_buffer_t *buffer() { return buffer_; }
+    // Asks for the rows of all groups at once, of large planes: else the sample waits for memory row by row, and that took a fifth
+    // of instance norm's time out of cache.
+    void prefetch(const Planes &x, View view) const;
 
 private:
     static constexpr int32_t kMost = 48;
