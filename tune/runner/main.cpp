@@ -29,6 +29,11 @@ std::set<std::string> &hnorm::tune::kernels_called() {
     return names;
 }
 
+bool &hnorm::tune::samples_are_ordinary() {
+    static bool ordinary = true;
+    return ordinary;
+}
+
 namespace {
 
 using namespace hnorm::tune;
@@ -51,7 +56,10 @@ void uses(const std::vector<Case> &cases) {
     place(calls);
     for (const Case &c : cases) {
         kernels_called().clear();
-        calls.call(c)();
+        for (const bool ordinary : {true, false}) {
+            samples_are_ordinary() = ordinary;
+            calls.call(c)();
+        }
         std::printf("{\"case\": \"%s\", ", c.name.c_str());
         print_list("kernels", kernels_called());
         std::printf("}\n");
