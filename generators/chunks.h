@@ -147,6 +147,8 @@ public:
             k = several ? v.a % A * kChunksPerRun + v.k % width : Expr(0);
             m = (several ? v.a / A : v.a) * Q + (several ? v.k / width : v.k);
             chunks_of_run = numbered.varies ? Expr(kChunksPerRun) : width * min(Q, M);
+            // Where runs have fewer chunks than there are numbers, those beyond are of no plane.
+            if (numbered.varies) m = select(v.k < width * Q, m, M);
         }
     }
 
