@@ -13,6 +13,7 @@ public:
 
     void configure() {
         of_elements(x, dy, dx);
+        for_streams();
         for_device();
     }
 

@@ -81,17 +81,28 @@ protected:
     }
     Expr stored(const Expr &value) const { return from_float(value, element, this->get_target()); }
 
+    // Kernels of CPUs whose output may go past the cache take one more input, the last one: whether it does. Then rows of y, planes
+    // or channels-last positions, are whole cache lines, and y is no input.
+    void for_streams() {
+        if (!on_device()) stream = this->template add_input<int32_t>("stream");
+    }
+
     // The schedule of the pointwise part.
     // values_per_group: floats that the loop reads of each group. variants: conditions, one of which holds, that make it simpler.
     void apply_scheduled(const Axes &v, Func y, int values_per_group, const std::vector<Expr> &variants = {}) {
         if (scheduled_otherwise()) return;
         if (on_device()) {
             gpu::apply(planes, v, y, gpu_knobs());
-        } else if (channels_last(planes)) {
-            cpu::apply_last(v, y, knobs(), values_per_group, variants);
-        } else {
-            cpu::apply(planes, v, y, knobs(), variants);
+            return;
         }
+        const bool streams = stream && planes != Planes::Tiny && has_stores_past_cache(this->get_target());
+        const Expr past_cache = streams ? *stream != 0 : Expr();
+        if (channels_last(planes)) {
+            cpu::apply_last(v, y, knobs(), values_per_group, past_cache, variants);
+        } else {
+            cpu::apply(planes, v, y, knobs(), past_cache, variants);
+        }
+        if (streams) this->get_pipeline().add_custom_lowering_pass(new StorePastCache(y.name(), this->get_target()));
     }
 
     // Tensors of x's shape: stride 1 in s, channels-last in g0, any elsewhere; on devices any.
@@ -121,7 +132,7 @@ protected:
     }
 
 private:
-    GeneratorInput<int32_t> *zero = nullptr;
+    GeneratorInput<int32_t> *zero = nullptr, *stream = nullptr;
 
     void estimate(Parameter &p) const {
         if (!p.is_buffer()) {

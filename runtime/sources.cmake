@@ -24,10 +24,12 @@ set(HNORM_RUNTIME_SOURCES
     src/narrow.cpp
     src/normalize.cpp
     src/normalize_backward.cpp
+    src/past_cache.cpp
     src/post_ops.cpp
     src/reduction.cpp
     src/residual_backward.cpp
     src/statistics.cpp
+    src/store_past_cache.cpp
     src/targets.cpp
     src/tensor.cpp
     src/threads.cpp

@@ -4,6 +4,7 @@
 
 #include "../generators/chunks.h"
 #include "cpu_knobs.h"
+#include "past_cache.h"
 
 namespace hnorm {
 
@@ -128,8 +129,18 @@ inline void sample(Sample &d, Func out, const CpuKnobs &knobs) {
     specialize(add, d.variants);
 }
 
+// The axis of y's elements that lie side by side, in tiles that go past the cache (past_cache.h). The last tile is moved back: no
+// guards, and what is stored twice is the same.
+struct TilesPastCache {
+    Var lane{"lane"}, vectors{kPastCache}, tile{"tile"};
+    TilesPastCache(Stage y, const Var &axis, int element_bytes, const CpuKnobs &knobs) {
+        y.split(axis, tile, lane, kPastCacheBytes / element_bytes, TailStrategy::ShiftInwards);
+        y.split(lane, vectors, lane, knobs.store_vector).vectorize(lane);
+    }
+};
+
 // The stores of y, along the plane; tiny planes along the groups. Returns the loop over a plane.
-inline Var pointwise(Func y, const Axes &v, Planes planes, const CpuKnobs &knobs) {
+inline Var pointwise(Stage y, const Axes &v, Planes planes, const CpuKnobs &knobs) {
     if (planes == Planes::Tiny) {
         y.reorder(v.g0, v.s).vectorize(v.g0, knobs.store_vector, kTail);
         return v.s;
@@ -140,24 +151,42 @@ inline Var pointwise(Func y, const Axes &v, Planes planes, const CpuKnobs &knobs
     return row;
 }
 
-// The pointwise part.
-inline void apply(Planes planes, const Axes &v, Func y, const CpuKnobs &knobs, const std::vector<Expr> &variants) {
-    if (planes == Planes::Large) {
-        // Parts of a plane as equal as vectors allow: a fixed size would leave a short last part that steps through
-        // its missing elements.
-        const Expr vectors = (y.output_buffer().dim(0).extent() + knobs.store_vector - 1) / knobs.store_vector;
-        const Expr parts = (vectors + knobs.part_vectors - 1) / knobs.part_vectors;
+// The pointwise part. past_cache: the condition by which y's stores go past the cache, or undefined.
+inline void apply(Planes planes, const Axes &v, Func y, const CpuKnobs &knobs, const Expr &past_cache,
+                  const std::vector<Expr> &variants) {
+    const Expr S = y.output_buffer().dim(0).extent();
+    const int bytes = y.types()[0].bytes();
+    // `loop` over a plane takes so many elements a step.
+    const auto parts_of_planes = [&](Stage stage, const Var &loop, int elements) {
+        // Parts of a plane as equal as steps allow: a fixed size would leave a short last part that steps through its missing
+        // elements.
+        const int of_part = std::max(knobs.part_vectors * knobs.store_vector / elements, 1);
+        const Expr steps = (S + elements - 1) / elements, parts = (steps + of_part - 1) / of_part;
         Var part("part"), step("step");
-        const Var row = pointwise(y, v, planes, knobs);
-        y.split(row, part, step, (vectors + parts - 1) / parts, kTail).reorder(step, part, v.g0, v.r, v.g1);
-        y.parallel(v.g1).parallel(v.r).parallel(v.g0).parallel(part);
-    } else {
+        stage.split(loop, part, step, (steps + parts - 1) / parts, kTail).reorder(step, part, v.g0, v.r, v.g1);
+        stage.parallel(v.g1).parallel(v.r).parallel(v.g0).parallel(part);
+        specialize(stage, variants);
+    };
+    const auto blocks_of_planes = [&](Stage stage, const auto &loops) {
         Var block("block");
-        y.split(v.g0, block, v.g0, knobs.group_block, kTail).reorder(v.s, v.g0, block, v.r, v.g1);
-        y.parallel(v.g1).parallel(v.r).parallel(block).never_partition(block);
-        pointwise(y, v, planes, knobs);
+        stage.split(v.g0, block, v.g0, knobs.group_block, kTail).reorder(v.s, v.g0, block, v.r, v.g1);
+        stage.parallel(v.g1).parallel(v.r).parallel(block).never_partition(block);
+        loops(stage);
+        specialize(stage, variants);
+    };
+    if (past_cache.defined()) {
+        Stage past = y.specialize(past_cache && S * bytes >= kPastCacheBytes);
+        if (planes == Planes::Large) {
+            parts_of_planes(past, TilesPastCache(past, v.s, bytes, knobs).tile, kPastCacheBytes / bytes);
+        } else {
+            blocks_of_planes(past, [&](Stage stage) { TilesPastCache(stage, v.s, bytes, knobs); });
+        }
     }
-    specialize(y, variants);
+    if (planes == Planes::Large) {
+        parts_of_planes(y, pointwise(y, v, planes, knobs), knobs.store_vector);
+    } else {
+        blocks_of_planes(y, [&](Stage stage) { pointwise(stage, v, planes, knobs); });
+    }
 }
 
 }  // namespace cpu

@@ -51,16 +51,14 @@ inline void reduce(Reduction &d, const CpuKnobs &knobs) {
 }
 
 // The pointwise part, in tasks of some positions of a plane, or where those are few, of some planes. It reads so many floats a
-// channel.
-inline void apply_last(const Axes &v, Func y, const CpuKnobs &knobs, int values_per_group,
+// channel. past_cache: as in apply().
+inline void apply_last(const Axes &v, Func y, const CpuKnobs &knobs, int values_per_group, const Expr &past_cache,
                        const std::vector<Expr> &variants) {
     Var ss("ss"), rs("rs"), task("task");
     const auto extent = [&](int i) { return y.output_buffer().dim(i).extent(); };
     const Expr positions = max(knobs.task_floats / max(extent(2), 1), 1);
-    y.split(v.s, ss, v.s, min(positions, extent(0)), kTail).split(v.r, rs, v.r, max(positions / extent(0), 1), kTail);
     const auto tasks = [&](Stage stage, const std::vector<VarOrRVar> &loops) {
-        stage.reorder(loops).vectorize(v.g0, knobs.store_vector, kTail);
-        stage.fuse(ss, rs, task).fuse(task, v.g1, task).parallel(task);
+        stage.reorder(loops).fuse(ss, rs, task).fuse(task, v.g1, task).parallel(task);
         specialize(stage, variants);
     };
     // One position after the other, in the order of memory: two or four side by side took 1.6 times as long at 256 channels. But
@@ -68,11 +66,22 @@ inline void apply_last(const Axes &v, Func y, const CpuKnobs &knobs, int values_
     constexpr int kFirstCache = 24 << 10, kTogether = 4;
     const int bytes = values_per_group * static_cast<int>(sizeof(float));
     Var steps("steps"), step("step");
+    const auto split = [&](Stage stage) {
+        return stage.split(v.s, ss, v.s, min(positions, extent(0)), kTail)
+            .split(v.r, rs, v.r, max(positions / extent(0), 1), kTail);
+    };
+    if (past_cache.defined()) {
+        const int element = y.types()[0].bytes();
+        Stage past = split(y.specialize(past_cache && extent(2) * element >= kPastCacheBytes));
+        const TilesPastCache tiles(past, v.g0, element, knobs);
+        tasks(past, {tiles.lane, tiles.vectors, tiles.tile, v.s, v.r, ss, rs, v.g1});
+    }
+    const auto vectors = [&](Stage stage) { return split(stage).vectorize(v.g0, knobs.store_vector, kTail); };
     if (bytes > 0) {
-        Stage many = y.specialize(extent(2) * bytes >= kFirstCache);
+        Stage many = vectors(y.specialize(extent(2) * bytes >= kFirstCache));
         tasks(many.split(v.s, steps, step, kTogether, kTail).unroll(step), {step, v.g0, steps, v.r, ss, rs, v.g1});
     }
-    tasks(y, {v.g0, v.s, v.r, ss, rs, v.g1});
+    tasks(vectors(y), {v.g0, v.s, v.r, ss, rs, v.g1});
 }
 
 }  // namespace cpu

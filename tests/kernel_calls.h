@@ -49,11 +49,11 @@ public:
         return together(e.result(), q.result(), greatest.result());
     }
     Results operator()(hnorm::detail::NormalizeKernel kernel) {
-        return written(kernel(tensor(in_.x), values(in_.m), values(in_.a), values(in_.b), slope(), output()));
+        return written(kernel(tensor(in_.x), values(in_.m), values(in_.a), values(in_.b), slope(), 0, output()));
     }
     Results operator()(hnorm::detail::NormalizeResidualKernel kernel) {
         return written(kernel(tensor(in_.x), values(in_.m), values(in_.a), values(in_.b), slope(), tensor(in_.residual),
-                              output()));
+                              0, output()));
     }
     Results operator()(hnorm::detail::BackwardSampleKernel kernel) {
         ResultBuffer<int32_t> of_dy(groups()), of_x(groups());
@@ -77,7 +77,7 @@ public:
     }
     Results operator()(hnorm::detail::BackwardApplyKernel kernel) {
         return written(kernel(tensor(in_.x), tensor(in_.dy), values(in_.m), values(in_.scale), values(in_.k1),
-                              values(in_.k2), gate(in_.a), gate(in_.b), slope_or_none(), output()));
+                              values(in_.k2), gate(in_.a), gate(in_.b), slope_or_none(), 0, output()));
     }
     Results operator()(hnorm::detail::ActivationBackwardKernel kernel) {
         return written(kernel(tensor(in_.y), tensor(in_.dy), slope(), output()));

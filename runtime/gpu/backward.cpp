@@ -103,7 +103,7 @@ hnorm_status GradientSums::write_parameter_gradients(bool add) const {
     float *const dbeta = b_.dbeta ? b_.dbeta : unwanted.as<float>();
     const int64_t c = b_.x.c;
     On<GroupBuffer> of_dy = sums(dy_), of_dy_xmu = sums(dy_xmu_);
-    On<GroupBuffer> variance(call_, b_.variance, b_.x, view_of(group_), statistics_stride(b_.x, b_.group), 1);
+    On<GroupBuffer> variance(call_, b_.variance, b_.x, view_of(group_), groups_stride(b_.x, b_.group), 1);
     On<GroupBuffer> gamma_before(call_, dgamma, b_.x, results, c, 1), beta_before(call_, dbeta, b_.x, results, c, 1);
     On<GroupBuffer> gamma_after(call_, dgamma, b_.x, results, c, 1), beta_after(call_, dbeta, b_.x, results, c, 1);
     const bool shared = group_ == HNORM_INSTANCE && !b_.per_sample;

@@ -27,7 +27,7 @@ hnorm_status moments(const Call &call, const Planes &given, hnorm_group given_gr
     const hnorm_group group = is_plane ? HNORM_INSTANCE : given_group;
     const AffineView affine = present(call, given_affine);
     HNORM_TRY(forward->reserve(x.groups(group)));
-    forward->stride_n = statistics_stride(given, given_group);
+    forward->stride_n = groups_stride(given, given_group);
     const View view = view_of(group);
     On<TensorBuffer> x_buffer(call, x, view);
     On<GroupBuffer> gamma(call, affine.gamma, x, view, affine.gamma_n, affine.gamma_c);

@@ -26,7 +26,7 @@ hnorm_status backward_reduce(const Call &call, const Planes &given_x, const Plan
     const hnorm_group group = is_plane ? HNORM_INSTANCE : given_group;
     const AffineView affine = present(call, given);
     HNORM_TRY(gradient->reserve(x.groups(group)));
-    gradient->stride_n = statistics_stride(given_x, given_group);
+    gradient->stride_n = groups_stride(given_x, given_group);
     const View view = view_of(group);
     On<TensorBuffer> x_buffer(call, x, view), dy_buffer(call, dy, view);
     On<GroupBuffer> means = buffer_of(call, mean, x, view), variances = buffer_of(call, variance, x, view);

@@ -3,6 +3,7 @@
 #include "error.h"
 #include "gradient_arguments.h"
 #include "gradients.h"
+#include "past_cache.h"
 #include "residual_backward.h"
 
 namespace hnorm::detail {
@@ -11,9 +12,9 @@ namespace {
 
 // The sums of some groups, and their dx.
 hnorm_status compute_block(const char *function, const Machine &machine, const Backward &b, const Range &range,
-                           GradientSums &sums) {
+                           bool past_cache, GradientSums &sums) {
     const Planes x = cropped(b.x, range), dy = cropped(b.dy, range);
-    const int64_t stride_n = statistics_stride(b.x, b.group), first = range.n_begin * stride_n + range.c_begin;
+    const int64_t stride_n = groups_stride(b.x, b.group), first = range.first(stride_n);
     const GroupValues mean = {b.mean + first, stride_n, 1}, variance = {b.variance + first, stride_n, 1};
     const AffineView affine = b.affine.from(range.n_begin, range.c_begin);
     GateValues gate;
@@ -33,7 +34,8 @@ hnorm_status compute_block(const char *function, const Machine &machine, const B
     GradientCoefficients coefficients;
     HNORM_TRY(coefficients.compute(function, x, mean, variance, affine, b.eps,
                                    {group_values(g1, x, b.group), group_values(g2, x, b.group), {&total, 0, 0}}));
-    return compute_backward_apply(function, machine, x, dy, coefficients, gate.gate(), cropped(*b.dx, range));
+    return compute_backward_apply(function, machine, x, dy, coefficients, gate.gate(), cropped(*b.dx, range),
+                                  past_cache);
 }
 
 }  // namespace
@@ -45,9 +47,10 @@ hnorm_status compute_backward(const char *function, const Machine &machine, cons
     const bool wanted = b.dx || b.dgamma || b.dbeta;
     GradientSums sums(b);
     HNORM_TRY(sums.reserve(function));
+    const bool past_cache = b.dx && goes_past_cache(machine, *b.dx, {&b.x, &b.dy});
     const auto compute = [&](const Range &range) {
         HNORM_TRY(behind.compute_dz(function, machine, range));
-        return wanted ? compute_block(function, machine, b, range, sums) : HNORM_OK;
+        return wanted ? compute_block(function, machine, b, range, past_cache, sums) : HNORM_OK;
     };
     // Sums of each sample's part of batch norm's groups are not of blocks of groups.
     HNORM_TRY(summed_group(b) == b.group ? Blocks(machine, b.x, b.group).for_each(function, compute)

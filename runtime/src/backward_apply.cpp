@@ -7,6 +7,7 @@
 #include "gradient_arguments.h"
 #include "gradients.h"
 #include "narrow.h"
+#include "past_cache.h"
 #include "threads.h"
 
 namespace hnorm::detail {
@@ -16,11 +17,13 @@ namespace {
 // The pointwise part by its coefficients: m, scale, k1, k2, and forward's a and b.
 constexpr int kValues = 6;
 
+// lines: dx goes past the cache, and its rows are whole lines.
 hnorm_status apply(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
-                   const GroupFloats *values, float slope, const Planes &dx) {
+                   const GroupFloats *values, float slope, const Planes &dx, bool lines) {
     const bool per_sample = std::any_of(values, values + kValues, [](const GroupFloats &v) { return v.stride_n != 0; });
     if (x.s == 1 && x.n > 1 && !per_sample && channels_last({&x, &dy, &dx})) {
-        return apply(function, machine, one_plane(x), one_plane(dy), values, slope, one_plane(dx));
+        return apply(function, machine, one_plane(x), one_plane(dy), values, slope, one_plane(dx),
+                     lines);
     }
     if (is_narrow_and_dense({&x, &dy, &dx})) {
         NarrowValues<float> repeated[kValues];
@@ -30,7 +33,7 @@ hnorm_status apply(const char *function, const Machine &machine, const Planes &x
             of_parts[i] = {repeated[i].data, repeated[i].stride_n};
         }
         return for_parts_and_remainder(x, [&](const auto &of, bool parts) {
-            return apply(function, machine, of(x), of(dy), parts ? of_parts : values, slope, of(dx));
+            return apply(function, machine, of(x), of(dy), parts ? of_parts : values, slope, of(dx), lines);
         });
     }
     const View view = per_sample ? View::kInstance : View::kBatch;
@@ -40,16 +43,25 @@ hnorm_status apply(const char *function, const Machine &machine, const Planes &x
     const SerialScope serial(runs_serially(machine, x));
     return kernel_status(function,
                          kernels_of(hnorm_kernels_backward_apply, machine, x)[pointwise_class({&x, &dy, &dx})](
-                             x_buffer, dy_buffer, m, scale, k1, k2, a, b, slope_bits(slope), dx_buffer));
+                             x_buffer, dy_buffer, m, scale, k1, k2, a, b, slope_bits(slope), lines, dx_buffer));
 }
 
 }  // namespace
 
 hnorm_status compute_backward_apply(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
-                                    const GradientCoefficients &coefficients, const Gate &gate, const Planes &dx) {
+                                    const GradientCoefficients &coefficients, const Gate &gate, const Planes &dx,
+                                    bool past_cache) {
     const GroupFloats values[kValues] = {
         coefficients.m(), coefficients.scale(), coefficients.k1(), coefficients.k2(), gate.a, gate.b};
-    return apply(function, machine, x, dy, values, gate.slope, dx);
+    if (!past_cache) {
+        return apply(function, machine, x, dy, values, gate.slope, dx, false);
+    }
+    return for_lines(function, dx, [&](const Part &part, bool lines) {
+        GroupFloats of_part[kValues];
+        std::transform(values, values + kValues, of_part, [&](const GroupFloats &v) { return v.from(part.planes); });
+        const auto of = [&](const Planes &p) { return cropped(p, part); };
+        return apply(function, machine, of(x), of(dy), of_part, gate.slope, of(dx), lines);
+    });
 }
 
 }  // namespace hnorm::detail
@@ -107,7 +119,8 @@ hnorm_status hnorm_backward_apply(const hnorm_tensor *x, const hnorm_tensor *dy,
                                    {values(g1), values(g2), values(count)}));
     const GroupFloats unused = coefficients.m();
     return compute_backward_apply(function, machine, in, tensors.dy.planes, coefficients, {unused, unused, unused, 1},
-                                  tensors.dx.planes);
+                                  tensors.dx.planes,
+                                  goes_past_cache(machine, tensors.dx.planes, {&in, &tensors.dy.planes}));
 }
 
 }  // extern "C"

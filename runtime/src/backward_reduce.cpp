@@ -77,12 +77,11 @@ private:
 
     hnorm_status sum(const Range &range) {
         const Planes x = cropped(x_, range), dy = cropped(dy_, range);
-        const int64_t first = (view_ == View::kBatch ? 0 : range.n_begin * x_.c) + range.c_begin;
-        const int64_t stride_n = view_ == View::kBatch ? 0 : x_.c;
+        const int64_t first = groups_.first(range), stride_n = groups_.stride();
         const bool dense = is_narrow_and_dense({&x_, &dy_});
-        GroupFloats values[] = {of_range(gate_.m, range),
-                                of_range(gate_.a, range),
-                                of_range(gate_.b, range),
+        GroupFloats values[] = {gate_.m.from(range),
+                                gate_.a.from(range),
+                                gate_.b.from(range),
                                 {scale_x_ + first, stride_n},
                                 {scale_dy_ + first, stride_n}};
         constexpr int kValues = 5;
@@ -96,9 +95,6 @@ private:
                          [&](const auto &of, int64_t repeats, const Sums &sums, int64_t sums_n) {
                              return sum_part(of(x), of(dy), repeats == 1 ? values : of_parts, sums, sums_n);
                          });
-    }
-    static GroupFloats of_range(const GroupFloats &values, const Range &range) {
-        return {values.data + range.n_begin * values.stride_n + range.c_begin, values.stride_n};
     }
 
     // values: m, a, b, and the scales of x and dy
@@ -123,22 +119,21 @@ private:
 
     // Takes those again whose products left float's range, by scales.
     hnorm_status mind_range() {
-        std::vector<bool> marked;
+        Marks marks;
         for (int64_t g = 0; g < groups_.count(); ++g) {
             if (is_in_range(g)) {
                 continue;
             }
-            marked.resize(static_cast<size_t>(groups_.count()));
-            marked[static_cast<size_t>(g)] = true;
+            if (!marks.any()) {
+                HNORM_TRY(marks.clear(function_, groups_.count()));
+            }
+            marks.mark(g);
             const bool ordinary = is_ordinary_group(g);
             scale_dy_[g] = ordinary ? power_of_two(74) : scale_of(sums_.greatest[0][g]);
             scale_x_[g] = ordinary ? power_of_two(74) : scale_of(sums_.greatest[1][g]);
         }
-        if (marked.empty()) {
-            return HNORM_OK;
-        }
-        measured_ = true;
-        return for_marked(x_, view_, marked, narrow_, [&](const Range &range) { return sum(range); });
+        measured_ = measured_ || marks.any();
+        return for_marked(x_, view_, marks, narrow_, [&](const Range &range) { return sum(range); });
     }
     bool is_in_range(int64_t g) const {
         if (is_ordinary_group(g)) {
@@ -181,10 +176,7 @@ hnorm_status compute_backward_reduce(const char *function, const Machine &machin
         const int64_t step = channels_last({&x, &dy}) ? x.c : 1;
         for (int64_t c = 0; c < x.c; c += step) {
             const Range range = {0, x.n, c, c + step};
-            const auto of_range = [c](const GroupFloats &values) {
-                return GroupFloats{values.data + c, values.stride_n};
-            };
-            const Gate part = {of_range(gate.m), of_range(gate.a), of_range(gate.b), gate.slope};
+            const Gate part = {gate.m.from(range), gate.a.from(range), gate.b.from(range), gate.slope};
             const Planes of_x = one_plane(cropped(x, range)), of_dy = one_plane(cropped(dy, range));
             HNORM_TRY(GroupGradientSums(function, machine, of_x, of_dy, View::kInstance, narrow, part)
                           .compute(sum_dy + c, sum_dy_xmu + c));

@@ -9,6 +9,8 @@ namespace hnorm::detail {
 struct GroupFloats {
     const float *data;
     int64_t stride_n;  // 0: shared by all samples
+
+    GroupFloats from(const Range &range) const { return {data + range.first(stride_n), stride_n}; }
 };
 
 // Forward's: y = (x - m) * a + b.

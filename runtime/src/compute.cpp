@@ -33,13 +33,6 @@ Planes one_plane(const Planes &x) {
     return p;
 }
 
-Planes cropped(Planes p, const Range &range) {
-    p.data = p.at(range.n_begin, range.c_begin);
-    p.n = range.n_end - range.n_begin;
-    p.c = range.c_end - range.c_begin;
-    return p;
-}
-
 bool runs_serially(const Machine &machine, const Planes &x) {
     return machine.threads == 1 || x.elements() < machine.target->serial_below;
 }

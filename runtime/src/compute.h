@@ -42,8 +42,16 @@ Planes one_plane(const Planes &x);
 // Some of a tensor's planes, both ranges half open.
 struct Range {
     int64_t n_begin, n_end, c_begin, c_end;
+
+    // Where its first plane's value lies in an array of one for each channel, of samples stride_n apart: 0 where all share them.
+    int64_t first(int64_t stride_n) const { return n_begin * stride_n + c_begin; }
 };
-Planes cropped(Planes p, const Range &range);
+inline Planes cropped(Planes p, const Range &range) {
+    p.data = p.at(range.n_begin, range.c_begin);
+    p.n = range.n_end - range.n_begin;
+    p.c = range.c_end - range.c_begin;
+    return p;
+}
 
 // Whether work on the tensor stays on the calling thread.
 bool runs_serially(const Machine &machine, const Planes &x);
@@ -53,9 +61,11 @@ struct GroupValues {
     const double *data;
     int64_t stride_n, stride_c;
 };
+// Between the values of one sample's groups and the next's, of one a group.
+inline int64_t groups_stride(const Planes &x, hnorm_group group) { return group == HNORM_BATCH ? 0 : x.c; }
 // One value a group, as the C functions hold them.
 inline GroupValues group_values(const double *data, const Planes &x, hnorm_group group) {
-    return {data, group == HNORM_BATCH ? 0 : x.c, 1};
+    return {data, groups_stride(x, group), 1};
 }
 
 // hnorm_post_ops, validated.
@@ -78,9 +88,10 @@ struct PostOps {
 hnorm_status compute_moments(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
                              double *mean, double *m2);
 
+// past_cache: goes_past_cache() of the whole y, of which this may be a part (past_cache.h).
 hnorm_status compute_normalize(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
                                const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
-                               const Planes &y);
+                               const Planes &y, bool past_cache);
 
 // mean, variance: one double a group, written.
 hnorm_status compute_forward(const char *function, const Machine &machine, const Planes &x, hnorm_group group,

@@ -3,6 +3,7 @@
 
 #include "blocks.h"
 #include "error.h"
+#include "past_cache.h"
 #include "post_ops.h"
 
 namespace hnorm::detail {
@@ -11,16 +12,16 @@ hnorm_status compute_forward(const char *function, const Machine &machine, const
                              const AffineView &affine, double eps, const PostOps &post, const Planes &y, double *mean,
                              double *variance) {
     const auto total = static_cast<double>(x.group_size(group));
+    const bool past_cache = goes_past_cache(machine, y, {&x, post.residual});
     return Blocks(machine, x, group).for_each(function, [&](const Range &range) {
         const Planes part = cropped(x, range);
-        const int64_t first = (group == HNORM_BATCH ? 0 : range.n_begin * x.c) + range.c_begin;
-        const int64_t stride_n = group == HNORM_BATCH ? 0 : x.c;
+        const int64_t stride_n = groups_stride(x, group), first = range.first(stride_n);
         Planes residual;
         const PostOps part_post = post.seen([&](const Planes &p) { return cropped(p, range); }, &residual);
         HNORM_TRY(compute_moments(function, machine, part, group, mean + first, variance + first));
         std::for_each_n(variance + first, part.groups(group), [total](double &value) { value /= total; });
         return compute_normalize(function, machine, part, {mean + first, stride_n, 1}, {variance + first, stride_n, 1},
-                                 affine.from(range.n_begin, range.c_begin), eps, part_post, cropped(y, range));
+                                 affine.from(range.n_begin, range.c_begin), eps, part_post, cropped(y, range), past_cache);
     });
 }
 

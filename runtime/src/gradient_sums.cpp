@@ -13,7 +13,7 @@ void GradientSums::write_parameter_gradients() {
     const Range all = {0, b_.x.n, 0, b_.x.c};
     if (b_.dgamma) {
         double *const sums = dy_xmu(all);
-        const int64_t stride_n = statistics_stride(b_.x, b_.group);
+        const int64_t stride_n = groups_stride(b_.x, b_.group);
         for_each_plane(groups_ / b_.x.c, b_.x.c, [&](int64_t n, int64_t c, int64_t i) {
             sums[i] *= 1 / std::sqrt(b_.variance[n * stride_n + c] + b_.eps);
         });

@@ -27,9 +27,6 @@ struct Backward {
 // The groups whose sums are taken: those of the statistics, or each sample's part of them where gamma's gradient needs it.
 inline hnorm_group summed_group(const Backward &b) { return b.per_sample ? HNORM_INSTANCE : b.group; }
 
-// Between the statistics of one sample's groups and the next's.
-inline int64_t statistics_stride(const Planes &x, hnorm_group group) { return group == HNORM_BATCH ? 0 : x.c; }
-
 // Calls visit(n, c, n*channels + c).
 template <typename Visit>
 void for_each_plane(int64_t samples, int64_t channels, const Visit &visit) {
@@ -54,9 +51,7 @@ public:
     void write_parameter_gradients();
 
 private:
-    int64_t first(const Range &range) const {
-        return (group_ == HNORM_BATCH ? 0 : range.n_begin * b_.x.c) + range.c_begin;
-    }
+    int64_t first(const Range &range) const { return range.first(groups_stride(b_.x, group_)); }
     void write(double *sums, float *gradient) const;
 
     const Backward &b_;
@@ -96,8 +91,10 @@ hnorm_status compute_activation_backward(const char *function, const Machine &ma
 void times_gamma(const Planes &x, const AffineView &affine, hnorm_group summed, hnorm_group group, const double *sum_dy,
                  const double *sum_dy_xmu, double *g1, double *g2);
 
+// past_cache: as for compute_normalize().
 hnorm_status compute_backward_apply(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
-                                    const GradientCoefficients &coefficients, const Gate &gate, const Planes &dx);
+                                    const GradientCoefficients &coefficients, const Gate &gate, const Planes &dx,
+                                    bool past_cache);
 
 // The gradients through the statistics, and with statistics that are constants.
 hnorm_status compute_backward(const char *function, const Machine &machine, const Backward &b);

@@ -3,7 +3,8 @@
 //
 // Kernels see x(s, r, g0, g1) (docs/order.md). Tensors are 4-D buffers with stride 1 in s or, channels-last, in g0, and any stride
 // elsewhere. Values of groups are 2-D buffers over (g0, g1) of stride 1 in g0. What sums give by run are 4-D buffers over
-// (g0, a, b, g1), runs (a, b), of stride 1 in g0. slope: the bits of the activation's, a float, 1 for none: slope_bits().
+// (g0, a, b, g1), runs (a, b), of stride 1 in g0. slope: the bits of the activation's, a float, 1 for none: slope_bits(). stream:
+// whether the output goes past the cache (past_cache.h).
 #pragma once
 
 #include <HalideRuntime.h>
@@ -22,9 +23,10 @@ using MomentsKernel = int (*)(halide_buffer_t *x, halide_buffer_t *center, halid
 using MomentsMeasuredKernel = int (*)(halide_buffer_t *x, halide_buffer_t *center, halide_buffer_t *scale,
                                       halide_buffer_t *e, halide_buffer_t *q, halide_buffer_t *greatest);
 using NormalizeKernel = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_buffer_t *a, halide_buffer_t *b,
-                                int32_t slope, halide_buffer_t *y);
+                                int32_t slope, int32_t stream, halide_buffer_t *y);
 using NormalizeResidualKernel = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_buffer_t *a, halide_buffer_t *b,
-                                        int32_t slope, halide_buffer_t *residual, halide_buffer_t *y);
+                                        int32_t slope, halide_buffer_t *residual, int32_t stream,
+                                        halide_buffer_t *y);
 
 // The bits of the greatest |dy| and |x - m| of the sample; where slope is 1, a and b do not matter.
 using BackwardSampleKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *m, halide_buffer_t *a,
@@ -42,7 +44,7 @@ using BackwardReduceMeasuredKernel = int (*)(halide_buffer_t *x, halide_buffer_t
 // a, b: forward's, for the activation's sign; not read where slope is 1.
 using BackwardApplyKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *m, halide_buffer_t *scale,
                                     halide_buffer_t *k1, halide_buffer_t *k2, halide_buffer_t *a, halide_buffer_t *b,
-                                    int32_t slope, halide_buffer_t *dx);
+                                    int32_t slope, int32_t stream, halide_buffer_t *dx);
 using ActivationBackwardKernel = int (*)(halide_buffer_t *y, halide_buffer_t *dy, int32_t slope, halide_buffer_t *dz);
 
 inline int32_t slope_bits(float slope) {
@@ -90,6 +92,8 @@ struct Target {
     int64_t
         least_busy_percent;  // of the threads, where each works on groups of its own: below it they share each group
     int64_t serial_below;    // tensors of fewer elements run on the calling thread
+    // of the last-level cache: an output goes past it where it and what it is computed from take more; 0: never
+    int64_t past_cache_percent;
 };
 
 extern "C" {

@@ -58,14 +58,11 @@ public:
 
 private:
     double group_size() const { return static_cast<double>(x_.s * (view_ == View::kBatch ? x_.n : 1)); }
-    int64_t first_group(const Range &range) const {
-        return (view_ == View::kBatch ? 0 : range.n_begin * x_.c) + range.c_begin;
-    }
 
     // The centers and spreads of the groups in the range, by their scales.
     hnorm_status sample(const Range &range, int32_t *spread) {
         const Planes part = cropped(x_, range);
-        const int64_t first = first_group(range);
+        const int64_t first = groups_.first(range);
         TensorBuffer x(part, view_);
         GroupBuffer scale(scale_ + first, part, view_, x_.c, 1), center(center_ + first, part, view_, x_.c, 1);
         GroupBuffer spreads(spread + first, part, view_, x_.c, 1);
@@ -92,12 +89,12 @@ private:
 
     hnorm_status sum(const Range &range) {
         const Planes part = cropped(x_, range);
-        const int64_t first = first_group(range);
+        const int64_t first = groups_.first(range);
         const bool dense = is_narrow_and_dense({&x_});
         NarrowValues<float> centers, scales;
         if (narrow_ && dense) {
-            HNORM_TRY(centers.repeat(function_, part, center_ + first, values_stride(), 1));
-            HNORM_TRY(scales.repeat(function_, part, scale_ + first, values_stride(), 1));
+            HNORM_TRY(centers.repeat(function_, part, center_ + first, groups_.stride(), 1));
+            HNORM_TRY(scales.repeat(function_, part, scale_ + first, groups_.stride(), 1));
         }
         return for_parts(
             function_, part, view_, narrow_, dense, sums_.from(first),
@@ -106,7 +103,6 @@ private:
                                     : sum_part(of(part), centers.data, scales.data, centers.stride_n, sums, stride_n);
             });
     }
-    int64_t values_stride() const { return view_ == View::kBatch ? 0 : x_.c; }
 
     hnorm_status sum_part(const Planes &part, const float *centers, const float *scales, int64_t values_n,
                           const Sums &sums, int64_t stride_n) {
@@ -133,16 +129,16 @@ private:
         if (finite && !scaled_) {
             return HNORM_OK;
         }
-        marked_.clear();
+        HNORM_TRY(marks_.clear(function_, groups_.count()));
         for (int64_t g = 0; g < groups_.count(); ++g) {
             const int32_t greatest = scaled_ ? sums_.greatest[0][g] : 0;
             if (!is_in_range(spread_[g], q[g], greatest)) {
-                mark(g);
+                marks_.mark(g);
                 scale_[g] = next_scale(spread_[g], greatest, scale_[g]);
             }
         }
-        scaled_ = scaled_ || !marked_.empty();
-        return for_marked_groups([&](const Range &range) {
+        scaled_ = scaled_ || marks_.any();
+        return for_marked(x_, view_, marks_, narrow_, [&](const Range &range) {
             HNORM_TRY(sample(range, sums_.greatest[0]));
             return sum(range);
         });
@@ -158,15 +154,15 @@ private:
         if (near) {
             return HNORM_OK;
         }
-        marked_.clear();
+        HNORM_TRY(marks_.clear(function_, groups_.count()));
         for (int64_t g = 0; g < groups_.count(); ++g) {
             const float mean = static_cast<float>(static_cast<double>(center_[g]) + sums_.e[g] / n);
             if (is_far(g, n) && mean != center_[g]) {
-                mark(g);
+                marks_.mark(g);
                 center_[g] = mean;
             }
         }
-        return for_marked_groups([&](const Range &range) { return sum(range); });
+        return for_marked(x_, view_, marks_, narrow_, [&](const Range &range) { return sum(range); });
     }
     bool is_far(int64_t g, double n) const {
         const double e = sums_.e[g], square = e * (e / n);
@@ -187,15 +183,6 @@ private:
         }
     }
 
-    void mark(int64_t group) {
-        marked_.resize(static_cast<size_t>(groups_.count()));
-        marked_[static_cast<size_t>(group)] = true;
-    }
-    template <typename Visit>
-    hnorm_status for_marked_groups(const Visit &visit) {
-        return marked_.empty() ? HNORM_OK : for_marked(x_, view_, marked_, narrow_, visit);
-    }
-
     const char *const function_;
     const Machine &machine_;
     const Planes &x_;
@@ -211,7 +198,7 @@ private:
     int32_t *spread_ = nullptr;
     Sums sums_ = {};
     bool scaled_ = false;  // whether scales matter
-    std::vector<bool> marked_;
+    Marks marks_;
 };
 
 }  // namespace
@@ -268,7 +255,7 @@ hnorm_status hnorm_moments(const hnorm_tensor *x, hnorm_group group, double *cou
         std::fill_n(m2, groups, 0.0);
     } else {
         HNORM_TRY(Blocks(machine, planes, group).for_each(function, [&](const Range &range) {
-            const int64_t first = (group == HNORM_BATCH ? 0 : range.n_begin * planes.c) + range.c_begin;
+            const int64_t first = range.first(groups_stride(planes, group));
             return compute_moments(function, machine, cropped(planes, range), group, mean + first, m2 + first);
         }));
     }

@@ -6,6 +6,7 @@
 #include "coefficients.h"
 #include "error.h"
 #include "narrow.h"
+#include "past_cache.h"
 #include "post_ops.h"
 #include "threads.h"
 
@@ -18,11 +19,12 @@ struct Pointwise {
     GroupFloats m, a, b;
 };
 
+// lines: y goes past the cache, and its rows are whole lines.
 hnorm_status apply(const char *function, const Machine &machine, const Planes &x, const Pointwise &by,
-                   const PostOps &post, const Planes &y) {
+                   const PostOps &post, const Planes &y, bool lines) {
     if (x.s == 1 && x.n > 1 && by.m.stride_n == 0 && channels_last({&x, &y, post.residual})) {
         Planes residual;
-        return apply(function, machine, one_plane(x), by, post.seen(one_plane, &residual), one_plane(y));
+        return apply(function, machine, one_plane(x), by, post.seen(one_plane, &residual), one_plane(y), lines);
     }
     if (is_narrow_and_dense({&x, &y, post.residual})) {
         NarrowValues<float> m, a, b;
@@ -32,7 +34,7 @@ hnorm_status apply(const char *function, const Machine &machine, const Planes &x
         const Pointwise by_parts = {{m.data, m.stride_n}, {a.data, a.stride_n}, {b.data, b.stride_n}};
         return for_parts_and_remainder(x, [&](const auto &of, bool parts) {
             Planes residual;
-            return apply(function, machine, of(x), parts ? by_parts : by, post.seen(of, &residual), of(y));
+            return apply(function, machine, of(x), parts ? by_parts : by, post.seen(of, &residual), of(y), lines);
         });
     }
     const View view = by.m.stride_n != 0 ? View::kInstance : View::kBatch;
@@ -44,20 +46,29 @@ hnorm_status apply(const char *function, const Machine &machine, const Planes &x
     if (post.residual) {
         TensorBuffer residual(*post.residual, view);
         return kernel_status(function, kernels_of(hnorm_kernels_normalize_residual, machine, x)[planes](
-                                           x_buffer, m, a, b, slope_bits(post.slope), residual, y_buffer));
+                                           x_buffer, m, a, b, slope_bits(post.slope), residual, lines, y_buffer));
     }
     return kernel_status(function, kernels_of(hnorm_kernels_normalize, machine, x)[planes](
-                                       x_buffer, m, a, b, slope_bits(post.slope), y_buffer));
+                                       x_buffer, m, a, b, slope_bits(post.slope), lines, y_buffer));
 }
 
 }  // namespace
 
 hnorm_status compute_normalize(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
                                const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
-                               const Planes &y) {
+                               const Planes &y, bool past_cache) {
     Coefficients coefficients;
     HNORM_TRY(coefficients.compute(function, x, mean, variance, affine, eps));
-    return apply(function, machine, x, {coefficients.m(), coefficients.a(), coefficients.b()}, post, y);
+    const Pointwise by = {coefficients.m(), coefficients.a(), coefficients.b()};
+    if (!past_cache) {
+        return apply(function, machine, x, by, post, y, false);
+    }
+    return for_lines(function, y, [&](const Part &part, bool lines) {
+        Planes residual;
+        const auto of = [&](const Planes &p) { return cropped(p, part); };
+        const Pointwise by_part = {by.m.from(part.planes), by.a.from(part.planes), by.b.from(part.planes)};
+        return apply(function, machine, of(x), by_part, post.seen(of, &residual), of(y), lines);
+    });
 }
 
 }  // namespace hnorm::detail
@@ -89,7 +100,8 @@ hnorm_status hnorm_normalize(const hnorm_tensor *x, hnorm_group group, const dou
     if (machine.device) {
         return machine.device->normalize(function, in, means, variances, affine_view, eps, post_ops, out);
     }
-    return compute_normalize(function, machine, in, means, variances, affine_view, eps, post_ops, out);
+    return compute_normalize(function, machine, in, means, variances, affine_view, eps, post_ops, out,
+                             goes_past_cache(machine, out, {&in, post_ops.residual}));
 }
 
 hnorm_status hnorm_batch_normalization(const hnorm_tensor *x, int64_t length, const float *mean, const float *variance,
@@ -132,7 +144,8 @@ hnorm_status hnorm_batch_normalization(const hnorm_tensor *x, int64_t length, co
     std::copy_n(mean, length, scratch.data());
     std::copy_n(variance, length, scratch.data() + length);
     return compute_normalize(function, machine, in, {scratch.data(), stride_n, 1},
-                             {scratch.data() + length, stride_n, 1}, affine_view, variance_epsilon, {}, out);
+                             {scratch.data() + length, stride_n, 1}, affine_view, variance_epsilon, {}, out,
+                             goes_past_cache(machine, out, {&in}));
 }
 
 }  // extern "C"

@@ -2,6 +2,7 @@
 #include "error.h"
 #include "gradient_arguments.h"
 #include "gradients.h"
+#include "past_cache.h"
 #include "residual_backward.h"
 
 namespace hnorm::detail {
@@ -14,7 +15,7 @@ hnorm_status compute_frozen_dx(const char *function, const Machine &machine, con
     const float no_beta = 0;
     const AffineView affine = {b.affine.gamma, &no_beta, b.affine.gamma_n, b.affine.gamma_c, 0, 0};
     return compute_normalize(function, machine, b.dy, {&no_mean, 0, 0}, group_values(b.variance, b.dy, b.group), affine,
-                             b.eps, {}, *b.dx);
+                             b.eps, {}, *b.dx, goes_past_cache(machine, *b.dx, {&b.dy}));
 }
 
 }  // namespace
@@ -42,7 +43,8 @@ hnorm_status compute_normalize_backward(const char *function, const Machine &mac
         GradientCoefficients coefficients;
         HNORM_TRY(coefficients.compute(function, b.x, mean, variance, b.affine, b.eps,
                                        {{&zero, 0, 0}, {&zero, 0, 0}, {&one, 0, 0}}));
-        HNORM_TRY(compute_backward_apply(function, machine, b.x, b.dy, coefficients, gate.gate(), *b.dx));
+        HNORM_TRY(compute_backward_apply(function, machine, b.x, b.dy, coefficients, gate.gate(), *b.dx,
+                                         goes_past_cache(machine, *b.dx, {&b.x, &b.dy})));
     } else if (b.dx) {
         HNORM_TRY(compute_frozen_dx(function, machine, b));
     }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <vector>
 
 #include "compute.h"
 #include "narrow.h"
@@ -19,8 +18,14 @@ Runs runs_of(PlaneClass planes, int64_t positions, int64_t samples);
 // The groups of a tensor: channels, of each sample or of all. Arrays of a value a group are dense, channels adjacent.
 struct Groups {
     int64_t samples, channels;
-    Groups(const Planes &x, View view) : samples(view == View::kBatch ? 1 : x.n), channels(x.c) {}
+    Groups(const Planes &x, View view) : samples(view == View::kBatch ? 1 : x.n), channels(x.c), shared_(view == View::kBatch) {}
     int64_t count() const { return samples * channels; }
+    // Between one sample's and the next's, 0 where samples share them; and the range's first.
+    int64_t stride() const { return shared_ ? 0 : channels; }
+    int64_t first(const Range &range) const { return range.first(stride()); }
+
+private:
+    bool shared_;
 };
 
 // What a reduction gives for each group. greatest: magnitudes' bits; null: not given.
@@ -121,14 +126,40 @@ hnorm_status for_parts(const char *function, const Planes &x, View view, bool na
     return HNORM_OK;
 }
 
+// Groups to take again.
+class Marks {
+public:
+    // None is marked then. They take memory of their own: groups are rarely taken again.
+    hnorm_status clear(const char *function, int64_t groups) {
+        if (marks_ == nullptr) {
+            HNORM_TRY(memory_.reserve(function, groups));
+            marks_ = memory_.data();
+        }
+        std::fill_n(marks_, groups, 0);
+        any_ = false;
+        return HNORM_OK;
+    }
+    void mark(int64_t group) {
+        marks_[group] = 1;
+        any_ = true;
+    }
+    bool any() const { return any_; }
+    bool is_marked(int64_t group) const { return marks_[group] != 0; }
+
+private:
+    ScratchOf<int32_t> memory_;
+    int32_t *marks_ = nullptr;
+    bool any_ = false;
+};
+
 // Calls visit(range) for what holds the groups that are marked, some neighbours included: all channels where they are few. Ranges are
 // of one sample, or of all in batch norm.
 template <typename Visit>
-hnorm_status for_marked(const Planes &x, View view, const std::vector<bool> &marked, bool narrow, const Visit &visit) {
+hnorm_status for_marked(const Planes &x, View view, const Marks &marks, bool narrow, const Visit &visit) {
     constexpr int64_t kNear = 16;  // unmarked channels between marked ones that are taken along: a vector or two
     const Groups groups(x, view);
-    for (int64_t n = 0; n < groups.samples; ++n) {
-        const auto is_marked = [&](int64_t c) { return marked[static_cast<size_t>(n * x.c + c)]; };
+    for (int64_t n = 0; n < groups.samples && marks.any(); ++n) {
+        const auto is_marked = [&](int64_t c) { return marks.is_marked(n * x.c + c); };
         for (int64_t c = 0; c < x.c; ++c) {
             if (!is_marked(c)) {
                 continue;

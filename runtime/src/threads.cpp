@@ -12,6 +12,7 @@
 
 #include "error.h"
 #include "kernel_memory.h"
+#include "past_cache.h"
 
 namespace hnorm::detail {
 
@@ -99,6 +100,7 @@ struct Loop {
                 return;
             }
         }
+        store_fence();
         done.fetch_add(last - first, std::memory_order_relaxed);
     }
 

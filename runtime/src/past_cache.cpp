@@ -1,0 +1,105 @@
+#include "past_cache.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <functional>
+
+namespace hnorm::detail {
+
+namespace {
+
+// Planes whose ends are left out take so many bytes at least, or shorter ones would be slower than with ordinary stores: where all
+// begin alike in their line, and where each is a task of its own.
+constexpr int64_t kLeastCut = 2 << 10, kLeastCutAlone = 32 << 10;
+
+// Where neither Linux nor the C library knows.
+constexpr int64_t kUsualCache = 32 << 20;
+
+// Linux first: on some CPUs the C library names the sum of the caches of a socket, of which a core reaches a part.
+int64_t read_last_level_cache() {
+    for (const char *path :
+         {"/sys/devices/system/cpu/cpu0/cache/index3/size", "/sys/devices/system/cpu/cpu0/cache/index2/size"}) {
+        if (std::FILE *file = std::fopen(path, "re")) {
+            long kilobytes = 0;
+            const bool read = std::fscanf(file, "%ldK", &kilobytes) == 1;
+            std::fclose(file);
+            if (read && kilobytes > 0) {
+                return int64_t(kilobytes) << 10;
+            }
+        }
+    }
+    long bytes = 0;
+#if defined(_SC_LEVEL3_CACHE_SIZE)
+    bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    bytes = bytes > 0 ? bytes : sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
+    return bytes > 0 ? bytes : kUsualCache;
+}
+
+// Rows of adjacent elements: planes, or positions of channels-last tensors.
+int64_t row_bytes(const Planes &p) { return (p.layout == Layout::kChannelsLast ? p.c : p.s) * p.element_size(); }
+int64_t misalignment(const char *address) { return static_cast<int64_t>(reinterpret_cast<uintptr_t>(address) % kLine); }
+bool is_lines(int64_t elements, const Planes &p) { return elements * p.element_size() % kLine == 0; }
+
+bool rows_are_lines(const Planes &y) {
+    const int64_t rows = y.layout == Layout::kChannelsLast ? y.stride_s * (y.s > 1) : y.stride_c;
+    return misalignment(y.data) == 0 && row_bytes(y) % kLine == 0 && is_lines(rows, y) && is_lines(y.stride_n, y);
+}
+
+// Whether rows that are not whole lines are worth leaving their ends out.
+bool can_be_cut(const Planes &y) {
+    return y.layout == Layout::kChannelsFirst && misalignment(y.data) % y.element_size() == 0 &&
+           row_bytes(y) >= (is_lines(y.stride_c, y) ? kLeastCut : kLeastCutAlone);
+}
+
+// Unlike touches(): where tensors lie between one another's elements, too. Addresses of different arrays, so std::less.
+bool overlap(const Planes &a, const Planes &b) {
+    const std::less<const char *> before;
+    return before(a.data, b.end()) && before(b.data, a.end());
+}
+
+}  // namespace
+
+int64_t last_level_cache() {
+    static const int64_t bytes = read_last_level_cache();
+    return bytes;
+}
+
+bool goes_past_cache(const Machine &machine, const Planes &y, std::initializer_list<const Planes *> inputs) {
+    const int64_t percent = machine.target->past_cache_percent;
+    if (percent == 0) {
+        return false;
+    }
+    const auto bytes_of = [](const Planes &p) { return p.elements() * p.element_size(); };
+    int64_t bytes = bytes_of(y);
+    for (const Planes *input : inputs) {
+        if (input != nullptr) {
+            if (overlap(y, *input)) {
+                return false;
+            }
+            bytes += bytes_of(*input);
+        }
+    }
+    const int64_t asked = hnorm_past_cache_bytes.load(std::memory_order_relaxed);
+    return bytes > (asked >= 0 ? asked : last_level_cache() / 100 * percent) && (rows_are_lines(y) || can_be_cut(y));
+}
+
+Planes cropped(const Planes &p, const Part &part) {
+    Planes result = cropped(p, part.planes);
+    result.data += part.s_begin * p.stride_s * p.element_size();
+    result.s = part.s_end - part.s_begin;
+    return result;
+}
+
+LineParts::LineParts(const Planes &y)
+    : y_(y), whole_(rows_are_lines(y)), channels_(is_lines(y.stride_c, y) ? y.c : 1) {}
+
+void LineParts::find_lines(int64_t n, int64_t c, int64_t *ends) const {
+    const int64_t size = y_.element_size(), line = kLine / size;
+    ends[0] = std::min((kLine - misalignment(y_.at(n, c))) % kLine / size, y_.s);
+    ends[1] = ends[0] + (y_.s - ends[0]) / line * line;
+}
+
+}  // namespace hnorm::detail
