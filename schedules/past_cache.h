@@ -17,7 +17,7 @@ constexpr const char *kPastCache = "past_cache";
 inline bool has_stores_past_cache(const Halide::Target &target) { return target.arch == Halide::Target::X86; }
 
 // 64-bit sums and products in place of widened 32-bit ones, which do not overflow in an index.
-class Widen : public Halide::Internal::IRMutator {
+class WidenIndex : public Halide::Internal::IRMutator {
     using IRMutator::visit;
     Halide::Expr visit(const Halide::Internal::Cast *op) override {
         using namespace Halide::Internal;
@@ -72,7 +72,7 @@ private:
         // The output's tile is dense, and as large as it should be.
         const auto at = [&](const Expr &step) { return substitute(loop->name, step, base); };
         const int tile = kPastCacheBytes / type_.bytes();
-        if (!can_prove(loop->extent == tile / lanes_) || !can_prove(Widen().mutate(at(i + 1) - base) == lanes_)) {
+        if (!can_prove(loop->extent == tile / lanes_) || !can_prove(WidenIndex().mutate(at(i + 1) - base) == lanes_)) {
             throw std::logic_error("a loop past the cache is no tile of " + output_);
         }
         const auto address = [](const std::string &buffer) { return Variable::make(Halide::Handle(), buffer); };
