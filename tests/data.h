@@ -73,13 +73,10 @@ inline std::vector<bool> sampled(const Tensor &x, hnorm_group group) {
     const bool across = group == HNORM_BATCH, one = across && x.positions() == 1;
     const int64_t S = one ? x.samples() : x.positions(), N = across && !one ? x.samples() : 1;
     const bool last = one || x.format().channels_last;
-    std::vector<bool> result(static_cast<size_t>(x.samples() * x.positions()));
+    const std::vector<bool> of_group = transcription::positions_sampled(S, N, last);
+    std::vector<bool> result;
     for (int64_t first = 0; first < x.samples() * x.positions(); first += N * S)
-        for (int64_t i = 0; i < transcription::rows_sampled(S, N, last); i++) {
-            const transcription::Place place = transcription::place_sampled(i, S, N, last);
-            for (int64_t l = 0; l < transcription::neighbours(S, last); l++)
-                result[static_cast<size_t>(first + place.plane * S + place.position + l)] = true;
-        }
+        result.insert(result.end(), of_group.begin(), of_group.end());
     return result;
 }
 

@@ -28,16 +28,6 @@ struct Planes {
         return {values.data(), S, N, S, last, narrow};
     }
     std::string describe() const { return std::string(name) + " " + std::to_string(N) + "x" + std::to_string(S); }
-    // Which positions the group's center is taken from.
-    std::vector<bool> sampled() const {
-        std::vector<bool> result(size());
-        for (int64_t i = 0; i < transcription::rows_sampled(S, N, last); i++) {
-            const transcription::Place place = transcription::place_sampled(i, S, N, last);
-            for (int64_t l = 0; l < transcription::neighbours(S, last); l++)
-                result[static_cast<size_t>(place.plane * S + place.position + l)] = true;
-        }
-        return result;
-    }
 };
 
 // Of every class, groups of one chunk, full and not, and of several: where chunks are many, their
@@ -283,8 +273,8 @@ private:
 
         State(Random &random, const Planes &planes)
             : x_recipe(random), dy_recipe(random), x(planes.size()), dy(planes.size()) {
-            x_recipe.fill(x, planes.sampled());
-            dy_recipe.fill(dy, planes.sampled());
+            x_recipe.fill(x, transcription::positions_sampled(planes.S, planes.N, planes.last));
+            dy_recipe.fill(dy, transcription::positions_sampled(planes.S, planes.N, planes.last));
         }
     };
 
@@ -312,7 +302,7 @@ private:
     void improve(Random &random, Objective objective, const Planes &planes, State &state) {
         const bool needs_dy = objective != kY && objective != kMoments;
         state.error = error_of<double>(objective, planes, state.x, state.dy);
-        const std::vector<bool> sampled = planes.sampled();
+        const std::vector<bool> sampled = transcription::positions_sampled(planes.S, planes.N, planes.last);
         State next = state;
         double step = 0.3;
         int64_t evaluations = 1;

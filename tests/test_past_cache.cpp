@@ -204,6 +204,7 @@ TEST_CASE("forward and normalize past the cache give the bits that they give thr
     for (const auto &[shape, padding] : kOutputs) {
         for (hnorm_group group : test::kGroups) {
             const test::Case given = test::varied(shape, i++);
+            if (group == HNORM_INSTANCE && (shape.size() == 2 || shape[2] == 1)) continue;  // groups of one element
             Tensor x(shape, given.padding), residual(shape);
             given.fill(x);
             test::fill(residual, {test::Kind::kNormal, 0, 1, i});
@@ -224,6 +225,7 @@ TEST_CASE("gradients past the cache are those that pass through it") {
     for (const auto &[shape, padding] : kOutputs) {
         for (hnorm_group group : test::kGroups) {
             const test::Case given = test::varied(shape, i++);
+            if (group == HNORM_INSTANCE && (shape.size() == 2 || shape[2] == 1)) continue;  // groups of one element
             Tensor x(shape, given.padding), dy(shape);
             given.fill(x);
             test::fill(dy, {test::Kind::kNormal, 0, 1, i});

@@ -27,16 +27,6 @@ struct Planes {
 
     size_t size() const { return static_cast<size_t>(S * N); }
     Group group(const std::vector<float> &values) const { return {values.data(), S, N, S, last, narrow}; }
-    // Which positions the group's center is taken from.
-    std::vector<bool> sampled() const {
-        std::vector<bool> result(size());
-        for (int64_t i = 0; i < transcription::rows_sampled(S, N, last); i++) {
-            const transcription::Place place = transcription::place_sampled(i, S, N, last);
-            for (int64_t l = 0; l < transcription::neighbours(S, last); l++)
-                result[static_cast<size_t>(place.plane * S + place.position + l)] = true;
-        }
-        return result;
-    }
     std::string describe() const {
         return std::to_string(N) + " planes of " + std::to_string(S) + (last ? ", channels last" : "") +
                (narrow ? ", few" : "");
@@ -390,7 +380,7 @@ TEST_CASE("groups out of range or with a far center are summed again, and right"
             often = std::max(often, passes);
             return passes;
         };
-        const std::vector<bool> sampled = planes.sampled();
+        const std::vector<bool> sampled = transcription::positions_sampled(planes.S, planes.N, planes.last);
         const size_t apart = static_cast<size_t>(std::find(sampled.begin(), sampled.end(), false) - sampled.begin());
         const bool whole = apart == x.size();  // the sample is the group
         const size_t hidden = whole ? x.size() / 2 : apart;
@@ -530,7 +520,7 @@ TEST_CASE("the sums of the gradients are right at every magnitude of x and dy") 
             }
         }
         // Elements that the sample does not show.
-        const std::vector<bool> sampled = planes.sampled();
+        const std::vector<bool> sampled = transcription::positions_sampled(planes.S, planes.N, planes.last);
         const size_t apart = static_cast<size_t>(std::find(sampled.begin(), sampled.end(), false) - sampled.begin());
         for (float of_x : {1.0f, 1e30f, 3e38f, 1e-30f}) {
             for (float of_dy : {1.0f, 1e30f, 3e38f, 1e-38f, 0.0f}) {

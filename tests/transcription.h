@@ -202,6 +202,17 @@ inline Place place_sampled(int64_t i, int64_t S, int64_t N, bool last) {
     return {f / (S / W), W * (f % (S / W))};
 }
 
+// Which elements of a group of N planes of S positions, plane by plane, its sample has.
+inline std::vector<bool> positions_sampled(int64_t S, int64_t N, bool last) {
+    std::vector<bool> result(static_cast<size_t>(N * S));
+    for (int64_t i = 0; i < rows_sampled(S, N, last); i++) {
+        const Place place = place_sampled(i, S, N, last);
+        for (int64_t l = 0; l < neighbours(S, last); l++)
+            result[static_cast<size_t>(place.plane * S + place.position + l)] = true;
+    }
+    return result;
+}
+
 struct Sample {
     float center;     // c
     uint32_t spread;  // D

@@ -3,6 +3,7 @@
 #include <cinttypes>
 #include <cmath>
 
+#include "blocks.h"
 #include "error.h"
 #include "gradient_arguments.h"
 #include "gradients.h"
@@ -109,18 +110,26 @@ hnorm_status hnorm_backward_apply(const hnorm_tensor *x, const hnorm_tensor *dy,
                         function, i, count[i]);
         }
     }
-    Scratch g;
-    HNORM_TRY(g.reserve(function, 2 * groups));
-    double *const g1 = g.data(), *const g2 = g.data() + groups;
-    times_gamma(in, view, group, group, sum_dy, sum_dy_xmu, g1, g2);
-    const auto values = [&](const double *data) { return group_values(data, in, group); };
-    GradientCoefficients coefficients;
-    HNORM_TRY(coefficients.compute(function, in, values(mean), values(variance), view, eps,
-                                   {values(g1), values(g2), values(count)}));
-    const GroupFloats unused = coefficients.m();
-    return compute_backward_apply(function, machine, in, tensors.dy.planes, coefficients, {unused, unused, unused, 1},
-                                  tensors.dx.planes,
-                                  goes_past_cache(machine, tensors.dx.planes, {&in, &tensors.dy.planes}));
+    const bool past_cache = goes_past_cache(machine, tensors.dx.planes, {&in, &tensors.dy.planes});
+    const auto compute = [&](const Range &range) {
+        const Planes x = cropped(in, range);
+        const AffineView affine_view = view.from(range.n_begin, range.c_begin);
+        const int64_t of_range = x.groups(group), first = range.first(groups_stride(in, group));
+        Scratch g;
+        HNORM_TRY(g.reserve(function, 2 * of_range));
+        double *const g1 = g.data(), *const g2 = g1 + of_range;
+        times_gamma(x, affine_view, group, group, sum_dy + first, sum_dy_xmu + first, g1, g2);
+        const auto values = [&](const double *data) { return group_values(data, in, group).from(range); };
+        GradientCoefficients coefficients;
+        HNORM_TRY(coefficients.compute(function, x, values(mean), values(variance), affine_view, eps,
+                                       {group_values(g1, x, group), group_values(g2, x, group), values(count)}));
+        const GroupFloats unused = coefficients.m();
+        return compute_backward_apply(function, machine, x, cropped(tensors.dy.planes, range), coefficients,
+                                      {unused, unused, unused, 1}, cropped(tensors.dx.planes, range), past_cache);
+    };
+    // As in compute_normalize.
+    return group == HNORM_BATCH ? compute({0, in.n, 0, in.c})
+                                : Blocks(machine, in, group).for_each(function, compute);
 }
 
 }  // extern "C"

@@ -60,6 +60,10 @@ bool runs_serially(const Machine &machine, const Planes &x);
 struct GroupValues {
     const double *data;
     int64_t stride_n, stride_c;
+
+    GroupValues from(const Range &range) const {
+        return {data + range.n_begin * stride_n + range.c_begin * stride_c, stride_n, stride_c};
+    }
 };
 // Between the values of one sample's groups and the next's, of one a group.
 inline int64_t groups_stride(const Planes &x, hnorm_group group) { return group == HNORM_BATCH ? 0 : x.c; }
@@ -88,10 +92,13 @@ struct PostOps {
 hnorm_status compute_moments(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
                              double *mean, double *m2);
 
-// past_cache: goes_past_cache() of the whole y, of which this may be a part (past_cache.h).
 hnorm_status compute_normalize(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
                                const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
-                               const Planes &y, bool past_cache);
+                               const Planes &y);
+// The same of a block. past_cache: goes_past_cache() of the tensor that it is of (past_cache.h).
+hnorm_status normalize_block(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
+                             const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
+                             const Planes &y, bool past_cache);
 
 // mean, variance: one double a group, written.
 hnorm_status compute_forward(const char *function, const Machine &machine, const Planes &x, hnorm_group group,

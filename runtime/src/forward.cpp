@@ -20,8 +20,9 @@ hnorm_status compute_forward(const char *function, const Machine &machine, const
         const PostOps part_post = post.seen([&](const Planes &p) { return cropped(p, range); }, &residual);
         HNORM_TRY(compute_moments(function, machine, part, group, mean + first, variance + first));
         std::for_each_n(variance + first, part.groups(group), [total](double &value) { value /= total; });
-        return compute_normalize(function, machine, part, {mean + first, stride_n, 1}, {variance + first, stride_n, 1},
-                                 affine.from(range.n_begin, range.c_begin), eps, part_post, cropped(y, range), past_cache);
+        return normalize_block(function, machine, part, {mean + first, stride_n, 1}, {variance + first, stride_n, 1},
+                               affine.from(range.n_begin, range.c_begin), eps, part_post, cropped(y, range),
+                               past_cache);
     });
 }
 

@@ -91,9 +91,9 @@ struct Target {
     int64_t block_elements;  // of a tensor, of groups that a thread sums and writes while they are in its cache
     int64_t
         least_busy_percent;  // of the threads, where each works on groups of its own: below it they share each group
-    int64_t serial_below;    // tensors of fewer elements run on the calling thread
     // of the last-level cache: an output goes past it where it and what it is computed from take more; 0: never
     int64_t past_cache_percent;
+    int64_t serial_below;    // tensors of fewer elements run on the calling thread
 };
 
 extern "C" {

@@ -4,7 +4,6 @@
 #include "compute.h"
 #include "error.h"
 #include "layer.h"
-#include "past_cache.h"
 #include "post_ops.h"
 
 using namespace hnorm::detail;
@@ -65,8 +64,7 @@ hnorm_status forward(const char *function, hnorm_layer *layer, const hnorm_tenso
         const GroupValues mean = {layer->running_mean.data(), 0, 1}, variance = {layer->running_var.data(), 0, 1};
         HNORM_TRY(machine.device
                       ? machine.device->normalize(function, in, mean, variance, affine_view, eps, post, out)
-                      : compute_normalize(function, machine, in, mean, variance, affine_view, eps, post, out,
-                                          goes_past_cache(machine, out, {&in, post.residual})));
+                      : compute_normalize(function, machine, in, mean, variance, affine_view, eps, post, out));
     } else if (machine.device) {
         HNORM_TRY(batch_forward(nullptr, nullptr));
     } else {

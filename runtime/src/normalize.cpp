@@ -3,6 +3,7 @@
 #include <cinttypes>
 #include <utility>
 
+#include "blocks.h"
 #include "coefficients.h"
 #include "error.h"
 #include "narrow.h"
@@ -54,9 +55,9 @@ hnorm_status apply(const char *function, const Machine &machine, const Planes &x
 
 }  // namespace
 
-hnorm_status compute_normalize(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
-                               const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
-                               const Planes &y, bool past_cache) {
+hnorm_status normalize_block(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
+                             const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
+                             const Planes &y, bool past_cache) {
     Coefficients coefficients;
     HNORM_TRY(coefficients.compute(function, x, mean, variance, affine, eps));
     const Pointwise by = {coefficients.m(), coefficients.a(), coefficients.b()};
@@ -68,6 +69,23 @@ hnorm_status compute_normalize(const char *function, const Machine &machine, con
         const auto of = [&](const Planes &p) { return cropped(p, part); };
         const Pointwise by_part = {by.m.from(part.planes), by.a.from(part.planes), by.b.from(part.planes)};
         return apply(function, machine, of(x), by_part, post.seen(of, &residual), of(y), lines);
+    });
+}
+
+hnorm_status compute_normalize(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
+                               const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
+                               const Planes &y) {
+    const bool past_cache = goes_past_cache(machine, y, {&x, post.residual});
+    if (mean.stride_n == 0 && variance.stride_n == 0 && !affine.per_sample()) {
+        return normalize_block(function, machine, x, mean, variance, affine, eps, post, y, past_cache);
+    }
+    // Coefficients of each sample's groups: threads share that work, too.
+    return Blocks(machine, x, HNORM_INSTANCE).for_each(function, [&](const Range &range) {
+        Planes residual;
+        const auto of = [&](const Planes &p) { return cropped(p, range); };
+        return normalize_block(function, machine, of(x), mean.from(range), variance.from(range),
+                               affine.from(range.n_begin, range.c_begin), eps, post.seen(of, &residual), of(y),
+                               past_cache);
     });
 }
 
@@ -100,8 +118,7 @@ hnorm_status hnorm_normalize(const hnorm_tensor *x, hnorm_group group, const dou
     if (machine.device) {
         return machine.device->normalize(function, in, means, variances, affine_view, eps, post_ops, out);
     }
-    return compute_normalize(function, machine, in, means, variances, affine_view, eps, post_ops, out,
-                             goes_past_cache(machine, out, {&in, post_ops.residual}));
+    return compute_normalize(function, machine, in, means, variances, affine_view, eps, post_ops, out);
 }
 
 hnorm_status hnorm_batch_normalization(const hnorm_tensor *x, int64_t length, const float *mean, const float *variance,
@@ -144,8 +161,7 @@ hnorm_status hnorm_batch_normalization(const hnorm_tensor *x, int64_t length, co
     std::copy_n(mean, length, scratch.data());
     std::copy_n(variance, length, scratch.data() + length);
     return compute_normalize(function, machine, in, {scratch.data(), stride_n, 1},
-                             {scratch.data() + length, stride_n, 1}, affine_view, variance_epsilon, {}, out,
-                             goes_past_cache(machine, out, {&in}));
+                             {scratch.data() + length, stride_n, 1}, affine_view, variance_epsilon, {}, out);
 }
 
 }  // extern "C"

@@ -15,7 +15,7 @@ hnorm_status compute_frozen_dx(const char *function, const Machine &machine, con
     const float no_beta = 0;
     const AffineView affine = {b.affine.gamma, &no_beta, b.affine.gamma_n, b.affine.gamma_c, 0, 0};
     return compute_normalize(function, machine, b.dy, {&no_mean, 0, 0}, group_values(b.variance, b.dy, b.group), affine,
-                             b.eps, {}, *b.dx, goes_past_cache(machine, *b.dx, {&b.dy}));
+                             b.eps, {}, *b.dx);
 }
 
 }  // namespace

@@ -51,7 +51,7 @@ int failing_kernel() {
         if (std::string(hnorm_target()) == hnorm_target_name(i)) index = hnorm::detail::hnorm_targets[i].index;
     const hnorm::detail::NormalizeKernel kernel =
         hnorm::detail::hnorm_kernels_normalize[index][HNORM_F32][hnorm::detail::kTiny];
-    return kernel(&in.raw, &values.raw, &values.raw, &values.raw, hnorm::detail::slope_bits(1), &out.raw);
+    return kernel(&in.raw, &values.raw, &values.raw, &values.raw, hnorm::detail::slope_bits(1), 0, &out.raw);
 }
 
 int failing_neighbour() {
