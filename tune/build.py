@@ -11,7 +11,7 @@ from pathlib import Path
 from .space import ROOT, Slot
 
 BASE = "base"
-DISPATCH = ("block_elements", "least_busy_percent", "past_cache_percent", "serial_below")  # in the order of Target, runtime/src/kernels.h
+DISPATCH = ("batch_block_elements", "block_elements", "least_busy_percent", "past_cache_percent", "serial_below")  # in the order of Target, runtime/src/kernels.h
 
 
 class BuildError(Exception):

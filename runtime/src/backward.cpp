@@ -53,7 +53,7 @@ hnorm_status compute_backward(const char *function, const Machine &machine, cons
         return wanted ? compute_block(function, machine, b, range, past_cache, sums) : HNORM_OK;
     };
     // Sums of each sample's part of batch norm's groups are not of blocks of groups.
-    HNORM_TRY(summed_group(b) == b.group ? Blocks(machine, b.x, b.group).for_each(function, compute)
+    HNORM_TRY(summed_group(b) == b.group ? Blocks(machine, b.x, b.group, 2).for_each(function, compute)
                                          : compute({0, b.x.n, 0, b.x.c}));
     if (wanted) {
         sums.write_parameter_gradients();

@@ -129,7 +129,7 @@ hnorm_status hnorm_backward_apply(const hnorm_tensor *x, const hnorm_tensor *dy,
     };
     // As in compute_normalize.
     return group == HNORM_BATCH ? compute({0, in.n, 0, in.c})
-                                : Blocks(machine, in, group).for_each(function, compute);
+                                : Blocks(machine, in, group, 2).for_each(function, compute);
 }
 
 }  // extern "C"

@@ -12,7 +12,8 @@ namespace hnorm::detail {
 
 class Blocks {
 public:
-    Blocks(const Machine &machine, const Planes &x, hnorm_group group)
+    // read: how many tensors like x the work reads.
+    Blocks(const Machine &machine, const Planes &x, hnorm_group group, int read = 1)
         : x_(x), channels_(x.c), samples_(x.n), serial_(runs_serially(machine, x)) {
         const bool batch = group == HNORM_BATCH;
         if (is_one_plane(x, group) || (batch && x.layout == Layout::kChannelsLast)) {
@@ -21,7 +22,8 @@ public:
         // Vectors run across groups of small planes.
         constexpr int64_t kVectors = 16, kBlocksPerThread = 4;
         const int64_t of_group = x.group_size(group), groups = x.groups(group);
-        int64_t together = std::max<int64_t>(machine.target->block_elements / of_group, 1);
+        const int64_t elements = batch ? machine.target->batch_block_elements : machine.target->block_elements;
+        int64_t together = std::max<int64_t>(elements / read / of_group, 1);
         if (!serial_) {
             together = std::min(together, std::max<int64_t>(groups / (kBlocksPerThread * machine.threads), 1));
         }

@@ -88,7 +88,9 @@ struct Target {
     const char *const *features;  // CPU features it needs, null-terminated, as in /proc/cpuinfo ("avx2")
     int index;                    // of its kernels in every row; -1: not in this library
     // From the target's schedule file.
-    int64_t block_elements;  // of a tensor, of groups that a thread sums and writes while they are in its cache
+    // Elements of the tensors read, of groups that a thread sums and writes while they are in its cache: of batch norm, whose groups
+    // are pieces of each sample, the longer the better; and of instance norm.
+    int64_t batch_block_elements, block_elements;
     int64_t
         least_busy_percent;  // of the threads, where each works on groups of its own: below it they share each group
     // of the last-level cache: an output goes past it where it and what it is computed from take more; 0: never
