@@ -6,6 +6,7 @@
 #include "blocks.h"
 #include "error.h"
 #include "gradient_arguments.h"
+#include "flat.h"
 #include "gradients.h"
 #include "narrow.h"
 #include "past_cache.h"
@@ -35,6 +36,13 @@ hnorm_status apply(const char *function, const Machine &machine, const Planes &x
         }
         return for_parts_and_remainder(x, [&](const auto &of, bool parts) {
             return apply(function, machine, of(x), of(dy), parts ? of_parts : values, slope, of(dx), lines);
+        });
+    }
+    if (!per_sample && is_flat({&x, &dy, &dx})) {
+        const GroupFloats of_channels[kValues] = {values[0], values[1], values[2], values[3], values[4], values[5]};
+        return for_flat(function, x, of_channels, [&](const Range &range, const GroupFloats *repeated) {
+            const auto of = [&](const Planes &p) { return flat(cropped(p, range)); };
+            return apply(function, machine, of(x), of(dy), repeated, slope, of(dx), lines);
         });
     }
     const View view = per_sample ? View::kInstance : View::kBatch;

@@ -6,6 +6,7 @@
 #include "blocks.h"
 #include "coefficients.h"
 #include "error.h"
+#include "flat.h"
 #include "narrow.h"
 #include "past_cache.h"
 #include "post_ops.h"
@@ -36,6 +37,14 @@ hnorm_status apply(const char *function, const Machine &machine, const Planes &x
         return for_parts_and_remainder(x, [&](const auto &of, bool parts) {
             Planes residual;
             return apply(function, machine, of(x), parts ? by_parts : by, post.seen(of, &residual), of(y), lines);
+        });
+    }
+    if (by.m.stride_n == 0 && is_flat({&x, &y, post.residual})) {
+        return for_flat(function, x, {by.m, by.a, by.b}, [&](const Range &range, const GroupFloats *values) {
+            Planes residual;
+            const auto of = [&](const Planes &p) { return flat(cropped(p, range)); };
+            return apply(function, machine, of(x), {values[0], values[1], values[2]}, post.seen(of, &residual), of(y),
+                         lines);
         });
     }
     const View view = by.m.stride_n != 0 ? View::kInstance : View::kBatch;
