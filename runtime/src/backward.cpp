@@ -23,6 +23,7 @@ hnorm_status compute_block(const char *function, const Machine &machine, const B
     double *const sum_dy = sums.dy(range), *const sum_dy_xmu = sums.dy_xmu(range);
     HNORM_TRY(compute_backward_reduce(function, machine, x, dy, summed, mean, gate.gate(), sum_dy, sum_dy_xmu));
     if (!b.dx) {
+        sums.weigh(range);
         return HNORM_OK;
     }
     const int64_t groups = x.groups(b.group);
@@ -34,6 +35,7 @@ hnorm_status compute_block(const char *function, const Machine &machine, const B
     GradientCoefficients coefficients;
     HNORM_TRY(coefficients.compute(function, x, mean, variance, affine, b.eps,
                                    {group_values(g1, x, b.group), group_values(g2, x, b.group), {&total, 0, 0}}));
+    sums.weigh(range);
     return compute_backward_apply(function, machine, x, dy, coefficients, gate.gate(), cropped(*b.dx, range),
                                   past_cache);
 }

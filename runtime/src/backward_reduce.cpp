@@ -37,7 +37,6 @@ public:
         HNORM_TRY(bits_.reserve(function_, 4 * count));
         scale_x_ = floats_.data();
         scale_dy_ = scale_x_ + count;
-        std::fill_n(scale_x_, 2 * count, 1.0f);
         sums_ = {sum_dy, sum_dy_xmu, {bits_.data(), bits_.data() + count}};
         sample_dy_ = bits_.data() + 2 * count;
         sample_x_ = sample_dy_ + count;
@@ -70,8 +69,14 @@ private:
         for (int64_t g = 0; g < groups_.count(); ++g) {
             ordinary &= static_cast<int>(is_ordinary_group(g));
         }
-        measured_ = measured_ || ordinary == 0;
+        if (measured_ || ordinary == 0) {
+            measure();
+        }
         return HNORM_OK;
+    }
+    void measure() {
+        measured_ = true;
+        std::fill_n(scale_x_, 2 * groups_.count(), 1.0f);
     }
     bool is_ordinary_group(int64_t g) const { return is_ordinary(sample_dy_[g]) && is_ordinary(sample_x_[g]); }
 
@@ -119,6 +124,16 @@ private:
 
     // Takes those again whose products left float's range, by scales.
     hnorm_status mind_range() {
+        int finite = 1;
+        for (int64_t g = 0; g < groups_.count(); ++g) {
+            finite &= static_cast<int>(sums_.e[g] - sums_.e[g] == 0) & static_cast<int>(sums_.q[g] - sums_.q[g] == 0);
+        }
+        if (finite && !measured_) {
+            return HNORM_OK;
+        }
+        if (!measured_) {
+            measure();
+        }
         Marks marks;
         for (int64_t g = 0; g < groups_.count(); ++g) {
             if (is_in_range(g)) {
@@ -132,7 +147,6 @@ private:
             scale_dy_[g] = ordinary ? power_of_two(74) : scale_of(sums_.greatest[0][g]);
             scale_x_[g] = ordinary ? power_of_two(74) : scale_of(sums_.greatest[1][g]);
         }
-        measured_ = measured_ || marks.any();
         return for_marked(x_, view_, marks, narrow_, [&](const Range &range) { return sum(range); });
     }
     bool is_in_range(int64_t g) const {

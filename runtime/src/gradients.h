@@ -47,12 +47,15 @@ public:
     double *dy(const Range &range) { return scratch_.data() + first(range); }
     double *dy_xmu(const Range &range) { return dy(range) + groups_; }
 
-    // The sums do not survive it.
+    // What gamma's gradient takes of those from the range's first group on, of as many samples and channels: where it is wanted they do
+    // not survive it.
+    void weigh(const Range &range);
+    // After that of all groups.
     void write_parameter_gradients();
 
 private:
     int64_t first(const Range &range) const { return range.first(groups_stride(b_.x, group_)); }
-    void write(double *sums, float *gradient) const;
+    void write(double *sums, float *gradient);
 
     const Backward &b_;
     const hnorm_group group_;

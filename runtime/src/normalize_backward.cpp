@@ -37,6 +37,7 @@ hnorm_status compute_normalize_backward(const char *function, const Machine &mac
         HNORM_TRY(sums.reserve(function));
         HNORM_TRY(compute_backward_reduce(function, machine, b.x, b.dy, summed_group(b), mean, gate.gate(),
                                           sums.dy(all), sums.dy_xmu(all)));
+        sums.weigh(all);
     }
     if (by_sign) {  // the sign is x's matter: backward's pointwise part, with sums of 0
         const double zero = 0, one = 1;
