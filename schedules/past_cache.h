@@ -35,7 +35,8 @@ class StorePastCache : public Halide::Internal::IRMutator {
 public:
     StorePastCache(std::string output, const Halide::Target &target)
         : output_(std::move(output)),
-          function_(target.has_feature(Halide::Target::AVX) ? "hnorm_store_past_cache_avx" : "hnorm_store_past_cache_sse") {}
+          function_(target.has_feature(Halide::Target::AVX) ? "hnorm_store_past_cache_avx"
+                                                            : "hnorm_store_past_cache_sse") {}
 
     Halide::Internal::Stmt mutate(const Halide::Internal::Stmt &s) override {
         if (depth_++ > 0) {
@@ -101,8 +102,8 @@ private:
         type_ = store->value.type().element_of();
         lanes_ = ramp->lanes;
         *base = ramp->base;
-        return Store::make(kTile, store->value, Ramp::make(i * lanes_, 1, lanes_), Halide::Parameter(), store->predicate,
-                           ModulusRemainder(lanes_, 0));
+        return Store::make(kTile, store->value, Ramp::make(i * lanes_, 1, lanes_), Halide::Parameter(),
+                           store->predicate, ModulusRemainder(lanes_, 0));
     }
 
     static constexpr const char *kTile = "tile_past_cache";

@@ -5,8 +5,8 @@
 
 #include "blocks.h"
 #include "error.h"
-#include "gradient_arguments.h"
 #include "flat.h"
+#include "gradient_arguments.h"
 #include "gradients.h"
 #include "narrow.h"
 #include "past_cache.h"
@@ -24,8 +24,7 @@ hnorm_status apply(const char *function, const Machine &machine, const Planes &x
                    const GroupFloats *values, float slope, const Planes &dx, bool lines) {
     const bool per_sample = std::any_of(values, values + kValues, [](const GroupFloats &v) { return v.stride_n != 0; });
     if (x.s == 1 && x.n > 1 && !per_sample && channels_last({&x, &dy, &dx})) {
-        return apply(function, machine, one_plane(x), one_plane(dy), values, slope, one_plane(dx),
-                     lines);
+        return apply(function, machine, one_plane(x), one_plane(dy), values, slope, one_plane(dx), lines);
     }
     if (is_narrow_and_dense({&x, &dy, &dx})) {
         NarrowValues<float> repeated[kValues];

@@ -16,8 +16,8 @@ namespace hnorm::detail {
 inline bool is_flat(std::initializer_list<const Planes *> tensors) {
     constexpr int64_t kMostPositions = 15, kLeastSamples = 8;
     return std::all_of(tensors.begin(), tensors.end(), [](const Planes *p) {
-        return p == nullptr || (p->layout == Layout::kChannelsFirst && p->s <= kMostPositions && p->n >= kLeastSamples &&
-                                (p->c == 1 || p->stride_c == p->s));
+        return p == nullptr || (p->layout == Layout::kChannelsFirst && p->s <= kMostPositions &&
+                                p->n >= kLeastSamples && (p->c == 1 || p->stride_c == p->s));
     });
 }
 

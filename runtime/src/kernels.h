@@ -25,8 +25,7 @@ using MomentsMeasuredKernel = int (*)(halide_buffer_t *x, halide_buffer_t *cente
 using NormalizeKernel = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_buffer_t *a, halide_buffer_t *b,
                                 int32_t slope, int32_t stream, halide_buffer_t *y);
 using NormalizeResidualKernel = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_buffer_t *a, halide_buffer_t *b,
-                                        int32_t slope, halide_buffer_t *residual, int32_t stream,
-                                        halide_buffer_t *y);
+                                        int32_t slope, halide_buffer_t *residual, int32_t stream, halide_buffer_t *y);
 
 // The bits of the greatest |dy| and |x - m| of the sample; where slope is 1, a and b do not matter.
 using BackwardSampleKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *m, halide_buffer_t *a,
@@ -95,7 +94,7 @@ struct Target {
         least_busy_percent;  // of the threads, where each works on groups of its own: below it they share each group
     // of the last-level cache: an output goes past it where it and what it is computed from take more; 0: never
     int64_t past_cache_percent;
-    int64_t serial_below;    // tensors of fewer elements run on the calling thread
+    int64_t serial_below;  // tensors of fewer elements run on the calling thread
 };
 
 extern "C" {

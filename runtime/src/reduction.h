@@ -18,7 +18,8 @@ Runs runs_of(PlaneClass planes, int64_t positions, int64_t samples);
 // The groups of a tensor: channels, of each sample or of all. Arrays of a value a group are dense, channels adjacent.
 struct Groups {
     int64_t samples, channels;
-    Groups(const Planes &x, View view) : samples(view == View::kBatch ? 1 : x.n), channels(x.c), shared_(view == View::kBatch) {}
+    Groups(const Planes &x, View view)
+        : samples(view == View::kBatch ? 1 : x.n), channels(x.c), shared_(view == View::kBatch) {}
     int64_t count() const { return samples * channels; }
     // Between one sample's and the next's, 0 where samples share them; and the range's first.
     int64_t stride() const { return shared_ ? 0 : channels; }

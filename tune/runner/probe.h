@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <mutex>
 #include <set>
 #include <string>
 #include <tuple>
@@ -14,6 +15,12 @@
 namespace hnorm::tune {
 
 std::set<std::string> &kernels_called();
+// The runtime's threads call, each with blocks of its own.
+inline void note_call(const char *name) {
+    static std::mutex mutex;
+    const std::lock_guard<std::mutex> lock(mutex);
+    kernels_called().insert(name);
+}
 // What samples answer: that all groups are ordinary, or none, by which the runtime takes other kernels.
 bool &samples_are_ordinary();
 
@@ -31,7 +38,7 @@ struct Probe<int (*)(Arguments...), name> {
         using Kernel = int (*)(Arguments...);
         constexpr size_t last = sizeof...(Arguments) - 1;
         [[maybe_unused]] const auto all = std::make_tuple(arguments...);
-        kernels_called().insert(name);
+        note_call(name);
         if constexpr (std::is_same_v<Kernel, detail::SampleKernel>) {
             answer(std::get<last>(all));
         } else if constexpr (std::is_same_v<Kernel, detail::BackwardSampleKernel>) {
