@@ -10,6 +10,7 @@ set(HNORM_RUNTIME_SOURCES
     src/descriptor.cpp
     src/device.cpp
     src/error.cpp
+    src/float_environment.cpp
     src/forward.cpp
     src/gradient_arguments.cpp
     src/gradient_sums.cpp

@@ -98,7 +98,7 @@ bool whole(const Planes &y) { return LineParts(y).tasks() == 1; }
 bool goes(const Planes &y, std::initializer_list<const Planes *> inputs, int64_t percent) {
     Target target = {};
     target.past_cache_percent = percent;
-    return goes_past_cache({nullptr, &target, 2}, y, inputs);
+    return goes_past_cache(target, y, inputs);
 }
 
 // While it lives, outputs of that many bytes together with their inputs go past the cache.

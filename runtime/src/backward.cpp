@@ -49,7 +49,7 @@ hnorm_status compute_backward(const char *function, const Machine &machine, cons
     const bool wanted = b.dx || b.dgamma || b.dbeta;
     GradientSums sums(b);
     HNORM_TRY(sums.reserve(function));
-    const bool past_cache = b.dx && goes_past_cache(machine, *b.dx, {&b.x, &b.dy});
+    const bool past_cache = b.dx && goes_past_cache(*machine.target, *b.dx, {&b.x, &b.dy});
     const auto compute = [&](const Range &range) {
         HNORM_TRY(behind.compute_dz(function, machine, range));
         return wanted ? compute_block(function, machine, b, range, past_cache, sums) : HNORM_OK;

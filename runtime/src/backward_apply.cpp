@@ -117,7 +117,7 @@ hnorm_status hnorm_backward_apply(const hnorm_tensor *x, const hnorm_tensor *dy,
                         function, i, count[i]);
         }
     }
-    const bool past_cache = goes_past_cache(machine, tensors.dx.planes, {&in, &tensors.dy.planes});
+    const bool past_cache = goes_past_cache(*machine.target, tensors.dx.planes, {&in, &tensors.dy.planes});
     const auto compute = [&](const Range &range) {
         const Planes x = cropped(in, range);
         const AffineView affine_view = view.from(range.n_begin, range.c_begin);

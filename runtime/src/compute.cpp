@@ -38,7 +38,7 @@ bool runs_serially(const Machine &machine, const Planes &x) {
 }
 
 hnorm_status find_machine(const char *function, hnorm_device device, Machine *machine) {
-    *machine = {device_of_thread(device), nullptr, 0};
+    machine->device = device_of_thread(device);
     if (machine->device) {
         return HNORM_OK;
     }

@@ -4,17 +4,19 @@
 #include <initializer_list>
 
 #include "device.h"
+#include "float_environment.h"
 #include "kernels.h"
 #include "validate.h"
 #include "view.h"
 
 namespace hnorm::detail {
 
-// What a call runs on: a device, or the CPU's target and threads.
+// What a call runs on: a device, or the CPU's target and threads; in the default floating-point environment while it lives.
 struct Machine {
-    const Device *device;  // null: the CPU
-    const Target *target;
-    int threads;
+    const Device *device = nullptr;  // null: the CPU
+    const Target *target = nullptr;
+    int threads = 0;
+    FloatEnvironment floats = {};
 };
 
 // For tensors of a device. On the CPU it fails where the environment names a target or a number of threads that cannot be.

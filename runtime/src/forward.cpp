@@ -12,7 +12,7 @@ hnorm_status compute_forward(const char *function, const Machine &machine, const
                              const AffineView &affine, double eps, const PostOps &post, const Planes &y, double *mean,
                              double *variance) {
     const auto total = static_cast<double>(x.group_size(group));
-    const bool past_cache = goes_past_cache(machine, y, {&x, post.residual});
+    const bool past_cache = goes_past_cache(*machine.target, y, {&x, post.residual});
     return Blocks(machine, x, group).for_each(function, [&](const Range &range) {
         const Planes part = cropped(x, range);
         const int64_t stride_n = groups_stride(x, group), first = range.first(stride_n);

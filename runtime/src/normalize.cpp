@@ -84,7 +84,7 @@ hnorm_status normalize_block(const char *function, const Machine &machine, const
 hnorm_status compute_normalize(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
                                const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
                                const Planes &y) {
-    const bool past_cache = goes_past_cache(machine, y, {&x, post.residual});
+    const bool past_cache = goes_past_cache(*machine.target, y, {&x, post.residual});
     if (mean.stride_n == 0 && variance.stride_n == 0 && !affine.per_sample()) {
         return normalize_block(function, machine, x, mean, variance, affine, eps, post, y, past_cache);
     }

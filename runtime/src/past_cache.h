@@ -28,7 +28,7 @@ int64_t last_level_cache();
 // Whether y, computed from the inputs (null: absent), is stored past the cache: where all of them together take more than the
 // target's share of it, and y's rows are whole lines or long enough to leave their ends out. Never where y lies among the bytes of
 // an input, as in place.
-bool goes_past_cache(const Machine &machine, const Planes &y, std::initializer_list<const Planes *> inputs);
+bool goes_past_cache(const Target &target, const Planes &y, std::initializer_list<const Planes *> inputs);
 
 // For tests: in place of the cache's share, if 0 or more.
 extern "C" std::atomic<int64_t> hnorm_past_cache_bytes;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "error.h"
+#include "float_environment.h"
 #include "validate.h"
 
 using namespace hnorm::detail;
@@ -47,6 +48,7 @@ extern "C" hnorm_status hnorm_merge_moments(int64_t groups, double *count, doubl
     }
     HNORM_TRY(check_counts(function, "count", count, groups));
     HNORM_TRY(check_counts(function, "other_count", other_count, groups));
+    const FloatEnvironment floats;
     for (int64_t i = 0; i < groups; ++i) {
         const double a = count[i], b = other_count[i], total = a + b;
         if (b == 0) {

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "error.h"
+#include "float_environment.h"
 #include "kernel_memory.h"
 #include "past_cache.h"
 
@@ -105,6 +106,7 @@ struct Loop {
     }
 
     void work(int worker) {
+        const FloatEnvironment floats;  // whoever began this thread
         // A loop that keeps all threads busy runs the loops inside its tasks in place: handing those out would only cost.
         const SerialScope inner(serial_inside);
         for (int i = 0; i < workers; ++i) {

@@ -1,0 +1,27 @@
+#include "float_environment.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace hnorm::detail {
+
+#if defined(__x86_64__)
+
+FloatEnvironment::FloatEnvironment() : callers_(_mm_getcsr()) {
+    constexpr unsigned kDefault = 0x1f80;
+    _mm_setcsr(kDefault);
+}
+FloatEnvironment::~FloatEnvironment() { _mm_setcsr(callers_); }
+
+#else
+
+FloatEnvironment::FloatEnvironment() {
+    std::fegetenv(&callers_);
+    std::fesetenv(FE_DFL_ENV);
+}
+FloatEnvironment::~FloatEnvironment() { std::fesetenv(&callers_); }
+
+#endif
+
+}  // namespace hnorm::detail
