@@ -7,6 +7,7 @@ set(HNORM_RUNTIME_SOURCES
     src/backward_reduce.cpp
     src/coefficients.cpp
     src/compute.cpp
+    src/cores.cpp
     src/descriptor.cpp
     src/device.cpp
     src/error.cpp

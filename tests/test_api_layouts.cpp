@@ -4,6 +4,8 @@
 
 #include <hnorm/hnorm.hpp>
 
+#include <sys/mman.h>
+
 #include <cmath>
 
 using namespace api;
@@ -94,6 +96,52 @@ TEST_CASE("f16 of +-60,000 overflows no statistics") {
         for (size_t i = 0; i < x.size(); i++)
             REQUIRE(std::fabs(std::fabs(test::to_float(y[i], test::kF16)) - 1) < 0.1f);
         for (double v : variance) REQUIRE((v > 3.5e9 && v < 3.7e9));
+    }
+}
+
+TEST_CASE("where channels are adjacent positions lie up to 62,500,000 elements apart, and not further", "[cpu]") {
+    constexpr int64_t kLimit = 62500000, C = 2;
+    struct Positions {
+        std::vector<int64_t> shape;
+        int axis;  // of the positions
+    };
+    // Few channels' positions are taken 32 at a time from 512 on; samples of one position are batch norm's positions.
+    for (const auto &[shape, axis] : {Positions{{1, C, 2}, 2}, Positions{{1, C, 515}, 2}, Positions{{515, C}, 0}}) {
+        const int64_t S = shape[static_cast<size_t>(axis)];
+        const size_t bytes = static_cast<size_t>((S - 1) * kLimit + C) * sizeof(uint16_t);
+        void *const memory =
+            mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory == MAP_FAILED) {
+            WARN("SKIPPED: no address space of " << bytes << " bytes");
+            continue;
+        }
+        auto *const apart = static_cast<uint16_t *>(memory);
+        std::vector<uint16_t> together(static_cast<size_t>(S * C));
+        for (int64_t s = 0; s < S; s++)
+            for (int64_t c = 0; c < C; c++)
+                apart[s * kLimit + c] = together[static_cast<size_t>(s * C + c)] =
+                    test::from_float(static_cast<float>(s % 7 * (c + 1)), test::kF16);
+        hnorm_tensor wide = dense(memory, HNORM_F16, 1, shape), near = dense(together.data(), HNORM_F16, 1, shape);
+        wide.strides[axis] = kLimit;
+        REQUIRE(forward(wide, wide) == HNORM_OK);
+        REQUIRE(forward(near, near) == HNORM_OK);
+        int64_t unlike = 0;
+        for (int64_t s = 0; s < S; s++)
+            for (int64_t c = 0; c < C; c++) unlike += apart[s * kLimit + c] != together[static_cast<size_t>(s * C + c)];
+        CHECK(unlike == 0);
+        wide.strides[axis] = kLimit + 1;
+        require_refused(forward(wide, wide), HNORM_UNSUPPORTED,
+                        {"x.strides[" + std::to_string(axis) + "] is 62500001", "62500000"});
+        munmap(memory, bytes);
+    }
+}
+
+TEST_CASE("spatial strides beyond 64 bits are refused", "[cpu]") {
+    std::vector<float> x(8, 1);
+    hnorm_tensor in = dense(x.data(), HNORM_F32, 1, {1, 2, 2});
+    for (int shift : {32, 40, 61, 62}) {
+        in.strides[2] = int64_t(1) << shift;
+        require_refused(forward(in, in), HNORM_UNSUPPORTED, {"x.strides[2]", "62500000"});
     }
 }
 

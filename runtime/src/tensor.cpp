@@ -159,6 +159,14 @@ hnorm_status read_layout(const char *function, const char *name, const hnorm_ten
                     "be %" PRId64 " or more",
                     function, name, innermost, distance, name, ShapeText(t).text, p->c);
     }
+    // Samples of planes of one position are batch norm's positions.
+    const int axis_of_positions = innermost < 2 ? 0 : innermost;
+    if (last && t.shape[axis_of_positions] > 1 && t.strides[axis_of_positions] > kMaxPositionStride) {
+        return fail(HNORM_UNSUPPORTED,
+                    "%s: %s.strides[%d] is %" PRId64
+                    ": channels are adjacent (strides[1] is 1), and then more than %" PRId64 " are not supported",
+                    function, name, axis_of_positions, t.strides[axis_of_positions], kMaxPositionStride);
+    }
     int64_t dense = p->stride_s;
     for (int axis = innermost; axis >= 2; --axis) {
         if (t.shape[axis] > 1 && t.strides[axis] != dense) {

@@ -10,6 +10,9 @@ namespace hnorm::detail {
 // Kernels count along an axis in 32 bits, and round extents up to rows, chunks and parts: nearer to 2^31 that overflows, and
 // they would compute nothing and say nothing. Of N*C, of positions, and of strides.
 constexpr int64_t kMaxExtent = 2000000000;
+// Between positions of channels-last tensors: few channels are seen as 32 times as many, whose positions are as many times as far
+// apart (narrow.h).
+constexpr int64_t kMaxPositionStride = kMaxExtent / 32;
 // Of a tensor, its padding included: what no computation with it overflows 64 bits by far.
 constexpr int64_t kMaxElements = int64_t(1) << 40;
 // Of a tensor on a device, whose kernels count its elements in 32 bits.

@@ -8,8 +8,8 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
-#include <thread>
 
+#include "cores.h"
 #include "error.h"
 #include "float_environment.h"
 #include "kernel_memory.h"
@@ -45,8 +45,7 @@ struct DefaultThreads {
     char problem[128] = "";
 
     DefaultThreads() {
-        const int cores = static_cast<int>(std::thread::hardware_concurrency());
-        count = std::clamp(cores, 1, kMaxThreads);
+        count = std::clamp(usable_cores(), 1, kMaxThreads);
         const char *text = std::getenv("HNORM_NUM_THREADS");
         if (text && *text) {
             char *end = nullptr;

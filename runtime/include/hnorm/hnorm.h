@@ -9,8 +9,9 @@
  * argument, its value and what is allowed. All arguments are checked before anything is written, and a refusal of them leaves
  * everything as it was. Only where the computation itself fails (memory runs out in it; the caller's parallel_for does not do
  * its work) are the outputs of that call unspecified, x too if it is in place; a layer's running statistics are not touched.
- * N*C, the positions of a plane and each stride are at most 2,000,000,000, and a tensor spans at most 2^40 elements, its
- * padding included: more is refused. An empty tensor (an extent of 0) is
+ * N*C, the positions of a plane and each stride are at most 2,000,000,000, where channels are adjacent the innermost
+ * stride beside theirs at most 62,500,000, and a tensor spans at most 2^40 elements, its padding included: more is
+ * refused. An empty tensor (an extent of 0) is
  * valid input to every function: nothing is computed, nothing is written but zeros: moments', and backward's sums and
  * dgamma, dbeta.
  *
@@ -252,8 +253,9 @@ int hnorm_layer_is_training(const hnorm_layer *layer);
 
 /* ---- machine ---------------------------------------------------------------------------------------------------- */
 
-/* Threads that a call may use, 1 to 256; 0 restores the default: HNORM_NUM_THREADS if set, else the machine's cores.
- * Never changes results. Where HNORM_NUM_THREADS is no such number, every computation fails and says so. */
+/* Threads that a call may use, 1 to 256; 0 restores the default: HNORM_NUM_THREADS if set, else the cores that
+ * the process may use, by its affinity and its control groups' quota. Never changes results. Where
+ * HNORM_NUM_THREADS is no such number, every computation fails and says so. */
 hnorm_status hnorm_set_num_threads(int threads);
 int hnorm_get_num_threads(void);
 
