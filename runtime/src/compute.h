@@ -97,10 +97,10 @@ hnorm_status compute_moments(const char *function, const Machine &machine, const
 hnorm_status compute_normalize(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
                                const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
                                const Planes &y);
-// The same of a block. past_cache: goes_past_cache() of the tensor that it is of (past_cache.h).
-hnorm_status normalize_block(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
-                             const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
-                             const Planes &y, bool past_cache);
+// The same of the planes in the range. past_cache: goes_past_cache() of all of y (past_cache.h).
+hnorm_status normalize_range(const char *function, const Machine &machine, const Range &range, const Planes &x,
+                             const GroupValues &mean, const GroupValues &variance, const AffineView &affine, double eps,
+                             const PostOps &post, const Planes &y, bool past_cache);
 
 // mean, variance: one double a group, written.
 hnorm_status compute_forward(const char *function, const Machine &machine, const Planes &x, hnorm_group group,

@@ -13,16 +13,13 @@ hnorm_status compute_forward(const char *function, const Machine &machine, const
                              double *variance) {
     const auto total = static_cast<double>(x.group_size(group));
     const bool past_cache = goes_past_cache(*machine.target, y, {&x, post.residual});
+    const GroupValues means = group_values(mean, x, group), variances = group_values(variance, x, group);
     return Blocks(machine, x, group).for_each(function, [&](const Range &range) {
         const Planes part = cropped(x, range);
-        const int64_t stride_n = groups_stride(x, group), first = range.first(stride_n);
-        Planes residual;
-        const PostOps part_post = post.seen([&](const Planes &p) { return cropped(p, range); }, &residual);
+        const int64_t first = range.first(groups_stride(x, group));
         HNORM_TRY(compute_moments(function, machine, part, group, mean + first, variance + first));
         std::for_each_n(variance + first, part.groups(group), [total](double &value) { value /= total; });
-        return normalize_block(function, machine, part, {mean + first, stride_n, 1}, {variance + first, stride_n, 1},
-                               affine.from(range.n_begin, range.c_begin), eps, part_post, cropped(y, range),
-                               past_cache);
+        return normalize_range(function, machine, range, x, means, variances, affine, eps, post, y, past_cache);
     });
 }
 

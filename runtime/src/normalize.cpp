@@ -64,20 +64,26 @@ hnorm_status apply(const char *function, const Machine &machine, const Planes &x
 
 }  // namespace
 
-hnorm_status normalize_block(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
-                             const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
-                             const Planes &y, bool past_cache) {
+hnorm_status normalize_range(const char *function, const Machine &machine, const Range &range, const Planes &x,
+                             const GroupValues &mean, const GroupValues &variance, const AffineView &affine, double eps,
+                             const PostOps &post, const Planes &y, bool past_cache) {
+    Planes residual;
+    const auto of = [&](const Planes &p) { return cropped(p, range); };
+    const Planes in = of(x), out = of(y);
+    const PostOps of_range = post.seen(of, &residual);
     Coefficients coefficients;
-    HNORM_TRY(coefficients.compute(function, x, mean, variance, affine, eps));
+    HNORM_TRY(coefficients.compute(function, in, mean.from(range), variance.from(range),
+                                   affine.from(range.n_begin, range.c_begin), eps));
     const Pointwise by = {coefficients.m(), coefficients.a(), coefficients.b()};
     if (!past_cache) {
-        return apply(function, machine, x, by, post, y, false);
+        return apply(function, machine, in, by, of_range, out, false);
     }
-    return for_lines(function, y, [&](const Part &part, bool lines) {
-        Planes residual;
-        const auto of = [&](const Planes &p) { return cropped(p, part); };
+    return for_lines(function, out, [&](const Part &part, bool lines) {
+        Planes of_residual;
+        const auto of_part = [&](const Planes &p) { return cropped(p, part); };
         const Pointwise by_part = {by.m.from(part.planes), by.a.from(part.planes), by.b.from(part.planes)};
-        return apply(function, machine, of(x), by_part, post.seen(of, &residual), of(y), lines);
+        return apply(function, machine, of_part(in), by_part, of_range.seen(of_part, &of_residual), of_part(out),
+                     lines);
     });
 }
 
@@ -85,17 +91,12 @@ hnorm_status compute_normalize(const char *function, const Machine &machine, con
                                const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
                                const Planes &y) {
     const bool past_cache = goes_past_cache(*machine.target, y, {&x, post.residual});
-    if (mean.stride_n == 0 && variance.stride_n == 0 && !affine.per_sample()) {
-        return normalize_block(function, machine, x, mean, variance, affine, eps, post, y, past_cache);
-    }
+    const auto compute = [&](const Range &range) {
+        return normalize_range(function, machine, range, x, mean, variance, affine, eps, post, y, past_cache);
+    };
     // Coefficients of each sample's groups: threads share that work, too.
-    return Blocks(machine, x, HNORM_INSTANCE).for_each(function, [&](const Range &range) {
-        Planes residual;
-        const auto of = [&](const Planes &p) { return cropped(p, range); };
-        return normalize_block(function, machine, of(x), mean.from(range), variance.from(range),
-                               affine.from(range.n_begin, range.c_begin), eps, post.seen(of, &residual), of(y),
-                               past_cache);
-    });
+    const bool per_sample = mean.stride_n != 0 || variance.stride_n != 0 || affine.per_sample();
+    return per_sample ? Blocks(machine, x, HNORM_INSTANCE).for_each(function, compute) : compute({0, x.n, 0, x.c});
 }
 
 }  // namespace hnorm::detail

@@ -63,7 +63,13 @@ bool overlap(const Planes &a, const Planes &b) {
 }  // namespace
 
 int64_t last_level_cache() {
-    static const int64_t bytes = read_last_level_cache();
+    // No static of its own making: a child that is forked meanwhile would wait for it for ever. Two threads may both read it.
+    static std::atomic<int64_t> known{0};
+    int64_t bytes = known.load(std::memory_order_relaxed);
+    if (bytes == 0) {
+        bytes = read_last_level_cache();
+        known.store(bytes, std::memory_order_relaxed);
+    }
     return bytes;
 }
 

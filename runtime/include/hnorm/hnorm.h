@@ -9,10 +9,9 @@
  * argument, its value and what is allowed. All arguments are checked before anything is written, and a refusal of them leaves
  * everything as it was. Only where the computation itself fails (memory runs out in it; the caller's parallel_for does not do
  * its work) are the outputs of that call unspecified, x too if it is in place; a layer's running statistics are not touched.
- * N*C, the positions of a plane and each stride are at most 2,000,000,000, where channels are adjacent the innermost
- * stride beside theirs at most 62,500,000, and a tensor spans at most 2^40 elements, its padding included: more is
- * refused. An empty tensor (an extent of 0) is
- * valid input to every function: nothing is computed, nothing is written but zeros: moments', and backward's sums and
+ * N*C, the positions of a plane and each stride are at most 2,000,000,000. Where channels are adjacent, the positions of a
+ * plane (its samples, if it has one position) lie at most 62,500,000 elements apart. A tensor spans at most 2^40 elements,
+ * its padding included. More is refused. An empty tensor (an extent of 0) is valid input to every function: nothing is computed, nothing is written but zeros: moments', and backward's sums and
  * dgamma, dbeta.
  *
  * Concurrency: all functions may be called from several threads at once, except that one layer must not be trained,
