@@ -39,7 +39,7 @@ hnorm_status apply(const char *function, const Machine &machine, const Planes &x
     }
     if (!per_sample && is_flat({&x, &dy, &dx})) {
         const GroupFloats of_channels[kValues] = {values[0], values[1], values[2], values[3], values[4], values[5]};
-        return for_flat(function, x, of_channels, [&](const Range &range, const GroupFloats *repeated) {
+        return for_flat(function, machine, x, of_channels, [&](const Range &range, const GroupFloats *repeated) {
             const auto of = [&](const Planes &p) { return flat(cropped(p, range)); };
             return apply(function, machine, of(x), of(dy), repeated, slope, of(dx), lines);
         });

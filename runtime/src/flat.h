@@ -12,7 +12,8 @@
 
 namespace hnorm::detail {
 
-// Whether all of the tensors (null: absent) are seen so. Values are repeated once for all samples: it takes some.
+// Whether all of the tensors (null: absent) are seen so. Values are repeated once for all samples: that pays from
+// some on.
 inline bool is_flat(std::initializer_list<const Planes *> tensors) {
     constexpr int64_t kMostPositions = 15, kLeastSamples = 8;
     return std::all_of(tensors.begin(), tensors.end(), [](const Planes *p) {
@@ -25,10 +26,10 @@ inline Planes flat(Planes p) {
     return {p.data, p.type, p.device, Layout::kChannelsLast, 1, p.c * p.s, p.n, 0, p.c * p.s == 1 ? 0 : 1, p.stride_n};
 }
 
-// Calls compute(range, values) for some channels after the other, in parallel: the values, of each channel, repeated for its positions.
+// Calls compute(range, values) for blocks of channels, in parallel: each channel's values, repeated for its positions.
 template <int kValues, typename Compute>
-hnorm_status for_flat(const char *function, const Planes &x, const GroupFloats (&values)[kValues],
-                      const Compute &compute) {
+hnorm_status for_flat(const char *function, const Machine &machine, const Planes &x,
+                      const GroupFloats (&values)[kValues], const Compute &compute) {
     constexpr int64_t kTogether = 2048;  // elements of a sample, so that their values stay in the first cache
     struct Tasks {
         const char *function;
@@ -52,6 +53,7 @@ hnorm_status for_flat(const char *function, const Planes &x, const GroupFloats (
             return compute(Range{0, x.n, begin, end}, repeated);
         }
     } tasks = {function, x, values, compute, std::max<int64_t>(kTogether / x.s / kLine, 1) * kLine};
+    const SerialScope small(runs_serially(machine, x));
     return parallel_for(
         function, (x.c + tasks.channels - 1) / tasks.channels,
         [](void *argument, int64_t i) {

@@ -40,7 +40,7 @@ hnorm_status apply(const char *function, const Machine &machine, const Planes &x
         });
     }
     if (by.m.stride_n == 0 && is_flat({&x, &y, post.residual})) {
-        return for_flat(function, x, {by.m, by.a, by.b}, [&](const Range &range, const GroupFloats *values) {
+        return for_flat(function, machine, x, {by.m, by.a, by.b}, [&](const Range &range, const GroupFloats *values) {
             Planes residual;
             const auto of = [&](const Planes &p) { return flat(cropped(p, range)); };
             return apply(function, machine, of(x), {values[0], values[1], values[2]}, post.seen(of, &residual), of(y),
