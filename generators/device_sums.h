@@ -250,16 +250,20 @@ inline Tuple device_gradient_sums(DeviceReduction &d, Func x, Func dy, const Gat
 
     // What holds for ordinary groups and for others alike needs no sample.
     const Func first = sums(1.0f, 1.0f, "first", Func());
-    const auto as_double = [&](const Expr &bits) { return cast<double>(reinterpret<float>(bits)); };
-    const Expr Ly = value(first, 2), Lx = value(first, 3), p = magnitude_of_double(as_double(Ly) * as_double(Lx));
+    const Expr Ly = value(first, 2), Lx = value(first, 3);
     const Expr infinite = bits_of_double(std::numeric_limits<double>::infinity());
     const Expr finite =
         magnitude_of_double(value(first, 0)) < infinite && magnitude_of_double(value(first, 1)) < infinite;
-    const Expr small =
-        Ly < bits_of(0x1p110f) && (p == 0 || (bits_of_double(0x1p-80) <= p && p <= bits_of_double(0x1p100)));
+    const auto fits = [&](const Expr &scale_dy, const Expr &scale_x) {
+        const Expr of_dy = reinterpret<float>(Ly) * scale_dy, of_x = reinterpret<float>(Lx) * scale_x;
+        const Expr p = magnitude_of_double(cast<double>(of_dy) * cast<double>(of_x));
+        return magnitude(of_dy) < bits_of(0x1p110f) &&
+               (p == 0 || (bits_of_double(0x1p-80) <= p && p <= bits_of_double(0x1p100)));
+    };
     Func checks("checks"), spread("spread"), range("range"), ready("sums");
-    checks(v.g0, v.g1) = Tuple(cast<int>(finite), cast<int>(small));
-    const Expr is_finite = value(checks, 0) != 0, is_small = value(checks, 1) != 0, clear = is_finite && is_small;
+    checks(v.g0, v.g1) = Tuple(cast<int>(finite), cast<int>(fits(1.0f, 1.0f)));
+    const Expr is_finite = value(checks, 0) != 0, fits_unscaled = value(checks, 1) != 0;
+    const Expr clear = is_finite && fits_unscaled;
     d.sample_again = sample_of_groups(
         [&](Expr s, Expr r) {
             const Expr centered = x(s, r, v.g0, v.g1) - m;
@@ -268,12 +272,13 @@ inline Tuple device_gradient_sums(DeviceReduction &d, Func x, Func dy, const Gat
         of);
     const std::vector<Expr> &sampled = d.sample_again.results;
     spread(v.g0, v.g1) = Tuple(select(clear, 0, sampled[0]), select(clear, 0, sampled[1]));
-    const Expr ordinary = is_ordinary(value(spread, 0)) && is_ordinary(value(spread, 1));
-    const Expr in_range = clear || (ordinary && is_finite) || (!ordinary && is_small);
-    const auto scale_by = [&](const Expr &greatest) {
-        return select(in_range, 1.0f, ordinary, 0x1p-74f, scale(greatest));
+    const Expr Dy = value(spread, 0), Dx = value(spread, 1), ordinary = is_ordinary(Dy) && is_ordinary(Dx);
+    const Expr unscaled = clear || select(ordinary, is_finite, fits_unscaled);
+    const Expr by_sample = fits(scale(Dy), scale(Dx));
+    const auto scale_by = [&](const Expr &of_sample, const Expr &of_group) {
+        return select(unscaled, 1.0f, ordinary, 0x1p-74f, scale(select(by_sample, of_sample, of_group)));
     };
-    range(v.g0, v.g1) = Tuple(cast<int>(!in_range), scale_by(Lx), scale_by(Ly));
+    range(v.g0, v.g1) = Tuple(cast<int>(!unscaled), scale_by(Dx, Lx), scale_by(Dy, Ly));
     const Func second = sums(of.at(range, 1), of.at(range, 2), "second", range);
 
     const auto final_sum = [&](int element) {

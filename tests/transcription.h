@@ -311,10 +311,15 @@ inline float activated_gradient(float z, float dy, float slope) {
 
 // "Backward".
 
-// Steps 1 and 2: first is Ly, second Lx.
-inline Sums gradient_sums_scaled(const Group &x, const Group &dy, float m, float scale_x, float scale_dy) {
+// Powers of two, which dy and x are multiplied by.
+struct GradientScales {
+    float dy = 1, x = 1;
+};
+
+// first is Ly, second Lx.
+inline Sums gradient_sums_scaled(const Group &x, const Group &dy, float m, const GradientScales &scales) {
     return sum_over_group(x, [&](int64_t s, int64_t r) {
-        const float of_dy = dy(s, r) * scale_dy, d = x(s, r) * scale_x - m * scale_x;
+        const float of_dy = dy(s, r) * scales.dy, d = x(s, r) * scales.x - m * scales.x;
         return Terms{of_dy, of_dy * d, of_dy, d};
     });
 }
@@ -337,27 +342,35 @@ inline GradientSample gradient_sample(const Group &x, const Group &dy, float m) 
     return result;
 }
 
+// Whether scales fit a group whose unscaled sums these are.
+inline bool fit(const GradientScales &scales, const Sums &sums) {
+    const float of_dy = as_float(sums.first) * scales.dy, of_x = as_float(sums.second) * scales.x;
+    const double p = static_cast<double>(of_dy) * static_cast<double>(of_x);
+    return of_dy < 0x1p110f && (p == 0 || (0x1p-80 <= p && p <= 0x1p100));
+}
+
+inline GradientScales gradient_scales(const GradientSample &of, const Sums &sums) {
+    if (ordinary(of.dy) && ordinary(of.x)) {
+        const bool finite = std::isfinite(sums.E) && std::isfinite(sums.Q);
+        return finite ? GradientScales() : GradientScales{0x1p-74f, 0x1p-74f};
+    }
+    const GradientScales by_sample = {scale(of.dy), scale(of.x)};
+    if (fit({}, sums)) return {};
+    return fit(by_sample, sums) ? by_sample : GradientScales{scale(sums.first), scale(sums.second)};
+}
+
 struct GradientSums {
     double dy, dy_xmu;  // of dy, and of dy * (x - mean)
 };
 
-// passes, if given, counts how often the group was summed.
-inline GradientSums gradient_sums(const Group &x, const Group &dy, double mean, int *passes = nullptr) {
+// is_scaled, if given, says whether scales other than 1 were taken.
+inline GradientSums gradient_sums(const Group &x, const Group &dy, double mean, bool *is_scaled = nullptr) {
     const float m = static_cast<float>(mean);
-    const GradientSample of = gradient_sample(x, dy, m);
-    const bool is_ordinary = ordinary(of.dy) && ordinary(of.x);
-    float scale_x = 1, scale_dy = 1;
-    Sums sums = gradient_sums_scaled(x, dy, m, scale_x, scale_dy);
-    const double Ly = as_float(sums.first), p = Ly * static_cast<double>(as_float(sums.second));
-    const bool in_range = is_ordinary ? std::isfinite(sums.E) && std::isfinite(sums.Q)
-                                      : Ly < 0x1p110 && (p == 0 || (0x1p-80 <= p && p <= 0x1p100));
-    if (!in_range) {
-        scale_x = is_ordinary ? 0x1p-74f : scale(sums.second);
-        scale_dy = is_ordinary ? 0x1p-74f : scale(sums.first);
-        sums = gradient_sums_scaled(x, dy, m, scale_x, scale_dy);
-    }
-    if (passes) *passes = in_range ? 1 : 2;
-    const double of_dy = 1 / static_cast<double>(scale_dy), of_x = 1 / static_cast<double>(scale_x);
+    Sums sums = gradient_sums_scaled(x, dy, m, {});
+    const GradientScales scales = gradient_scales(gradient_sample(x, dy, m), sums);
+    if (scales.dy != 1 || scales.x != 1) sums = gradient_sums_scaled(x, dy, m, scales);
+    if (is_scaled) *is_scaled = scales.dy != 1 || scales.x != 1;
+    const double of_dy = 1 / static_cast<double>(scales.dy), of_x = 1 / static_cast<double>(scales.x);
     const double sum_dy = sums.E * of_dy;
     return {sum_dy, (sums.Q * of_dy) * of_x - (mean - static_cast<double>(m)) * sum_dy};
 }

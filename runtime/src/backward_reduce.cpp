@@ -12,6 +12,18 @@ namespace hnorm::detail {
 
 namespace {
 
+// What dy and x are multiplied by, and whether that fits a group of these greatest magnitudes (docs/order.md, "Backward").
+struct Scales {
+    float dy, x;
+    bool operator==(const Scales &other) const { return dy == other.dy && x == other.x; }
+};
+bool fit(const Scales &scales, float greatest_dy, float greatest_x) {
+    const float of_dy = greatest_dy * scales.dy, of_x = greatest_x * scales.x;
+    const double product = static_cast<double>(of_dy) * static_cast<double>(of_x);
+    return of_dy < 0x1p110f && (product == 0 || (0x1p-80 <= product && product <= 0x1p100));
+}
+constexpr Scales kUnscaled = {1, 1};
+
 // The sums of the groups of two tensors as their kernels see them.
 class GroupGradientSums {
 public:
@@ -74,9 +86,19 @@ private:
         }
         return HNORM_OK;
     }
+    // From the start by the scales that the sample suggests: where they are right a group is summed once.
     void measure() {
         measured_ = true;
-        std::fill_n(scale_x_, 2 * groups_.count(), 1.0f);
+        for (int64_t g = 0; g < groups_.count(); ++g) {
+            const bool fits = is_ordinary_group(g) || fit(kUnscaled, as_float(sample_dy_[g]), as_float(sample_x_[g]));
+            set_scales(g, fits ? kUnscaled : by_sample(g));
+        }
+    }
+    Scales by_sample(int64_t g) const { return {scale_of(sample_dy_[g]), scale_of(sample_x_[g])}; }
+    Scales scales(int64_t g) const { return {scale_dy_[g], scale_x_[g]}; }
+    void set_scales(int64_t g, const Scales &scales) {
+        scale_dy_[g] = scales.dy;
+        scale_x_[g] = scales.x;
     }
     bool is_ordinary_group(int64_t g) const { return is_ordinary(sample_dy_[g]) && is_ordinary(sample_x_[g]); }
 
@@ -122,7 +144,7 @@ private:
         return HNORM_OK;
     }
 
-    // Takes those again whose products left float's range, by scales.
+    // Takes those again that have to have other scales.
     hnorm_status mind_range() {
         int finite = 1;
         for (int64_t g = 0; g < groups_.count(); ++g) {
@@ -134,28 +156,41 @@ private:
         if (!measured_) {
             measure();
         }
+        // Where scales made the greatest infinite it is not known.
+        HNORM_TRY(sum_by([&](int64_t g) {
+            const bool known = scales(g) == kUnscaled ||
+                               (is_finite(sums_.greatest[0][g]) && is_finite(sums_.greatest[1][g]));
+            return known ? scales(g) : kUnscaled;
+        }));
+        return sum_by([&](int64_t g) { return right_scales(g); });
+    }
+    template <typename ScalesOf>
+    hnorm_status sum_by(const ScalesOf &scales_of) {
         Marks marks;
         for (int64_t g = 0; g < groups_.count(); ++g) {
-            if (is_in_range(g)) {
+            const Scales wanted = scales_of(g);
+            if (wanted == scales(g)) {
                 continue;
             }
             if (!marks.any()) {
                 HNORM_TRY(marks.clear(function_, groups_.count()));
             }
             marks.mark(g);
-            const bool ordinary = is_ordinary_group(g);
-            scale_dy_[g] = ordinary ? power_of_two(74) : scale_of(sums_.greatest[0][g]);
-            scale_x_[g] = ordinary ? power_of_two(74) : scale_of(sums_.greatest[1][g]);
+            set_scales(g, wanted);
         }
         return for_marked(x_, view_, marks, narrow_, [&](const Range &range) { return sum(range); });
     }
-    bool is_in_range(int64_t g) const {
+    // By its sums, of which only an ordinary group's may not have been measured.
+    Scales right_scales(int64_t g) const {
         if (is_ordinary_group(g)) {
-            return std::isfinite(sums_.e[g]) && std::isfinite(sums_.q[g]);
+            const bool finite = std::isfinite(sums_.e[g]) && std::isfinite(sums_.q[g]);
+            return finite ? kUnscaled : Scales{power_of_two(74), power_of_two(74)};
         }
-        const double of_dy = as_float(sums_.greatest[0][g]);
-        const double product = of_dy * static_cast<double>(as_float(sums_.greatest[1][g]));
-        return of_dy < 0x1p110 && (product == 0 || (0x1p-80 <= product && product <= 0x1p100));
+        const float dy = as_float(sums_.greatest[0][g]) / scale_dy_[g], x = as_float(sums_.greatest[1][g]) / scale_x_[g];
+        if (fit(kUnscaled, dy, x)) {
+            return kUnscaled;
+        }
+        return fit(by_sample(g), dy, x) ? by_sample(g) : Scales{scale_of(magnitude(dy)), scale_of(magnitude(x))};
     }
 
     const char *const function_;
