@@ -27,6 +27,7 @@ set(HNORM_RUNTIME_SOURCES
     src/normalize.cpp
     src/normalize_backward.cpp
     src/past_cache.cpp
+    src/pool.cpp
     src/post_ops.cpp
     src/reduction.cpp
     src/residual_backward.cpp

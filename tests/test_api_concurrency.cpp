@@ -348,13 +348,13 @@ TEST_CASE("a pool that does not do its work is an error") {
     Pair pair({3, 40, 30, 31});
     hnorm_set_parallel_for([](void *, int, hnorm_task, void *) {}, nullptr);
     require_refused(hnorm_forward(&pair.in, HNORM_BATCH, nullptr, 1e-5, nullptr, &pair.out, nullptr, nullptr),
-                    HNORM_INTERNAL, {"hnorm_forward: ", "parallel_for returned before its tasks had run"});
+                    HNORM_INVALID_ARGUMENT, {"hnorm_forward: ", "parallel_for returned before its tasks had run"});
     hnorm_set_parallel_for([](void *, int, hnorm_task, void *) { throw std::runtime_error("tired"); }, nullptr);
     require_refused(hnorm_forward(&pair.in, HNORM_BATCH, nullptr, 1e-5, nullptr, &pair.out, nullptr, nullptr),
-                    HNORM_INTERNAL, {"hnorm_forward: ", "parallel_for threw an exception"});
+                    HNORM_INVALID_ARGUMENT, {"hnorm_forward: ", "parallel_for threw an exception"});
     // A layer whose computation failed has learnt nothing.
     Layer layer(40);
-    REQUIRE(hnorm_layer_forward(layer, &pair.in, &pair.out) == HNORM_INTERNAL);
+    REQUIRE(hnorm_layer_forward(layer, &pair.in, &pair.out) == HNORM_INVALID_ARGUMENT);
     REQUIRE(*hnorm_layer_num_batches_tracked(layer) == 0);
     REQUIRE(hnorm_layer_running_var(layer)[0] == 1.0);
     hnorm_set_parallel_for(nullptr, nullptr);

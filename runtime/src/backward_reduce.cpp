@@ -158,8 +158,8 @@ private:
         }
         // Where scales made the greatest infinite it is not known.
         HNORM_TRY(sum_by([&](int64_t g) {
-            const bool known = scales(g) == kUnscaled ||
-                               (is_finite(sums_.greatest[0][g]) && is_finite(sums_.greatest[1][g]));
+            const bool known =
+                scales(g) == kUnscaled || (is_finite(sums_.greatest[0][g]) && is_finite(sums_.greatest[1][g]));
             return known ? scales(g) : kUnscaled;
         }));
         return sum_by([&](int64_t g) { return right_scales(g); });
@@ -186,7 +186,8 @@ private:
             const bool finite = std::isfinite(sums_.e[g]) && std::isfinite(sums_.q[g]);
             return finite ? kUnscaled : Scales{power_of_two(74), power_of_two(74)};
         }
-        const float dy = as_float(sums_.greatest[0][g]) / scale_dy_[g], x = as_float(sums_.greatest[1][g]) / scale_x_[g];
+        const float dy = as_float(sums_.greatest[0][g]) / scale_dy_[g],
+                    x = as_float(sums_.greatest[1][g]) / scale_x_[g];
         if (fit(kUnscaled, dy, x)) {
             return kUnscaled;
         }

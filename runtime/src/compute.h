@@ -120,7 +120,7 @@ public:
     T *data() { return large_ ? large_ : small_; }
 
 private:
-    static constexpr int64_t kSmall = 512;
+    static constexpr int64_t kSmall = 1024 / sizeof(T);  // several lie on a caller's stack
     T small_[kSmall];
     T *large_ = nullptr;
 };

@@ -36,6 +36,9 @@ hnorm_status kernel_status(const char *function, int code) {
     if (code == halide_error_code_out_of_memory) {
         return fail(HNORM_OUT_OF_MEMORY, "%s: out of memory in a kernel; what it writes is incomplete", function);
     }
+    if (code == kCallersFault) {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: %s", function, kernel_message());
+    }
     return fail(HNORM_INTERNAL, "%s: a kernel failed with code %d: %s", function, code, kernel_message());
 }
 

@@ -12,6 +12,9 @@ hnorm_status fail(hnorm_status status, const char *format, ...) __attribute__((f
 const char *kernel_message();
 void set_kernel_message(const char *message);
 
+// What a loop returns where the caller's parallel_for is to blame, as a kernel does by the codes of Halide, which are greater.
+constexpr int kCallersFault = -10000;
+
 // The status of a kernel that returned `code`; a failure is recorded with kernel_message().
 hnorm_status kernel_status(const char *function, int code);
 

@@ -1,13 +1,13 @@
-// Each thread keeps the latest blocks that kernels on it gave back, 16 MiB at most. The C library returns blocks of that size
-// to the system, and the next call's page faults cost more than what they are for: the results of a large tensor's chunks are
+// The latest blocks that kernels gave back are kept, 64 MiB at most in a process. The C library returns blocks of that size to
+// the system, and the next call's page faults cost more than what they are for: the results of a large tensor's chunks are
 // some 3 MB, whose faults were a tenth of channels-last moments at 32, 64, 112, 112.
 #include "kernel_memory.h"
 
 #include <HalideRuntime.h>
 
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
-#include <utility>
 
 namespace hnorm::detail {
 
@@ -19,7 +19,7 @@ struct alignas(128) Header {
     size_t size;   // of the block
 };
 
-constexpr size_t kLeastKept = size_t(64) << 10, kMostKept = size_t(16) << 20;
+constexpr size_t kLeastKept = size_t(64) << 10, kMostKept = size_t(64) << 20;
 
 void give_back(Header *block) {
     if (block) {
@@ -27,53 +27,83 @@ void give_back(Header *block) {
     }
 }
 
-// Whether the thread's blocks are gone: what is destroyed after them, as a static object, may still call hnorm.
-thread_local bool thread_ends = false;
-
+// Of the process rather than of each thread: threads come and go, and what many keep adds up. Without locks, which a child of fork()
+// could find held, and without destructors, for a thread may outlive what a program destroys as it ends.
 class KeptBlocks {
 public:
-    ~KeptBlocks() {
-        thread_ends = true;
-        for (Header *&block : blocks_) give_back(std::exchange(block, nullptr));
-    }
-
     // A block that holds `size` without wasting more than as much, or null.
     Header *take(size_t size) {
-        for (Header *&block : blocks_) {
+        for (std::atomic<Header *> &place : places_) {
+            Header *block = take_from(place);
             if (block && block->size >= size && block->size / 2 <= size) {
-                kept_ -= block->size;
-                return std::exchange(block, nullptr);
+                return block;
+            }
+            if (block && !put_into(place, block)) {
+                keep(block);
             }
         }
         return nullptr;
     }
 
-    // In place of the oldest, if need be.
+    // Where there is room, or in place of another; then others go until what is kept is within its bound.
     void keep(Header *block) {
-        if (block->size > kMostKept) {
-            give_back(block);
-            return;
+        const unsigned first = next_++;
+        bool kept = false;
+        for (unsigned i = 0; i < kBlocks && !kept; ++i) {
+            kept = put_into(places_[(first + i) % kBlocks], block);
         }
-        kept_ += block->size;
-        do {
-            next_ = (next_ + 1) % kBlocks;
-            if (blocks_[next_]) kept_ -= blocks_[next_]->size;
-            give_back(std::exchange(blocks_[next_], nullptr));
-        } while (kept_ > kMostKept);
-        blocks_[next_] = block;
+        if (!kept) {
+            size_ += block->size;
+            drop(places_[first % kBlocks].exchange(block));
+        }
+        for (unsigned i = 1; i < kBlocks && size_ > kMostKept; ++i) {
+            give_back(take_from(places_[(first + i) % kBlocks]));
+        }
+    }
+
+    void give_back_all() {
+        for (std::atomic<Header *> &place : places_) {
+            give_back(take_from(place));
+        }
     }
 
 private:
-    static constexpr int kBlocks = 4;
-    Header *blocks_[kBlocks] = {};
-    int next_ = 0;
-    size_t kept_ = 0;
+    Header *take_from(std::atomic<Header *> &place) {
+        Header *const block = place.load(std::memory_order_relaxed) ? place.exchange(nullptr) : nullptr;
+        if (block) {
+            size_ -= block->size;
+        }
+        return block;
+    }
+    bool put_into(std::atomic<Header *> &place, Header *block) {
+        Header *none = nullptr;
+        size_ += block->size;
+        const bool was_free = place.compare_exchange_strong(none, block);
+        if (!was_free) {
+            size_ -= block->size;
+        }
+        return was_free;
+    }
+    void drop(Header *block) {
+        if (block) {
+            size_ -= block->size;
+        }
+        give_back(block);
+    }
+
+    static constexpr unsigned kBlocks = 64;
+    std::atomic<Header *> places_[kBlocks] = {};
+    std::atomic<unsigned> next_{0};
+    std::atomic<size_t> size_{0};  // of all
 };
 
-thread_local KeptBlocks kept_blocks;
+KeptBlocks kept_blocks;
+
+// As the plug-in with hnorm inside is unloaded.
+__attribute__((destructor(101))) void unload() { kept_blocks.give_back_all(); }
 
 void *allocate(void *, size_t size) {
-    Header *header = size < kLeastKept || thread_ends ? nullptr : kept_blocks.take(size);
+    Header *header = size < kLeastKept ? nullptr : kept_blocks.take(size);
     if (header == nullptr) {
         constexpr size_t kMore = sizeof(Header) + alignof(Header) - 1;
         void *const memory = size > SIZE_MAX - kMore ? nullptr : std::malloc(size + kMore);
@@ -93,7 +123,7 @@ void release(void *, void *block) {
         return;
     }
     Header *header = static_cast<Header *>(block) - 1;
-    if (header->size < kLeastKept || thread_ends) {
+    if (header->size < kLeastKept || header->size > kMostKept / 4) {
         give_back(header);
     } else {
         kept_blocks.keep(header);
@@ -106,5 +136,7 @@ void install_kernel_memory() {
     halide_set_custom_malloc(allocate);
     halide_set_custom_free(release);
 }
+
+void give_back_kernel_memory() { kept_blocks.give_back_all(); }
 
 }  // namespace hnorm::detail

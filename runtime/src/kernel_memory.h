@@ -6,4 +6,7 @@ namespace hnorm::detail {
 // Tells Halide's runtime to take it from here.
 void install_kernel_memory();
 
+// Gives back what is kept of it for later calls.
+void give_back_kernel_memory();
+
 }  // namespace hnorm::detail

@@ -1,5 +1,7 @@
 #include "targets.h"
 
+#include <pthread.h>
+
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -137,10 +139,12 @@ Choice choose_default() {
     return choice;
 }
 
-// The environment is read once, at the first use.
+// The environment is read once, at the first use (as default_threads(), threads.cpp).
+Choice of_environment;
 const Choice &default_choice() {
-    static const Choice choice = choose_default();
-    return choice;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, [] { of_environment = choose_default(); });
+    return of_environment;
 }
 
 std::atomic<const Target *> forced{nullptr};

@@ -14,12 +14,11 @@
 #include "float_environment.h"
 #include "kernel_memory.h"
 #include "past_cache.h"
+#include "pool.h"
 
 namespace hnorm::detail {
 
 namespace {
-
-constexpr int kMaxThreads = 256;  // the size of Halide's pool
 
 // Each thread's share of a loop is cut into this many ranges, so that a late thread's share can be taken over. Results
 // never depend on it: a kernel's tasks are independent.
@@ -36,39 +35,39 @@ struct CallersPool {
 };
 CallersPool callers_pool;
 
-// In a child of fork(). Halide's threads stayed in the parent, and its locks may be held for good.
-std::atomic<bool> forked{false};
-
-// What HNORM_NUM_THREADS and the machine say, read once.
+// What HNORM_NUM_THREADS and the machine say.
 struct DefaultThreads {
-    int count = 0;
-    char problem[128] = "";
+    int count;
+    char problem[128];
+};
+DefaultThreads defaults = {};
 
-    DefaultThreads() {
-        count = std::clamp(usable_cores(), 1, kMaxThreads);
-        const char *text = std::getenv("HNORM_NUM_THREADS");
-        if (text && *text) {
-            char *end = nullptr;
-            const long value = std::strtol(text, &end, 10);
-            if (*end == '\0' && value >= 1 && value <= kMaxThreads) {
-                count = static_cast<int>(value);
-            } else {
-                std::snprintf(problem, sizeof problem,
-                              "environment variable HNORM_NUM_THREADS is \"%.40s\": it must be 1 to %d", text,
-                              kMaxThreads);
-            }
+void read_defaults() {
+    defaults.count = std::clamp(usable_cores(), 1, kMaxThreads);
+    const char *const text = std::getenv("HNORM_NUM_THREADS");
+    if (text && *text) {
+        char *end = nullptr;
+        const long value = std::strtol(text, &end, 10);
+        if (*end == '\0' && value >= 1 && value <= kMaxThreads) {
+            defaults.count = static_cast<int>(value);
+        } else {
+            std::snprintf(defaults.problem, sizeof defaults.problem,
+                          "environment variable HNORM_NUM_THREADS is \"%.40s\": it must be 1 to %d", text, kMaxThreads);
         }
     }
-};
+}
 
+// Read once. A static variable's guard would be held for good in a child that is forked meanwhile; this one begins anew there.
 const DefaultThreads &default_threads() {
-    static const DefaultThreads threads;
-    return threads;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, read_defaults);
+    return defaults;
 }
 
 std::atomic<int> requested_threads{0};  // 0: the default
 
-// One thread's share of a loop, on a cache line of its own.
+// What of a loop is one thread's first, or of many threads some threads'; on a cache line of its own.
+constexpr int kMostShares = 16;  // a loop lies on its caller's stack
 struct alignas(64) Share {
     std::atomic<int64_t> next;
     int64_t end;
@@ -80,10 +79,10 @@ struct Loop {
     halide_task_t body;
     void *user_context;
     uint8_t *closure;
-    int workers;
+    int share_count;
     int64_t range;
     bool serial_inside;
-    Share shares[kMaxThreads];
+    Share shares[kMostShares];
     std::atomic<int64_t> done{0};
     std::atomic<int> result{0};
     char message[512] = "";
@@ -108,8 +107,8 @@ struct Loop {
         const FloatEnvironment floats;  // whoever began this thread
         // A loop that keeps all threads busy runs the loops inside its tasks in place: handing those out would only cost.
         const SerialScope inner(serial_inside);
-        for (int i = 0; i < workers; ++i) {
-            Share &share = shares[(worker + i) % workers];
+        for (int i = 0; i < share_count; ++i) {
+            Share &share = shares[(worker + i) % share_count];
             while (result.load(std::memory_order_relaxed) == 0) {
                 const int64_t first = share.next.fetch_add(range, std::memory_order_relaxed);
                 if (first >= share.end) {
@@ -131,72 +130,58 @@ int run_serially(void *user_context, halide_task_t body, int min, int size, uint
     return 0;
 }
 
-int fail_loop(const char *message) {
+int blame_caller(const char *message) {
     set_kernel_message(message);
-    return halide_error_code_generic_error;
+    return kCallersFault;
 }
 
 // Halide's hook for the parallel loops of kernels.
 int parallel_loop(void *user_context, halide_task_t body, int min, int size, uint8_t *closure) {
     const int requested = requested_threads.load(std::memory_order_relaxed);
     const int workers = std::min(requested ? requested : default_threads().count, size);
-    const bool no_pool = forked.load(std::memory_order_relaxed) && !callers_pool.parallel_for;
-    if (serial_thread || workers <= 1 || no_pool) {
+    if (serial_thread || workers <= 1) {
         return run_serially(user_context, body, min, size, closure);
     }
-    // As many tasks as threads, each of which takes ranges until none is left: Halide's pool does not shrink when it is
-    // told to use fewer threads, and takes a lock for every task.
     Loop loop;
     loop.body = body;
     loop.user_context = user_context;
     loop.closure = closure;
-    loop.workers = workers;
+    loop.share_count = std::min(workers, kMostShares);
     loop.range = std::max<int64_t>(size / (int64_t(workers) * kRangesPerThread), 1);
     // The caller's pool is never asked from inside its tasks: one whose threads wait for each other would wait for ever.
     loop.serial_inside = callers_pool.parallel_for || size >= workers * kTasksThatSuffice;
-    for (int i = 0; i < workers; ++i) {
-        loop.shares[i].next.store(min + int64_t(size) * i / workers, std::memory_order_relaxed);
-        loop.shares[i].end = min + int64_t(size) * (i + 1) / workers;
+    for (int i = 0; i < loop.share_count; ++i) {
+        loop.shares[i].next.store(min + int64_t(size) * i / loop.share_count, std::memory_order_relaxed);
+        loop.shares[i].end = min + int64_t(size) * (i + 1) / loop.share_count;
     }
+    const hnorm_task work = [](void *argument, int index) { static_cast<Loop *>(argument)->work(index); };
     if (callers_pool.parallel_for) {
         try {
-            callers_pool.parallel_for(
-                callers_pool.pool, workers,
-                [](void *argument, int index) { static_cast<Loop *>(argument)->work(index); }, &loop);
+            callers_pool.parallel_for(callers_pool.pool, workers, work, &loop);
         } catch (...) {  // It may be C++; a kernel's frames cannot be unwound.
-            return fail_loop("the caller's parallel_for threw an exception");
+            return blame_caller("the caller's parallel_for threw an exception");
         }
     } else {
-        halide_default_do_par_for(
-            user_context,
-            [](void *, int index, uint8_t *argument) {
-                reinterpret_cast<Loop *>(argument)->work(index);
-                return 0;
-            },
-            0, workers, reinterpret_cast<uint8_t *>(&loop));
+        run_on_pool(workers, work, &loop);
     }
     if (loop.result != 0) {
         set_kernel_message(loop.message);
         return loop.result;
     }
-    return loop.done == size ? 0 : fail_loop("the caller's parallel_for returned before its tasks had run");
+    return loop.done == size ? 0 : blame_caller("the caller's parallel_for returned before its tasks had run");
 }
 
-void install_hooks() {
-    pthread_atfork(nullptr, nullptr, [] { forked.store(true, std::memory_order_relaxed); });
+// Before the program's own constructors, which may call. Halide's own pool never begins.
+__attribute__((constructor(101))) void install_hooks() {
     // The default handler aborts the process.
     halide_set_error_handler([](void *, const char *message) { set_kernel_message(message); });
     halide_set_custom_do_par_for(parallel_loop);
     install_kernel_memory();
-    const int requested = requested_threads.load(std::memory_order_relaxed);
-    halide_set_num_threads(requested ? requested : default_threads().count);
 }
 
 }  // namespace
 
 hnorm_status thread_count(const char *function, int *threads) {
-    static const bool installed = (install_hooks(), true);
-    (void)installed;
     *threads = requested_threads.load(std::memory_order_relaxed);
     if (*threads == 0) {
         const DefaultThreads &defaults = default_threads();
@@ -242,13 +227,6 @@ using namespace hnorm::detail;
 
 extern "C" {
 
-// Halide runs this as the process ends, and its own, a weak symbol, waits for the pool's threads: not those of the parent.
-void halide_thread_pool_cleanup() {
-    if (!forked.load(std::memory_order_relaxed)) {
-        halide_shutdown_thread_pool();
-    }
-}
-
 hnorm_status hnorm_set_num_threads(int threads) {
     if (threads < 0 || threads > kMaxThreads) {
         return fail(HNORM_INVALID_ARGUMENT,
@@ -256,9 +234,6 @@ hnorm_status hnorm_set_num_threads(int threads) {
                     kMaxThreads);
     }
     requested_threads.store(threads, std::memory_order_relaxed);
-    if (!forked.load(std::memory_order_relaxed)) {
-        halide_set_num_threads(threads ? threads : default_threads().count);
-    }
     return HNORM_OK;
 }
 
@@ -270,6 +245,11 @@ int hnorm_get_num_threads(void) {
 hnorm_status hnorm_set_parallel_for(hnorm_parallel_for parallel_for, void *pool) {
     callers_pool = {parallel_for, pool};
     return HNORM_OK;
+}
+
+void hnorm_shutdown(void) {
+    end_pool();
+    give_back_kernel_memory();
 }
 
 }  // extern "C"

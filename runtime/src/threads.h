@@ -1,4 +1,4 @@
-// How kernels' parallel loops run: Halide's pool, the caller's pool, or the calling thread.
+// How kernels' parallel loops run: on hnorm's pool, the caller's pool, or the calling thread.
 #pragma once
 
 #include <hnorm/hnorm.h>
@@ -8,7 +8,6 @@
 namespace hnorm::detail {
 
 // The threads that a call may use. Fails, in words that begin with `function`, where HNORM_NUM_THREADS makes no sense.
-// The first call installs hnorm's hooks in Halide's runtime.
 hnorm_status thread_count(const char *function, int *threads);
 
 // Calls task(argument, i) for 0 <= i < count, on the threads and in the way of kernels' loops. Fails as the first task that
