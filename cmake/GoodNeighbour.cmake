@@ -1,5 +1,5 @@
 # hnorm_good_neighbour(TARGET [OTHER [PREFIX]]): the static library gives names that begin with hnorm_ and no others
-# (RenameSymbols.cmake). OTHER: the one among such libraries whose internal names it uses. PREFIX: hnorm_, or for a library that has
+# (RenameSymbols.cmake), to what it is linked into alone: shared libraries with it inside have each its own (hide_names.cpp). OTHER: the one among such libraries whose internal names it uses. PREFIX: hnorm_, or for a library that has
 # what OTHER has, as a runtime of Halide's, a longer one.
 set(HNORM_RENAME_SYMBOLS "${CMAKE_CURRENT_LIST_DIR}/RenameSymbols.cmake")
 function(hnorm_good_neighbour target)
@@ -18,7 +18,19 @@ function(hnorm_good_neighbour target)
         COMMAND
             "${CMAKE_COMMAND}" -D "ARCHIVE=$<TARGET_FILE:${target}>" -D "RENAMED=${renamed}" -D "OTHERS=${others}" -D
             "PREFIX=${prefix}" -D "NM=${CMAKE_NM}" -D "OBJCOPY=${CMAKE_OBJCOPY}" -P "${HNORM_RENAME_SYMBOLS}"
+        COMMAND hnorm_hide_names "$<TARGET_FILE:${target}>"
         VERBATIM
     )
     set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${HNORM_RENAME_SYMBOLS}")
+endfunction()
+
+# The functions that a header of the C interface declares; those that are inline have no symbol.
+function(hnorm_functions result header)
+    file(READ "${header}" text)
+    string(REGEX REPLACE "/\\*[^*]*\\*+([^/*][^*]*\\*+)*/" "" text "${text}")
+    string(REGEX REPLACE "static inline [^{;]*" "" text "${text}")
+    string(REGEX MATCHALL "\n[a-z][a-z0-9_ ]* \\**hnorm_[a-z0-9_]+\\(" declarations "${text}")
+    list(TRANSFORM declarations REPLACE ".*[ *](hnorm_[a-z0-9_]+)\\(" "\\1")
+    set(${result} ${declarations} PARENT_SCOPE)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${header}")
 endfunction()

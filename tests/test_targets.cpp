@@ -3,11 +3,14 @@
 // Catch2 executable: version 2 cannot skip.
 #include <hnorm/hnorm.h>
 
-#include <dlfcn.h>
+#include <elf.h>
 #include <execinfo.h>
+#include <sys/auxv.h>
 
 #include <cctype>
 #include <cstdio>
+#include <fstream>
+#include <iterator>
 #include <set>
 #include <string>
 #include <vector>
@@ -32,18 +35,52 @@ std::string target_of(const std::string &symbol) {
     return result;
 }
 
+// The program's own functions, from the table in its file: the archive's names are hidden, so that dladdr() does not know them.
+class Functions {
+public:
+    Functions() {
+        std::ifstream in("/proc/self/exe", std::ios::binary);
+        const std::string file((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+        const auto *const header = reinterpret_cast<const Elf64_Ehdr *>(file.data());
+        const auto *const sections = reinterpret_cast<const Elf64_Shdr *>(file.data() + header->e_shoff);
+        start_ = getauxval(AT_ENTRY) - header->e_entry;
+        for (size_t i = 0; i < header->e_shnum; i++) {
+            if (sections[i].sh_type != SHT_SYMTAB) continue;
+            const auto *const symbols = reinterpret_cast<const Elf64_Sym *>(file.data() + sections[i].sh_offset);
+            const char *const names = file.data() + sections[sections[i].sh_link].sh_offset;
+            for (size_t k = 0; k < sections[i].sh_size / sizeof(Elf64_Sym); k++)
+                if (ELF64_ST_TYPE(symbols[k].st_info) == STT_FUNC)
+                    functions_.push_back({symbols[k].st_value, symbols[k].st_size, names + symbols[k].st_name});
+        }
+    }
+    // Of the function that the address lies in, or "".
+    std::string name(const char *address) const {
+        const uint64_t at = reinterpret_cast<uint64_t>(address) - start_;
+        for (const Function &function : functions_)
+            if (at - function.begin < function.size) return function.name;
+        return "";
+    }
+
+private:
+    struct Function {
+        uint64_t begin, size;
+        std::string name;
+    };
+    uint64_t start_ = 0;
+    std::vector<Function> functions_;
+};
+
 std::set<std::string> symbols;  // of kernels that asked for a parallel loop
 
-// hnorm's parallel loops: looks who called. A kernel is the last frame that can be seen, for kernels cannot be unwound. The
-// program exports its symbols, so that they have names.
+// hnorm's parallel loops: looks who called. A kernel is the last frame that can be seen, for kernels cannot be unwound.
 void parallel_for(void *, int count, hnorm_task task, void *argument) {
+    static const Functions functions;
     void *frames[64];
     const int depth = backtrace(frames, 64);
     for (int i = 0; i < depth; i++) {
-        Dl_info info;
-        const char *const address = static_cast<const char *>(frames[i]) - 1;  // of the call, not of what follows it
-        if (dladdr(address, &info) && info.dli_sname && std::string(info.dli_sname).find("hnorm_kernel_") == 0)
-            symbols.insert(info.dli_sname);
+        // of the call, not of what follows it
+        const std::string name = functions.name(static_cast<const char *>(frames[i]) - 1);
+        if (name.find("hnorm_kernel_") == 0) symbols.insert(name);
     }
     for (int i = 0; i < count; i++) task(argument, i);
 }

@@ -12,14 +12,14 @@ DeviceArrays::DeviceArrays(Calls &calls, Device device) : calls_(calls), device_
 
 void DeviceArrays::send() {
     for (const Calls::Array &array : calls_.arrays())
-        header::check(hnorm_device_copy_in(static_cast<hnorm_device>(device_), of(array.memory), array.memory,
-                                           static_cast<size_t>(array.bytes)));
+        header::require_ok(hnorm_device_copy_in(static_cast<hnorm_device>(device_), of(array.memory), array.memory,
+                                                static_cast<size_t>(array.bytes)));
 }
 
 void DeviceArrays::fetch() {
     for (const Calls::Array &array : calls_.arrays())
-        header::check(hnorm_device_copy_out(static_cast<hnorm_device>(device_), array.memory, of(array.memory),
-                                            static_cast<size_t>(array.bytes)));
+        header::require_ok(hnorm_device_copy_out(static_cast<hnorm_device>(device_), array.memory, of(array.memory),
+                                                 static_cast<size_t>(array.bytes)));
 }
 
 std::function<void()> DeviceArrays::copies(const Case &c, int64_t bytes_moved) const {
@@ -31,7 +31,7 @@ std::function<void()> DeviceArrays::copies(const Case &c, int64_t bytes_moved) c
         int64_t left = bytes_moved / 2;
         for (int i = 0; left > 0; i++) {
             const int64_t bytes = std::min(left, tensor);
-            header::check(hnorm_device_copy(device, to[i], from[i], static_cast<size_t>(bytes)));
+            header::require_ok(hnorm_device_copy(device, to[i], from[i], static_cast<size_t>(bytes)));
             left -= bytes;
         }
     };

@@ -14,16 +14,18 @@ namespace hnorm {
 
 // The calling thread's context and stream from now on (hnorm_use_cuda): a CUcontext and a CUstream, or cudaStream_t.
 inline void use_cuda(void *context = nullptr, void *stream = nullptr) {
-    header::check(hnorm_use_cuda(context, stream));
+    header::require_ok(hnorm_use_cuda(context, stream));
 }
 // Likewise a cl_context and a cl_command_queue (hnorm_use_opencl).
 inline void use_opencl(void *context = nullptr, void *queue = nullptr) {
-    header::check(hnorm_use_opencl(context, queue));
+    header::require_ok(hnorm_use_opencl(context, queue));
 }
 // Waits for what the calling thread's stream has been given.
-inline void synchronize(Device device) { header::check(hnorm_device_synchronize(static_cast<hnorm_device>(device))); }
+inline void synchronize(Device device) {
+    header::require_ok(hnorm_device_synchronize(static_cast<hnorm_device>(device)));
+}
 // Before the thread's context is destroyed (hnorm_device_release).
-inline void release(Device device) { header::check(hnorm_device_release(static_cast<hnorm_device>(device))); }
+inline void release(Device device) { header::require_ok(hnorm_device_release(static_cast<hnorm_device>(device))); }
 
 // An array on a device, of the calling thread's context. Movable, not copyable; a moved-from one is empty.
 template <typename T>
@@ -31,7 +33,7 @@ class DeviceArray {
 public:
     DeviceArray(Device device, std::size_t size) : device_(static_cast<hnorm_device>(device)), size_(size) {
         void *memory = nullptr;
-        header::check(hnorm_device_allocate(device_, size * sizeof(T), &memory));
+        header::require_ok(hnorm_device_allocate(device_, size * sizeof(T), &memory));
         data_ = static_cast<T *>(memory);
     }
     DeviceArray(Device device, const std::vector<T> &values) : DeviceArray(device, values.size()) { copy_in(values); }
@@ -58,11 +60,11 @@ public:
             throw Error(HNORM_INVALID_ARGUMENT, "DeviceArray::copy_in: values holds " + std::to_string(values.size()) +
                                                     " values but must hold " + std::to_string(size_));
         }
-        header::check(hnorm_device_copy_in(device_, data_, values.data(), size_ * sizeof(T)));
+        header::require_ok(hnorm_device_copy_in(device_, data_, values.data(), size_ * sizeof(T)));
     }
     std::vector<T> copy_out() const {
         std::vector<T> values(size_);
-        header::check(hnorm_device_copy_out(device_, values.data(), data_, size_ * sizeof(T)));
+        header::require_ok(hnorm_device_copy_out(device_, values.data(), data_, size_ * sizeof(T)));
         return values;
     }
 

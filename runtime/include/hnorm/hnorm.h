@@ -16,7 +16,7 @@
  *
  * Concurrency: all functions may be called from several threads at once, except that one layer must not be trained,
  * changed or given to backward by two threads at once, and that settings (threads, target, parallel_for) must not be
- * changed while others compute. In a child of fork(), calls run on the thread that makes them, or on the caller's pool.
+ * changed while others compute. A child of fork() begins threads of its own. A call needs 64 KiB of stack.
  */
 #ifndef HNORM_H
 #define HNORM_H
@@ -24,6 +24,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What the shared library gives, however hidden the rest is compiled. */
+#if defined(__GNUC__)
+#pragma GCC visibility push(default)
+#endif
 #ifdef __cplusplus
 extern "C" {
 /* An int in both languages, so that a value which names nothing can be passed, and refused. */
@@ -266,6 +270,10 @@ typedef void (*hnorm_parallel_for)(void *pool, int count, hnorm_task task, void 
 /* Replaces hnorm's thread pool by the caller's. Null restores it. */
 hnorm_status hnorm_set_parallel_for(hnorm_parallel_for parallel_for, void *pool);
 
+/* Ends hnorm's threads, those that compute as they get done, and frees the memory that is kept for later calls. Others may
+ * compute meanwhile. What comes later begins threads anew. Nobody has to call it: the end of the process and dlclose do the same. */
+void hnorm_shutdown(void);
+
 /* The targets that hnorm has kernels for, best first ("x86-64-avx2", "x86-64-sse41"). name: null past the end. unusable: why
  * target i cannot run here ("CPU lacks avx2", "not compiled into this library"), or null if it can. `hnorm info` prints them. */
 int hnorm_target_count(void);
@@ -279,5 +287,8 @@ hnorm_status hnorm_set_target(const char *name);
 
 #ifdef __cplusplus
 }
+#endif
+#if defined(__GNUC__)
+#pragma GCC visibility pop
 #endif
 #endif

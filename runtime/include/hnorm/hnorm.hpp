@@ -123,8 +123,8 @@ struct Moments {
                                                         std::to_string(values->size()));
             }
         }
-        header::check(hnorm_merge_moments(groups, count.data(), mean.data(), m2.data(), other.count.data(),
-                                          other.mean.data(), other.m2.data()));
+        header::require_ok(hnorm_merge_moments(groups, count.data(), mean.data(), m2.data(), other.count.data(),
+                                               other.mean.data(), other.m2.data()));
     }
 };
 
@@ -147,7 +147,7 @@ inline Moments moments(const ConstTensor &x, Group group) {
     header::check_on_cpu("moments", x);
     const std::vector<double> values = header::group_values(header::groups(x, group));
     Moments result{values, values, values};
-    header::check(
+    header::require_ok(
         hnorm_moments(x.c(), header::c_group(group), result.count.data(), result.mean.data(), result.m2.data()));
     return result;
 }
@@ -159,7 +159,7 @@ inline void normalize(const ConstTensor &x, Group group, Span<const double> mean
     header::check_length("normalize", "mean", mean.size(), groups);
     header::check_length("normalize", "variance", variance.size(), groups);
     const hnorm_affine c_affine = header::c_affine("normalize", x, affine);
-    header::check(
+    header::require_ok(
         hnorm_normalize(x.c(), header::c_group(group), mean.data(), variance.data(), &c_affine, eps, post.c(), y.c()));
 }
 
@@ -170,7 +170,7 @@ inline void forward(const ConstTensor &x, Group group, const Affine &affine, dou
     header::check_length("forward", "mean", mean.size(), groups);
     header::check_length("forward", "variance", variance.size(), groups);
     const hnorm_affine c_affine = header::c_affine("forward", x, affine);
-    header::check(
+    header::require_ok(
         hnorm_forward(x.c(), header::c_group(group), &c_affine, eps, post.c(), y.c(), mean.data(), variance.data()));
 }
 
@@ -186,15 +186,15 @@ inline void batch_normalization(const ConstTensor &x, Span<const float> mean, Sp
     }
     header::check_length("batch_normalization", "offset", offset.size(), length);
     header::check_length("batch_normalization", "scale", scale.size(), length);
-    header::check(hnorm_batch_normalization(x.c(), length, mean.data(), variance.data(), offset.data(), scale.data(),
-                                            variance_epsilon, y.c()));
+    header::require_ok(hnorm_batch_normalization(x.c(), length, mean.data(), variance.data(), offset.data(),
+                                                 scale.data(), variance_epsilon, y.c()));
 }
 
 // ---- backward -----------------------------------------------------------------------------------------------------
 
 // hnorm_activation_backward. negative_slope: 0 for ReLU.
 inline void activation_backward(const ConstTensor &y, const ConstTensor &dy, float negative_slope, const Tensor &dz) {
-    header::check(hnorm_activation_backward(y.c(), dy.c(), HNORM_LEAKY_RELU, negative_slope, dz.c()));
+    header::require_ok(hnorm_activation_backward(y.c(), dy.c(), HNORM_LEAKY_RELU, negative_slope, dz.c()));
 }
 
 // The sums over each group that backward rests on. They add across machines.
@@ -208,8 +208,8 @@ inline BackwardSums backward_reduce(const ConstTensor &x, const ConstTensor &dy,
     const std::int64_t groups = header::groups(x, group);
     header::check_length("backward_reduce", "mean", mean.size(), groups);
     BackwardSums result{header::group_values(groups), header::group_values(groups)};
-    header::check(hnorm_backward_reduce(x.c(), dy.c(), header::c_group(group), mean.data(), result.dy.data(),
-                                        result.dy_xmu.data()));
+    header::require_ok(hnorm_backward_reduce(x.c(), dy.c(), header::c_group(group), mean.data(), result.dy.data(),
+                                             result.dy_xmu.data()));
     return result;
 }
 
@@ -227,8 +227,8 @@ inline void backward_apply(const ConstTensor &x, const ConstTensor &dy, Group gr
     header::check_length(function, "sums.dy", sum_dy.size(), groups);
     header::check_length(function, "sums.dy_xmu", sum_dy_xmu.size(), groups);
     const hnorm_affine c_affine = header::c_affine(function, x, affine);
-    header::check(hnorm_backward_apply(x.c(), dy.c(), header::c_group(group), count.data(), mean.data(),
-                                       variance.data(), sum_dy.data(), sum_dy_xmu.data(), &c_affine, eps, dx.c()));
+    header::require_ok(hnorm_backward_apply(x.c(), dy.c(), header::c_group(group), count.data(), mean.data(),
+                                            variance.data(), sum_dy.data(), sum_dy_xmu.data(), &c_affine, eps, dx.c()));
 }
 
 namespace header {
@@ -244,8 +244,8 @@ inline void backward(const char *function, decltype(&hnorm_backward) c_function,
     const std::int64_t gradients = groups(dy, c.stride_n == 0 ? Group::batch : Group::instance);
     check_length(function, "dgamma", dgamma.size(), gradients);
     check_length(function, "dbeta", dbeta.size(), gradients);
-    check(c_function(x, dy.c(), c_group(group), mean.data(), variance.data(), &c, eps, post.c(), dx, dgamma.data(),
-                     dbeta.data()));
+    require_ok(c_function(x, dy.c(), c_group(group), mean.data(), variance.data(), &c, eps, post.c(), dx, dgamma.data(),
+                          dbeta.data()));
 }
 
 }  // namespace header
@@ -274,11 +274,14 @@ inline void normalize_backward(const std::optional<ConstTensor> &x, const ConstT
 inline std::string version() { return hnorm_version(); }
 
 // 1 to 256; 0 restores the default. Never changes results.
-inline void set_num_threads(int threads) { header::check(hnorm_set_num_threads(threads)); }
+inline void set_num_threads(int threads) { header::require_ok(hnorm_set_num_threads(threads)); }
 inline int num_threads() { return hnorm_get_num_threads(); }
 inline void set_parallel_for(hnorm_parallel_for parallel_for, void *pool = nullptr) {
-    header::check(hnorm_set_parallel_for(parallel_for, pool));
+    header::require_ok(hnorm_set_parallel_for(parallel_for, pool));
 }
+
+// Ends hnorm's threads and frees what is kept for later calls, which may follow.
+inline void shutdown() noexcept { hnorm_shutdown(); }
 
 // A target of hnorm; unusable says why it cannot run here, and is empty where it can.
 struct Target {
@@ -298,6 +301,6 @@ inline std::vector<Target> targets() {
 // The one in use.
 inline std::string target() { return hnorm_target(); }
 // Forces one; "" restores the choice.
-inline void set_target(const std::string &name) { header::check(hnorm_set_target(name.c_str())); }
+inline void set_target(const std::string &name) { header::require_ok(hnorm_set_target(name.c_str())); }
 
 }  // namespace hnorm

@@ -71,18 +71,18 @@ public:
     // y may be x. Training: batch statistics, running statistics updated where tracked.
     void forward(const ConstTensor &x, const Tensor &y) {
         check_rank(x);
-        check(hnorm_layer_forward(layer_.get(), x.c(), y.c()));
+        require_ok(hnorm_layer_forward(layer_.get(), x.c(), y.c()));
     }
     // The gradients of the latest forward, from the x that it was given. dx may be absent, dy or x; the others are added to
     // gamma_grad() and beta_grad().
     void backward(const ConstTensor &x, const ConstTensor &dy, const std::optional<Tensor> &dx = std::nullopt) {
         check_rank(x);
-        check(hnorm_layer_backward(layer_.get(), x.c(), dy.c(), dx ? dx->c() : nullptr));
+        require_ok(hnorm_layer_backward(layer_.get(), x.c(), dy.c(), dx ? dx->c() : nullptr));
     }
     // The same with a residual added before the activation; y may be it.
     void forward_add(const ConstTensor &x, const ConstTensor &residual, const Tensor &y) {
         check_rank(x);
-        check(hnorm_layer_forward_add(layer_.get(), x.c(), residual.c(), y.c()));
+        require_ok(hnorm_layer_forward_add(layer_.get(), x.c(), residual.c(), y.c()));
     }
     // After forward_add: y is what it wrote (absent where the layer has no activation), dresidual receives the residual's
     // gradient and may be dy.
@@ -90,16 +90,16 @@ public:
                       const std::optional<Tensor> &dx = std::nullopt,
                       const std::optional<Tensor> &dresidual = std::nullopt) {
         check_rank(x);
-        check(hnorm_layer_backward_add(layer_.get(), x.c(), y ? y->c() : nullptr, dy.c(), dx ? dx->c() : nullptr,
-                                       dresidual ? dresidual->c() : nullptr));
+        require_ok(hnorm_layer_backward_add(layer_.get(), x.c(), y ? y->c() : nullptr, dy.c(), dx ? dx->c() : nullptr,
+                                            dresidual ? dresidual->c() : nullptr));
     }
-    void zero_grad() { check(hnorm_layer_zero_grad(layer_.get())); }
-    void train(bool training = true) { check(hnorm_layer_train(layer_.get(), training)); }
+    void zero_grad() { require_ok(hnorm_layer_zero_grad(layer_.get())); }
+    void train(bool training = true) { require_ok(hnorm_layer_train(layer_.get(), training)); }
     void eval() { train(false); }
     bool is_training() const { return hnorm_layer_is_training(layer_.get()) != 0; }
-    void reset_running_stats() { check(hnorm_layer_reset_running_stats(layer_.get())); }
+    void reset_running_stats() { require_ok(hnorm_layer_reset_running_stats(layer_.get())); }
     // Moves the layer's arrays (hnorm_layer_to).
-    void to(Device device) { check(hnorm_layer_to(layer_.get(), static_cast<hnorm_device>(device))); }
+    void to(Device device) { require_ok(hnorm_layer_to(layer_.get(), static_cast<hnorm_device>(device))); }
     Device device() const { return static_cast<Device>(hnorm_layer_device(layer_.get())); }
     std::int64_t num_features() const { return hnorm_layer_num_features(layer_.get()); }
 
@@ -134,7 +134,7 @@ protected:
     Layer(std::int64_t num_features, Group group, const Options &options, const Ranks *ranks) : ranks_(ranks) {
         const hnorm_layer_options c_options = options.over(hnorm_layer_defaults(c_group(group)));
         hnorm_layer *layer = nullptr;
-        check(hnorm_layer_create(num_features, &c_options, &layer));
+        require_ok(hnorm_layer_create(num_features, &c_options, &layer));
         layer_.reset(layer);
     }
 

@@ -23,10 +23,10 @@ inline const char *c_path(const char *function, const std::string &path) {
 
 // Layers are BatchNorm, InstanceNorm and PyTorch's other names. A std::filesystem::path is a path, too.
 inline void save(const header::Layer &layer, const std::string &path) {
-    header::check(hnorm_layer_save(layer.c(), header::c_path("save", path)));
+    header::require_ok(hnorm_layer_save(layer.c(), header::c_path("save", path)));
 }
 inline void load(header::Layer &layer, const std::string &path) {
-    header::check(hnorm_layer_load(layer.c(), header::c_path("load", path)));
+    header::require_ok(hnorm_layer_load(layer.c(), header::c_path("load", path)));
 }
 
 }  // namespace hnorm

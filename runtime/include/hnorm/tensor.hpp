@@ -25,7 +25,7 @@ private:
 
 namespace header {
 
-inline void check(hnorm_status status) {
+inline void require_ok(hnorm_status status) {
     if (status != HNORM_OK) {
         throw Error(status, hnorm_last_error());
     }

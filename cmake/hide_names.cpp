@@ -1,0 +1,85 @@
+// hnorm_hide_names ARCHIVE: makes every name that the archive's objects define hidden, as a compiler does with -fvisibility=hidden:
+// a program's own code sees them, a shared library with the archive inside does not pass them on. Halide's objects have no such
+// option, and objcopy learnt it later than the one of today.
+#include <elf.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+namespace {
+
+[[noreturn]] void stop(const std::string &message) {
+    std::fprintf(stderr, "hnorm_hide_names: %s\n", message.c_str());
+    std::exit(1);
+}
+
+class Bytes {
+public:
+    explicit Bytes(std::vector<char> *bytes) : bytes_(bytes) {}
+    template <typename T>
+    T read(size_t at) const {
+        T value;
+        if (at > bytes_->size() || bytes_->size() - at < sizeof value) stop("the archive ends within an object");
+        std::memcpy(&value, bytes_->data() + at, sizeof value);
+        return value;
+    }
+    template <typename T>
+    void write(size_t at, const T &value) {
+        std::memcpy(bytes_->data() + at, &value, sizeof value);
+    }
+
+private:
+    std::vector<char> *bytes_;
+};
+
+int hide_in_object(Bytes &bytes, size_t object) {
+    int hidden = 0;
+    const auto header = bytes.read<Elf64_Ehdr>(object);
+    if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB)
+        stop("an object is not of 64 bits, little endian");
+    for (size_t i = 0; i < header.e_shnum; i++) {
+        const auto section = bytes.read<Elf64_Shdr>(object + header.e_shoff + i * header.e_shentsize);
+        if (section.sh_type != SHT_SYMTAB) continue;
+        for (size_t at = 0; at < section.sh_size; at += section.sh_entsize) {
+            const size_t place = object + section.sh_offset + at;
+            auto symbol = bytes.read<Elf64_Sym>(place);
+            if (ELF64_ST_BIND(symbol.st_info) == STB_LOCAL || symbol.st_shndx == SHN_UNDEF) continue;
+            symbol.st_other = static_cast<unsigned char>((symbol.st_other & ~3) | STV_HIDDEN);
+            bytes.write(place, symbol);
+            hidden++;
+        }
+    }
+    return hidden;
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+    if (argc != 2) stop("usage: hnorm_hide_names ARCHIVE");
+    const std::string path = argv[1], magic = "!<arch>\n";
+    std::ifstream in(path, std::ios::binary);
+    std::vector<char> content((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    if (!in || content.size() < magic.size() || std::memcmp(content.data(), magic.data(), magic.size()) != 0)
+        stop(path + " cannot be read as an archive");
+    Bytes bytes(&content);
+    int hidden = 0;
+    for (size_t at = magic.size(); at < content.size();) {  // members: 60 bytes of text, then the object
+        constexpr size_t kHeader = 60, kSize = 48;
+        if (content.size() - at < kHeader + SELFMAG) break;
+        const size_t size = std::strtoull(std::string(content.data() + at + kSize, 10).c_str(), nullptr, 10);
+        const size_t object = at + kHeader;
+        if (size >= SELFMAG && std::memcmp(content.data() + object, ELFMAG, SELFMAG) == 0)
+            hidden += hide_in_object(bytes, object);
+        at = object + size + size % 2;
+    }
+    if (hidden == 0) stop(path + " defines no names");
+    std::ofstream out(path, std::ios::binary);
+    out.write(content.data(), static_cast<std::streamsize>(content.size()));
+    if (!out.flush()) stop(path + " cannot be written");
+    return 0;
+}
