@@ -5,6 +5,7 @@
 #include "device_kernels.h"
 #include "expected.h"
 #include "kernel_buffers.h"
+#include "on_device/driver_that_aborts.h"
 
 #include <HalideRuntime.h>
 
@@ -13,6 +14,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,8 +54,12 @@ void download(T) {}
 template <typename Kernel, typename... Arguments>
 void call(const char *name, const std::string &where, Kernel kernel, Arguments... arguments) {
     if (kernel == nullptr) FAIL(name << where << ": there is no such kernel");
+    static bool driver_is_there = false;
+    std::optional<on_device::DriverThatAborts> is_none;
+    if (!driver_is_there) is_none.emplace();
     (upload(arguments), ...);
     if (kernel(arguments...)) FAIL(name << where << ": the kernel failed");
+    driver_is_there = true;
     (download(arguments), ...);
 }
 
