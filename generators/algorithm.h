@@ -4,6 +4,8 @@
 
 #include "chunks.h"
 
+#include <limits>
+
 namespace hnorm {
 
 // The sums of d = x*scale - center and of d*d over the runs of x(s, r, g0, g1); and with a scale, which may be undefined, the greatest
@@ -22,11 +24,19 @@ inline Reduction sums_about(const Chunks &chunks, Func x, Func runs, const Expr 
     return d;
 }
 
+// 1 / sqrt(variance + eps), in double; 0 where that sum is 0, of constant groups without eps.
+inline Expr invstd(const Expr &variance, const Expr &eps) {
+    return select(variance + eps == 0, cast<double>(0), cast<double>(1) / sqrt(variance + eps));
+}
+
 // m, a, b of y = (x - m) * a + b, rounded once each from double, for each group. Subtracting m first keeps full accuracy
 // where |mean| is 100,000 times sigma.
 inline Tuple coefficients(Expr mean, Expr variance, Expr gamma, Expr beta, Expr eps, const Products &times) {
     const Expr m = cast<float>(mean);
-    const Expr a = cast<float>(cast<double>(gamma) / sqrt(variance + eps));
+    const Expr wanted = select(variance + eps == 0, cast<double>(0), cast<double>(gamma) / sqrt(variance + eps));
+    const Expr most = cast<double>(std::numeric_limits<float>::max());
+    const Expr a = cast<float>(
+        select(variance == 0 && wanted > most, most, select(variance == 0 && wanted < -most, -most, wanted)));
     const Expr b = cast<float>(cast<double>(beta) - times(mean - cast<double>(m), cast<double>(a)));
     return Tuple(m, a, b);
 }

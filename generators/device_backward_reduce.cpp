@@ -1,5 +1,5 @@
 // device_backward_reduce: x, dy, mean, a, b, slope, variance, gamma, eps -> the sums of dy and of dy*(x - mean) of each group, and m,
-// scale, k1, k2 of backward's pointwise part, by these sums. dy is taken behind the activation's gradient, which a and b are of.
+// scale, k1, power, k2 of backward's pointwise part, by these sums. dy is taken behind the activation's gradient, which a and b are of.
 #include "kernel.h"
 
 namespace hnorm {
@@ -14,7 +14,7 @@ public:
     Input<Buffer<double, 2>> variance{"variance"};
     Input<Buffer<float, 2>> gamma{"gamma"};
     Input<double> eps{"eps"};
-    Output<Func> out{"out", {Float(64), Float(64), Float(32), Float(32), Float(32), Float(32)}, 2};
+    Output<Func> out{"out", {Float(64), Float(64), Float(32), Float(32), Float(32), Float(32), Float(32)}, 2};
 
     void configure() {
         of_elements(x, dy);
@@ -30,7 +30,7 @@ public:
         const Expr weight = cast<double>(gamma(v.g0, v.g1));
         const Tuple of_group = gradient_coefficients(mean(v.g0, v.g1), variance(v.g0, v.g1), gamma(v.g0, v.g1),
                                                      weight * sums[0], weight * sums[1], groups.size(), eps, times());
-        out(v.g0, v.g1) = Tuple(sums[0], sums[1], of_group[0], of_group[1], of_group[2], of_group[3]);
+        out(v.g0, v.g1) = Tuple(sums[0], sums[1], of_group[0], of_group[1], of_group[2], of_group[3], of_group[4]);
     }
 
     void schedule() {

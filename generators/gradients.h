@@ -51,20 +51,23 @@ inline Reduction gradient_sums_measured(const Chunks &chunks, Func x, Func dy, F
     return d;
 }
 
-// m, scale, k1, k2 of dx = (dy * scale - k1) - (x - m) * k2, rounded once each from double, for each group. g1 and g2 are
+// m, scale, k1, p, k2 of dx = (dy * scale - k1) - ((x - m) * p) * k2, rounded once each from double, for each group. g1 and g2 are
 // the sums of gamma*dy and gamma*dy*(x - mean).
 inline Tuple gradient_coefficients(Expr mean, Expr variance, Expr gamma, Expr g1, Expr g2, Expr total, Expr eps,
                                    const Products &times) {
     const Expr m = cast<float>(mean);
-    const Expr invstd = cast<double>(1) / sqrt(variance + eps);
-    const Expr slope = (((g2 / total) * invstd) * invstd) * invstd;
-    return Tuple(m, cast<float>(cast<double>(gamma) * invstd),
-                 cast<float>(times(g1 / total, invstd) - times(mean - cast<double>(m), slope)), cast<float>(slope));
+    const Expr inverse = invstd(variance, eps);
+    const Expr slope = (((g2 / total) * inverse) * inverse) * inverse;
+    const Expr e = cast<int>((reinterpret<int64_t>(slope) >> 52) & 2047) - 1023;
+    const Expr power = reinterpret<float>((127 + select(-100 <= e && e < 100, 0, clamp(e >> 1, -126, 127))) << 23);
+    return Tuple(m, cast<float>(cast<double>(gamma) * inverse),
+                 cast<float>(times(g1 / total, inverse) - times(mean - cast<double>(m), slope)), power,
+                 cast<float>(slope / cast<double>(power)));
 }
 
 // dx from x - m; dy is taken behind the gate.
-inline Expr gradient(Expr centered, Expr dy, const Gate &gate, Expr scale, Expr k1, Expr k2) {
-    return (gate.times(gate.specialized(centered, dy), scale) - k1) - gate.times(centered, k2);
+inline Expr gradient(Expr centered, Expr dy, const Gate &gate, Expr scale, Expr k1, Expr power, Expr k2) {
+    return (gate.times(gate.specialized(centered, dy), scale) - k1) - gate.times(centered * power, k2);
 }
 
 }  // namespace hnorm

@@ -74,7 +74,7 @@ public:
     }
 };
 
-// mean, variance, gamma, g1, g2, count, eps, weigh -> m, scale, k1, k2 of backward's pointwise part. weigh: 1 where g1 and g2 are
+// mean, variance, gamma, g1, g2, count, eps, weigh -> m, scale, k1, power, k2 of backward's pointwise part. weigh: 1 where g1 and g2 are
 // a group's own sums, of dy and of dy*(x - mean), still without gamma.
 class GradientCoefficients : public GroupKernel<GradientCoefficients> {
 public:
@@ -83,7 +83,7 @@ public:
     Input<Buffer<double, 2>> g1{"g1"}, g2{"g2"}, count{"count"};
     Input<double> eps{"eps"};
     Input<int32_t> weigh{"weigh"};
-    Output<Func> out{"out", {Float(32), Float(32), Float(32), Float(32)}, 2};
+    Output<Func> out{"out", {Float(32), Float(32), Float(32), Float(32), Float(32)}, 2};
 
     void configure() { for_device(); }
     void generate() {
@@ -135,7 +135,7 @@ public:
     void configure() { for_device(); }
     void generate() {
         const Expr gamma_gradient = cast<float>(over_samples(v, samples, cast<bool>(false), "of_gamma", [&](Expr n) {
-            return times()(sum_dy_xmu(v.g0, n), cast<double>(1) / sqrt(variance(v.g0, n) + eps));
+            return times()(sum_dy_xmu(v.g0, n), invstd(variance(v.g0, n), eps));
         }));
         const Expr beta_gradient = cast<float>(
             over_samples(v, samples, cast<bool>(false), "of_beta", [&](Expr n) { return sum_dy(v.g0, n); }));

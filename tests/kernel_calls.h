@@ -77,7 +77,8 @@ public:
     }
     Results operator()(hnorm::detail::BackwardApplyKernel kernel) {
         return written(kernel(tensor(in_.x), tensor(in_.dy), values(in_.m), values(in_.scale), values(in_.k1),
-                              values(in_.k2), gate(in_.a), gate(in_.b), slope_or_none(), 0, output()));
+                              values(in_.power), values(in_.k2), gate(in_.a), gate(in_.b), slope_or_none(), 0,
+                              output()));
     }
     Results operator()(hnorm::detail::ActivationBackwardKernel kernel) {
         return written(kernel(tensor(in_.y), tensor(in_.dy), slope(), output()));

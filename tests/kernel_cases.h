@@ -31,7 +31,7 @@ struct KernelInputs {
     hnorm_group group;
     Tensor x, dy, residual, y;  // y: forward's, without an activation
     float slope;
-    std::vector<float> m, a, b, scale, k1, k2;
+    std::vector<float> m, a, b, scale, k1, power, k2;
     std::vector<float> ones, scale_x, scale_dy, center, scaled_center;  // scaled_center: of x*scale_x
 
     // fill(x, dy) makes the data.
@@ -56,6 +56,7 @@ struct KernelInputs {
             m.push_back(z.m);
             a.push_back(z.a);
             b.push_back(z.b);
+            power.push_back(std::ldexp(1.0f, static_cast<int>(i % 5) - 2));
             for (std::vector<float> *list : {&scale, &k1, &k2}) list->push_back(static_cast<float>(random.normal()));
             // Scales that keep what is ordinary so, and others.
             const transcription::Group of_x = group_of_x(i);
@@ -239,7 +240,7 @@ inline Results normalize_residual(const KernelInputs &in, int) {
 inline Results backward_apply(const KernelInputs &in, int activation) {
     return elementwise(in, [&](size_t g, int64_t n, int64_t c, int64_t s) {
         const float x = in.x.at(n, c, s), dy = in.dy.at(n, c, s);
-        const transcription::BackwardPointwise dx(in.m[g], in.scale[g], in.k1[g], in.k2[g]);
+        const transcription::BackwardPointwise dx(in.m[g], in.scale[g], in.k1[g], in.power[g], in.k2[g]);
         return dx(x, activation ? transcription::activated_gradient(z(in, g, x), dy, in.slope) : dy);
     });
 }

@@ -83,9 +83,8 @@ Tensor before_activation(const std::vector<float> &z, const Tensor &dy, float sl
 }
 
 // x, dy, dx of one shape; residual: null for none; where: what they hold.
-void check(const Tensor &x, const Tensor &dy, Tensor &dx, const Affine &affine, const Post &post,
+void check(const Tensor &x, const Tensor &dy, Tensor &dx, const Affine &affine, const Post &post, double eps,
            const std::string &where, Totals &training_totals, Totals &frozen_totals) {
-    constexpr double kEps = 1e-5;
     const bool plain = post.activation.slope() == 1;
     Tensor y(x.shape());
     for (hnorm_group group : kGroups) {
@@ -102,21 +101,21 @@ void check(const Tensor &x, const Tensor &dy, Tensor &dx, const Affine &affine, 
             // The sign that decides is forward's: another, a rounding away, would be another function's gradient. Behind a residual
             // it is y's, as stored; without, z's, which may be less than an element of 16 bits holds.
             MeanAndVariance used = {given_mean, given_variance};
-            if (!plain && frozen) normalize(x, group, given_mean, given_variance, affine, kEps, y, post);
-            if (!plain && !frozen) used = forward(x, group, affine, kEps, y, post);
+            if (!plain && frozen) normalize(x, group, given_mean, given_variance, affine, eps, y, post);
+            if (!plain && !frozen) used = forward(x, group, affine, eps, y, post);
             const std::vector<float> z = plain ? std::vector<float>()
                                          : post.residual
                                              ? elements(y)
-                                             : transcribed_z(x, group, used.mean, used.variance, affine, kEps);
+                                             : transcribed_z(x, group, used.mean, used.variance, affine, eps);
             const reference::Gradients expected = reference_gradients(
                 x, plain ? dy : before_activation(z, dy, post.activation.slope(), post.residual != nullptr), group,
-                frozen ? given : of_x, frozen, affine, kEps);
+                frozen ? given : of_x, frozen, affine, eps);
             for (const std::string &target : usable_targets()) {
                 const Machine machine(target);
                 const MeanAndVariance saved =
-                    frozen ? MeanAndVariance{given_mean, given_variance} : forward(x, group, affine, kEps, dx);
+                    frozen ? MeanAndVariance{given_mean, given_variance} : forward(x, group, affine, eps, dx);
                 const ParameterGradients found =
-                    backward(&x, dy, group, saved.mean, saved.variance, affine, kEps, frozen, &dx, Wanted::kBoth,
+                    backward(&x, dy, group, saved.mean, saved.variance, affine, eps, frozen, &dx, Wanted::kBoth,
                              {post.activation, post.residual ? &y : nullptr, nullptr});
                 const std::string place = std::string(frozen ? "normalize_backward/" : "backward/") +
                                           test::name(group) + " " + where + ", " + affine.describe() + ", " +
@@ -124,7 +123,7 @@ void check(const Tensor &x, const Tensor &dy, Tensor &dx, const Affine &affine, 
                                           machine.describe();
                 const Worst worst = worst_dx(x, group, expected, dx);
                 const Worst gamma =
-                    worst_dgamma(x, group, found.dgamma, expected, saved.mean, frozen ? given : of_x, kEps);
+                    worst_dgamma(x, group, found.dgamma, expected, saved.mean, frozen ? given : of_x, eps);
                 const Worst beta = worst_dbeta(found.dbeta, expected);
                 INFO(place << "\ndx " << worst.where << "\ndgamma " << gamma.where << "\ndbeta " << beta.where);
                 CHECK(worst.error <= kGradientTolerance);
@@ -156,8 +155,8 @@ void check_shapes(const std::string &planes, const std::vector<Shape> &shapes) {
                     fill(residual, {Kind::kNormal, 0, 1, seed + 2000});
                     const Post post = {kActivations[(seed + i) % std::size(kActivations)],
                                        seed % 4 == 0 ? &residual : nullptr};
-                    check(x, dy, dx, affine, post, x.describe() + ", " + recipe.describe() + ", " + name(kAllDy[i]),
-                          training, frozen);
+                    check(x, dy, dx, affine, post, 1e-5,
+                          x.describe() + ", " + recipe.describe() + ", " + name(kAllDy[i]), training, frozen);
                 }
                 seed++;
             }
@@ -179,4 +178,62 @@ TEST_CASE("gradients are within 2e-6 of the reference on small planes") {
 
 TEST_CASE("gradients are within 2e-6 of the reference on large planes") {
     check_shapes("large", {{3, 3, 1025}, {3, 2, 2048}, {2, 2, 4097}, {2, 1, 56, 56}, {1, 1, 120, 121}});
+}
+
+// sigma, whose square leaves float's range, of normal numbers of the type.
+TEST_CASE("gradients are within 2e-6 of the reference at every magnitude of x") {
+    Totals training, frozen;
+    uint64_t seed = 1;
+    for (const Shape &shape : std::vector<Shape>{{70, 3}, {33, 5, 15}, {33, 3, 7, 7}, {3, 2, 1025}}) {
+        Tensor x(shape), dy(shape), dx(shape);
+        const bool narrow_range = x.format().type == HNORM_F16;
+        for (double scale :
+             narrow_range ? std::vector<double>{1e3, 1e-3}
+                          : std::vector<double>{1e37, 1e30, 1e25, 1e20, 1e18, 1e-18, 1e-20, 1e-25, 1e-30, 1e-36}) {
+            for (double ratio : {0.0, 30.0}) {
+                for (double eps : {0.0, 1e-5}) {
+                    const Recipe recipe{seed % 2 ? Kind::kNormal : Kind::kTwoValued, ratio * scale < 1e37 ? ratio : 0,
+                                        scale, seed};
+                    fill(x, recipe);
+                    fill_dy(dy, Dy::kNormal, x, seed + 1000);
+                    const Affine affine(kAffineKinds[seed % std::size(kAffineKinds)], x, seed);
+                    const Post post = {kActivations[seed % std::size(kActivations)], nullptr};
+                    check(x, dy, dx, affine, post, eps,
+                          x.describe() + ", " + recipe.describe() + ", eps " + std::to_string(eps), training, frozen);
+                    seed++;
+                }
+            }
+        }
+    }
+    training.print("every magnitude");
+    frozen.print("every magnitude, frozen statistics");
+}
+
+// What the slope of dx in x, dy over the square of sigma, would be in float: 0, and infinite.
+TEST_CASE("dx is right where the square of sigma is not a float") {
+    const auto dx_of = [](float unit, double eps) {
+        const float x[] = {unit, -unit, 2 * unit, -2 * unit}, dy[] = {1, 0, 0, 0};
+        std::vector<float> y(4), dx(4);
+        const int64_t shape[] = {4, 1};
+        const hnorm_tensor of_x = hnorm_channels_first(const_cast<float *>(x), 2, shape),
+                           of_y = hnorm_channels_first(y.data(), 2, shape);
+        const hnorm_tensor of_dy = hnorm_channels_first(const_cast<float *>(dy), 2, shape),
+                           of_dx = hnorm_channels_first(dx.data(), 2, shape);
+        double mean = 0, variance = 0;
+        REQUIRE(hnorm_forward(&of_x, HNORM_BATCH, nullptr, eps, nullptr, &of_y, &mean, &variance) == HNORM_OK);
+        REQUIRE(hnorm_backward(&of_x, &of_dy, HNORM_BATCH, &mean, &variance, nullptr, eps, nullptr, &of_dx, nullptr,
+                               nullptr) == HNORM_OK);
+        return dx;
+    };
+    // sigma is sqrt(2.5) times the unit: dx = (dy - 1/4 - xhat*xhat[0]/4) / sigma = (13, -3, -9, -1) / 20 / sigma.
+    for (const auto &[unit, eps] :
+         std::vector<std::pair<float, double>>{{1e25f, 1e-5}, {1e25f, 0}, {1e-20f, 0}, {1e-37f, 0}, {3e37f, 0}}) {
+        const std::vector<float> dx = dx_of(unit, eps);
+        const double parts[] = {13, -3, -9, -1}, sigma = std::sqrt(2.5) * static_cast<double>(unit);
+        for (size_t i = 0; i < 4; i++) {
+            INFO("unit " << unit << ", eps " << eps << ", dx[" << i << "] " << dx[i]);
+            const double expected = parts[i] / 20 / sigma;
+            CHECK(std::fabs(static_cast<double>(dx[i]) - expected) <= 1e-6 / sigma + 1e-45);
+        }
+    }
 }

@@ -120,6 +120,21 @@ TEST_CASE("constant channels give finite gradients: dgamma 0, dx the deviations 
     });
 }
 
+TEST_CASE("constant channels without eps have no gradients but dbeta") {
+    for_each(0, [](Data &data, const std::string &where) {
+        const Affine affine(AffineKind::kChannel, data.x);
+        for (int64_t n = 0; n < data.x.samples(); n++)
+            for (int64_t c = 0; c < data.x.channels(); c++) std::fill_n(data.x.plane(n, c), data.x.positions(), 0.5f);
+        data.update();
+        const ParameterGradients found = data.gradients(affine);
+        INFO(where);
+        const std::vector<float> dx = elements(data.dx);
+        REQUIRE(std::all_of(dx.begin(), dx.end(), [](float value) { return value == 0; }));
+        REQUIRE(found.dgamma == std::vector<float>(found.dgamma.size(), 0.0f));
+        REQUIRE(std::any_of(found.dbeta.begin(), found.dbeta.end(), [](float value) { return value != 0; }));
+    });
+}
+
 // To within the gradients' accuracy and the rounding of dx. y does not change when x is shifted or, with eps 0, scaled: dx has no such part.
 TEST_CASE("dx of each group sums to 0 and is orthogonal to xhat") {
     for_each(0, [](Data &data, const std::string &where) {

@@ -1,115 +1,26 @@
 // The promise of docs/order.md: every target and every number of threads gives the bits of the plain serial transcription,
 // through the public interface. (test_kernels.cpp: each kernel by itself.)
-#include "cases.h"
-#include "catch.hpp"
-#include "compare.h"
-#include "expected.h"
-#include "machine.h"
-
-#include <string>
-#include <vector>
+#include "check_bits.h"
 
 using namespace test;
-
-namespace {
-
-void require_same(const char *op, hnorm_group group, const std::string &difference, const std::string &where) {
-    if (!difference.empty()) FAIL(op << "/" << name(group) << " " << where << ": " << difference);
-}
-
-// All three functions, both groups, out of place and in place, all targets, 1, 2, 3 and 7 threads.
-void check_case(const Case &test_case) {
-    Tensor x(test_case.shape, test_case.padding), y(test_case.shape, test_case.other_padding());
-    test_case.fill(x);
-    Tensor residual(test_case.shape, {test_case.padding.n % 5, test_case.padding.c % 3, test_case.padding.at_end});
-    fill(residual, {Kind::kNormal, 0, 1, test_case.recipe.seed + 9000});
-    const Post post = {test_case.activation, test_case.residual ? &residual : nullptr};
-    const Affine affine(test_case.affine, x, test_case.recipe.seed);
-    const double eps = test_case.eps;
-
-    for (hnorm_group group : kGroups) {
-        const Statistics expected = transcribed_moments(x, group);
-        const std::vector<double> variance = variances(expected);
-        const std::vector<float> expected_y =
-            transcribed_normalize(x, group, expected.mean, variance, affine, eps, post);
-        // normalize with statistics that are not those of x, as in evaluation
-        std::vector<double> other_mean, other_variance;
-        for (size_t g = 0; g < variance.size(); g++) {
-            other_mean.push_back(expected.mean[g] + 0.3);
-            other_variance.push_back(variance[g] * 1.7);
-        }
-        const std::vector<float> expected_other =
-            transcribed_normalize(x, group, other_mean, other_variance, affine, eps, post);
-
-        for (const std::string &target : usable_targets()) {
-            for (int threads : thread_counts()) {
-                const Machine machine(target, threads);
-                const std::string where = test_case.describe(x) + ", " + affine.describe() + ", " + machine.describe();
-                INFO(name(group) << " " << where);
-
-                const Statistics actual = moments(x, group);
-                require_same("moments", group, difference("count", actual.count, expected.count), where);
-                require_same("moments", group, difference("mean", actual.mean, expected.mean), where);
-                require_same("moments", group, difference("M2", actual.m2, expected.m2), where);
-
-                normalize(x, group, other_mean, other_variance, affine, eps, y, post);
-                require_same("normalize", group, difference(y, expected_other), where);
-
-                if (group_size(x, group) > 1) {
-                    const MeanAndVariance saved = forward(x, group, affine, eps, y, post);
-                    require_same("forward", group, difference(y, expected_y), where);
-                    require_same("forward", group, difference("mean", saved.mean, expected.mean), where);
-                    require_same("forward", group, difference("variance", saved.variance, variance), where);
-                }
-                if (threads == 1 || threads == 3) {
-                    y.clear();
-                    y.copy_elements(x);
-                    normalize(y, group, other_mean, other_variance, affine, eps, y, post);
-                    require_same("normalize in place", group, difference(y, expected_other), where);
-                    if (post.residual) {
-                        y.clear();
-                        y.copy_elements(residual);
-                        normalize(x, group, other_mean, other_variance, affine, eps, y, {post.activation, &y});
-                        require_same("normalize in place of the residual", group, difference(y, expected_other), where);
-                    }
-                    if (group_size(x, group) > 1) {
-                        y.clear();
-                        y.copy_elements(x);
-                        forward(y, group, affine, eps, y, post);
-                        require_same("forward in place", group, difference(y, expected_y), where);
-                        if (post.residual) {
-                            y.clear();
-                            y.copy_elements(residual);
-                            forward(x, group, affine, eps, y, {post.activation, &y});
-                            require_same("forward in place of the residual", group, difference(y, expected_y), where);
-                        }
-                    }
-                }
-            }
-        }
-    }
-    SUCCEED();
-}
-
-}  // namespace
 
 TEST_CASE("tiny planes, 1 to 15 positions, give the transcription's bits") {
     std::vector<int64_t> list;
     for (int64_t S = 1; S < 16; S++) list.push_back(S);
-    check_positions(list, 70'000, 20, check_case);
+    check_positions(list, 70'000, 20, check_forward_bits);
 }
 
 TEST_CASE("small planes, 16 to 1024 positions, give the transcription's bits") {
     check_positions({16,  17,  18,  19,  20,  31,  32,  33,  47,  48,  49,   63,   64,   65,   79,
                      80,  81,  196, 255, 256, 257, 337, 511, 512, 513, 527,  514,  528,  529,  543,
                      544, 545, 575, 576, 577, 639, 640, 641, 784, 961, 1007, 1008, 1009, 1023, 1024},
-                    50'000, 10, check_case);
+                    50'000, 10, check_forward_bits);
 }
 
 TEST_CASE("large planes, from 1025 positions, give the transcription's bits") {
     check_positions({1025, 1026, 1087, 1088, 1089, 2047, 2048, 2049, 2111, 2112, 2113, 4032, 4033,  4095,  4096,
                      4097, 4098, 4159, 4160, 4161, 8191, 8192, 8193, 8256, 6143, 6144, 6145, 12288, 12289, 12544},
-                    80'000, 8, check_case);
+                    80'000, 8, check_forward_bits);
 }
 
 // Large enough for the runtime to share the work among threads; with few groups it does so inside a group.
@@ -120,10 +31,10 @@ TEST_CASE("few groups, where threads work inside a group, give the transcription
     REQUIRE(classes_shared(shapes, GroupCount::kFew) == kAllClasses);
     for (size_t i = 0; i < shapes.size(); i++) {
         Case test_case = varied(shapes[i], i);
-        check_case(test_case);
+        check_forward_bits(test_case);
         if (tensor_format().type != HNORM_F32) continue;
         test_case.mixed = !test_case.mixed;
-        check_case(test_case);
+        check_forward_bits(test_case);
     }
 }
 
@@ -134,10 +45,10 @@ TEST_CASE("many groups, where threads share the groups, give the transcription's
     REQUIRE(classes_shared(shapes, GroupCount::kMany) == kAllClasses);
     for (size_t i = 0; i < shapes.size(); i++) {
         Case test_case = varied(shapes[i], i + 100);
-        check_case(test_case);
+        check_forward_bits(test_case);
         if (tensor_format().type != HNORM_F32) continue;
         test_case.mixed = !test_case.mixed;
-        check_case(test_case);
+        check_forward_bits(test_case);
     }
 }
 
@@ -147,7 +58,7 @@ TEST_CASE("ranks 2 to 5 with padded strides give the transcription's bits") {
         {4, 3, 1},       {4, 3, 29},       {2, 5, 1, 1},      {2, 5, 7, 9},    {1, 2, 33, 65},
         {2, 3, 2, 3, 4}, {3, 2, 5, 7, 11}, {1, 2, 9, 21, 23}, {5, 4, 1, 1, 1}, {2, 3, 1, 40, 1}};
     check_padded(shapes, {Padding{0, 0, false}, Padding{1, 0, true}, Padding{0, 1, false}, Padding{16, 64, true}},
-                 check_case);
+                 check_forward_bits);
 }
 
 // In the widest, groups that are summed again lie among many that are not.
@@ -163,5 +74,5 @@ TEST_CASE("groups beyond float's range, NaN and infinities among ordinary ones g
                  {2, 130, 33},
                  {5, 70, 7, 7},
                  {30, 9, 70, 70}},
-                check_case);
+                check_forward_bits);
 }

@@ -5,6 +5,7 @@
 #include "device_kernels.h"
 #include "expected.h"
 #include "kernel_buffers.h"
+#include "on_device/driver_that_aborts.h"
 
 #include <HalideRuntime.h>
 
@@ -13,6 +14,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,8 +54,12 @@ void download(T) {}
 template <typename Kernel, typename... Arguments>
 void call(const char *name, const std::string &where, Kernel kernel, Arguments... arguments) {
     if (kernel == nullptr) FAIL(name << where << ": there is no such kernel");
+    static bool driver_is_there = false;
+    std::optional<on_device::DriverThatAborts> is_none;
+    if (!driver_is_there) is_none.emplace();
     (upload(arguments), ...);
     if (kernel(arguments...)) FAIL(name << where << ": the kernel failed");
+    driver_is_there = true;
     (download(arguments), ...);
 }
 
@@ -165,27 +171,30 @@ void check(const Shape &shape, const Padding &padding, uint64_t seed, Fill fill_
             dz.set_exact(transcribed_gate(dy, z, activation));
             Sums sums = transcribed_sums(x, dz, group, moments.mean);
             WeightedSums weights = transcribed_weights(x, group, sums, affine);
-            std::vector<float> scale, k1, k2;
+            std::vector<float> scale, k1, power, k2;
             for (size_t g = 0; g < groups; g++) {
                 const transcription::BackwardPointwise dx(moments.mean[g], variance[g],
                                                           affine.gamma(0, static_cast<int64_t>(g) % x.channels()),
                                                           weights.g1[g], weights.g2[g], moments.count[g], eps);
                 scale.push_back(dx.scale);
                 k1.push_back(dx.k1);
+                power.push_back(dx.power);
                 k2.push_back(dx.k2);
             }
             Written<double> sum_dy(view), sum_dy_xmu(view);
-            Written<float> back_m(view), back_scale(view), back_k1(view), back_k2(view);
+            Written<float> back_m(view), back_scale(view), back_k1(view), back_power(view), back_k2(view);
             const auto require_coefficients = [&](const std::string &kernel) {
                 require(back_m, m, "m", kernel);
                 require(back_scale, scale, "scale", kernel);
                 require(back_k1, k1, "k1", kernel);
+                require(back_power, power, "power", kernel);
                 require(back_k2, k2, "k2", kernel);
             };
             call("backward_reduce", place,
                  (narrow ? kernels.backward_reduce_narrow : kernels.backward_reduce)[reduction], &x_buffer.raw,
                  &dy_buffer.raw, &mean->raw, &of_a->raw, &of_b->raw, slope, &of_variance->raw, &gamma->raw, eps, zero,
-                 sum_dy.raw(), sum_dy_xmu.raw(), back_m.raw(), back_scale.raw(), back_k1.raw(), back_k2.raw());
+                 sum_dy.raw(), sum_dy_xmu.raw(), back_m.raw(), back_scale.raw(), back_k1.raw(), back_power.raw(),
+                 back_k2.raw());
             require(sum_dy, sums.dy, "sum of dy", "backward_reduce" + place);
             require(sum_dy_xmu, sums.dy_xmu, "sum of dy*(x - mean)", "backward_reduce" + place);
             require_coefficients("backward_reduce" + place);
@@ -197,16 +206,17 @@ void check(const Shape &shape, const Padding &padding, uint64_t seed, Fill fill_
                 const auto g2 = given(own ? sums.dy_xmu : weights.g2, view, view.g0);
                 call("gradient_coefficients", place, device().gradient_coefficients, &mean->raw, &of_variance->raw,
                      &gamma->raw, &g1->raw, &g2->raw, &count->raw, eps, static_cast<int32_t>(own), zero, back_m.raw(),
-                     back_scale.raw(), back_k1.raw(), back_k2.raw());
+                     back_scale.raw(), back_k1.raw(), back_power.raw(), back_k2.raw());
                 require_coefficients("gradient_coefficients" + place);
             }
 
             const auto of_scale = given(scale, view, view.g0), of_k1 = given(k1, view, view.g0),
-                       of_k2 = given(k2, view, view.g0);
+                       of_power = given(power, view, view.g0), of_k2 = given(k2, view, view.g0);
             y.clear();
             y.store();
             call("backward_apply", place, kernels.backward_apply[pointwise], &x_buffer.raw, &dy_buffer.raw, &of_m->raw,
-                 &of_scale->raw, &of_k1->raw, &of_k2->raw, &of_a->raw, &of_b->raw, slope, zero, &y_buffer.raw);
+                 &of_scale->raw, &of_k1->raw, &of_power->raw, &of_k2->raw, &of_a->raw, &of_b->raw, slope, zero,
+                 &y_buffer.raw);
             check_padding("backward_apply", "dx", y);
             require_same(difference(y, transcribed_dx(x, dz, group, moments.count, moments.mean, variance, weights,
                                                       affine, eps)),

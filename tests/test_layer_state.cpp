@@ -4,9 +4,13 @@
 #include <hnorm/hnorm.hpp>
 #include <hnorm/state.hpp>
 
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmath>
+#include <csignal>
 #include <ctime>
 #include <limits>
 
@@ -225,4 +229,133 @@ TEST_CASE("C++ layers are saved and loaded, and failures throw the sentence") {
     const hnorm::BatchNorm moved = std::move(same);
     REQUIRE_THROWS_AS(hnorm::load(same, path), hnorm::Error);
     hnorm::save(moved, path);
+}
+
+TEST_CASE("floats of 16 and 64 bits load, rounded to nearest") {
+    const Folder folder;
+    const std::string path = folder / "layer.npz";
+    Layer layer(6);
+    const std::vector<uint16_t> halves = {0x3c00, 0xc000, 0x0001, 0x7bff, 0xfc00, 0x8000};
+    const std::vector<float> of_halves = {1, -2, 0x1p-24f, 65504, -std::numeric_limits<float>::infinity(), -0.0f};
+    const std::vector<double> doubles = {0.1, 1e300, -1e-60, 16777217, 16777219, -5};
+    for (bool swapped : {false, true}) {
+        const std::string order = swapped ? ">" : "<";
+        write_zip(path, {{"weight.npy", npy(order + "f2", "(6,)", bytes_of(halves, swapped))},
+                         {"bias.npy", npy(order + "f8", "(6,)", bytes_of(doubles, swapped))},
+                         {"running_mean.npy", npy(order + "f2", "(6,)", bytes_of(halves, swapped))},
+                         {"running_var.npy", npy(order + "f8", "(6,)", bytes_of(doubles, swapped))},
+                         {"num_batches_tracked.npy", npy(order + "i8", "()", bytes_of<int64_t>({3}, swapped))}});
+        scramble(layer, 5);
+        require_loaded(layer, path);
+        for (size_t i = 0; i < halves.size(); i++) {
+            INFO("value " << i << (swapped ? ", big endian" : ""));
+            REQUIRE(hnorm_layer_gamma(layer)[i] == of_halves[i]);
+            REQUIRE(std::signbit(hnorm_layer_gamma(layer)[i]) == std::signbit(of_halves[i]));
+            REQUIRE(hnorm_layer_beta(layer)[i] == static_cast<float>(doubles[i]));
+            REQUIRE(hnorm_layer_running_mean(layer)[i] == static_cast<double>(of_halves[i]));
+            REQUIRE(hnorm_layer_running_var(layer)[i] == doubles[i]);
+        }
+    }
+    const std::vector<uint16_t> nan(6, 0x7e01);
+    write_zip(path,
+              {{"weight.npy", npy("<f2", "(6,)", bytes_of(nan))}, {"bias.npy", npy("<f2", "(6,)", bytes_of(nan))}});
+    Layer untracked(6, layer_options(HNORM_BATCH, true, false));
+    require_loaded(untracked, path);
+    REQUIRE(std::isnan(hnorm_layer_gamma(untracked)[5]));
+}
+
+TEST_CASE("a layer's arrays load by their prefix out of a whole model's file") {
+    const Folder folder;
+    const std::string path = folder / "model.npz";
+    const auto floats = [](float value) { return npy("<f4", "(2,)", bytes_of<float>({value, -value})); };
+    const auto doubles = [](double value) { return npy("<f8", "(2,)", bytes_of<double>({value, 2 * value})); };
+    Members members = {{"conv1.weight.npy", npy("<f4", "(1, 2, 3)", bytes_of<float>({1, 2, 3, 4, 5, 6}))},
+                       {"layer1.0.bn1.weight.npy", floats(3)},
+                       {"layer1.0.bn1.bias.npy", floats(4)},
+                       {"layer1.0.bn1.running_mean.npy", doubles(5)},
+                       {"layer1.0.bn1.running_var.npy", doubles(6)},
+                       {"layer1.0.bn10.weight.npy", floats(7)},
+                       {"fc.bias.npy", "no array at all"}};
+    write_zip(path, members);
+    Layer layer(2);
+    scramble(layer, 8);
+    REQUIRE(hnorm_layer_load_prefixed(layer, path.c_str(), "layer1.0.bn1.") == HNORM_OK);
+    REQUIRE(hnorm_layer_gamma(layer)[1] == -3);
+    REQUIRE(hnorm_layer_beta(layer)[0] == 4);
+    REQUIRE(hnorm_layer_running_mean(layer)[1] == 10);
+    REQUIRE(hnorm_layer_running_var(layer)[0] == 6);
+    // PyTorch's files of before the counter have none.
+    REQUIRE(*hnorm_layer_num_batches_tracked(layer) == 0);
+    hnorm::BatchNorm bn(2);
+    hnorm::load(bn, path, "layer1.0.bn1.");
+    REQUIRE(bn.gamma()[0] == 3);
+
+    const State before(layer);
+    const auto refused = [&](const char *prefix, hnorm_status status, const std::vector<std::string> &words) {
+        require_refused(hnorm_layer_load_prefixed(layer, path.c_str(), prefix), status, words);
+        REQUIRE(State(layer) == before);
+    };
+    refused(nullptr, HNORM_INVALID_ARGUMENT, {"hnorm_layer_load_prefixed", "prefix is null"});
+    refused("", HNORM_FILE_ERROR, {"holds conv1.weight.npy"});
+    refused("layer2.", HNORM_FILE_ERROR, {"holds no layer2.weight.npy"});
+    refused("layer1.0.bn10.", HNORM_FILE_ERROR, {"holds no layer1.0.bn10.bias.npy"});
+    refused("layer1.0.bn1", HNORM_FILE_ERROR, {"holds layer1.0.bn1.weight.npy"});
+    members.emplace_back("layer1.0.bn1.extra.npy", floats(1));
+    write_zip(path, members);
+    refused("layer1.0.bn1.", HNORM_FILE_ERROR, {"holds layer1.0.bn1.extra.npy"});
+}
+
+TEST_CASE("a link to a file that is not there yet stays one") {
+    const Folder folder;
+    Layer layer(3);
+    const std::string link = folder / "link.npz", second = folder / "second.npz";
+    REQUIRE(symlink("folder/new.npz", link.c_str()) == 0);
+    REQUIRE(symlink("link.npz", second.c_str()) == 0);
+    REQUIRE(hnorm_layer_save(layer, second.c_str()) == HNORM_FILE_ERROR);  // there is no such folder
+    REQUIRE(folder.files() == 2);
+    std::filesystem::create_directory(folder / "folder");
+    require_saved(layer, second);
+    REQUIRE(std::filesystem::is_symlink(link));
+    REQUIRE(std::filesystem::is_symlink(second));
+    require_loaded(layer, folder / "folder/new.npz");
+    REQUIRE(folder.files() == 3);
+}
+
+TEST_CASE("a file that is saved over keeps its owner, where the process may give files away") {
+    if (geteuid() != 0) return;
+    const Folder folder;
+    const std::string path = folder / "layer.npz";
+    Layer layer(3);
+    require_saved(layer, path);
+    REQUIRE(chown(path.c_str(), 12345, 23456) == 0);
+    require_saved(layer, path);
+    struct stat status;
+    REQUIRE(stat(path.c_str(), &status) == 0);
+    REQUIRE(status.st_uid == 12345);
+    REQUIRE(status.st_gid == 23456);
+}
+
+TEST_CASE("a process that is killed while it saves leaves nothing behind") {
+    const Folder folder;
+    const std::string path = folder / "layer.npz";
+    Layer layer(3);
+    require_saved(layer, path);
+    const std::string before = read_file(path);
+    scramble(layer, 4);
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        std::signal(SIGXFSZ, SIG_DFL);  // which ends it in the middle of the file
+        const rlimit none = {0, RLIM_INFINITY}, few = {100, 100};
+        setrlimit(RLIMIT_CORE, &none);
+        setrlimit(RLIMIT_FSIZE, &few);
+        hnorm_layer_save(layer, path.c_str());
+        _exit(0);
+    }
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    REQUIRE(WIFSIGNALED(status));
+    REQUIRE(WTERMSIG(status) == SIGXFSZ);
+    REQUIRE(read_file(path) == before);
+    REQUIRE(folder.files() == 1);
 }

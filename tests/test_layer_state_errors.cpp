@@ -106,6 +106,7 @@ TEST_CASE("missing, unknown and repeated arrays are refused by name") {
     write_zip(subject.path, members_with());
     require_loaded(subject.layer, subject.path);  // so that each of the files below has one fault
     for (const auto &member : members_with()) {
+        if (member.first == "num_batches_tracked.npy") continue;  // which may be missing
         subject.require_members_refused({{member.first, ""}}, {"holds no " + member.first, all});
     }
     subject.require_members_refused({{"gamma.npy", npy("<f4", "(3,)", kFloats)}}, {"holds gamma.npy", all});
@@ -151,12 +152,13 @@ TEST_CASE("arrays of another shape are refused with both shapes") {
 
 TEST_CASE("arrays of another type are refused with both types") {
     Subject subject;
-    for (const char *type : {"<f8", ">f8", "<f2", "<i4", "|O", "|f4", "=f4", "f4", "", "<", "<f44", "<f"}) {
-        subject.require_members_refused({{"weight.npy", npy(type, "(3,)", kDoubles)}},
-                                        {std::string("weight is of type '") + type + "'", "float32 ('<f4' or '>f4')"});
+    for (const char *type : {"<i4", "|O", "|f4", "=f4", "f4", "", "<", "<f44", "<f"}) {
+        subject.require_members_refused(
+            {{"weight.npy", npy(type, "(3,)", kDoubles)}},
+            {std::string("weight is of type '") + type + "'", "float16, float32 or float64"});
     }
-    subject.require_members_refused({{"running_var.npy", npy("<f2", "(3,)", kDoubles)}},
-                                    {"running_var is of type '<f2'", "float64 or float32"});
+    subject.require_members_refused({{"running_var.npy", npy("<c8", "(3,)", kDoubles)}},
+                                    {"running_var is of type '<c8'", "float16, float32 or float64"});
     subject.require_members_refused({{"num_batches_tracked.npy", npy("<u8", "()", kDoubles.substr(16))}},
                                     {"num_batches_tracked is of type '<u8'", "int64 or int32"});
     subject.require_members_refused(

@@ -65,7 +65,7 @@ std::vector<int64_t> permutation(int64_t count, bool identity) {
 
 }  // namespace
 
-TEST_CASE("constant channels give exactly beta") {
+TEST_CASE("constant channels give exactly beta, whatever eps is") {
     for (float number : {0.0f, 1.0f, 0.1f, -7.3f, 16'777'217.0f, 1e30f, -3e38f, 1e-30f, 1e-42f}) {
         const float value = rounded(clamp_to_float(number));
         for (const Shape &shape : kShapes) {
@@ -74,17 +74,19 @@ TEST_CASE("constant channels give exactly beta") {
                 for (int64_t c = 0; c < x.channels(); c++) std::fill_n(x.plane(n, c), x.positions(), value);
             const Affine affine(AffineKind::kSampleAndChannel, x);
             for_each_group(shape, [&](hnorm_group group, const std::string &where) {
-                const MeanAndVariance saved = forward(x, group, affine, 1e-5, y);
-                for (int64_t n = 0; n < x.samples(); n++)
-                    for (int64_t c = 0; c < x.channels(); c++)
-                        for (int64_t s = 0; s < x.positions(); s++)
-                            if (y.at(n, c, s) != rounded(affine.beta(n, c)))
-                                FAIL(where << ", value " << value << ": y " << y.at(n, c, s) << ", beta "
-                                           << affine.beta(n, c));
-                for (size_t g = 0; g < saved.mean.size(); g++) {
-                    if (saved.mean[g] != value || saved.variance[g] != 0)
-                        FAIL(where << ", value " << value << ": mean " << saved.mean[g] << ", variance "
-                                   << saved.variance[g]);
+                for (double eps : {1e-5, 1e-80, 0.0}) {
+                    const MeanAndVariance saved = forward(x, group, affine, eps, y);
+                    for (int64_t n = 0; n < x.samples(); n++)
+                        for (int64_t c = 0; c < x.channels(); c++)
+                            for (int64_t s = 0; s < x.positions(); s++)
+                                if (y.at(n, c, s) != rounded(affine.beta(n, c)))
+                                    FAIL(where << ", value " << value << ", eps " << eps << ": y " << y.at(n, c, s)
+                                               << ", beta " << affine.beta(n, c));
+                    for (size_t g = 0; g < saved.mean.size(); g++) {
+                        if (saved.mean[g] != value || saved.variance[g] != 0)
+                            FAIL(where << ", value " << value << ": mean " << saved.mean[g] << ", variance "
+                                       << saved.variance[g]);
+                    }
                 }
             });
         }

@@ -293,7 +293,11 @@ struct Pointwise {
     Pointwise(float m_, float a_, float b_) : m(m_), a(a_), b(b_) {}
     Pointwise(double mean, double variance, float gamma, float beta, double eps) {
         m = static_cast<float>(mean);
-        a = static_cast<float>(static_cast<double>(gamma) / std::sqrt(variance + eps));
+        const double wanted = variance + eps == 0 ? 0 : static_cast<double>(gamma) / std::sqrt(variance + eps);
+        const double most = std::numeric_limits<float>::max();
+        a = static_cast<float>(variance == 0 && wanted > most    ? most
+                               : variance == 0 && wanted < -most ? -most
+                                                                 : wanted);
         b = static_cast<float>(static_cast<double>(beta) - (mean - static_cast<double>(m)) * static_cast<double>(a));
     }
     float operator()(float x) const { return (x - m) * a + b; }
@@ -375,22 +379,33 @@ inline GradientSums gradient_sums(const Group &x, const Group &dy, double mean, 
     return {sum_dy, (sums.Q * of_dy) * of_x - (mean - static_cast<double>(m)) * sum_dy};
 }
 
-inline double invstd(double variance, double eps) { return 1 / std::sqrt(variance + eps); }
+inline double invstd(double variance, double eps) { return variance + eps == 0 ? 0 : 1 / std::sqrt(variance + eps); }
+
+// p, by which slope may be divided so that k2 stays in float's range.
+inline float slope_power(double slope) {
+    uint64_t bits;
+    std::memcpy(&bits, &slope, sizeof bits);
+    const int e = static_cast<int>(bits >> 52 & 2047) - 1023;
+    if (-100 <= e && e < 100) return 1;
+    return std::ldexp(1.0f, std::min(std::max(e < 0 ? -((1 - e) / 2) : e / 2, -126), 127));
+}
 
 // The pointwise part, of one group of n elements: dx.
 struct BackwardPointwise {
-    float m, scale, k1, k2;
+    float m, scale, k1, power, k2;
 
-    BackwardPointwise(float m_, float scale_, float k1_, float k2_) : m(m_), scale(scale_), k1(k1_), k2(k2_) {}
+    BackwardPointwise(float m_, float scale_, float k1_, float power_, float k2_)
+        : m(m_), scale(scale_), k1(k1_), power(power_), k2(k2_) {}
     BackwardPointwise(double mean, double variance, float gamma, double g1, double g2, double n, double eps) {
         const double inv = invstd(variance, eps);
         const double slope = (((g2 / n) * inv) * inv) * inv;
         m = static_cast<float>(mean);
         scale = static_cast<float>(static_cast<double>(gamma) * inv);
         k1 = static_cast<float>((g1 / n) * inv - (mean - static_cast<double>(m)) * slope);
-        k2 = static_cast<float>(slope);
+        power = slope_power(slope);
+        k2 = static_cast<float>(slope / static_cast<double>(power));
     }
-    float operator()(float x, float dy) const { return (dy * scale - k1) - (x - m) * k2; }
+    float operator()(float x, float dy) const { return (dy * scale - k1) - ((x - m) * power) * k2; }
 };
 
 }  // namespace transcription

@@ -10,7 +10,7 @@
 
 namespace hnorm::gpu {
 
-// Floats a group in working memory, an array for each of a kernel's results: m, a, b of forward's pointwise part; m, scale, k1, k2 of
+// Floats a group in working memory, an array for each of a kernel's results: m, a, b of forward's pointwise part; m, scale, k1, power, k2 of
 // backward's.
 template <int kCount>
 class Arrays {
@@ -37,7 +37,7 @@ private:
     std::array<Scratch, kCount> scratch_;
 };
 using Forward = Arrays<3>;
-using Gradient = Arrays<4>;
+using Gradient = Arrays<5>;
 
 // What is known of the activation's sign: a and b of forward's pointwise part, which does not matter where the slope is 1.
 struct Sign {

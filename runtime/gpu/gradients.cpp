@@ -34,12 +34,13 @@ hnorm_status backward_reduce(const Call &call, const Planes &given_x, const Plan
     On<GroupBuffer> gamma(call, affine.gamma, x, view, affine.gamma_n, affine.gamma_c);
     const auto written = [&](auto *values) { return On<GroupBuffer>(call, values, x, view, x.c, 1); };
     On<GroupBuffer> of_dy = written(sum_dy), of_dy_xmu = written(sum_dy_xmu), m = written((*gradient)[0]);
-    On<GroupBuffer> scale = written((*gradient)[1]), k1 = written((*gradient)[2]), k2 = written((*gradient)[3]);
+    On<GroupBuffer> scale = written((*gradient)[1]), k1 = written((*gradient)[2]);
+    On<GroupBuffer> power = written((*gradient)[3]), k2 = written((*gradient)[4]);
     const DeviceElementKernels &kernels = call.kernels.of[x.type];
     const PlaneClass planes = channels_last({&x, &dy}) ? kLast : plane_class(x.s);
     return launch(call, (is_narrow({&x, &dy}) ? kernels.backward_reduce_narrow : kernels.backward_reduce)[planes],
                   x_buffer, dy_buffer, means, a, b, slope_bits(sign.slope), variances, gamma, eps, kZero, of_dy,
-                  of_dy_xmu, m, scale, k1, k2);
+                  of_dy_xmu, m, scale, k1, power, k2);
 }
 
 hnorm_status gradient_coefficients(const Call &call, const Planes &x, const GroupValues &mean,
@@ -59,9 +60,10 @@ hnorm_status gradient_coefficients(const Call &call, const Planes &x, const Grou
     On<GroupBuffer> count = buffer_of(call, sums.count, x, view);
     const auto written = [&](float *values) { return On<GroupBuffer>(call, values, x, view, x.c, 1); };
     On<GroupBuffer> m = written((*gradient)[0]), scale = written((*gradient)[1]);
-    On<GroupBuffer> k1 = written((*gradient)[2]), k2 = written((*gradient)[3]);
+    On<GroupBuffer> k1 = written((*gradient)[2]);
+    On<GroupBuffer> power = written((*gradient)[3]), k2 = written((*gradient)[4]);
     return launch(call, call.kernels.gradient_coefficients, means, variances, gamma, g1, g2, count, eps,
-                  static_cast<int32_t>(weigh), kZero, m, scale, k1, k2);
+                  static_cast<int32_t>(weigh), kZero, m, scale, k1, power, k2);
 }
 
 hnorm_status backward_apply(const Call &call, const Planes &x, const Planes &dy, const Gradient &by, const Sign &sign,
@@ -73,10 +75,10 @@ hnorm_status backward_apply(const Call &call, const Planes &x, const Planes &dy,
     const View view = per_sample ? View::kInstance : View::kBatch;
     On<TensorBuffer> x_buffer(call, x, view), dy_buffer(call, dy, view), dx_buffer(call, dx, view);
     const auto read = [&](int i) { return On<GroupBuffer>(call, by[i], x, view, by.stride_n, 1); };
-    On<GroupBuffer> m = read(0), scale = read(1), k1 = read(2), k2 = read(3);
+    On<GroupBuffer> m = read(0), scale = read(1), k1 = read(2), power = read(3), k2 = read(4);
     On<GroupBuffer> a = buffer_of(call, sign.a, sign, x, view), b = buffer_of(call, sign.b, sign, x, view);
     return launch(call, call.kernels.of[x.type].backward_apply[device_class({&x, &dy, &dx})], x_buffer, dy_buffer, m,
-                  scale, k1, k2, a, b, slope_bits(sign.slope), kZero, dx_buffer);
+                  scale, k1, power, k2, a, b, slope_bits(sign.slope), kZero, dx_buffer);
 }
 
 hnorm_status activation_backward(const Call &call, const Planes &y, const Planes &dy, float slope, const Planes &dz) {

@@ -16,8 +16,8 @@ namespace hnorm::detail {
 
 namespace {
 
-// The pointwise part by its coefficients: m, scale, k1, k2, and forward's a and b.
-constexpr int kValues = 6;
+// The pointwise part by its coefficients: m, scale, k1, power, k2, and forward's a and b.
+constexpr int kValues = 7;
 
 // lines: dx goes past the cache, and its rows are whole lines.
 hnorm_status apply(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
@@ -38,7 +38,8 @@ hnorm_status apply(const char *function, const Machine &machine, const Planes &x
         });
     }
     if (!per_sample && is_flat({&x, &dy, &dx})) {
-        const GroupFloats of_channels[kValues] = {values[0], values[1], values[2], values[3], values[4], values[5]};
+        const GroupFloats of_channels[kValues] = {values[0], values[1], values[2], values[3],
+                                                  values[4], values[5], values[6]};
         return for_flat(function, machine, x, of_channels, [&](const Range &range, const GroupFloats *repeated) {
             const auto of = [&](const Planes &p) { return flat(cropped(p, range)); };
             return apply(function, machine, of(x), of(dy), repeated, slope, of(dx), lines);
@@ -47,11 +48,12 @@ hnorm_status apply(const char *function, const Machine &machine, const Planes &x
     const View view = per_sample ? View::kInstance : View::kBatch;
     TensorBuffer x_buffer(x, view), dy_buffer(dy, view), dx_buffer(dx, view);
     const auto buffer = [&](int i) { return GroupBuffer(values[i].data, x, view, values[i].stride_n, 1); };
-    GroupBuffer m = buffer(0), scale = buffer(1), k1 = buffer(2), k2 = buffer(3), a = buffer(4), b = buffer(5);
+    GroupBuffer m = buffer(0), scale = buffer(1), k1 = buffer(2), power = buffer(3);
+    GroupBuffer k2 = buffer(4), a = buffer(5), b = buffer(6);
     const SerialScope serial(runs_serially(machine, x));
     return kernel_status(function,
                          kernels_of(hnorm_kernels_backward_apply, machine, x)[pointwise_class({&x, &dy, &dx})](
-                             x_buffer, dy_buffer, m, scale, k1, k2, a, b, slope_bits(slope), lines, dx_buffer));
+                             x_buffer, dy_buffer, m, scale, k1, power, k2, a, b, slope_bits(slope), lines, dx_buffer));
 }
 
 }  // namespace
@@ -59,8 +61,13 @@ hnorm_status apply(const char *function, const Machine &machine, const Planes &x
 hnorm_status compute_backward_apply(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
                                     const GradientCoefficients &coefficients, const Gate &gate, const Planes &dx,
                                     bool past_cache) {
-    const GroupFloats values[kValues] = {
-        coefficients.m(), coefficients.scale(), coefficients.k1(), coefficients.k2(), gate.a, gate.b};
+    const GroupFloats values[kValues] = {coefficients.m(),
+                                         coefficients.scale(),
+                                         coefficients.k1(),
+                                         coefficients.power(),
+                                         coefficients.k2(),
+                                         gate.a,
+                                         gate.b};
     if (!past_cache) {
         return apply(function, machine, x, dy, values, gate.slope, dx, false);
     }

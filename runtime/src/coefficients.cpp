@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <initializer_list>
+#include <limits>
 
 #include "error.h"
+#include "reduction.h"
 
 namespace hnorm::detail {
 
@@ -25,6 +28,20 @@ struct Gathered {
     Gathered(const GroupValues &values, int64_t n, int64_t c, int64_t count)
         : Gathered(values.data + n * values.stride_n + c * values.stride_c, values.stride_c, count) {}
 };
+
+// The nearest float that is not infinite; a NaN stays.
+double finite_float(double value) {
+    constexpr double kMost = std::numeric_limits<float>::max();
+    return value > kMost ? kMost : value < -kMost ? -kMost : value;
+}
+
+// p of docs/order.md, "Backward".
+float slope_power(double slope) {
+    int64_t bits;
+    std::memcpy(&bits, &slope, sizeof bits);
+    const int e = static_cast<int>(bits >> 52 & 2047) - 1023;
+    return -100 <= e && e < 100 ? 1 : power_of_two(-std::clamp(e >> 1, -126, 127));
+}
 
 bool per_sample(std::initializer_list<const GroupValues *> values, const AffineView &affine) {
     return affine.per_sample() ||
@@ -57,7 +74,8 @@ hnorm_status Coefficients::compute(const char *function, const Planes &x, const 
         float *const m = memory_.data() + at, *const a = m + count_, *const b = a + count_;
         for (int64_t i = 0; i < count; ++i) {
             m[i] = static_cast<float>(means.of[i]);
-            a[i] = static_cast<float>(gammas.of[i] / std::sqrt(variances.of[i] + eps));
+            const double total = variances.of[i] + eps, wanted = total == 0 ? 0 : gammas.of[i] / std::sqrt(total);
+            a[i] = static_cast<float>(variances.of[i] == 0 ? finite_float(wanted) : wanted);
             b[i] =
                 static_cast<float>(betas.of[i] - (means.of[i] - static_cast<double>(m[i])) * static_cast<double>(a[i]));
         }
@@ -85,21 +103,22 @@ hnorm_status GradientCoefficients::compute(const char *function, const Planes &x
     const int64_t samples = apart ? x.n : 1;
     stride_n_ = apart ? x.c : 0;
     count_ = samples * x.c;
-    HNORM_TRY(memory_.reserve(function, 4 * count_));
+    HNORM_TRY(memory_.reserve(function, 5 * count_));
     for_channels(samples, x.c, [&](int64_t n, int64_t c, int64_t count, int64_t at) {
         const Gathered means(mean, n, c, count), variances(variance, n, c, count), counts(sums.count, n, c, count);
         const Gathered g1(sums.g1, n, c, count), g2(sums.g2, n, c, count);
         const Gathered gammas(affine.gamma + n * affine.gamma_n + c * affine.gamma_c, affine.gamma_c, count);
         float *const m = memory_.data() + at, *const scale = m + count_, *const k1 = scale + count_,
-                     *const k2 = k1 + count_;
+                     *const power = k1 + count_, *const k2 = power + count_;
         for (int64_t i = 0; i < count; ++i) {
-            const double invstd = 1 / std::sqrt(variances.of[i] + eps);
-            const double slope = (((g2.of[i] / counts.of[i]) * invstd) * invstd) * invstd;
+            const double inverse = invstd(variances.of[i], eps);
+            const double slope = (((g2.of[i] / counts.of[i]) * inverse) * inverse) * inverse;
             m[i] = static_cast<float>(means.of[i]);
-            scale[i] = static_cast<float>(gammas.of[i] * invstd);
-            k1[i] = static_cast<float>((g1.of[i] / counts.of[i]) * invstd -
+            scale[i] = static_cast<float>(gammas.of[i] * inverse);
+            k1[i] = static_cast<float>((g1.of[i] / counts.of[i]) * inverse -
                                        (means.of[i] - static_cast<double>(m[i])) * slope);
-            k2[i] = static_cast<float>(slope);
+            power[i] = slope_power(slope);
+            k2[i] = static_cast<float>(slope / static_cast<double>(power[i]));
         }
     });
     return HNORM_OK;

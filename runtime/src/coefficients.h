@@ -1,6 +1,8 @@
 // The coefficients of the pointwise parts (docs/order.md), floats for each group, from statistics and parameters.
 #pragma once
 
+#include <cmath>
+
 #include "compute.h"
 
 namespace hnorm::detail {
@@ -12,6 +14,9 @@ struct GroupFloats {
 
     GroupFloats from(const Range &range) const { return {data + range.first(stride_n), stride_n}; }
 };
+
+// 1 / sqrt(variance + eps), or 0 where that sum is 0 (docs/order.md).
+inline double invstd(double variance, double eps) { return variance + eps == 0 ? 0 : 1 / std::sqrt(variance + eps); }
 
 // Forward's: y = (x - m) * a + b.
 class Coefficients {
@@ -33,7 +38,7 @@ struct WeightedSums {
     GroupValues g1, g2, count;
 };
 
-// Backward's: dx = (dy * scale - k1) - (x - m) * k2.
+// Backward's: dx = (dy * scale - k1) - ((x - m) * power) * k2.
 class GradientCoefficients {
 public:
     hnorm_status compute(const char *function, const Planes &x, const GroupValues &mean, const GroupValues &variance,
@@ -41,7 +46,8 @@ public:
     GroupFloats m() const { return {memory_.data(), stride_n_}; }
     GroupFloats scale() const { return {memory_.data() + count_, stride_n_}; }
     GroupFloats k1() const { return {memory_.data() + 2 * count_, stride_n_}; }
-    GroupFloats k2() const { return {memory_.data() + 3 * count_, stride_n_}; }
+    GroupFloats power() const { return {memory_.data() + 3 * count_, stride_n_}; }
+    GroupFloats k2() const { return {memory_.data() + 4 * count_, stride_n_}; }
 
 private:
     mutable ScratchOf<float> memory_;

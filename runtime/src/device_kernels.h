@@ -16,16 +16,17 @@ using DeviceNormalize = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_b
                                 int32_t slope, int32_t zero, halide_buffer_t *y);
 using DeviceNormalizeResidual = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_buffer_t *a, halide_buffer_t *b,
                                         int32_t slope, halide_buffer_t *residual, int32_t zero, halide_buffer_t *y);
-// The sums of dy and of dy*(x - mean); m, scale, k1 and k2 by them. a, b: forward's, of the activation's sign; not looked at where
-// slope is 1, nor variance and gamma where the last four do not matter.
+// The sums of dy and of dy*(x - mean); m, scale, k1, power and k2 by them. a, b: forward's, of the activation's sign; not looked at where
+// slope is 1, nor variance and gamma where the last five do not matter.
 using DeviceBackwardReduce = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *mean, halide_buffer_t *a,
                                      halide_buffer_t *b, int32_t slope, halide_buffer_t *variance,
                                      halide_buffer_t *gamma, double eps, int32_t zero, halide_buffer_t *sum_dy,
                                      halide_buffer_t *sum_dy_xmu, halide_buffer_t *m, halide_buffer_t *scale,
-                                     halide_buffer_t *k1, halide_buffer_t *k2);
+                                     halide_buffer_t *k1, halide_buffer_t *power, halide_buffer_t *k2);
 using DeviceBackwardApply = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *m, halide_buffer_t *scale,
-                                    halide_buffer_t *k1, halide_buffer_t *k2, halide_buffer_t *a, halide_buffer_t *b,
-                                    int32_t slope, int32_t zero, halide_buffer_t *dx);
+                                    halide_buffer_t *k1, halide_buffer_t *power, halide_buffer_t *k2,
+                                    halide_buffer_t *a, halide_buffer_t *b, int32_t slope, int32_t zero,
+                                    halide_buffer_t *dx);
 using DeviceActivationBackward = int (*)(halide_buffer_t *y, halide_buffer_t *dy, int32_t slope, int32_t zero,
                                          halide_buffer_t *dz);
 
@@ -40,7 +41,7 @@ using DeviceCoefficients = int (*)(halide_buffer_t *mean, halide_buffer_t *varia
 using DeviceGradientCoefficients = int (*)(halide_buffer_t *mean, halide_buffer_t *variance, halide_buffer_t *gamma,
                                            halide_buffer_t *g1, halide_buffer_t *g2, halide_buffer_t *count, double eps,
                                            int32_t weigh, int32_t zero, halide_buffer_t *m, halide_buffer_t *scale,
-                                           halide_buffer_t *k1, halide_buffer_t *k2);
+                                           halide_buffer_t *k1, halide_buffer_t *power, halide_buffer_t *k2);
 // g1, g2 and the count of channels, from sums and gamma of `samples` samples
 using DeviceWeigh = int (*)(halide_buffer_t *sum_dy, halide_buffer_t *sum_dy_xmu, halide_buffer_t *gamma,
                             int32_t samples, double total, int32_t zero, halide_buffer_t *g1, halide_buffer_t *g2,

@@ -19,7 +19,7 @@ void GradientSums::weigh(const Range &range) {
         double *const sums = dy_xmu(range) + n * groups_stride(b_.x, group_);
         const double *const variance = b_.variance + range.first(stride_n) + n * stride_n;
         for (int64_t c = 0; c < channels; ++c) {
-            sums[c] *= 1 / std::sqrt(variance[c] + b_.eps);
+            sums[c] *= invstd(variance[c], b_.eps);
         }
     }
 }

@@ -42,8 +42,9 @@ using BackwardReduceMeasuredKernel = int (*)(halide_buffer_t *x, halide_buffer_t
                                              halide_buffer_t *greatest_x);
 // a, b: forward's, for the activation's sign; not read where slope is 1.
 using BackwardApplyKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *m, halide_buffer_t *scale,
-                                    halide_buffer_t *k1, halide_buffer_t *k2, halide_buffer_t *a, halide_buffer_t *b,
-                                    int32_t slope, int32_t stream, halide_buffer_t *dx);
+                                    halide_buffer_t *k1, halide_buffer_t *power, halide_buffer_t *k2,
+                                    halide_buffer_t *a, halide_buffer_t *b, int32_t slope, int32_t stream,
+                                    halide_buffer_t *dx);
 using ActivationBackwardKernel = int (*)(halide_buffer_t *y, halide_buffer_t *dy, int32_t slope, halide_buffer_t *dz);
 
 inline int32_t slope_bits(float slope) {

@@ -120,6 +120,9 @@ std::string ArchiveReader::contents(uint64_t index, uint64_t limit) const {
     zip_int64_t count;
     while ((count = zip_fread(file.get(), block, sizeof block)) > 0) {
         result.append(block, std::min(static_cast<uint64_t>(count), limit - result.size()));
+        if (result.size() == limit) {
+            return result;
+        }
     }
     if (count < 0) fail_with(what, zip_file_get_error(file.get()));
     return result;

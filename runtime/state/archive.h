@@ -26,8 +26,7 @@ public:
 
     uint64_t size() const;
     std::string name(uint64_t index) const;
-    // The member's first bytes, `limit` at most: its size is whatever the file claims. All of it is read, which verifies its
-    // checksum.
+    // The member's bytes, which verifies its checksum; or of one that has more than `limit`, whatever it claims, the first so many.
     std::string contents(uint64_t index, uint64_t limit) const;
 
 private:

@@ -6,8 +6,7 @@
 
 #include <atomic>
 #include <cerrno>
-#include <cstdlib>
-#include <memory>
+#include <filesystem>
 #include <system_error>
 
 namespace hnorm::state {
@@ -27,30 +26,49 @@ void check_regular(const struct stat &status) {
     }
 }
 
-// A new file beside the one that it is to replace: a rename cannot cross file systems. It removes itself unless it is moved.
+// What a symbolic link points to, in the end, whether it is there or not; a path that is no link is itself.
+std::string followed(std::string path) {
+    constexpr int kMost = 40;  // as the system's own limit
+    std::error_code error;
+    for (int i = 0; i < kMost; ++i) {
+        const std::filesystem::path target = std::filesystem::read_symlink(path, error);
+        if (error) return path;
+        path = std::filesystem::path(path).parent_path() / target;  // which is `target` alone if that is absolute
+    }
+    fail_with("cannot be written", ELOOP);
+}
+
+// A new file beside the one that it is to replace: a rename cannot cross file systems. It has no name until it is whole, where the file
+// system can do that, so that a process that is killed leaves nothing. It removes itself unless it is moved.
 class Temporary {
 public:
-    explicit Temporary(const std::string &target) {
-        static std::atomic<unsigned> counter{0};
-        const std::string folder = target.substr(0, target.rfind('/') + 1);
-        // Other hosts that share the folder may have the same process ids.
-        for (int attempt = 0; attempt < 100; ++attempt) {
-            path_ = folder + ".hnorm-" + std::to_string(getpid()) + "-" + std::to_string(counter++) + ".tmp";
-            file_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-            if (file_ >= 0) return;
-            if (errno != EEXIST) break;
+    explicit Temporary(const std::string &target) : folder_(target.substr(0, target.rfind('/') + 1)) {
+        if (access("/proc/self/fd", X_OK) == 0) {  // where it gets its name from
+            file_ = open(folder_.empty() ? "." : folder_.c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
         }
-        fail_with("cannot be written, no file can be made beside it", errno);
+        if (file_ < 0) {
+            make_name([this] {
+                file_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+                return file_ >= 0;
+            });
+        }
     }
     ~Temporary() {
         if (file_ >= 0) close(file_);
-        if (!moved_) unlink(path_.c_str());
+        if (!path_.empty() && !moved_) unlink(path_.c_str());
     }
     Temporary(const Temporary &) = delete;
     Temporary &operator=(const Temporary &) = delete;
 
-    void set_mode(mode_t mode) {
-        if (fchmod(file_, mode) != 0) fail_with("cannot be written", errno);
+    // Those of the file that was there; its owner only where the process may give files away.
+    void set_owner_and_mode(const struct stat &before) {
+        struct stat now;
+        if (fstat(file_, &now) != 0) fail_with("cannot be written", errno);
+        if ((now.st_uid != before.st_uid || now.st_gid != before.st_gid) &&
+            fchown(file_, before.st_uid, before.st_gid) != 0 && errno != EPERM) {
+            fail_with("cannot be written", errno);
+        }
+        if (fchmod(file_, before.st_mode & 07777) != 0) fail_with("cannot be written", errno);
     }
 
     // To the disk and not just into the system's memory: a rename may outlive a power failure that its data does not.
@@ -61,6 +79,10 @@ public:
             if (count > 0) done += static_cast<size_t>(count);
         }
         if (fsync(file_) != 0) fail_with("cannot be written", errno);
+        if (path_.empty()) {
+            const std::string self = "/proc/self/fd/" + std::to_string(file_);
+            make_name([&] { return linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) == 0; });
+        }
         const int file = file_;
         file_ = -1;
         if (close(file) != 0) fail_with("cannot be written", errno);
@@ -72,7 +94,23 @@ public:
     }
 
 private:
-    std::string path_;
+    // Calls make() with names in path_ until it can make that file.
+    template <typename Make>
+    void make_name(const Make &make) {
+        static std::atomic<unsigned> counter{0};
+        // Other hosts that share the folder may have the same process ids.
+        for (int attempt = 0; attempt < 100; ++attempt) {
+            path_ = folder_ + ".hnorm-" + std::to_string(getpid()) + "-" + std::to_string(counter++) + ".tmp";
+            if (make()) return;
+            if (errno != EEXIST) break;
+        }
+        const int error = errno;
+        path_.clear();
+        fail_with("cannot be written, no file can be made beside it", error);
+    }
+
+    const std::string folder_;
+    std::string path_;  // empty: it has no name yet
     int file_ = -1;
     bool moved_ = false;
 };
@@ -97,18 +135,14 @@ void replace_file(const std::string &path, const std::string &contents) {
     if (!exists && errno != ENOENT) {
         fail_with("cannot be written", errno);
     }
-    std::string target = path;
     if (exists) {
         check_regular(status);
         // The rename below would not ask.
         if (access(path.c_str(), W_OK) != 0) fail_with("cannot be written", errno);
-        // A link's target is replaced, not the link.
-        const std::unique_ptr<char, decltype(&std::free)> resolved(realpath(path.c_str(), nullptr), std::free);
-        if (resolved == nullptr) fail_with("cannot be written", errno);
-        target = resolved.get();
     }
+    const std::string target = followed(path);  // it is replaced, not the link
     Temporary temporary(target);
-    if (exists) temporary.set_mode(status.st_mode & 07777);
+    if (exists) temporary.set_owner_and_mode(status);
     temporary.write_all(contents);
     temporary.move_to(target);
 }

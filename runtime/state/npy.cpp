@@ -1,7 +1,9 @@
 #include "npy.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "file.h"
 #include "npy_header.h"
@@ -21,10 +23,23 @@ void convert(const char *from, bool swap, int64_t count, char *to) {
         if (swap) std::reverse(bytes, bytes + sizeof bytes);
         From value;
         std::memcpy(&value, bytes, sizeof value);
-        const To converted = value;
+        const auto converted = static_cast<To>(value);
         std::memcpy(to, &converted, sizeof converted);
     }
 }
+
+// IEEE's binary16.
+struct Half {
+    uint16_t bits;
+
+    operator double() const {
+        const int exponent = bits >> 10 & 31, fraction = bits & 1023;
+        const double magnitude = exponent == 31  ? (fraction ? std::numeric_limits<double>::quiet_NaN() : HUGE_VAL)
+                                 : exponent == 0 ? std::ldexp(fraction, -24)
+                                                 : std::ldexp(1024 + fraction, exponent - 25);
+        return bits >> 15 ? -magnitude : magnitude;
+    }
+};
 
 // How a file may hold the values of a type.
 struct Form {
@@ -36,8 +51,11 @@ struct Form {
 // The first one is written.
 std::vector<Form> forms(Type type) {
     switch (type) {
-    case Type::kFloat32: return {{"f4", 4, convert<float, float>}};
-    case Type::kFloat64: return {{"f8", 8, convert<double, double>}, {"f4", 4, convert<float, double>}};
+    case Type::kFloat32:
+        return {{"f4", 4, convert<float, float>}, {"f8", 8, convert<double, float>}, {"f2", 2, convert<Half, float>}};
+    case Type::kFloat64:
+        return {
+            {"f8", 8, convert<double, double>}, {"f4", 4, convert<float, double>}, {"f2", 2, convert<Half, double>}};
     case Type::kInt64: return {{"i8", 8, convert<int64_t, int64_t>}, {"i4", 4, convert<int32_t, int64_t>}};
     }
     return {};
@@ -45,8 +63,8 @@ std::vector<Form> forms(Type type) {
 
 const char *allowed_types(Type type) {
     switch (type) {
-    case Type::kFloat32: return "float32 ('<f4' or '>f4')";
-    case Type::kFloat64: return "float64 or float32 ('<f8', '>f8', '<f4' or '>f4')";
+    case Type::kFloat32:
+    case Type::kFloat64: return "float16, float32 or float64 ('<f2', '<f4' or '<f8', or '>' for '<')";
     case Type::kInt64: return "int64 or int32 ('<i8', '>i8', '<i4' or '>i4')";
     }
     return "";

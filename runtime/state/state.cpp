@@ -93,31 +93,54 @@ hnorm_status run(const char *function, hnorm_layer *layer, const char *path, Wor
     }
 }
 
-// The values of every array, in their order.
-std::vector<std::vector<char>> read(const std::string &path, const std::vector<Array> &arrays) {
+// The values of every array, in their order. Members whose names do not begin with the prefix are not looked at.
+std::vector<std::vector<char>> read(const std::string &path, const std::string &prefix,
+                                    const std::vector<Array> &arrays) {
     const ArchiveReader archive(path);
     std::vector<std::vector<char>> values(arrays.size());
     std::vector<bool> found(arrays.size());
     for (uint64_t i = 0; i < archive.size(); ++i) {
         const std::string member = archive.name(i);
+        if (member.compare(0, prefix.size(), prefix) != 0) {
+            continue;
+        }
         size_t at = 0;
-        while (at < arrays.size() && arrays[at].member() != member) ++at;
+        while (at < arrays.size() && prefix + arrays[at].member() != member) ++at;
         if (at == arrays.size() || found[at]) {
             throw FileError("holds " + shown(member) + (at < arrays.size() ? " twice: " : ": ") +
                             what_is_allowed(arrays));
         }
         const Array &array = arrays[at];
         // One byte more than any right file has shows that there are too many.
-        const uint64_t limit = kMaxNpyHeader + static_cast<uint64_t>(array.count) * size_of(array.type) + 1;
-        values[at] = read_npy(array.name, archive.contents(i, limit), array.type, array.scalar, array.count);
+        const uint64_t limit = kMaxNpyHeader + static_cast<uint64_t>(array.count) * kMaxSize + 1;
+        values[at] = read_npy(prefix + array.name, archive.contents(i, limit), array.type, array.scalar, array.count);
         found[at] = true;
     }
     for (size_t i = 0; i < arrays.size(); ++i) {
-        if (!found[i]) {
-            throw FileError("holds no " + arrays[i].member() + ": " + what_is_allowed(arrays));
+        if (!found[i] && arrays[i].which == LayerArray::kNumBatchesTracked) {
+            values[i].resize(size_of(arrays[i].type));  // PyTorch's files of before it was counted
+        } else if (!found[i]) {
+            throw FileError("holds no " + shown(prefix) + arrays[i].member() + ": " + what_is_allowed(arrays));
         }
     }
     return values;
+}
+
+hnorm_status load(const char *function, hnorm_layer *layer, const char *path, const char *prefix) {
+    return run(function, layer, path, [&](const std::vector<Array> &arrays) {
+        const std::vector<std::vector<char>> values = read(path, prefix, arrays);
+        for (size_t i = 0; i < arrays.size(); ++i) {
+            const int64_t batches = arrays[i].type == Type::kInt64 ? batches_of(values[i]) : 0;
+            if (cannot_count(batches)) {
+                throw FileError(arrays[i].name + " is " + std::to_string(batches) + ": " + kCounts);
+            }
+        }
+        // All is well: nothing fails from here on, but a device.
+        for (size_t i = 0; i < arrays.size(); ++i) {
+            HNORM_TRY(copy_to_layer(function, layer, arrays[i].which, values[i].data()));
+        }
+        return HNORM_OK;
+    });
 }
 
 }  // namespace
@@ -144,21 +167,16 @@ hnorm_status hnorm_layer_save(const hnorm_layer *layer, const char *path) {
 }
 
 hnorm_status hnorm_layer_load(hnorm_layer *layer, const char *path) {
-    const char *const function = "hnorm_layer_load";
-    return run(function, layer, path, [&](const std::vector<Array> &arrays) {
-        const std::vector<std::vector<char>> values = read(path, arrays);
-        for (size_t i = 0; i < arrays.size(); ++i) {
-            const int64_t batches = arrays[i].type == Type::kInt64 ? batches_of(values[i]) : 0;
-            if (cannot_count(batches)) {
-                throw FileError(arrays[i].name + " is " + std::to_string(batches) + ": " + kCounts);
-            }
-        }
-        // All is well: nothing fails from here on, but a device.
-        for (size_t i = 0; i < arrays.size(); ++i) {
-            HNORM_TRY(copy_to_layer(function, layer, arrays[i].which, values[i].data()));
-        }
-        return HNORM_OK;
-    });
+    return load("hnorm_layer_load", layer, path, "");
+}
+
+hnorm_status hnorm_layer_load_prefixed(hnorm_layer *layer, const char *path, const char *prefix) {
+    const char *const function = "hnorm_layer_load_prefixed";
+    if (prefix == nullptr) {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: prefix is null: the beginning of names is needed, which may be empty",
+                    function);
+    }
+    return load(function, layer, path, prefix);
 }
 
 }  // extern "C"

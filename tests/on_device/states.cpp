@@ -7,6 +7,7 @@ extern "C" {
 
 decltype(hnorm_layer_save) __real_hnorm_layer_save;
 decltype(hnorm_layer_load) __real_hnorm_layer_load;
+decltype(hnorm_layer_load_prefixed) __real_hnorm_layer_load_prefixed;
 
 hnorm_status __wrap_hnorm_layer_save(const hnorm_layer *layer, const char *path) {
     if (layer) on_device::copy_layer_in(const_cast<hnorm_layer *>(layer));
@@ -16,6 +17,13 @@ hnorm_status __wrap_hnorm_layer_save(const hnorm_layer *layer, const char *path)
 hnorm_status __wrap_hnorm_layer_load(hnorm_layer *layer, const char *path) {
     if (layer) on_device::copy_layer_in(layer);
     const hnorm_status status = __real_hnorm_layer_load(layer, path);
+    if (layer) on_device::copy_layer_back(layer);
+    return status;
+}
+
+hnorm_status __wrap_hnorm_layer_load_prefixed(hnorm_layer *layer, const char *path, const char *prefix) {
+    if (layer) on_device::copy_layer_in(layer);
+    const hnorm_status status = __real_hnorm_layer_load_prefixed(layer, path, prefix);
     if (layer) on_device::copy_layer_back(layer);
     return status;
 }

@@ -139,7 +139,8 @@ hnorm_status hnorm_normalize(const hnorm_tensor *x, hnorm_group group, const dou
                              const hnorm_affine *affine, double eps, const hnorm_post_ops *post, const hnorm_tensor *y);
 
 /* moments and normalize in one pass over memory. mean and variance (biased) receive one double a group; either may be
- * null. Refuses groups of one element (their variance is 0 and y would be beta whatever x). y may be x. */
+ * null. Refuses groups of one element (their variance is 0 and y would be beta whatever x). A group of equal elements gives
+ * beta, whatever eps is; with an eps of 0 its gradients are 0, but beta's. y may be x. */
 hnorm_status hnorm_forward(const hnorm_tensor *x, hnorm_group group, const hnorm_affine *affine, double eps,
                            const hnorm_post_ops *post, const hnorm_tensor *y, double *mean, double *variance);
 

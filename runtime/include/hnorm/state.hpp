@@ -25,8 +25,9 @@ inline const char *c_path(const char *function, const std::string &path) {
 inline void save(const header::Layer &layer, const std::string &path) {
     header::require_ok(hnorm_layer_save(layer.c(), header::c_path("save", path)));
 }
-inline void load(header::Layer &layer, const std::string &path) {
-    header::require_ok(hnorm_layer_load(layer.c(), header::c_path("load", path)));
+// prefix: what the names of the layer's arrays begin with, in a file of a whole model.
+inline void load(header::Layer &layer, const std::string &path, const std::string &prefix = "") {
+    header::require_ok(hnorm_layer_load_prefixed(layer.c(), header::c_path("load", path), prefix.c_str()));
 }
 
 }  // namespace hnorm
