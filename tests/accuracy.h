@@ -66,13 +66,11 @@ inline Worst worst_y(const Tensor &x, hnorm_group group, const References &stati
         for (int64_t c = 0; c < x.channels(); c++) {
             const reference::Statistics &group_statistics = statistics[static_cast<size_t>(group_of(x, group, n, c))];
             const long double gamma = affine.gamma(n, c), beta = affine.beta(n, c);
-            const long double invstd = 1 / std::sqrt(group_statistics.variance + static_cast<long double>(eps));
+            const long double invstd = reference::invstd(group_statistics.variance, eps);
             const float *plane = x.plane(n, c), *result = y.plane(n, c);
             for (int64_t s = 0; s < x.positions(); s++) {
                 const long double scaled = gamma * ((plane[s] - group_statistics.mean) * invstd);
-                // 0/0, a constant group with eps 0, has no clean result
-                const bool allowed_non_finite = non_finite == NonFinite::kAllowed || std::isnan(scaled);
-                if (allowed_non_finite && !std::isfinite(result[s])) continue;
+                if (non_finite == NonFinite::kAllowed && !std::isfinite(result[s])) continue;
                 const long double added = post.residual ? post.residual->at(n, c, s) : 0;
                 const long double slope = post.activation.slope(), z = scaled + beta + added;
                 const long double allowed =
@@ -168,8 +166,8 @@ inline Worst worst_dgamma(const Tensor &x, hnorm_group group, const std::vector<
         for (int64_t c = 0; c < x.channels(); c++) {
             const size_t g = static_cast<size_t>(group_of(x, group, n, c));
             const size_t p = static_cast<size_t>(n * x.channels() + c) % dgamma.size();
-            const long double shift = std::fabs(mean[g] - statistics[g].mean) /
-                                      std::sqrt(statistics[g].variance + static_cast<long double>(eps));
+            const long double shift =
+                std::fabs(mean[g] - statistics[g].mean) * reference::invstd(statistics[g].variance, eps);
             allowed[p] = std::max(allowed[p], shift * std::fabs(expected.dbeta_size[p]));
         }
     }

@@ -151,15 +151,15 @@ inline TranscribedGradients transcribed_gradients(const Tensor &x, const Tensor 
     std::vector<double> dgamma(affine.parameters(x), 0), dbeta(affine.parameters(x), 0);
     // Sums start at 0, but what is not summed is taken as it is: 0 + -0 is another bit pattern than -0.
     const auto add = [](double &sum, double value, bool shared) { sum = shared ? sum + value : value; };
-    const bool parameters_shared = group == HNORM_INSTANCE && !per_sample;
     for (int64_t i = 0; i < group_count(x, parts); i++) {
         const size_t part = static_cast<size_t>(i);
         const size_t g = static_cast<size_t>(group_of(x, group, i / x.channels(), i % x.channels()));
         add(of_groups.g1[g], of_parts.g1[part], parts != group);
         add(of_groups.g2[g], of_parts.g2[part], parts != group);
+        // those of the first sample, and then the others'
         const size_t p = per_sample ? part : static_cast<size_t>(i % x.channels());
-        add(dgamma[p], sums.dy_xmu[part] * transcription::invstd(variance[g], eps), parameters_shared);
-        add(dbeta[p], sums.dy[part], parameters_shared);
+        add(dgamma[p], sums.dy_xmu[part] * transcription::invstd(variance[g], eps), p != part);
+        add(dbeta[p], sums.dy[part], p != part);
     }
 
     const std::vector<double> total(groups, static_cast<double>(group_size(x, group)));

@@ -57,6 +57,7 @@ void free(void *memory) {
 
 namespace failing {
 
+// after(status, kept): what is to be done after each call, which kept so many blocks.
 // Calls it with the first allocation failing, then the second, ..., and with all from there on, until it asks for no more.
 template <typename Call, typename After>
 void with_every_failure(const char *name, const Call &call, const After &after) {
@@ -65,12 +66,14 @@ void with_every_failure(const char *name, const Call &call, const After &after) 
             all_after = all;
             failures = 0;
             left_to_go = at;
+            const long before = live;
             const hnorm_status status = call();
             left_to_go = -1;
+            const long kept = live - before;
             INFO(name << ": allocation " << at << (all ? " and all after it fail: " : " fails: ")
                       << hnorm_status_name(status) << ", " << hnorm_last_error());
             REQUIRE((status == HNORM_OK || (status == HNORM_OUT_OF_MEMORY && failures > 0)));
-            after(status);
+            after(status, kept);
             if (failures == 0) break;
             REQUIRE(at < 100000);
         }

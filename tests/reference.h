@@ -49,6 +49,12 @@ inline Statistics statistics(const test::Tensor &x, hnorm_group group, int64_t g
     return result;
 }
 
+// 0 of a constant group without eps, which gives beta.
+inline long double invstd(long double variance, double eps) {
+    const long double total = variance + static_cast<long double>(eps);
+    return total == 0 ? 0 : 1 / std::sqrt(total);
+}
+
 // The gradients of a loss with respect to x, gamma and beta, dy being the gradient at y = gamma*xhat + beta.
 struct Gradients {
     std::vector<long double> dx;             // dense
@@ -68,7 +74,7 @@ Gradients gradients(const test::Tensor &x, const test::Tensor &dy, hnorm_group g
         list->resize(parameters);
     for (int64_t g = 0; g < groups(x, group); g++) {
         const Statistics &of_group = statistics[static_cast<size_t>(g)];
-        const long double invstd = 1 / std::sqrt(of_group.variance + static_cast<long double>(eps));
+        const long double invstd = reference::invstd(of_group.variance, eps);
         const auto xhat = [&](int64_t n, int64_t c, int64_t s) { return (x.at(n, c, s) - of_group.mean) * invstd; };
         const auto dxhat = [&](int64_t n, int64_t c, int64_t s) {
             return static_cast<long double>(gamma(n, c)) * dy.at(n, c, s);

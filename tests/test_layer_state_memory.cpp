@@ -20,7 +20,8 @@ TEST_CASE("a state that is saved or loaded while memory runs out is whole or as 
     const std::string second = read_file(other);
     failing::with_every_failure(
         "layer_save", [&] { return hnorm_layer_save(layer, path.c_str()); },
-        [&](hnorm_status status) {
+        [&](hnorm_status status, long kept) {
+            REQUIRE((status != HNORM_OK || kept <= 0));  // libzip itself loses a block where it fails
             REQUIRE(read_file(path) == (status == HNORM_OK ? second : first));
             REQUIRE(folder.files() == 2);
             write_file(path, first);
@@ -28,7 +29,8 @@ TEST_CASE("a state that is saved or loaded while memory runs out is whole or as 
     const State before(loaded);
     failing::with_every_failure(
         "layer_load", [&] { return hnorm_layer_load(loaded, other.c_str()); },
-        [&](hnorm_status status) {
+        [&](hnorm_status status, long kept) {
+            REQUIRE((status != HNORM_OK || kept <= 0));  // libzip itself loses a block where it fails
             REQUIRE(State(loaded).saved == (status == HNORM_OK ? State(layer).saved : before.saved));
             scramble(loaded, 2);
         });

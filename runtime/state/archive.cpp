@@ -21,7 +21,9 @@ constexpr zip_uint16_t kDosTime = 0, kDosDate = 1 << 5 | 1;
 constexpr zip_uint32_t kAttributes = 0100600U << 16;
 
 [[noreturn]] void fail_with(const std::string &what, zip_error_t *error) {
-    if (zip_error_code_zip(error) == ZIP_ER_MEMORY) throw std::bad_alloc();
+    // libzip forgets to say it where it copies text.
+    const int code = zip_error_code_zip(error);
+    if (code == ZIP_ER_MEMORY || code == ZIP_ER_OK) throw std::bad_alloc();
     throw FileError(what + ": " + zip_error_strerror(error));
 }
 

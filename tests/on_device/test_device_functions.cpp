@@ -38,15 +38,15 @@ int finish(void *queue) {
     if (wait_error) return wait_error;
     return reinterpret_cast<int (*)(void *)>(real_finish)(queue);
 }
-int read(void *queue, void *from, unsigned wait, size_t offset, size_t bytes, void *to, unsigned n, void *list,
-         void *event) {
+int read_buffer(void *queue, void *from, unsigned wait, size_t offset, size_t bytes, void *to, unsigned n, void *list,
+                void *event) {
     copies++;
-    return reinterpret_cast<decltype(&read)>(real_read)(queue, from, wait, offset, bytes, to, n, list, event);
+    return reinterpret_cast<decltype(&read_buffer)>(real_read)(queue, from, wait, offset, bytes, to, n, list, event);
 }
-int write(void *queue, void *to, unsigned wait, size_t offset, size_t bytes, const void *from, unsigned n, void *list,
-          void *event) {
+int write_buffer(void *queue, void *to, unsigned wait, size_t offset, size_t bytes, const void *from, unsigned n,
+                 void *list, void *event) {
     copies++;
-    return reinterpret_cast<decltype(&write)>(real_write)(queue, to, wait, offset, bytes, from, n, list, event);
+    return reinterpret_cast<decltype(&write_buffer)>(real_write)(queue, to, wait, offset, bytes, from, n, list, event);
 }
 void *buffer(void *context, uint64_t flags, size_t bytes, void *host, int *error) {
     allocations++;
@@ -107,8 +107,8 @@ void *__wrap_dlsym(void *library, const char *name) {
     const std::string function = name;
     if (real == nullptr) return nullptr;
     if (function == "clFinish") return counted(&real_finish, finish);
-    if (function == "clEnqueueReadBuffer") return counted(&real_read, read);
-    if (function == "clEnqueueWriteBuffer") return counted(&real_write, write);
+    if (function == "clEnqueueReadBuffer") return counted(&real_read, read_buffer);
+    if (function == "clEnqueueWriteBuffer") return counted(&real_write, write_buffer);
     if (function == "clCreateBuffer") return counted(&real_buffer, buffer);
     if (function == "clEnqueueNDRangeKernel") return counted(&real_launch, launch);
     if (function == "clGetContextInfo") return counted(&real_context_info, context_info);
