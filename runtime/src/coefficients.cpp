@@ -8,6 +8,7 @@
 
 #include "error.h"
 #include "reduction.h"
+#include "wide.h"
 
 namespace hnorm::detail {
 
@@ -72,13 +73,15 @@ hnorm_status Coefficients::compute(const char *function, const Planes &x, const 
         const Gathered gammas(affine.gamma + n * affine.gamma_n + c * affine.gamma_c, affine.gamma_c, count);
         const Gathered betas(affine.beta + n * affine.beta_n + c * affine.beta_c, affine.beta_c, count);
         float *const m = memory_.data() + at, *const a = m + count_, *const b = a + count_;
-        for (int64_t i = 0; i < count; ++i) {
-            m[i] = static_cast<float>(means.of[i]);
-            const double total = variances.of[i] + eps, wanted = total == 0 ? 0 : gammas.of[i] / std::sqrt(total);
-            a[i] = static_cast<float>(variances.of[i] == 0 ? finite_float(wanted) : wanted);
-            b[i] =
-                static_cast<float>(betas.of[i] - (means.of[i] - static_cast<double>(m[i])) * static_cast<double>(a[i]));
-        }
+        wide([&]() HNORM_INLINED {
+            for (int64_t i = 0; i < count; ++i) {
+                m[i] = static_cast<float>(means.of[i]);
+                const double total = variances.of[i] + eps, wanted = total == 0 ? 0 : gammas.of[i] / std::sqrt(total);
+                a[i] = static_cast<float>(variances.of[i] == 0 ? finite_float(wanted) : wanted);
+                b[i] = static_cast<float>(betas.of[i] -
+                                          (means.of[i] - static_cast<double>(m[i])) * static_cast<double>(a[i]));
+            }
+        });
     });
     return HNORM_OK;
 }
@@ -110,16 +113,18 @@ hnorm_status GradientCoefficients::compute(const char *function, const Planes &x
         const Gathered gammas(affine.gamma + n * affine.gamma_n + c * affine.gamma_c, affine.gamma_c, count);
         float *const m = memory_.data() + at, *const scale = m + count_, *const k1 = scale + count_,
                      *const power = k1 + count_, *const k2 = power + count_;
-        for (int64_t i = 0; i < count; ++i) {
-            const double inverse = invstd(variances.of[i], eps);
-            const double slope = (((g2.of[i] / counts.of[i]) * inverse) * inverse) * inverse;
-            m[i] = static_cast<float>(means.of[i]);
-            scale[i] = static_cast<float>(gammas.of[i] * inverse);
-            k1[i] = static_cast<float>((g1.of[i] / counts.of[i]) * inverse -
-                                       (means.of[i] - static_cast<double>(m[i])) * slope);
-            power[i] = slope_power(slope);
-            k2[i] = static_cast<float>(slope / static_cast<double>(power[i]));
-        }
+        wide([&]() HNORM_INLINED {
+            for (int64_t i = 0; i < count; ++i) {
+                const double inverse = invstd(variances.of[i], eps);
+                const double slope = (((g2.of[i] / counts.of[i]) * inverse) * inverse) * inverse;
+                m[i] = static_cast<float>(means.of[i]);
+                scale[i] = static_cast<float>(gammas.of[i] * inverse);
+                k1[i] = static_cast<float>((g1.of[i] / counts.of[i]) * inverse -
+                                           (means.of[i] - static_cast<double>(m[i])) * slope);
+                power[i] = slope_power(slope);
+                k2[i] = static_cast<float>(slope / static_cast<double>(power[i]));
+            }
+        });
     });
     return HNORM_OK;
 }

@@ -90,9 +90,9 @@ struct PostOps {
     }
 };
 
-// mean, m2: one double a group.
+// mean, m2: one double a group; m2 as divided by `divisor`: by 1, or for the variance by the group's size.
 hnorm_status compute_moments(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
-                             double *mean, double *m2);
+                             double divisor, double *mean, double *m2);
 
 hnorm_status compute_normalize(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
                                const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,

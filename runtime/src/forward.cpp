@@ -1,6 +1,4 @@
 // hnorm_forward, and what it computes.
-#include <algorithm>
-
 #include "blocks.h"
 #include "error.h"
 #include "past_cache.h"
@@ -17,8 +15,7 @@ hnorm_status compute_forward(const char *function, const Machine &machine, const
     return Blocks(machine, x, group).for_each(function, [&](const Range &range) {
         const Planes part = cropped(x, range);
         const int64_t first = range.first(groups_stride(x, group));
-        HNORM_TRY(compute_moments(function, machine, part, group, mean + first, variance + first));
-        std::for_each_n(variance + first, part.groups(group), [total](double &value) { value /= total; });
+        HNORM_TRY(compute_moments(function, machine, part, group, total, mean + first, variance + first));
         return normalize_range(function, machine, range, x, means, variances, affine, eps, post, y, past_cache);
     });
 }

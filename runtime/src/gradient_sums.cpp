@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "error.h"
+#include "wide.h"
 
 namespace hnorm::detail {
 
@@ -18,9 +19,11 @@ void GradientSums::weigh(const Range &range) {
     for (int64_t n = 0; n < samples; ++n) {
         double *const sums = dy_xmu(range) + n * groups_stride(b_.x, group_);
         const double *const variance = b_.variance + range.first(stride_n) + n * stride_n;
-        for (int64_t c = 0; c < channels; ++c) {
-            sums[c] *= invstd(variance[c], b_.eps);
-        }
+        wide([&]() HNORM_INLINED {
+            for (int64_t c = 0; c < channels; ++c) {
+                sums[c] *= invstd(variance[c], b_.eps);
+            }
+        });
     }
 }
 

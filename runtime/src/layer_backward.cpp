@@ -24,9 +24,8 @@ hnorm_status backward_of_batch(const char *function, const Machine &machine, con
         const int64_t groups = b.x.groups(b.group);
         HNORM_TRY(scratch.reserve(function, 2 * groups));
         double *const mean = scratch.data(), *const variance = scratch.data() + groups;
-        HNORM_TRY(compute_moments(function, machine, b.x, b.group, mean, variance));
-        const auto total = static_cast<double>(b.x.group_size(b.group));
-        std::for_each(variance, variance + groups, [total](double &value) { value /= total; });
+        HNORM_TRY(compute_moments(function, machine, b.x, b.group, static_cast<double>(b.x.group_size(b.group)), mean,
+                                  variance));
         b.mean = mean;
         b.variance = variance;
     }

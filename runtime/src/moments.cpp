@@ -6,6 +6,7 @@
 #include "error.h"
 #include "reduction.h"
 #include "threads.h"
+#include "wide.h"
 
 namespace hnorm::detail {
 
@@ -35,8 +36,8 @@ public:
           planes_(reduction_class(x)),
           sampled_(planes_, x.s, view == View::kBatch ? x.n : 1) {}
 
-    // mean, m2: one a group, channels adjacent.
-    hnorm_status compute(double *mean, double *m2) {
+    // mean, m2: one a group, channels adjacent; m2 as divided by `divisor`.
+    hnorm_status compute(double divisor, double *mean, double *m2) {
         const int64_t count = groups_.count();
         HNORM_TRY(doubles_.reserve(function_, 2 * count));
         HNORM_TRY(floats_.reserve(function_, 2 * count));
@@ -51,8 +52,11 @@ public:
         HNORM_TRY(choose_scales(all));
         HNORM_TRY(sum(all));
         HNORM_TRY(mind_range());
+        if (finish(divisor, mean, m2)) {
+            return HNORM_OK;
+        }
         HNORM_TRY(mind_center());
-        finish(mean, m2);
+        finish(divisor, mean, m2);
         return HNORM_OK;
     }
 
@@ -73,11 +77,15 @@ private:
     }
 
     hnorm_status choose_scales(const Range &all) {
-        int ordinary = 1;
-        for (int64_t g = 0; g < groups_.count(); ++g) {
-            ordinary &= static_cast<int>(is_ordinary(spread_[g]));
-        }
-        scaled_ = ordinary == 0;
+        const int32_t *const spreads = spread_;
+        const int64_t count = groups_.count();
+        scaled_ = !wide([=]() HNORM_INLINED {
+            int ordinary = 1;
+            for (int64_t g = 0; g < count; ++g) {
+                ordinary &= static_cast<int>(is_ordinary(spreads[g]));
+            }
+            return ordinary != 0;
+        });
         bool again = false;
         for (int64_t g = 0; g < groups_.count() && scaled_; ++g) {
             scale_[g] = is_ordinary(spread_[g]) ? 1 : scale_of(spread_[g]);
@@ -122,10 +130,14 @@ private:
     // Takes those again that left float's range, by other scales.
     hnorm_status mind_range() {
         const double *const q = sums_.q;
-        int finite = 1;
-        for (int64_t g = 0; g < groups_.count(); ++g) {
-            finite &= static_cast<int>(q[g] - q[g] == 0);
-        }
+        const int64_t count = groups_.count();
+        const bool finite = wide([=]() HNORM_INLINED {
+            int all = 1;
+            for (int64_t g = 0; g < count; ++g) {
+                all &= static_cast<int>(q[g] - q[g] == 0);
+            }
+            return all != 0;
+        });
         if (finite && !scaled_) {
             return HNORM_OK;
         }
@@ -147,13 +159,6 @@ private:
     // Takes those again whose center was far from the mean, about the mean.
     hnorm_status mind_center() {
         const double n = group_size();
-        int near = 1;
-        for (int64_t g = 0; g < groups_.count(); ++g) {
-            near &= static_cast<int>(!is_far(g, n));
-        }
-        if (near) {
-            return HNORM_OK;
-        }
         HNORM_TRY(marks_.clear(function_, groups_.count()));
         for (int64_t g = 0; g < groups_.count(); ++g) {
             const float mean = static_cast<float>(static_cast<double>(center_[g]) + sums_.e[g] / n);
@@ -169,18 +174,28 @@ private:
         return square > (sums_.q[g] - square) * 0.5;
     }
 
-    void finish(double *mean, double *m2) const {
-        const double n = group_size();
-        for (int64_t g = 0; g < groups_.count(); ++g) {
-            const double offset = sums_.e[g] / n, moment = sums_.q[g] - sums_.e[g] * offset;
-            mean[g] = static_cast<double>(center_[g]) + offset;
-            m2[g] = moment < 0 ? 0 : moment;
-        }
+    // Whether no center was far.
+    bool finish(double divisor, double *mean, double *m2) const {
+        const double n = group_size(), by = scaled_ ? 1 : divisor;
+        const double *const e = sums_.e, *const q = sums_.q;
+        const float *const centers = center_;
+        const int64_t count = groups_.count();
+        const bool near = wide([=]() HNORM_INLINED {
+            int all = 1;
+            for (int64_t g = 0; g < count; ++g) {
+                const double offset = e[g] / n, square = e[g] * offset, moment = q[g] - square;
+                all &= static_cast<int>(!(square > moment * 0.5));
+                mean[g] = static_cast<double>(centers[g]) + offset;
+                m2[g] = (moment < 0 ? 0 : moment) / by;
+            }
+            return all != 0;
+        });
         for (int64_t g = 0; g < groups_.count() && scaled_; ++g) {
             const double inverse = 1 / static_cast<double>(scale_[g]);
             mean[g] = mean[g] * inverse;
-            m2[g] = (m2[g] * inverse) * inverse;
+            m2[g] = ((m2[g] * inverse) * inverse) / divisor;
         }
+        return near;
     }
 
     const char *const function_;
@@ -204,9 +219,9 @@ private:
 }  // namespace
 
 hnorm_status compute_moments(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
-                             double *mean, double *m2) {
+                             double divisor, double *mean, double *m2) {
     if (!is_one_plane(x, group)) {
-        return GroupMoments(function, machine, x, view_of(group), is_narrow({&x})).compute(mean, m2);
+        return GroupMoments(function, machine, x, view_of(group), is_narrow({&x})).compute(divisor, mean, m2);
     }
     const Planes plane = one_plane(x);
     const bool narrow = is_narrow({&plane});
@@ -214,7 +229,7 @@ hnorm_status compute_moments(const char *function, const Machine &machine, const
     const int64_t step = x.layout == Layout::kChannelsLast ? x.c : 1;
     for (int64_t c = 0; c < x.c; c += step) {
         const Planes part = one_plane(cropped(x, {0, x.n, c, c + step}));
-        HNORM_TRY(GroupMoments(function, machine, part, View::kInstance, narrow).compute(mean + c, m2 + c));
+        HNORM_TRY(GroupMoments(function, machine, part, View::kInstance, narrow).compute(divisor, mean + c, m2 + c));
     }
     return HNORM_OK;
 }
@@ -256,7 +271,7 @@ hnorm_status hnorm_moments(const hnorm_tensor *x, hnorm_group group, double *cou
     } else {
         HNORM_TRY(Blocks(machine, planes, group).for_each(function, [&](const Range &range) {
             const int64_t first = range.first(groups_stride(planes, group));
-            return compute_moments(function, machine, cropped(planes, range), group, mean + first, m2 + first);
+            return compute_moments(function, machine, cropped(planes, range), group, 1, mean + first, m2 + first);
         }));
     }
     std::fill_n(count, groups, elements);
