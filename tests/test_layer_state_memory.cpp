@@ -33,6 +33,7 @@ TEST_CASE("a state that is saved or loaded while memory runs out is whole or as 
             REQUIRE((status != HNORM_OK || kept <= 0));  // libzip itself loses a block where it fails
             REQUIRE(State(loaded).saved == (status == HNORM_OK ? State(layer).saved : before.saved));
             scramble(loaded, 2);
-        });
+        },
+        HNORM_FILE_ERROR);  // libzip, out of memory, takes some archives for bad ones
 #endif
 }

@@ -3,6 +3,7 @@
 #include <zip.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <new>
 #include <utility>
@@ -21,9 +22,9 @@ constexpr zip_uint16_t kDosTime = 0, kDosDate = 1 << 5 | 1;
 constexpr zip_uint32_t kAttributes = 0100600U << 16;
 
 [[noreturn]] void fail_with(const std::string &what, zip_error_t *error) {
-    // libzip forgets to say it where it copies text.
+    // libzip says nothing at all where it copies text.
     const int code = zip_error_code_zip(error);
-    if (code == ZIP_ER_MEMORY || code == ZIP_ER_OK) throw std::bad_alloc();
+    if (code == ZIP_ER_MEMORY || code == ZIP_ER_OK || zip_error_code_system(error) == ENOMEM) throw std::bad_alloc();
     throw FileError(what + ": " + zip_error_strerror(error));
 }
 
