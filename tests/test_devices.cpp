@@ -8,13 +8,13 @@
 #include "on_device/driver_that_aborts.h"
 
 #include <HalideRuntime.h>
+#include <HalideRuntimeOpenCL.h>
 
 #include <dlfcn.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,12 +54,8 @@ void download(T) {}
 template <typename Kernel, typename... Arguments>
 void call(const char *name, const std::string &where, Kernel kernel, Arguments... arguments) {
     if (kernel == nullptr) FAIL(name << where << ": there is no such kernel");
-    static bool driver_is_there = false;
-    std::optional<on_device::DriverThatAborts> is_none;
-    if (!driver_is_there) is_none.emplace();
     (upload(arguments), ...);
     if (kernel(arguments...)) FAIL(name << where << ": the kernel failed");
-    driver_is_there = true;
     (download(arguments), ...);
 }
 
@@ -252,6 +248,11 @@ void check_positions(const std::vector<int64_t> &positions) {
         std::printf("skipped: no driver for %s here\n", device().name);  // ctest takes this line for a reason to skip
         return;
     }
+    static bool asked = false;
+    if (!asked && device().name == std::string("opencl"))
+        on_device::skip_where_driver_aborts(
+            [] { halide_device_sync_global(nullptr, halide_opencl_device_interface()); });
+    asked = true;
     constexpr int64_t kCounts[][2] = {{1, 1}, {1, 17}, {3, 2}, {17, 3}, {2, 70}};
     uint64_t seed = 0;
     for (int64_t S : positions)
