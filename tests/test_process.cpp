@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -183,6 +184,23 @@ TEST_CASE("hnorm_shutdown may be called while others compute") {
     stop = true;
     for (std::thread &caller : callers) caller.join();
     REQUIRE(wrong == 0);
+}
+
+TEST_CASE("threads without work sleep") {
+    const Settings restore;
+    const Elements &expected = serial_bits();
+    REQUIRE(hnorm_set_num_threads(8) == HNORM_OK);
+    REQUIRE(forward_gives(expected));
+    const auto processor_time = [] {
+        rusage used = {};
+        getrusage(RUSAGE_SELF, &used);
+        return static_cast<double>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+               1e-6 * static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+    };
+    const double before = processor_time();
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    REQUIRE(threads_of_process().size() == 8);
+    REQUIRE(processor_time() - before < 0.1);  // seven that look for work all the time would use it up on one core
 }
 
 TEST_CASE("a child of fork has threads of its own") {
