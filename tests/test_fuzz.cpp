@@ -210,11 +210,12 @@ int64_t from_environment(const char *name, int64_t otherwise) {
     return text && *text ? std::strtoll(text, nullptr, 10) : otherwise;
 }
 
-}  // namespace
-
-TEST_CASE("random calls give the transcription's bits, and wrong ones are refused and write nothing") {
+// Calls round(random, seed) with one seed after the other, so many times, or for the time that is asked for.
+template <typename Round>
+void for_seeds(int64_t default_rounds, const std::string &what, const Round &round) {
     const int64_t seconds = from_environment("HNORM_FUZZ_SECONDS", 0), first = from_environment("HNORM_FUZZ_SEED", 1);
-    const int64_t rounds = from_environment("HNORM_FUZZ_ROUNDS", seconds ? std::numeric_limits<int64_t>::max() : 40);
+    const int64_t rounds =
+        from_environment("HNORM_FUZZ_ROUNDS", seconds ? std::numeric_limits<int64_t>::max() : default_rounds);
     using Clock = std::chrono::steady_clock;
     const Clock::time_point begin = Clock::now();
     const auto passed = [&] { return std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - begin).count(); };
@@ -225,16 +226,28 @@ TEST_CASE("random calls give the transcription's bits, and wrong ones are refuse
         Random random(static_cast<uint64_t>(first + done));
         current_format() = {random.index(2) == 0, kTypes[random.index(3)]};
         INFO(seed);
-        const Case test_case = random_case(random);
-        check_forward_bits(test_case);
-        check_backward_bits(test_case, random.index(2) ? varied_dy(test_case.recipe.seed) : random_case(random));
-        for (int i = 0; i < 40; i++) check_refusal(random, seed);
+        round(random, seed);
         if (seconds && passed() / 10 != said) {
             said = passed() / 10;
-            std::cout << passed() << " s: " << done + 1 << " rounds from seed " << first << "\n" << std::flush;
+            std::cout << passed() << " s: " << done + 1 << " " << what << " from seed " << first << "\n" << std::flush;
         }
     }
     current_format() = restore;
-    std::cout << done << " rounds, each of a random case's every function on " << usable_targets().size()
-              << " targets and up to 40 wrong calls\n";
+    std::cout << done << " " << what << " from seed " << first << ": nothing found\n";
+}
+
+}  // namespace
+
+TEST_CASE("wrong calls are refused and write nothing", "[cpu]") {
+    for_seeds(50, "rounds of 40 wrong calls", [](Random &random, const std::string &seed) {
+        for (int i = 0; i < 40; i++) check_refusal(random, seed);
+    });
+}
+
+TEST_CASE("random calls give the transcription's bits") {
+    for_seeds(on_device() ? 10 : 40, "random cases of every function", [](Random &random, const std::string &) {
+        const Case test_case = random_case(random);
+        check_forward_bits(test_case);
+        check_backward_bits(test_case, random.index(2) ? varied_dy(test_case.recipe.seed) : random_case(random));
+    });
 }
