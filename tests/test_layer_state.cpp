@@ -335,7 +335,7 @@ TEST_CASE("a file that is saved over keeps its owner, where the process may give
     REQUIRE(status.st_gid == 23456);
 }
 
-TEST_CASE("a process that is killed while it saves leaves nothing behind") {
+TEST_CASE("a process that is killed while it saves leaves nothing behind", "[cpu]") {
     const Folder folder;
     const std::string path = folder / "layer.npz";
     Layer layer(3);
