@@ -1,6 +1,7 @@
 # hnorm_good_neighbour(TARGET [OTHER [PREFIX]]): the static library gives names that begin with hnorm_ and no others
-# (RenameSymbols.cmake), to what it is linked into alone: shared libraries with it inside have each its own (hide_names.cpp). OTHER: the one among such libraries whose internal names it uses. PREFIX: hnorm_, or for a library that has
-# what OTHER has, as a runtime of Halide's, a longer one.
+# (RenameSymbols.cmake), and hides them (hide_names.cpp): each shared library with it inside has its own. OTHER: the one among such
+# libraries whose internal names it uses. PREFIX: hnorm_, or for a library that has what OTHER has, as a runtime of Halide's, a
+# longer one.
 set(HNORM_RENAME_SYMBOLS "${CMAKE_CURRENT_LIST_DIR}/RenameSymbols.cmake")
 function(hnorm_good_neighbour target)
     set(renamed "$<TARGET_FILE_DIR:${target}>/${target}.renamed")

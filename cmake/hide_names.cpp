@@ -1,6 +1,6 @@
 // hnorm_hide_names ARCHIVE: makes every name that the archive's objects define hidden, as a compiler does with -fvisibility=hidden:
-// a program's own code sees them, a shared library with the archive inside does not pass them on. Halide's objects have no such
-// option, and objcopy learnt it later than the one of today.
+// a program's own code sees them, a shared library with the archive inside does not pass them on. Halide has no such option for its
+// objects, and GNU objcopy 2.40 cannot set it.
 #include <elf.h>
 
 #include <cstdio>

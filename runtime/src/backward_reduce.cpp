@@ -146,11 +146,7 @@ private:
 
     // Takes those again that have to have other scales.
     hnorm_status mind_range() {
-        int finite = 1;
-        for (int64_t g = 0; g < groups_.count(); ++g) {
-            finite &= static_cast<int>(sums_.e[g] - sums_.e[g] == 0) & static_cast<int>(sums_.q[g] - sums_.q[g] == 0);
-        }
-        if (finite && !measured_) {
+        if (!measured_ && all_finite(sums_.e, groups_.count()) && all_finite(sums_.q, groups_.count())) {
             return HNORM_OK;
         }
         if (!measured_) {

@@ -130,15 +130,7 @@ private:
     // Takes those again that left float's range, by other scales.
     hnorm_status mind_range() {
         const double *const q = sums_.q;
-        const int64_t count = groups_.count();
-        const bool finite = wide([=]() HNORM_INLINED {
-            int all = 1;
-            for (int64_t g = 0; g < count; ++g) {
-                all &= static_cast<int>(q[g] - q[g] == 0);
-            }
-            return all != 0;
-        });
-        if (finite && !scaled_) {
+        if (!scaled_ && all_finite(q, groups_.count())) {
             return HNORM_OK;
         }
         HNORM_TRY(marks_.clear(function_, groups_.count()));
@@ -171,8 +163,9 @@ private:
     }
     bool is_far(int64_t g, double n) const {
         const double e = sums_.e[g], square = e * (e / n);
-        return square > (sums_.q[g] - square) * 0.5;
+        return is_far(square, sums_.q[g] - square);
     }
+    static bool is_far(double square, double moment) { return square > moment * 0.5; }
 
     // Whether no center was far.
     bool finish(double divisor, double *mean, double *m2) const {
@@ -184,7 +177,7 @@ private:
             int all = 1;
             for (int64_t g = 0; g < count; ++g) {
                 const double offset = e[g] / n, square = e[g] * offset, moment = q[g] - square;
-                all &= static_cast<int>(!(square > moment * 0.5));
+                all &= static_cast<int>(!is_far(square, moment));
                 mean[g] = static_cast<double>(centers[g]) + offset;
                 m2[g] = (moment < 0 ? 0 : moment) / by;
             }

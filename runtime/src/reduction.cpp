@@ -1,6 +1,7 @@
 #include "reduction.h"
 
 #include "error.h"
+#include "wide.h"
 
 namespace hnorm::detail {
 
@@ -71,6 +72,16 @@ Runs runs_of(PlaneClass planes, int64_t positions, int64_t samples) {
     const int64_t per_run =
         std::min(power_below(std::max<int64_t>(kChunksPerRun / of_plane, 1)), kPlanesPerRun / together);
     return {(of_plane + kChunksPerRun - 1) / kChunksPerRun, (of_planes + per_run - 1) / per_run};
+}
+
+bool all_finite(const double *values, int64_t count) {
+    return wide([=]() HNORM_INLINED {
+        int all = 1;
+        for (int64_t i = 0; i < count; ++i) {
+            all &= static_cast<int>(values[i] - values[i] == 0);
+        }
+        return all != 0;
+    });
 }
 
 RunSums::RunSums(const Planes &x, View view, PlaneClass planes, const Sums &sums, int64_t stride_n)

@@ -127,6 +127,8 @@ hnorm_status for_parts(const char *function, const Planes &x, View view, bool na
     return HNORM_OK;
 }
 
+bool all_finite(const double *values, int64_t count);
+
 // Groups to take again.
 class Marks {
 public:

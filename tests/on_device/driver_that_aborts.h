@@ -8,16 +8,14 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <string>
 
 namespace on_device {
 
-// Asks in a process of its own, which PoCL's LLVM ends whatever handlers there are; ctest takes the line for a reason to skip. Once for
-// all tests that one process, as ctest, starts. Not where HNORM_TEST_DEVICE_NEEDED is set.
+// Asks in a process of its own, which PoCL's LLVM ends whatever handlers there are; ctest takes the line for a reason to skip.
 template <typename Ask>
-void skip_where_driver_aborts(const Ask &ask) {
-    const auto known = std::filesystem::temp_directory_path() / ("hnorm-driver-asked-by-" + std::to_string(getppid()));
-    if (std::getenv("HNORM_TEST_DEVICE_NEEDED") || std::filesystem::exists(known)) return;
+void skip_unless_driver_lives(const Ask &ask) {
     const pid_t child = fork();
     if (child == 0) {
         ask();
@@ -29,7 +27,19 @@ void skip_where_driver_aborts(const Ask &ask) {
         std::fflush(stdout);
         std::_Exit(0);
     }
-    const std::ofstream made(known);
+}
+
+// Once in this program, and once for all tests that one process, as ctest, starts. Not where HNORM_TEST_DEVICE_NEEDED is set.
+template <typename Ask>
+void skip_where_driver_aborts(const Ask &ask) {
+    static std::once_flag asked;
+    std::call_once(asked, [&] {
+        const auto known =
+            std::filesystem::temp_directory_path() / ("hnorm-driver-asked-by-" + std::to_string(getppid()));
+        if (std::getenv("HNORM_TEST_DEVICE_NEEDED") || std::filesystem::exists(known)) return;
+        skip_unless_driver_lives(ask);
+        const std::ofstream made(known);
+    });
 }
 
 }  // namespace on_device

@@ -3,6 +3,19 @@
 
 #include <hnorm/state.h>
 
+namespace {
+
+// Calls load() while the layer's arrays lie on the device.
+template <typename Load>
+hnorm_status on_the_device(hnorm_layer *layer, const Load &load) {
+    if (layer) on_device::copy_layer_in(layer);
+    const hnorm_status status = load();
+    if (layer) on_device::copy_layer_back(layer);
+    return status;
+}
+
+}  // namespace
+
 extern "C" {
 
 decltype(hnorm_layer_save) __real_hnorm_layer_save;
@@ -15,17 +28,11 @@ hnorm_status __wrap_hnorm_layer_save(const hnorm_layer *layer, const char *path)
 }
 
 hnorm_status __wrap_hnorm_layer_load(hnorm_layer *layer, const char *path) {
-    if (layer) on_device::copy_layer_in(layer);
-    const hnorm_status status = __real_hnorm_layer_load(layer, path);
-    if (layer) on_device::copy_layer_back(layer);
-    return status;
+    return on_the_device(layer, [&] { return __real_hnorm_layer_load(layer, path); });
 }
 
 hnorm_status __wrap_hnorm_layer_load_prefixed(hnorm_layer *layer, const char *path, const char *prefix) {
-    if (layer) on_device::copy_layer_in(layer);
-    const hnorm_status status = __real_hnorm_layer_load_prefixed(layer, path, prefix);
-    if (layer) on_device::copy_layer_back(layer);
-    return status;
+    return on_the_device(layer, [&] { return __real_hnorm_layer_load_prefixed(layer, path, prefix); });
 }
 
 }  // extern "C"

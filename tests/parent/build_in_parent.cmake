@@ -1,13 +1,6 @@
 # Configures project/, which takes hnorm in from SOURCE, in WORK, and compiles hnorm's sources there.
 cmake_minimum_required(VERSION 3.28)
-function(run)
-    execute_process(COMMAND ${ARGV} OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE status)
-    if(status)
-        string(REPLACE ";" " " line "${ARGV}")
-        message(FATAL_ERROR "${output}\nexit status ${status} of: ${line}")
-    endif()
-    set(output "${output}" PARENT_SCOPE)
-endfunction()
+include("${CMAKE_CURRENT_LIST_DIR}/../run.cmake")
 
 file(REMOVE_RECURSE "${WORK}")
 run("${CMAKE_COMMAND}" -S "${PROJECT}" -B "${WORK}" -G Ninja -D "CMAKE_MAKE_PROGRAM=${MAKE_PROGRAM}" -D

@@ -11,8 +11,8 @@
  * its work) are the outputs of that call unspecified, x too if it is in place; a layer's running statistics are not touched.
  * N*C, the positions of a plane and each stride are at most 2,000,000,000. Where channels are adjacent, the positions of a
  * plane (its samples, if it has one position) lie at most 62,500,000 elements apart. A tensor spans at most 2^40 elements,
- * its padding included. More is refused. An empty tensor (an extent of 0) is valid input to every function: nothing is computed, nothing is written but zeros: moments', and backward's sums and
- * dgamma, dbeta.
+ * its padding included. More is refused. An empty tensor (an extent of 0) is valid input to every function: nothing is
+ * computed, nothing is written but zeros: moments', and backward's sums and dgamma, dbeta.
  *
  * Concurrency: all functions may be called from several threads at once, except that one layer must not be trained,
  * changed or given to backward by two threads at once, and that settings (threads, target, parallel_for) must not be
@@ -271,7 +271,7 @@ typedef void (*hnorm_parallel_for)(void *pool, int count, hnorm_task task, void 
 /* Replaces hnorm's thread pool by the caller's. Null restores it. */
 hnorm_status hnorm_set_parallel_for(hnorm_parallel_for parallel_for, void *pool);
 
-/* Ends hnorm's threads, those that compute as they get done, and frees the memory that is kept for later calls. Others may
+/* Ends hnorm's threads, each once it has done what it is at, and frees the memory that is kept for later calls. Others may
  * compute meanwhile. What comes later begins threads anew. Nobody has to call it: the end of the process and dlclose do the same. */
 void hnorm_shutdown(void);
 
