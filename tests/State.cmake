@@ -1,6 +1,6 @@
 # The tests of saved states. They make files with libzip that hnorm would not.
 include(hnormLibzip)
-foreach(name IN ITEMS test_layer_state test_layer_state_errors test_layer_state_memory)
+foreach(name IN ITEMS test_fuzz_state test_layer_state test_layer_state_errors test_layer_state_memory)
     target_link_libraries(${name} PRIVATE hnorm::state hnorm::libzip)
 endforeach()
 target_compile_definitions(test_layer_state PRIVATE HNORM_STATE_FILES="${CMAKE_CURRENT_SOURCE_DIR}")

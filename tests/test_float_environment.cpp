@@ -1,31 +1,15 @@
 // The caller's floating-point environment has no say in results, and is after a call what it was before.
+#include "environments.h"
 #include "problems.h"
 
-#include <cfenv>
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include <limits>
 
 using namespace api;
 using namespace problems;
+using test::Environment;
+using test::kEnvironments;
 
 namespace {
-
-struct Environment {
-    const char *name;
-    void (*enter)();
-};
-
-const Environment kEnvironments[] = {
-    {"round down", [] { std::fesetround(FE_DOWNWARD); }},
-    {"round up", [] { std::fesetround(FE_UPWARD); }},
-    {"round to zero", [] { std::fesetround(FE_TOWARDZERO); }},
-#if defined(__x86_64__)
-    {"flush subnormal numbers to zero, and take them for it", [] { _mm_setcsr(_mm_getcsr() | 0x8040); }},
-    {"trap on invalid, zero, overflow", [] { feenableexcept(FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW); }},
-#endif
-};
 
 // Back to the default one, whatever a test did.
 struct Restored {
@@ -71,6 +55,36 @@ TEST_CASE("results are the same in every floating-point environment, which a cal
         }
     }
     REQUIRE(hnorm_set_num_threads(0) == HNORM_OK);
+}
+
+TEST_CASE("arguments are what they are in every floating-point environment") {
+    const Restored restored;
+    Pair pair({2, 4, 3, 5}, 1), same({2, 4, 3, 5}, 1);
+    const auto forward = [](Pair &of, float slope, double eps) {
+        const hnorm_post_ops post = {HNORM_LEAKY_RELU, slope, nullptr};
+        return hnorm_forward(&of.in, HNORM_BATCH, nullptr, eps, &post, &of.out, nullptr, nullptr);
+    };
+    const float subnormal = 1e-40f, not_a_number = std::numeric_limits<float>::quiet_NaN();
+    REQUIRE(forward(pair, subnormal, 1e-5) == HNORM_OK);
+    const double count = not_a_number;
+    double own[3] = {1, 2, 3};
+    for (const Environment &environment : kEnvironments) {
+        INFO(environment.name);
+        bool kept;
+        REQUIRE(test::in_environment(environment, &kept, [&] { return forward(same, subnormal, 1e-5); }) == HNORM_OK);
+        REQUIRE(same_bits(same.y, pair.y));
+        const auto refused = [&](const auto &call) {
+            REQUIRE(test::in_environment(environment, &kept, call) == HNORM_INVALID_ARGUMENT);
+            REQUIRE(kept);
+        };
+        refused([&] { return forward(same, not_a_number, 1e-5); });
+        refused([&] { return forward(same, 0, not_a_number); });
+        refused([&] { return hnorm_merge_moments(1, own, own + 1, own + 2, &count, &count, &count); });
+        hnorm_layer_options options = hnorm_layer_defaults(HNORM_BATCH);
+        options.momentum = not_a_number;
+        hnorm_layer *layer = nullptr;
+        refused([&] { return hnorm_layer_create(4, &options, &layer); });
+    }
 }
 
 #if defined(__x86_64__)

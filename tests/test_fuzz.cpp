@@ -1,23 +1,19 @@
-// Random calls: right ones give the transcription's bits on every target, in place and not, between guard pages; wrong ones are refused
-// and write nothing. HNORM_FUZZ_SECONDS makes it go on for so long, from HNORM_FUZZ_SEED (./dev fuzz); a failure names the seed that
-// repeats it.
+// Random calls: right ones give the transcription's bits on every target, in place and not, between guard pages, and the same bits
+// whatever memory, threads and floating-point environment they find; wrong ones are refused and write nothing.
 #include "check_bits.h"
+#include "environments.h"
+#include "failing_memory.h"
+#include "failing_threads.h"
+#include "fuzz.h"
+#include "random_calls.h"
 
-#include <chrono>
-#include <cstdlib>
-#include <iostream>
-#include <limits>
+#include <fstream>
+#include <mutex>
+#include <thread>
 
 using namespace test;
 
 namespace {
-
-constexpr hnorm_type kTypes[] = {HNORM_F32, HNORM_F16, HNORM_BF16};
-
-// 1 to `most`, small numbers as often as large ones.
-int64_t log_uniform(Random &random, int64_t most) {
-    return static_cast<int64_t>(std::exp(random.uniform() * std::log(static_cast<double>(most) + 0.999)));
-}
 
 Shape random_shape(Random &random) {
     const int64_t most = random.index(20) == 0 ? 400'000 : 20'000;
@@ -55,80 +51,11 @@ Case random_case(Random &random) {
     return result;
 }
 
-// A right call of every function that takes tensors, and what it may write.
-class Calls {
-public:
-    explicit Calls(Random &random)
-        : shape_(random_shape(random)),
-          x_(shape_, random_padding(random)),
-          y_(shape_, random_padding(random)),
-          dy_(shape_, random_padding(random)),
-          group(random.index(2) ? HNORM_BATCH : HNORM_INSTANCE) {
-        for (Tensor *tensor : {&x_, &y_, &dy_}) fill(*tensor, {Kind::kNormal, 0, 1, 7});
-        x = x_.view(), y = y_.view(), dy = dy_.view();
-        const size_t groups = static_cast<size_t>(group_count(x_, group)),
-                     channels = static_cast<size_t>(x_.channels());
-        for (std::vector<double> *list : {&mean, &variance, &count, &sums, &more_sums}) list->assign(groups, 1.5);
-        for (std::vector<float> *list : {&gamma, &beta, &dgamma, &dbeta}) list->assign(channels, 0.5f);
-        affine = {gamma.data(), beta.data(), 0, 1};
-    }
-
-    static constexpr int kFunctions = 7;
-    hnorm_status call(int function) {
-        switch (function) {
-        case 0: return hnorm_moments(&x, group, count.data(), mean.data(), variance.data());
-        case 1: return hnorm_normalize(&x, group, mean.data(), variance.data(), &affine, eps, &post, &y);
-        case 2: return hnorm_forward(&x, group, &affine, eps, &post, &y, mean.data(), variance.data());
-        case 3: return hnorm_backward_reduce(&x, &dy, group, mean.data(), sums.data(), more_sums.data());
-        case 4:
-            return hnorm_backward_apply(&x, &dy, group, count.data(), mean.data(), variance.data(), sums.data(),
-                                        more_sums.data(), &affine, eps, &y);
-        case 5:
-            return hnorm_backward(&x, &dy, group, mean.data(), variance.data(), &affine, eps, &post_gradient, &y,
-                                  dgamma.data(), dbeta.data());
-        default:
-            return hnorm_normalize_backward(&x, &dy, group, mean.data(), variance.data(), &affine, eps, &post_gradient,
-                                            &y, dgamma.data(), dbeta.data());
-        }
-    }
-    bool takes_y(int function) const { return function != 0 && function != 3; }
-    bool takes_dy(int function) const { return function >= 3; }
-    bool takes_affine(int function) const { return takes_y(function); }
-    bool takes_post(int function) const { return function == 1 || function == 2 || function >= 5; }
-
-    // All that a call could write.
-    std::vector<char> written() const {
-        std::vector<char> bytes;
-        const auto add = [&](const void *data, size_t size) {
-            const char *const begin = static_cast<const char *>(data);
-            bytes.insert(bytes.end(), begin, begin + size);
-        };
-        for (const Tensor *tensor : {&x_, &y_, &dy_}) {
-            tensor->load();
-            add(tensor->values().data(), tensor->values().size() * sizeof(float));
-        }
-        for (const std::vector<double> *list : {&mean, &variance, &count, &sums, &more_sums})
-            add(list->data(), list->size() * sizeof(double));
-        for (const std::vector<float> *list : {&gamma, &beta, &dgamma, &dbeta})
-            add(list->data(), list->size() * sizeof(float));
-        return bytes;
-    }
-    std::string damage() const { return x_.damage() + y_.damage() + dy_.damage(); }
-
-private:
-    const Shape shape_;
-    Tensor x_, y_, dy_;
-
-public:
-    hnorm_group group;
-    hnorm_tensor x, y, dy;
-    std::vector<double> mean, variance, count, sums, more_sums;
-    std::vector<float> gamma, beta, dgamma, dbeta;
-    hnorm_affine affine;
-    double eps = 1e-5;
-    hnorm_post_ops post = {HNORM_RELU, 0, nullptr};
-    hnorm_post_ops_gradient post_gradient = {HNORM_RELU, 0, nullptr, nullptr};
-};
+Calls random_calls(Random &random) {
+    const Padding paddings[] = {random_padding(random), random_padding(random), random_padding(random)};
+    const Shape shape = random_shape(random);
+    return Calls(shape, random.index(2) ? HNORM_BATCH : HNORM_INSTANCE, paddings, random.index(8) ? 1 : 1e-40);
+}
 
 // Makes one argument wrong; returns what was done, or "" where the function does not take it.
 std::string spoil(Calls &calls, int function, Random &random) {
@@ -141,7 +68,7 @@ std::string spoil(Calls &calls, int function, Random &random) {
     const auto axis = static_cast<size_t>(random.index(tensor.rank));
     const auto at = [&](const char *what) { return name + "." + what + "[" + std::to_string(axis) + "]"; };
     const double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
-    switch (random.index(15)) {
+    switch (random.index(19)) {
     case 0: {
         constexpr int kRanks[] = {0, 1, 6, -1, 1 << 30, -(1 << 30)};
         tensor.rank = kRanks[random.index(6)];
@@ -182,6 +109,27 @@ std::string spoil(Calls &calls, int function, Random &random) {
     case 13:
         calls.post.activation = calls.post_gradient.activation = static_cast<hnorm_activation>(3 + random.index(100));
         return calls.takes_post(function) ? "activation" : "";
+    // Memory of two arguments that is partly the same.
+    case 14:
+        if (calls.x.shape[axis] < 2 || !calls.takes_y(function)) return "";
+        calls.y = calls.x;
+        calls.y.data = static_cast<char *>(calls.x.data) +
+                       calls.x.strides[axis] * static_cast<int64_t>(tensor_format().element_size());
+        return "y.data, an element of x";
+    case 15:
+        if (calls.y.shape[axis] < 2 || !calls.takes_y(function) || !calls.takes_dy(function)) return "";
+        calls.dy = calls.y;
+        calls.dy.data = static_cast<char *>(calls.y.data) +
+                        calls.y.strides[axis] * static_cast<int64_t>(tensor_format().element_size());
+        return "dy.data, an element of what is written";
+    case 16:
+        (which == 0 ? calls.to_mean : calls.to_variance) =
+            which == 1 ? calls.to_mean : static_cast<double *>(tensor.data);
+        return calls.writes_mean(function) && (taken || which == 1) ? "mean or variance, with memory of another" : "";
+    case 17:
+        (which == 0 ? calls.to_dgamma : calls.to_dbeta) =
+            which == 1 ? calls.to_dgamma : static_cast<float *>(tensor.data);
+        return calls.writes_dgamma(function) ? "dgamma or dbeta, with memory of another" : "";
     default:
         // Other shapes than x's.
         if (which == 0 || tensor.shape[axis] < 2) return "";
@@ -191,61 +139,180 @@ std::string spoil(Calls &calls, int function, Random &random) {
 }
 
 void check_refusal(Random &random, const std::string &seed) {
-    Calls calls(random);
+    Calls calls = random_calls(random);
     const int function = static_cast<int>(random.index(Calls::kFunctions));
     const std::string spoilt = spoil(calls, function, random);
     if (spoilt.empty()) return;
+    const Environment &environment = any_of(kEnvironments, random);
     const std::vector<char> before = calls.written();
-    const hnorm_status status = calls.call(function);
-    INFO(seed << ": function " << function << ", wrong " << spoilt << ": " << hnorm_status_name(status) << ": "
-              << hnorm_last_error());
+    bool kept;
+    const hnorm_status status = in_environment(environment, &kept, [&] { return calls.call(function); });
+    INFO(seed << ": " << Calls::name(function) << ", wrong " << spoilt << ", " << environment.name << ": "
+              << hnorm_status_name(status) << ": " << hnorm_last_error());
     REQUIRE((status == HNORM_INVALID_ARGUMENT || status == HNORM_UNSUPPORTED));
     REQUIRE(std::string(hnorm_last_error()).size() > 20);
+    REQUIRE(kept);
     REQUIRE(calls.written() == before);
     REQUIRE(calls.damage().empty());
 }
 
-int64_t from_environment(const char *name, int64_t otherwise) {
-    const char *const text = std::getenv(name);
-    return text && *text ? std::strtoll(text, nullptr, 10) : otherwise;
+int any_thread_count(Random &random) {
+    constexpr int kThreads[] = {1, 2, 3, 7};
+    return any_of(kThreads, random);
 }
 
-// Calls round(random, seed) with one seed after the other, so many times, or for the time that is asked for.
-template <typename Round>
-void for_seeds(int64_t default_rounds, const std::string &what, const Round &round) {
-    const int64_t seconds = from_environment("HNORM_FUZZ_SECONDS", 0), first = from_environment("HNORM_FUZZ_SEED", 1);
-    const int64_t rounds =
-        from_environment("HNORM_FUZZ_ROUNDS", seconds ? std::numeric_limits<int64_t>::max() : default_rounds);
-    using Clock = std::chrono::steady_clock;
-    const Clock::time_point begin = Clock::now();
-    const auto passed = [&] { return std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - begin).count(); };
-    const TensorFormat restore = current_format();
-    int64_t done = 0, said = 0;
-    for (; done < rounds && (seconds == 0 || passed() < seconds); done++) {
-        const std::string seed = "HNORM_FUZZ_SEED=" + std::to_string(first + done) + " HNORM_FUZZ_ROUNDS=1";
-        Random random(static_cast<uint64_t>(first + done));
-        current_format() = {random.index(2) == 0, kTypes[random.index(3)]};
-        INFO(seed);
-        round(random, seed);
-        if (seconds && passed() / 10 != said) {
-            said = passed() / 10;
-            std::cout << passed() << " s: " << done + 1 << " " << what << " from seed " << first << "\n" << std::flush;
+// What a function gives in the default environment, with all that it asks for, it gives in every other, or says what ran out.
+void check_resources(Random &random, const std::string &seed) {
+    Calls calls = random_calls(random);
+    const Machine machine(any_of(usable_targets(), random), any_thread_count(random));
+    const int function = static_cast<int>(random.index(Calls::kFunctions));
+    if (calls.call(function) != HNORM_OK) {
+        REQUIRE(std::string(hnorm_last_error()).find("more than 1 value") != std::string::npos);  // has no variance
+        return;
+    }
+    const std::vector<char> expected = calls.written();
+    INFO(seed << ": " << Calls::name(function) << ", " << machine.describe());
+    for (const Environment &environment : kEnvironments) {
+        bool kept;
+        const hnorm_status status = in_environment(environment, &kept, [&] { return calls.call(function); });
+        INFO(environment.name);
+        REQUIRE(status == HNORM_OK);
+        REQUIRE(kept);
+        REQUIRE(calls.written() == expected);
+    }
+#if defined(HNORM_FAILING_MEMORY)
+    for (int i = 0; i < 8; i++) {
+        hnorm_shutdown();
+        const long live = failing::live, at = log_uniform(random, 60) - 1;
+        const int threads = static_cast<int>(random.index(3) == 0 ? random.index(7) : 1 << 30);
+        failing::all_after = random.index(2) == 0;
+        failing::failures = 0;
+        threads_allowed = threads;
+        failing::left_to_go = at;
+        const hnorm_status status = calls.call(function);
+        failing::left_to_go = -1;
+        threads_allowed = 1 << 30;
+        const std::string said = status == HNORM_OK ? "" : hnorm_last_error();
+        const std::vector<char> written = status == HNORM_OK ? calls.written() : expected;
+        const hnorm_status again = calls.call(function);
+        hnorm_shutdown();
+        const long kept = failing::live - live - (said.size() > 15) - 1;  // these two are the test's
+        INFO("allocation " << at << (failing::all_after ? " and all after it fail, " : " fails, ") << threads
+                           << " threads may begin: " << hnorm_status_name(status) << ": " << said);
+        REQUIRE((status == HNORM_OK || (status == HNORM_OUT_OF_MEMORY && failing::failures > 0)));
+        REQUIRE(written == expected);
+        REQUIRE(again == HNORM_OK);
+        REQUIRE(calls.written() == expected);
+        REQUIRE((hnorm_get_num_threads() > 1 || kept == 0));  // threads keep memory of the C library's
+    }
+#endif
+    REQUIRE(calls.damage().empty());
+}
+
+// Kilobytes that the process has in memory.
+long resident() {
+    std::ifstream file("/proc/self/statm");
+    long pages = 0, all = 0;
+    file >> all >> pages;
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+// Callers that share a process: each makes calls of its own, and every call gives what it gives alone.
+class Load {
+public:
+    explicit Load(Random &random) {
+        for (int i = 0; i < 24; i++) {
+            const auto seed = static_cast<uint64_t>(random.index(1 << 30));
+            for (int function = 0; function < Calls::kFunctions; function++)
+                jobs_.push_back({seed, current_format(), function, {}});
+            current_format() = random_format(random);
+        }
+        hnorm_set_num_threads(1);
+        for (Job &job : jobs_) job.expected = result(job);
+    }
+    ~Load() { hnorm_set_num_threads(0); }
+
+    // So many callers, each so many calls; "" or what went wrong.
+    std::string run(int callers, int calls, Random &random) {
+        std::vector<std::thread> threads;
+        for (int i = 0; i < callers; i++) {
+            const auto seed = static_cast<uint64_t>(random.index(1 << 30));
+            threads.emplace_back([this, seed, calls] { call(seed, calls); });
+        }
+        for (std::thread &thread : threads) thread.join();
+        return wrong_;
+    }
+
+private:
+    struct Job {
+        uint64_t seed;
+        TensorFormat format;
+        int function;
+        size_t expected;
+    };
+
+    // Tensors take the format that is current as they are made.
+    size_t result(const Job &job) {
+        std::unique_ptr<Calls> calls;
+        {
+            const std::lock_guard<std::mutex> lock(mutex_);
+            Random random(job.seed);
+            current_format() = job.format;
+            calls.reset(new Calls(random_calls(random)));
+        }
+        const hnorm_status status = calls->call(job.function);
+        const std::vector<char> bytes = calls->written();
+        return std::hash<std::string>()(std::string(bytes.begin(), bytes.end())) + static_cast<size_t>(status);
+    }
+    void call(uint64_t seed, int calls) {
+        Random random(seed);
+        for (int i = 0; i < calls; i++) {
+            const Job &job = any_of(jobs_, random);
+            if (random.index(10) == 0) hnorm_set_num_threads(any_thread_count(random));
+            if (random.index(50) == 0) hnorm_shutdown();
+            if (result(job) == job.expected) continue;
+            const std::lock_guard<std::mutex> lock(mutex_);
+            wrong_ = std::string(Calls::name(job.function)) + " of seed " + std::to_string(job.seed) + ", " +
+                     job.format.name() + ", differs from what it gave alone";
         }
     }
-    current_format() = restore;
-    std::cout << done << " " << what << " from seed " << first << ": nothing found\n";
-}
+
+    std::vector<Job> jobs_;
+    std::mutex mutex_;
+    std::string wrong_;
+};
 
 }  // namespace
 
 TEST_CASE("wrong calls are refused and write nothing", "[cpu]") {
-    for_seeds(50, "rounds of 40 wrong calls", [](Random &random, const std::string &seed) {
+    for_seeds(50, 15, "rounds of 40 wrong calls", [](Random &random, const std::string &seed) {
         for (int i = 0; i < 40; i++) check_refusal(random, seed);
     });
 }
 
+TEST_CASE("environments, memory that runs out and threads that cannot begin change no bit", "[cpu]") {
+    for_seeds(60, 15, "rounds of 5 environments and 8 shortages", check_resources);
+}
+
+TEST_CASE("many callers at once get what each gets alone, in memory that does not grow", "[cpu]") {
+    const bool is_long = from_environment("HNORM_FUZZ_SECONDS", 0) > 0;
+    const int callers = is_long ? 64 : 8;
+    long before = 0;
+    int64_t rounds = 0;
+    for_seeds(2, 10, "rounds of " + std::to_string(callers) + " callers with 30 calls each",
+              [&](Random &random, const std::string &) {
+                  const std::string wrong = Load(random).run(callers, 30, random);
+                  REQUIRE(wrong == "");
+                  hnorm_shutdown();
+                  // What allocators keep for so many threads they have by then.
+                  if (++rounds == 5) before = resident();
+                  INFO("kilobytes resident after 5 rounds: " << before);
+                  REQUIRE((rounds < 10 || resident() < before + 64 * 1024));
+              });
+}
+
 TEST_CASE("random calls give the transcription's bits") {
-    for_seeds(on_device() ? 10 : 40, "random cases of every function", [](Random &random, const std::string &) {
+    for_seeds(on_device() ? 10 : 40, 40, "random cases of every function", [](Random &random, const std::string &) {
         const Case test_case = random_case(random);
         check_forward_bits(test_case);
         check_backward_bits(test_case, random.index(2) ? varied_dy(test_case.recipe.seed) : random_case(random));

@@ -1,14 +1,13 @@
 // What a program may do around hnorm's threads: signals, small stacks, fork, the end of the process.
+#include "failing_threads.h"
 #include "problems.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -17,19 +16,6 @@
 
 using namespace api;
 using namespace problems;
-
-// The archive's threads begin here (the linker's --wrap); so many may, then none.
-static std::atomic<int> threads_allowed{1 << 30};
-static std::atomic<int> threads_begun{0};
-extern "C" int __real_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
-extern "C" int __wrap_pthread_create(pthread_t *id, const pthread_attr_t *attributes, void *(*body)(void *),
-                                     void *argument) {
-    if (threads_allowed-- <= 0) {
-        return EAGAIN;
-    }
-    ++threads_begun;
-    return __real_pthread_create(id, attributes, body, argument);
-}
 
 namespace {
 

@@ -119,7 +119,7 @@ hnorm_status hnorm_backward_apply(const hnorm_tensor *x, const hnorm_tensor *dy,
                                               sum_dy_xmu, view, eps, tensors.dx.planes);
     }
     for (int64_t i = 0; i < groups; ++i) {
-        if (!(count[i] >= 1) || std::isinf(count[i])) {
+        if (!is_finite_from(1, count[i])) {
             return fail(HNORM_INVALID_ARGUMENT, "%s: count[%" PRId64 "] is %g: it must be finite and 1 or more",
                         function, i, count[i]);
         }

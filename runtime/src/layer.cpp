@@ -3,6 +3,7 @@
 #include "layer.h"
 
 #include <cinttypes>
+#include <cmath>
 #include <new>
 
 #include "error.h"
@@ -18,7 +19,8 @@ hnorm_status check_options(const char *function, const hnorm_layer_options &opti
                     function, static_cast<int>(options.group));
     }
     HNORM_TRY(check_eps(function, "options.eps", options.eps));
-    if (!options.cumulative && !(options.momentum >= 0 && options.momentum <= 1)) {
+    if (!options.cumulative &&
+        !(std::isgreaterequal(options.momentum, 0.0) && std::islessequal(options.momentum, 1.0))) {
         return fail(HNORM_INVALID_ARGUMENT, "%s: options.momentum is %g: it must lie in [0, 1]", function,
                     options.momentum);
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cmath>
 #include <cstdint>
 
 #include "layer_values.h"
@@ -70,7 +71,7 @@ struct hnorm_layer {
     float slope() const {  // of the activation; its options were validated
         return options.activation == HNORM_NO_ACTIVATION ? 1.0F
                : options.activation == HNORM_RELU        ? 0.0F
-                                                         : options.negative_slope;
+                                                         : std::fabs(options.negative_slope);  // no -0
     }
     bool tracks() const { return options.track_running_stats != 0; }
 

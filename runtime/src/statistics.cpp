@@ -12,7 +12,7 @@ namespace {
 
 hnorm_status check_counts(const char *function, const char *name, const double *counts, int64_t groups) {
     for (int64_t i = 0; i < groups; ++i) {
-        if (!(counts[i] >= 0) || std::isinf(counts[i])) {
+        if (!is_finite_from(0, counts[i])) {
             return fail(HNORM_INVALID_ARGUMENT, "%s: %s[%" PRId64 "] is %g: it must be finite and 0 or more", function,
                         name, i, counts[i]);
         }

@@ -45,11 +45,11 @@ hnorm_status read_activation(const char *function, const char *where, hnorm_acti
     case HNORM_NO_ACTIVATION: *slope = 1; return HNORM_OK;
     case HNORM_RELU: *slope = 0; return HNORM_OK;
     case HNORM_LEAKY_RELU:
-        if (!(negative_slope >= 0) || std::isinf(negative_slope)) {
+        if (!is_finite_from(0, static_cast<double>(negative_slope))) {
             return fail(HNORM_INVALID_ARGUMENT, "%s: %snegative_slope is %g: it must be finite and 0 or more", function,
                         where, static_cast<double>(negative_slope));
         }
-        *slope = negative_slope + 0.0F;  // no -0
+        *slope = std::fabs(negative_slope);  // no -0
         return HNORM_OK;
     default:
         return fail(
@@ -60,7 +60,7 @@ hnorm_status read_activation(const char *function, const char *where, hnorm_acti
 }
 
 hnorm_status check_eps(const char *function, const char *name, double eps) {
-    if (!(eps >= 0) || std::isinf(eps)) {
+    if (!is_finite_from(0, eps)) {
         return fail(HNORM_INVALID_ARGUMENT, "%s: %s is %g: it must be finite and 0 or more", function, name, eps);
     }
     return HNORM_OK;

@@ -1,6 +1,8 @@
 // Validation of the arguments that are not tensors. Messages name the argument, its value and what is allowed.
 #pragma once
 
+#include <cmath>
+
 #include "tensor.h"
 
 namespace hnorm::detail {
@@ -35,6 +37,11 @@ hnorm_status check_group(const char *function, hnorm_group group);
 // The slope of an activation: 1 for none, 0 for ReLU. `where` comes before the arguments' names: "" or "post.".
 hnorm_status read_activation(const char *function, const char *where, hnorm_activation activation, float negative_slope,
                              float *slope);
+// Whether a number is finite and at least so great. Arguments are looked at in the caller's environment: by comparisons that raise
+// nothing, also where a NaN traps.
+inline bool is_finite_from(double least, double value) {
+    return std::isgreaterequal(value, least) && std::isless(value, HUGE_VAL);
+}
 hnorm_status check_eps(const char *function, const char *name, double eps);
 
 // Not null unless it has no elements, aligned, and memory of the device.

@@ -11,6 +11,7 @@
 #include "archive.h"
 #include "error.h"
 #include "file.h"
+#include "float_environment.h"
 #include "layer_copies.h"
 #include "npy.h"
 #include "npy_header.h"
@@ -84,6 +85,7 @@ hnorm_status run(const char *function, hnorm_layer *layer, const char *path, Wor
         return fail(HNORM_INVALID_ARGUMENT, "%s: path is %s: a file's name is needed", function,
                     path ? "empty" : "null");
     }
+    const hnorm::detail::FloatEnvironment floats;  // floats of other types are rounded
     try {
         return work(arrays(layer));
     } catch (const FileError &error) {
