@@ -28,7 +28,7 @@ macro(hnorm_add_device_kernel kernel symbol_parts)
     set(object "${folder}/${symbol}${CMAKE_CXX_OUTPUT_EXTENSION}")
     add_custom_command(
         OUTPUT "${object}" "${folder}/${symbol}.stmt"
-        COMMAND hnorm_generators -g ${device_generator_of_${kernel}} -f ${symbol} -o "${folder}" -e object,stmt
+        COMMAND hnorm_generators -g ${device_generator_of_${kernel}} -f ${symbol} -o "${folder}" -e object,stmt,c_header
                 target=${halide_target}-${device_features} ${device_parameters_of_${kernel}} ${ARGN}
         DEPENDS hnorm_generators
         COMMENT "Kernel ${symbol_parts}, ${target}"

@@ -77,7 +77,6 @@ inline void lane_sum(Reduction &d, const CpuKnobs &knobs) {
         width /= 2;
         one_chunk(f, v, groups);
         f.compute_at(where).bound(v.l, 0, width).vectorize(v.l, std::min(width, knobs.vector)).unroll(v.l);
-        specialize(f, d.variants);
     }
 }
 

@@ -112,9 +112,9 @@ struct Given {
 struct Expected {
     Activation activation;
     bool residual;
-    Tensor y;               // forward's, where there was a residual
-    std::vector<float> dz;  // dense
-    TranscribedGradients gradients;
+    Tensor y;                                 // forward's, where there was a residual
+    std::vector<float> dz;                    // dense
+    TranscribedGradients gradients, rounded;  // rounded: where dz is wanted, as elements
 
     Expected(const Case &test_case, const Tensor &x, const Tensor &dy, hnorm_group group, const Given &given,
              const Affine &affine)
@@ -129,24 +129,26 @@ struct Expected {
         y.set_exact(sign);
         dz = transcribed_gate(dy, sign, activation);
         Tensor gated(test_case.shape);
-        if (residual) {
-            gated.set_elements(dz);
-            dz = gated.values();
-        } else {
-            gated.set_exact(dz);
-        }
-        gradients = transcribed_gradients(x, gated, group, given.mean, given.variance, affine, test_case.eps,
-                                          given.frozen, !residual && activation.slope() != 1);
+        gated.set_exact(dz);
+        const auto behind = [&](bool sign_of_x) {
+            return transcribed_gradients(x, gated, group, given.mean, given.variance, affine, test_case.eps,
+                                         given.frozen, sign_of_x);
+        };
+        gradients = behind(!residual && activation.slope() != 1);
+        if (!residual) return;
+        gated.set_elements(dz);
+        dz = gated.values();
+        rounded = behind(false);
     }
 };
 
 inline void check_gradients(const Tensor &x, const Tensor &dy, Tensor &dx, hnorm_group group, const Given &given,
                             const Affine &affine, double eps, const Expected &all, bool in_place,
                             const std::string &where) {
-    const TranscribedGradients &expected = all.gradients;
     Tensor dresidual(x.shape(), {2, 0, true});
     const auto check = [&](const Tensor *from_x, const Tensor &from_dy, const std::string &place,
                            Tensor *to_dresidual = nullptr) {
+        const TranscribedGradients &expected = to_dresidual ? all.rounded : all.gradients;
         const PostGradient post = {all.activation, all.residual ? &all.y : nullptr, to_dresidual};
         const ParameterGradients found = backward(from_x, from_dy, group, given.mean, given.variance, affine, eps,
                                                   given.frozen, &dx, Wanted::kBoth, post);

@@ -120,7 +120,21 @@ hnorm_status residual_backward(const Call &call, const Backward &b, bool add,
     if (!behind.gated && !behind.copied) {
         return without(call, rest, add);
     }
-    Scratch dz(call.driver);
+    Scratch dz(call.driver), x(call.driver);
+    if (behind.wide) {
+        const int64_t bytes = b.dy.elements() * static_cast<int64_t>(sizeof(float));
+        HNORM_TRY(dz.reserve(call.function, bytes));
+        if (b.x.data) {
+            HNORM_TRY(x.reserve(call.function, bytes));
+        }
+        behind.widen(dz.as<void>(), x.as<void>());
+        HNORM_TRY(wide_gradient(call, behind.y, b.dy, b.slope, rest.dy));
+        if (b.x.data) {
+            HNORM_TRY(wide_gradient(call, b.x, b.x, 1, rest.x));
+        }
+        HNORM_TRY(without(call, rest, add));
+        return rest.dx ? narrow(call, *rest.dx, *b.dx) : HNORM_OK;
+    }
     if (behind.dz) {
         rest.dy = *behind.dz;
     } else {

@@ -57,6 +57,9 @@ hnorm_status coefficients(const Call &call, const Planes &x, const GroupValues &
                           const AffineView &affine, double eps, Forward *forward);
 hnorm_status normalize(const Call &call, const Planes &x, const Forward &by, const PostOps &post, const Planes &y);
 hnorm_status activation_backward(const Call &call, const Planes &y, const Planes &dy, float slope, const Planes &dz);
+// Of elements of 16 bits, as floats; and floats as such elements.
+hnorm_status wide_gradient(const Call &call, const Planes &y, const Planes &dy, float slope, const Planes &dz);
+hnorm_status narrow(const Call &call, const Planes &from, const Planes &to);
 // The sums, and the pointwise part's floats by them as the groups' own.
 hnorm_status backward_reduce(const Call &call, const Planes &x, const Planes &dy, hnorm_group group,
                              const GroupValues &mean, const Sign &sign, const GroupValues &variance,

@@ -91,4 +91,17 @@ hnorm_status activation_backward(const Call &call, const Planes &y, const Planes
                   slope_bits(slope), kZero, dz_buffer);
 }
 
+hnorm_status wide_gradient(const Call &call, const Planes &y, const Planes &dy, float slope, const Planes &dz) {
+    On<TensorBuffer> y_buffer(call, y, View::kBatch), dy_buffer(call, dy, View::kBatch),
+        dz_buffer(call, dz, View::kBatch);
+    return launch(call, y.type == HNORM_F16 ? call.kernels.wide_gradient_f16 : call.kernels.wide_gradient_bf16,
+                  y_buffer, dy_buffer, slope_bits(slope), kZero, dz_buffer);
+}
+
+hnorm_status narrow(const Call &call, const Planes &from, const Planes &to) {
+    On<TensorBuffer> from_buffer(call, from, View::kBatch), to_buffer(call, to, View::kBatch);
+    return launch(call, to.type == HNORM_F16 ? call.kernels.narrow_f16 : call.kernels.narrow_bf16, from_buffer,
+                  to_buffer);
+}
+
 }  // namespace hnorm::gpu

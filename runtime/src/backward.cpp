@@ -43,7 +43,7 @@ hnorm_status compute_block(const char *function, const Machine &machine, const B
 }  // namespace
 
 hnorm_status compute_backward(const char *function, const Machine &machine, const Backward &given) {
-    BehindResidual behind(given);
+    BehindResidualOnCpu behind(given);
     HNORM_TRY(behind.reserve(function));
     const Backward &b = behind.rest;
     const bool wanted = b.dx || b.dgamma || b.dbeta;
@@ -52,7 +52,11 @@ hnorm_status compute_backward(const char *function, const Machine &machine, cons
     const bool past_cache = b.dx && goes_past_cache(*machine.target, *b.dx, {&b.x, &b.dy});
     const auto compute = [&](const Range &range) {
         HNORM_TRY(behind.compute_dz(function, machine, range));
-        return wanted ? compute_block(function, machine, b, range, past_cache, sums) : HNORM_OK;
+        if (wanted) {
+            HNORM_TRY(compute_block(function, machine, b, range, past_cache, sums));
+        }
+        behind.write_dx(range);
+        return HNORM_OK;
     };
     // Sums of each sample's part of batch norm's groups are not of blocks of groups.
     HNORM_TRY(summed_group(b) == b.group ? Blocks(machine, b.x, b.group, 2).for_each(function, compute)

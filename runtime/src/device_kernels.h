@@ -54,6 +54,9 @@ using DeviceTrack = int (*)(halide_buffer_t *running_mean, halide_buffer_t *runn
                             halide_buffer_t *variance, int32_t samples, double weight_before, double weight,
                             double correction, int32_t zero, halide_buffer_t *new_mean, halide_buffer_t *new_variance);
 
+// Floats as elements (generators/wide_gradient.cpp).
+using DeviceNarrow = int (*)(halide_buffer_t *in, halide_buffer_t *out);
+
 // By class: the pointwise kernels serve all channels-first planes of up to 1024 positions as kSmall.
 struct DeviceElementKernels {
     DeviceMoments moments[kPlaneClasses],
@@ -75,6 +78,8 @@ struct DeviceKernels {
     DeviceWeigh weigh;
     DeviceParameterGradients parameter_gradients;
     DeviceTrack track;
+    DeviceActivationBackward wide_gradient_f16, wide_gradient_bf16;  // dz as floats
+    DeviceNarrow narrow_f16, narrow_bf16;
 };
 
 extern "C" {

@@ -21,7 +21,7 @@ hnorm_status compute_frozen_dx(const char *function, const Machine &machine, con
 }  // namespace
 
 hnorm_status compute_normalize_backward(const char *function, const Machine &machine, const Backward &given) {
-    BehindResidual behind(given);
+    BehindResidualOnCpu behind(given);
     HNORM_TRY(behind.reserve(function));
     const Backward &b = behind.rest;
     const Range all = {0, b.dy.n, 0, b.dy.c};
@@ -49,6 +49,7 @@ hnorm_status compute_normalize_backward(const char *function, const Machine &mac
     } else if (b.dx) {
         HNORM_TRY(compute_frozen_dx(function, machine, b));
     }
+    behind.write_dx(all);
     if (parameters) {
         sums.write_parameter_gradients();
     }

@@ -3,11 +3,80 @@
 #include <cinttypes>
 #include <new>
 
+#include "elements.h"
 #include "error.h"
 
 namespace hnorm::detail {
 
-hnorm_status BehindResidual::reserve(const char *function) {
+namespace {
+
+// One tensor's elements along a row, from (n, c, s) on.
+struct Row {
+    Row(const Planes &p, bool along_s, int64_t n, int64_t i)
+        : data(p.at(n, along_s ? i : 0) + (along_s ? 0 : i * p.stride_s * p.element_size())),
+          step(along_s ? (p.s == 1 ? 1 : p.stride_s) : (p.c == 1 ? 1 : p.stride_c)) {}
+
+    template <typename T>
+    T *as() const {
+        return reinterpret_cast<T *>(data);
+    }
+
+    char *data;
+    int64_t step;
+};
+
+// Calls visit(count, rows...) for rows that lie together, of tensors of one shape.
+template <typename Visit, typename... Tensors>
+void for_each_row(const Visit &visit, const Planes &first, const Tensors &...others) {
+    const bool along_s = first.layout == Layout::kChannelsFirst && first.s > 1;
+    const int64_t rows = along_s ? first.c : first.s, count = along_s ? first.s : first.c;
+    for (int64_t n = 0; n < first.n; ++n) {
+        for (int64_t i = 0; i < rows; ++i) {
+            visit(count, Row(first, along_s, n, i), Row(others, along_s, n, i)...);
+        }
+    }
+}
+
+// to[i] = convert(a[i], b[i]); vectors where all are dense.
+template <typename From, typename To, typename Convert>
+void convert_row(int64_t count, const Row &a, const Row &b, const Row &to, const Convert &convert) {
+    const From *const from_a = a.as<From>(), *const from_b = b.as<From>();
+    To *const out = to.as<To>();
+    if (a.step == 1 && b.step == 1 && to.step == 1) {
+        for (int64_t i = 0; i < count; ++i) {
+            out[i] = convert(from_a[i], from_b[i]);
+        }
+        return;
+    }
+    for (int64_t i = 0; i < count; ++i) {
+        out[i * to.step] = convert(from_a[i * a.step], from_b[i * b.step]);
+    }
+}
+
+// As generators/activation_backward.cpp, into floats.
+template <float (*to_float)(uint16_t)>
+void widen_gradient(const Planes &y, const Planes &dy, float slope, const Planes &dz) {
+    for_each_row(
+        [slope](int64_t count, const Row &of_y, const Row &of_dy, const Row &to) {
+            convert_row<uint16_t, float>(count, of_y, of_dy, to, [slope](uint16_t sign, uint16_t gradient) {
+                const float value = to_float(gradient);
+                return 0 < to_float(sign) ? value : value * slope;
+            });
+        },
+        y, dy, dz);
+}
+template <uint16_t (*from_float)(float)>
+void narrow(const Planes &from, const Planes &to) {
+    for_each_row(
+        [](int64_t count, const Row &of, const Row &into) {
+            convert_row<float, uint16_t>(count, of, of, into, [](float value, float) { return from_float(value); });
+        },
+        from, to);
+}
+
+}  // namespace
+
+hnorm_status BehindResidualOnCpu::reserve(const char *function) {
     if (!gated && !copied) {
         return HNORM_OK;
     }
@@ -15,21 +84,43 @@ hnorm_status BehindResidual::reserve(const char *function) {
         rest.dy = *dz;
         return HNORM_OK;
     }
-    const int64_t elements = dy_.elements();
-    memory_.reset(new (std::nothrow) char[static_cast<size_t>(elements * dy_.element_size())]);
+    const int64_t elements = given_.dy.elements();
+    const bool widens_x = wide && given_.x.data;
+    const int64_t bytes = wide ? static_cast<int64_t>(sizeof(float)) : given_.dy.element_size();
+    memory_.reset(new (std::nothrow) char[static_cast<size_t>(elements * bytes * (widens_x ? 2 : 1))]);
     if (!memory_) {
         return fail(HNORM_OUT_OF_MEMORY, "%s: no memory for a gradient of %" PRId64 " elements", function, elements);
     }
-    rest.dy = dense_like(dy_, memory_.get());
+    if (wide) {
+        widen(memory_.get(), widens_x ? memory_.get() + elements * bytes : nullptr);
+    } else {
+        rest.dy = dense_like(given_.dy, memory_.get());
+    }
     return HNORM_OK;
 }
 
-hnorm_status BehindResidual::compute_dz(const char *function, const Machine &machine, const Range &range) const {
+hnorm_status BehindResidualOnCpu::compute_dz(const char *function, const Machine &machine, const Range &range) const {
     if (!gated && !copied) {
         return HNORM_OK;
     }
-    return compute_activation_backward(function, machine, cropped(y, range), cropped(dy_, range), slope_,
-                                       cropped(rest.dy, range));
+    if (!wide) {
+        return compute_activation_backward(function, machine, cropped(y, range), cropped(given_.dy, range),
+                                           given_.slope, cropped(rest.dy, range));
+    }
+    const auto widen_all = given_.dy.type == HNORM_F16 ? widen_gradient<f16_to_float> : widen_gradient<bf16_to_float>;
+    widen_all(cropped(y, range), cropped(given_.dy, range), given_.slope, cropped(rest.dy, range));
+    if (rest.x.data) {
+        const Planes x = cropped(given_.x, range);
+        widen_all(x, x, 1, cropped(rest.x, range));
+    }
+    return HNORM_OK;
+}
+
+void BehindResidualOnCpu::write_dx(const Range &range) const {
+    if (wide && rest.dx) {
+        (given_.dy.type == HNORM_F16 ? narrow<f16_from_float> : narrow<bf16_from_float>)(cropped(dx_, range),
+                                                                                         cropped(*given_.dx, range));
+    }
 }
 
 }  // namespace hnorm::detail
