@@ -47,9 +47,9 @@ using DeviceWeigh = int (*)(halide_buffer_t *sum_dy, halide_buffer_t *sum_dy_xmu
                             int32_t samples, double total, int32_t zero, halide_buffer_t *g1, halide_buffer_t *g2,
                             halide_buffer_t *count);
 using DeviceParameterGradients = int (*)(halide_buffer_t *sum_dy, halide_buffer_t *sum_dy_xmu,
-                                         halide_buffer_t *variance, halide_buffer_t *dgamma_before,
-                                         halide_buffer_t *dbeta_before, double eps, int32_t samples, int32_t keep,
-                                         int32_t zero, halide_buffer_t *dgamma, halide_buffer_t *dbeta);
+                                         halide_buffer_t *variance, halide_buffer_t *dgamma,
+                                         halide_buffer_t *dbeta, double eps, int32_t samples, int32_t keep,
+                                         int32_t zero, halide_buffer_t *new_dgamma, halide_buffer_t *new_dbeta);
 using DeviceTrack = int (*)(halide_buffer_t *running_mean, halide_buffer_t *running_variance, halide_buffer_t *mean,
                             halide_buffer_t *variance, int32_t samples, double weight_before, double weight,
                             double correction, int32_t zero, halide_buffer_t *new_mean, halide_buffer_t *new_variance);
