@@ -36,7 +36,7 @@ hnorm_status forward(const char *function, hnorm_layer *layer, const hnorm_tenso
     const hnorm_affine affine = layer->affine();
     AffineView affine_view;
     HNORM_TRY(read_affine(function, &affine, out, &affine_view));
-    const hnorm_group group = layer->options.group;
+    const Grouping group = layer->grouping();
     if (layer->training || !layer->tracks()) {
         HNORM_TRY(check_group_size(function, *x, in, group, layer->training ? " in training" : ""));
         HNORM_TRY(check_tracked(function, *layer));
@@ -47,10 +47,10 @@ hnorm_status forward(const char *function, hnorm_layer *layer, const hnorm_tenso
         return HNORM_OK;
     }
     const double eps = layer->options.eps;
-    const int64_t groups = in.groups(group);
+    const int64_t groups = in.groups(group.by);
     const auto batch_forward = [&](double *mean, double *variance) {
         return machine.device
-                   ? machine.device->forward(function, in, group, affine_view, eps, post, out, mean, variance)
+                   ? machine.device->forward(function, in, group.by, affine_view, eps, post, out, mean, variance)
                    : compute_forward(function, machine, in, group, affine_view, eps, post, out, mean, variance);
     };
     if (layer->training) {
