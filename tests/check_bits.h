@@ -199,8 +199,7 @@ inline void check_backward_bits(const Case &test_case, const Case &dy_case, cons
         frozen.frozen = true;
         const bool has_sums = groups_of_sample(group) == 0;
         const Sums sums = has_sums ? transcribed_sums(x, dy, group, own.mean) : Sums();
-        const bool can_apply =
-            has_sums && (group == HNORM_INSTANCE || affine.kind != AffineKind::kSampleAndChannel);
+        const bool can_apply = has_sums && (group == HNORM_INSTANCE || affine.kind != AffineKind::kSampleAndChannel);
         const std::vector<float> applied =
             can_apply ? transcribed_dx(x, dy, group, total, own.mean, own.variance,
                                        transcribed_weights(x, group, sums, affine), affine, eps)

@@ -51,13 +51,13 @@ Case random_case(Random &random) {
     return result;
 }
 
-// Any number of groups of channels that there can be; devices have none of these.
+// And any number of groups of channels that there can be.
 Groups random_groups(Random &random, int64_t channels) {
     Groups groups = kBothGroups;
     std::vector<int64_t> divisors;
     for (int64_t g = 1; g <= channels; g++)
         if (channels % g == 0) divisors.push_back(g);
-    if (!on_device()) groups.push_back(hnorm_groups(any_of(divisors, random)));
+    groups.push_back(hnorm_groups(any_of(divisors, random)));
     return groups;
 }
 

@@ -13,9 +13,10 @@ struct Size {
     int64_t groups;
 };
 // Planes of every class, few channels, groups of one channel and of all, planes of one position.
-const std::vector<Size> kSizes = {{{2, 6, 3, 5}, 2},   {{3, 32, 7, 7}, 8}, {{2, 64, 4, 4}, 32}, {{2, 12, 33, 35}, 3},
-                                  {{1, 4, 64, 65}, 2}, {{2, 3, 23, 29}, 1}, {{5, 40}, 4},        {{3, 7, 1}, 1},
-                                  {{2, 10, 14, 14}, 10}, {{2, 96, 5}, 6},  {{1, 30, 2, 3, 4}, 5}};
+const std::vector<Size> kSizes = {{{2, 6, 3, 5}, 2},    {{3, 32, 7, 7}, 8},   {{2, 64, 4, 4}, 32},
+                                  {{2, 12, 33, 35}, 3}, {{1, 4, 64, 65}, 2},  {{2, 3, 23, 29}, 1},
+                                  {{5, 40}, 4},         {{3, 7, 1}, 1},       {{2, 10, 14, 14}, 10},
+                                  {{2, 96, 5}, 6},      {{1, 30, 2, 3, 4}, 5}};
 
 Tensor filled(const Shape &shape, const Recipe &recipe, const Padding &padding = {}) {
     Tensor x(shape, padding);
@@ -124,7 +125,8 @@ TEST_CASE("groups of channels have the transcription's bits on every target and 
 }
 
 TEST_CASE("as many groups as channels are instance norm, to the bit") {
-    const Tensor x = filled({3, 20, 9, 11}, {Kind::kNormal, 2, 1, 5}), dy = filled({3, 20, 9, 11}, {Kind::kNormal, 0, 1, 6});
+    const Tensor x = filled({3, 20, 9, 11}, {Kind::kNormal, 2, 1, 5}),
+                 dy = filled({3, 20, 9, 11}, {Kind::kNormal, 0, 1, 6});
     Tensor y(x.shape()), same_y(x.shape()), dx(x.shape()), same_dx(x.shape());
     const Affine affine(AffineKind::kChannel, x);
     const hnorm_group all = hnorm_groups(20);
@@ -143,7 +145,8 @@ TEST_CASE("as many groups as channels are instance norm, to the bit") {
 }
 
 TEST_CASE("a layer of groups is torch.nn.GroupNorm") {
-    const Tensor x = filled({2, 6, 5, 3}, {Kind::kNormal, 1, 1, 8}), dy = filled({2, 6, 5, 3}, {Kind::kNormal, 0, 1, 9});
+    const Tensor x = filled({2, 6, 5, 3}, {Kind::kNormal, 1, 1, 8}),
+                 dy = filled({2, 6, 5, 3}, {Kind::kNormal, 0, 1, 9});
     Tensor y(x.shape()), expected(x.shape()), dx(x.shape()), expected_dx(x.shape());
     hnorm::GroupNorm layer(3, 6);
     REQUIRE(layer.num_features() == 6);
@@ -156,8 +159,8 @@ TEST_CASE("a layer of groups is torch.nn.GroupNorm") {
     const hnorm_group group = hnorm_groups(3);
     const hnorm_tensor of_x = x.view(), of_y = y.view(), of_dy = dy.view(), of_dx = dx.view();
     const MeanAndVariance saved = forward(x, group, affine, 1e-5, expected);
-    const ParameterGradients gradients = backward(&x, dy, group, saved.mean, saved.variance, affine, 1e-5, false,
-                                                  &expected_dx, Wanted::kBoth, {});
+    const ParameterGradients gradients =
+        backward(&x, dy, group, saved.mean, saved.variance, affine, 1e-5, false, &expected_dx, Wanted::kBoth, {});
     for (bool training : {true, false}) {  // there is no difference
         layer.train(training);
         layer.zero_grad();

@@ -33,7 +33,7 @@ hnorm_status hnorm_forward(const hnorm_tensor *x, hnorm_group group, const hnorm
     Planes in, out, residual;
     HNORM_TRY(read_pair(function, x, y, &in, &out));
     Grouping grouping;
-    HNORM_TRY(read_group(function, "group", group, in.c, in.device, &grouping));
+    HNORM_TRY(read_group(function, "group", group, in.c, &grouping));
     AffineView affine_view;
     HNORM_TRY(read_affine(function, affine, out, &affine_view));
     HNORM_TRY(check_eps(function, "eps", eps));
@@ -61,7 +61,7 @@ hnorm_status hnorm_forward(const hnorm_tensor *x, hnorm_group group, const hnorm
         return HNORM_OK;
     }
     if (machine.device) {
-        return machine.device->forward(function, in, grouping.by, affine_view, eps, post_ops, out, mean, variance);
+        return machine.device->forward(function, in, grouping, affine_view, eps, post_ops, out, mean, variance);
     }
     Scratch scratch;
     const int64_t channels = in.groups(grouping.by);
@@ -71,7 +71,8 @@ hnorm_status hnorm_forward(const hnorm_tensor *x, hnorm_group group, const hnorm
     }
     double *const means_of = together || !mean ? scratch.data() : mean;
     double *const variances_of = together || !variance ? scratch.data() + channels : variance;
-    HNORM_TRY(compute_forward(function, machine, in, grouping, affine_view, eps, post_ops, out, means_of, variances_of));
+    HNORM_TRY(
+        compute_forward(function, machine, in, grouping, affine_view, eps, post_ops, out, means_of, variances_of));
     if (together && mean) {
         take_groups(groups, grouping.together, means_of, mean);
     }

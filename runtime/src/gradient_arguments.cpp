@@ -67,7 +67,7 @@ hnorm_status read_backward(const char *function, bool needs_x, hnorm_group group
     const GradientTensors &tensors = *its_tensors;
     const Planes &dy = tensors.dy.planes;
     Grouping grouping;
-    HNORM_TRY(read_group(function, "group", group, dy.c, dy.device, &grouping));
+    HNORM_TRY(read_group(function, "group", group, dy.c, &grouping));
     const int64_t groups = grouping.count(dy);
     const Array means("mean", mean, groups), variances("variance", variance, groups);
     HNORM_TRY(check_read(function, means, tensors));
@@ -85,7 +85,9 @@ hnorm_status read_backward(const char *function, bool needs_x, hnorm_group group
         }
     }
     HNORM_TRY(check_apart(function, dgammas, dbetas, dy.device));
-    HNORM_TRY(repeated->repeat(function, dy, grouping, &mean, &variance));
+    if (dy.device == HNORM_CPU) {
+        HNORM_TRY(repeated->repeat(function, dy, grouping, &mean, &variance));
+    }
     *b = {tensors.x.tensor ? tensors.x.planes : dy,
           dy,
           tensors.dx.tensor ? &tensors.dx.planes : nullptr,

@@ -11,7 +11,7 @@ struct Backward {
     Planes x, dy;
     const Planes *dx;  // null: not wanted
     hnorm_group group;
-    const double *mean, *variance;  // of each channel also where channels are together
+    const double *mean, *variance;  // where channels are together on the CPU of each channel
     AffineView affine;
     bool per_sample;  // gamma and beta, and so their gradients: N*C of them, else C
     double eps;

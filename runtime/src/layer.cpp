@@ -15,7 +15,7 @@ namespace {
 
 hnorm_status check_options(const char *function, int64_t num_features, const hnorm_layer_options &options) {
     Grouping grouping;
-    HNORM_TRY(read_group(function, "options.group", options.group, num_features, HNORM_CPU, &grouping));
+    HNORM_TRY(read_group(function, "options.group", options.group, num_features, &grouping));
     if (options.group > HNORM_GROUPS && options.track_running_stats) {
         return fail(HNORM_INVALID_ARGUMENT,
                     "%s: options.track_running_stats is %d: it must be 0 for hnorm_groups, which have no running "
@@ -162,8 +162,6 @@ hnorm_status hnorm_layer_to(hnorm_layer *layer, hnorm_device device) {
     }
     HNORM_TRY(check_device(function, "layer", layer->device));
     HNORM_TRY(check_device(function, "layer", device));
-    Grouping grouping;
-    HNORM_TRY(read_group(function, "the layer's group", layer->options.group, layer->num_features, device, &grouping));
     try {
         HNORM_TRY(move(function, layer, device_of_thread(device)));
     } catch (const std::bad_alloc &) {

@@ -25,8 +25,8 @@ hnorm_status backward_of_batch(const char *function, const Machine &machine, con
         HNORM_TRY(scratch.reserve(function, 2 * groups));
         double *const mean = scratch.data(), *const variance = scratch.data() + groups;
         const Grouping group = {b.group, b.together};
-        HNORM_TRY(compute_statistics(function, machine, b.x, group, static_cast<double>(group.size(b.x)), mean,
-                                     variance));
+        HNORM_TRY(
+            compute_statistics(function, machine, b.x, group, static_cast<double>(group.size(b.x)), mean, variance));
         b.mean = mean;
         b.variance = variance;
     }

@@ -50,7 +50,7 @@ hnorm_status forward(const char *function, hnorm_layer *layer, const hnorm_tenso
     const int64_t groups = in.groups(group.by);
     const auto batch_forward = [&](double *mean, double *variance) {
         return machine.device
-                   ? machine.device->forward(function, in, group.by, affine_view, eps, post, out, mean, variance)
+                   ? machine.device->forward(function, in, group, affine_view, eps, post, out, mean, variance)
                    : compute_forward(function, machine, in, group, affine_view, eps, post, out, mean, variance);
     };
     if (layer->training) {
@@ -61,10 +61,11 @@ hnorm_status forward(const char *function, hnorm_layer *layer, const hnorm_tenso
             HNORM_TRY(layer->track(function, machine.device, in, record.mean.data(), record.variance.data()));
         }
     } else if (layer->tracks()) {
-        const GroupValues mean = {layer->running_mean.data(), 0, 1}, variance = {layer->running_var.data(), 0, 1};
-        HNORM_TRY(machine.device
-                      ? machine.device->normalize(function, in, mean, variance, affine_view, eps, post, out)
-                      : compute_normalize(function, machine, in, mean, variance, affine_view, eps, post, out));
+        const double *const mean = layer->running_mean.data(), *const variance = layer->running_var.data();
+        HNORM_TRY(machine.device ? machine.device->normalize(function, in, {HNORM_BATCH, 1}, mean, variance,
+                                                             affine_view, eps, post, out)
+                                 : compute_normalize(function, machine, in, {mean, 0, 1}, {variance, 0, 1}, affine_view,
+                                                     eps, post, out));
     } else if (machine.device) {
         HNORM_TRY(batch_forward(nullptr, nullptr));
     } else {

@@ -249,7 +249,7 @@ hnorm_status hnorm_moments(const hnorm_tensor *x, hnorm_group group, double *cou
     Planes planes;
     HNORM_TRY(read_tensor(function, "x", x, &planes));
     Grouping grouping;
-    HNORM_TRY(read_group(function, "group", group, planes.c, planes.device, &grouping));
+    HNORM_TRY(read_group(function, "group", group, planes.c, &grouping));
     const int64_t groups = grouping.count(planes);
     const Array counts("count", count, groups), means("mean", mean, groups), m2s("m2", m2, groups);
     for (const Array *array : {&counts, &means, &m2s}) {
@@ -266,7 +266,7 @@ hnorm_status hnorm_moments(const hnorm_tensor *x, hnorm_group group, double *cou
             HNORM_TRY(machine.device->fill_doubles(function, mean, groups, 0));
             HNORM_TRY(machine.device->fill_doubles(function, m2, groups, 0));
         } else {
-            HNORM_TRY(machine.device->moments(function, planes, grouping.by, 1, mean, m2));
+            HNORM_TRY(machine.device->moments(function, planes, grouping, 1, mean, m2));
         }
         return machine.device->fill_doubles(function, count, groups, elements);
     }

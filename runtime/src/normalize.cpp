@@ -113,7 +113,7 @@ hnorm_status hnorm_normalize(const hnorm_tensor *x, hnorm_group group, const dou
     Planes in, out, residual;
     HNORM_TRY(read_pair(function, x, y, &in, &out));
     Grouping grouping;
-    HNORM_TRY(read_group(function, "group", group, in.c, in.device, &grouping));
+    HNORM_TRY(read_group(function, "group", group, in.c, &grouping));
     HNORM_TRY(check_array(function, {"mean", mean, grouping.count(in)}, "y", out));
     HNORM_TRY(check_array(function, {"variance", variance, grouping.count(in)}, "y", out));
     AffineView affine_view;
@@ -126,12 +126,12 @@ hnorm_status hnorm_normalize(const hnorm_tensor *x, hnorm_group group, const dou
     if (in.empty()) {
         return HNORM_OK;
     }
+    if (machine.device) {
+        return machine.device->normalize(function, in, grouping, mean, variance, affine_view, eps, post_ops, out);
+    }
     RepeatedStatistics repeated;
     HNORM_TRY(repeated.repeat(function, in, grouping, &mean, &variance));
     const GroupValues means = group_values(mean, in, grouping.by), variances = group_values(variance, in, grouping.by);
-    if (machine.device) {
-        return machine.device->normalize(function, in, means, variances, affine_view, eps, post_ops, out);
-    }
     return compute_normalize(function, machine, in, means, variances, affine_view, eps, post_ops, out);
 }
 

@@ -31,7 +31,7 @@ int64_t affine_count(const Planes &y, int64_t stride_n, int64_t stride_c) {
 }  // namespace
 
 hnorm_status read_group(const char *function, const char *name, hnorm_group group, int64_t channels,
-                        hnorm_device device, Grouping *grouping) {
+                        Grouping *grouping) {
     const int value = static_cast<int>(group);
     if (value == HNORM_BATCH || value == HNORM_INSTANCE) {
         *grouping = {group, 1};
@@ -39,9 +39,10 @@ hnorm_status read_group(const char *function, const char *name, hnorm_group grou
     }
     const int64_t groups = int64_t(value) - HNORM_GROUPS;
     if (groups < 1) {
-        return fail(HNORM_INVALID_ARGUMENT,
-                    "%s: %s is %d: it must be HNORM_BATCH (0), HNORM_INSTANCE (1) or hnorm_groups(G), G being 1 or more",
-                    function, name, value);
+        return fail(
+            HNORM_INVALID_ARGUMENT,
+            "%s: %s is %d: it must be HNORM_BATCH (0), HNORM_INSTANCE (1) or hnorm_groups(G), G being 1 or more",
+            function, name, value);
     }
     if (channels % groups != 0) {
         return fail(HNORM_INVALID_ARGUMENT,
@@ -50,10 +51,6 @@ hnorm_status read_group(const char *function, const char *name, hnorm_group grou
                     function, name, groups, channels);
     }
     *grouping = {HNORM_INSTANCE, channels == 0 ? 1 : channels / groups};
-    if (grouping->together > 1 && device != HNORM_CPU) {
-        return fail(HNORM_UNSUPPORTED, "%s: %s is hnorm_groups(%" PRId64 "): on devices it must be HNORM_BATCH or HNORM_INSTANCE",
-                    function, name, groups);
-    }
     return HNORM_OK;
 }
 
@@ -169,8 +166,8 @@ Array beta_array(const AffineView &view, const Planes &y) {
     return {"affine.beta", view.beta, affine_count(y, view.beta_n, view.beta_c)};
 }
 
-hnorm_status check_group_size(const char *function, const hnorm_tensor &x, const Planes &planes,
-                              const Grouping &group, const char *when) {
+hnorm_status check_group_size(const char *function, const hnorm_tensor &x, const Planes &planes, const Grouping &group,
+                              const char *when) {
     if (group.size(planes) == 1) {
         return fail(HNORM_INVALID_ARGUMENT, "%s: expected more than 1 value per channel%s%s, got shape %s", function,
                     group.by == HNORM_INSTANCE ? " of a sample" : "", when, ShapeText(x).text);

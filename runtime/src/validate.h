@@ -33,9 +33,9 @@ struct AffineView {
     }
 };
 
-// `name` is the argument's. For tensors of so many channels, on that device.
+// `name` is the argument's. For tensors of so many channels.
 hnorm_status read_group(const char *function, const char *name, hnorm_group group, int64_t channels,
-                        hnorm_device device, Grouping *grouping);
+                        Grouping *grouping);
 // The same where sums are given, which do not tell the channels of a group apart.
 hnorm_status check_one_channel(const char *function, hnorm_group group);
 // The slope of an activation: 1 for none, 0 for ReLU. `where` comes before the arguments' names: "" or "post.".

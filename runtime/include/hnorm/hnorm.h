@@ -87,7 +87,7 @@ hnorm_tensor hnorm_channels_first(float *data, int rank, const int64_t *shape);
 /* What is normalized together: a channel of all samples (batch norm), a channel of one sample (instance norm), or several
  * neighbouring channels of one sample (group norm): hnorm_groups(G) for G groups of C/G channels each, so that hnorm_groups(C) is
  * HNORM_INSTANCE and hnorm_groups(1) layer norm over channels and positions. gamma and beta are one a channel in all of them.
- * Arrays of one value a group are indexed by c; n*C + c; n*G + g. Group norm runs on the CPU. */
+ * Arrays of one value a group are indexed by c; n*C + c; n*G + g. */
 typedef enum hnorm_group HNORM_AN_INT { HNORM_BATCH = 0, HNORM_INSTANCE = 1, HNORM_GROUPS = 2 } hnorm_group;
 /* G groups; G must divide C, which the functions check. */
 hnorm_group hnorm_groups(int64_t groups);
