@@ -20,6 +20,15 @@ protected:
         sum(v.g0, v.g1) += at(n);
         return sum(v.g0, v.g1);
     }
+    // The sum, from 0, over the channels of (g0, g1)'s group, ascending.
+    template <typename At>
+    static Expr over_channels(const Axes &v, const Expr &together, const std::string &name, At at) {
+        RDom d(0, together, name + "_channels");
+        Func sum(name);
+        sum(v.g0, v.g1) = cast<double>(0);
+        sum(v.g0, v.g1) += at(v.g0 / together * together + d);
+        return sum(v.g0, v.g1);
+    }
     template <typename... Ins>
     static void any_stride(Ins &...ins) {
         (ins.dim(0).set_stride(Expr()), ...);
@@ -175,6 +184,68 @@ public:
     void schedule() { one_a_thread(out); }
 };
 
+// mean, m2 of `size` elements of a channel of a sample, together, divisor -> those of its group, M2 / divisor (docs/order.md,
+// "Groups of channels").
+class MergeChannels : public GroupKernel<MergeChannels> {
+public:
+    Input<Buffer<double, 2>> mean{"mean"}, m2{"m2"};
+    Input<int32_t> together{"together"};
+    Input<double> size{"size"}, divisor{"divisor"};
+    Output<Func> out{"out", {Float(64), Float(64)}, 2};
+
+    void configure() { for_device(); }
+    void generate() {
+        const Expr mean_of_group =
+            over_channels(v, together, "of_mean", [&](Expr c) { return mean(c, v.g1); }) / cast<double>(together);
+        const Expr within = over_channels(v, together, "of_m2", [&](Expr c) { return m2(c, v.g1); });
+        const Expr between = over_channels(v, together, "of_offsets", [&](Expr c) {
+            const Expr offset = mean(c, v.g1) - mean_of_group;
+            return times()(offset, offset);
+        });
+        out(v.g0, v.g1) = Tuple(mean_of_group, (within + times()(size, between)) / divisor);
+    }
+    void schedule() {
+        any_stride(mean, m2);
+        one_a_thread(out);
+    }
+};
+
+// sum_dy, sum_dy_xmu, gamma, together -> g1, g2 of the group of each channel of a sample
+class WeighChannels : public GroupKernel<WeighChannels> {
+public:
+    Input<Buffer<double, 2>> sum_dy{"sum_dy"}, sum_dy_xmu{"sum_dy_xmu"};
+    Input<Buffer<float, 2>> gamma{"gamma"};
+    Input<int32_t> together{"together"};
+    Output<Func> out{"out", {Float(64), Float(64)}, 2};
+
+    void configure() { for_device(); }
+    void generate() {
+        const auto weighted = [&](Input<Buffer<double, 2>> &sums, const std::string &name) {
+            return over_channels(v, together, name,
+                                 [&](Expr c) { return times()(cast<double>(gamma(c, v.g1)), sums(c, v.g1)); });
+        };
+        out(v.g0, v.g1) = Tuple(weighted(sum_dy, "of_dy"), weighted(sum_dy_xmu, "of_dy_xmu"));
+    }
+    void schedule() {
+        any_stride(sum_dy, sum_dy_xmu, gamma);
+        one_a_thread(out);
+    }
+};
+
+// in, together -> each group's value for each of its channels
+class RepeatChannels : public GroupKernel<RepeatChannels> {
+public:
+    Input<Buffer<double, 2>> in{"in"};
+    Input<int32_t> together{"together"};
+    Output<Buffer<double, 2>> out{"out"};
+
+    void generate() { out(v.g0, v.g1) = in(v.g0 / together, v.g1); }
+    void schedule() {
+        any_stride(in);
+        one_a_thread(out);
+    }
+};
+
 }  // namespace hnorm
 
 HALIDE_REGISTER_GENERATOR(hnorm::Fill, fill)
@@ -184,3 +255,6 @@ HALIDE_REGISTER_GENERATOR(hnorm::GradientCoefficients, gradient_coefficients)
 HALIDE_REGISTER_GENERATOR(hnorm::Weigh, weigh)
 HALIDE_REGISTER_GENERATOR(hnorm::ParameterGradients, parameter_gradients)
 HALIDE_REGISTER_GENERATOR(hnorm::Track, track)
+HALIDE_REGISTER_GENERATOR(hnorm::MergeChannels, merge_channels)
+HALIDE_REGISTER_GENERATOR(hnorm::WeighChannels, weigh_channels)
+HALIDE_REGISTER_GENERATOR(hnorm::RepeatChannels, repeat_channels)

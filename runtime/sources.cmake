@@ -5,6 +5,7 @@ set(HNORM_RUNTIME_SOURCES
     src/backward.cpp
     src/backward_apply.cpp
     src/backward_reduce.cpp
+    src/channel_groups.cpp
     src/coefficients.cpp
     src/compute.cpp
     src/cores.cpp

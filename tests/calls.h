@@ -15,16 +15,26 @@ namespace test {
 
 constexpr hnorm_group kGroups[] = {HNORM_BATCH, HNORM_INSTANCE};
 
-inline const char *name(hnorm_group group) { return group == HNORM_BATCH ? "batch" : "instance"; }
+// Groups of channels: how many there are of a sample, 0 for other groups; and how many channels each has.
+inline int64_t groups_of_sample(hnorm_group group) { return group > HNORM_GROUPS ? group - HNORM_GROUPS : 0; }
+inline int64_t channels_together(const Tensor &x, hnorm_group group) {
+    const int64_t groups = groups_of_sample(group);
+    return groups ? x.channels() / groups : 1;
+}
+
+inline std::string name(hnorm_group group) {
+    const int64_t groups = groups_of_sample(group);
+    return groups ? "groups(" + std::to_string(groups) + ")" : group == HNORM_BATCH ? "batch" : "instance";
+}
 
 inline int64_t group_count(const Tensor &x, hnorm_group group) {
-    return group == HNORM_BATCH ? x.channels() : x.samples() * x.channels();
+    return group == HNORM_BATCH ? x.channels() : x.samples() * x.channels() / channels_together(x, group);
 }
 inline int64_t group_size(const Tensor &x, hnorm_group group) {
-    return x.positions() * (group == HNORM_BATCH ? x.samples() : 1);
+    return x.positions() * (group == HNORM_BATCH ? x.samples() : channels_together(x, group));
 }
 inline int64_t group_of(const Tensor &x, hnorm_group group, int64_t n, int64_t c) {
-    return group == HNORM_BATCH ? c : n * x.channels() + c;
+    return group == HNORM_BATCH ? c : (n * x.channels() + c) / channels_together(x, group);
 }
 
 enum class AffineKind { kNone, kChannel, kSampleAndChannel, kGammaOnly, kBetaOnly };

@@ -24,7 +24,29 @@ inline transcription::Group transcribed_group(const Tensor &x, hnorm_group group
     return {x.plane(0, c), x.positions(), x.samples(), samples, last, narrow};
 }
 
+// Groups of channels: the moments of each channel of a sample, merged.
+inline Statistics merged_channels(const Statistics &channels, int64_t together) {
+    Statistics result;
+    for (size_t first = 0; first < channels.mean.size(); first += static_cast<size_t>(together)) {
+        double mean = 0, m2 = 0, between = 0;
+        for (size_t i = first; i < first + static_cast<size_t>(together); i++) {
+            mean += channels.mean[i];
+            m2 += channels.m2[i];
+        }
+        mean /= static_cast<double>(together);
+        for (size_t i = first; i < first + static_cast<size_t>(together); i++)
+            between += (channels.mean[i] - mean) * (channels.mean[i] - mean);
+        result.count.push_back(channels.count[first] * static_cast<double>(together));
+        result.mean.push_back(mean);
+        result.m2.push_back(m2 + channels.count[first] * between);
+    }
+    return result;
+}
+
 inline Statistics transcribed_moments(const Tensor &x, hnorm_group group, Order order = Order::kWhole) {
+    if (channels_together(x, group) > 1)
+        return merged_channels(transcribed_moments(x, HNORM_INSTANCE, order), channels_together(x, group));
+    if (groups_of_sample(group)) return transcribed_moments(x, HNORM_INSTANCE, order);
     Statistics result;
     for (int64_t g = 0; g < group_count(x, group); g++) {
         const transcription::Group view = transcribed_group(x, group, g / x.channels(), g % x.channels(), order);
@@ -139,7 +161,9 @@ inline TranscribedGradients transcribed_gradients(const Tensor &x, const Tensor 
                                                   const Affine &affine, double eps, bool frozen, bool gated = false) {
     const bool per_sample = affine.kind == AffineKind::kSampleAndChannel && x.samples() > 1;
     // gamma and beta of each sample need the sums of each sample, also where groups span the samples
-    const hnorm_group parts = per_sample ? HNORM_INSTANCE : group;
+    // those of each channel where channels are together
+    if (groups_of_sample(group) == x.channels()) group = HNORM_INSTANCE;
+    const hnorm_group parts = per_sample || groups_of_sample(group) ? HNORM_INSTANCE : group;
     std::vector<double> means;
     for (int64_t i = 0; i < group_count(x, parts); i++)
         means.push_back(mean[static_cast<size_t>(group_of(x, group, i / x.channels(), i % x.channels()))]);

@@ -47,6 +47,8 @@ public:
                                             &y, to_dgamma, to_dbeta);
         }
     }
+    // Of sums over groups, which there are none of for groups of channels.
+    static bool is_of_sums(int function) { return function == 3 || function == 4; }
     bool takes_y(int function) const { return function != 0 && function != 3; }
     bool takes_dy(int function) const { return function >= 3; }
     bool takes_affine(int function) const { return takes_y(function); }

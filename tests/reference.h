@@ -17,18 +17,21 @@ struct Statistics {
     long double variance = 0;  // biased
 };
 
-// Calls visit(n, c, s) for every element of group g (hnorm.h: c for batch, n*C + c for instance).
-template <typename Visit>
-void for_each_in_group(const test::Tensor &x, hnorm_group group, int64_t g, Visit visit) {
-    const int64_t c = group == HNORM_BATCH ? g : g % x.channels();
-    const int64_t first = group == HNORM_BATCH ? 0 : g / x.channels();
-    const int64_t last = group == HNORM_BATCH ? x.samples() : first + 1;
-    for (int64_t n = first; n < last; n++)
-        for (int64_t s = 0; s < x.positions(); s++) visit(n, c, s);
+inline int64_t groups(const test::Tensor &x, hnorm_group group) {
+    return group == HNORM_BATCH      ? x.channels()
+           : group == HNORM_INSTANCE ? x.samples() * x.channels()
+                                     : x.samples() * (group - HNORM_GROUPS);
 }
 
-inline int64_t groups(const test::Tensor &x, hnorm_group group) {
-    return group == HNORM_BATCH ? x.channels() : x.samples() * x.channels();
+// Calls visit(n, c, s) for every element of group g (hnorm.h: c for batch, n*C + c for instance, n*G + g for groups).
+template <typename Visit>
+void for_each_in_group(const test::Tensor &x, hnorm_group group, int64_t g, Visit visit) {
+    const int64_t of_sample = group == HNORM_BATCH ? x.channels() : groups(x, group) / x.samples();
+    const int64_t together = x.channels() / of_sample, first = group == HNORM_BATCH ? 0 : g / of_sample;
+    const int64_t last = group == HNORM_BATCH ? x.samples() : first + 1;
+    for (int64_t n = first; n < last; n++)
+        for (int64_t c = g % of_sample * together; c < (g % of_sample + 1) * together; c++)
+            for (int64_t s = 0; s < x.positions(); s++) visit(n, c, s);
 }
 
 inline Statistics statistics(const test::Tensor &x, hnorm_group group, int64_t g) {

@@ -49,6 +49,7 @@ public:
                                dy_.as<double>(), dy_xmu_.as<double>(), &own_);
     }
     hnorm_status write_dx(const Sign &sign) const;
+    hnorm_status write_dx_of_channels(const Sign &sign) const;
     hnorm_status write_parameter_gradients(bool add) const;
 
 private:
@@ -63,7 +64,33 @@ private:
     Gradient own_;  // by the sums of the groups of group_
 };
 
+// Of channels that are together: g1 and g2 of the group.
+hnorm_status GradientSums::write_dx_of_channels(const Sign &sign) const {
+    Scratch g1(call_.driver), g2(call_.driver), count(call_.driver);
+    HNORM_TRY(reserve(call_, g1, b_.x.n * b_.x.c));
+    HNORM_TRY(reserve(call_, g2, b_.x.n * b_.x.c));
+    HNORM_TRY(reserve(call_, count, 1));
+    const AffineView affine = present(call_, b_.affine);
+    On<GroupBuffer> of_dy = sums(dy_), of_dy_xmu = sums(dy_xmu_), of_g1 = sums(g1), of_g2 = sums(g2);
+    On<GroupBuffer> gamma(call_, affine.gamma, b_.x, View::kInstance, affine.gamma_n, affine.gamma_c);
+    HNORM_TRY(launch(call_, call_.kernels.weigh_channels, of_dy, of_dy_xmu, gamma, static_cast<int32_t>(b_.together),
+                     kZero, of_g1, of_g2));
+    Planes single = {};
+    single.n = single.c = 1;
+    On<GroupBuffer> of_count(call_, count.as<double>(), single, View::kBatch, 0, 1);
+    HNORM_TRY(
+        launch(call_, call_.kernels.fill, static_cast<double>(b_.x.group_size(b_.group) * b_.together), of_count));
+    Gradient whole(call_);
+    const auto values = [&](const Scratch &scratch) { return group_values(scratch.as<double>(), b_.x, b_.group); };
+    HNORM_TRY(gradient_coefficients(call_, b_.x, mean_of(b_), variance_of(b_), b_.affine, b_.eps,
+                                    {values(g1), values(g2), {count.as<double>(), 0, 0}}, false, &whole));
+    return backward_apply(call_, b_.x, b_.dy, whole, sign, *b_.dx);
+}
+
 hnorm_status GradientSums::write_dx(const Sign &sign) const {
+    if (b_.together > 1) {
+        return write_dx_of_channels(sign);
+    }
     if (group_ == b_.group) {
         return backward_apply(call_, b_.x, b_.dy, own_, sign, *b_.dx);
     }
@@ -112,6 +139,56 @@ hnorm_status GradientSums::write_parameter_gradients(bool add) const {
                   beta_after);
 }
 
+// The statistics that the gradients rest on, where the call has none of its own, or has them for groups of channels: those of x, and
+// those of each channel's group.
+class OwnStatistics {
+public:
+    explicit OwnStatistics(const Call &call)
+        : call_(call),
+          mean_(call.driver),
+          variance_(call.driver),
+          merged_mean_(call.driver),
+          merged_variance_(call.driver) {}
+
+    // Sets b's; x: of its shape.
+    hnorm_status compute(const Planes &x, Backward *b) {
+        const bool together = b->together > 1;
+        if (b->mean && !together) {
+            return HNORM_OK;
+        }
+        const int64_t count = x.groups(b->group);
+        HNORM_TRY(reserve(call_, mean_, count));
+        HNORM_TRY(reserve(call_, variance_, count));
+        double *const mean = mean_.as<double>(), *const variance = variance_.as<double>();
+        if (b->mean) {
+            HNORM_TRY(repeat_channels(call_, x, b->together, b->mean, mean));
+            HNORM_TRY(repeat_channels(call_, x, b->together, b->variance, variance));
+            return use(mean_, variance_, b);
+        }
+        const auto size = static_cast<double>(x.group_size(b->group));
+        Forward unused(call_);
+        HNORM_TRY(moments(call_, x, b->group, {}, b->eps, together ? 1 : size, mean, variance, &unused));
+        if (!together) {
+            return use(mean_, variance_, b);
+        }
+        HNORM_TRY(reserve(call_, merged_mean_, count));
+        HNORM_TRY(reserve(call_, merged_variance_, count));
+        HNORM_TRY(merge_channels(call_, x, b->together, size * static_cast<double>(b->together), mean, variance,
+                                 merged_mean_.as<double>(), merged_variance_.as<double>()));
+        return use(merged_mean_, merged_variance_, b);
+    }
+
+private:
+    static hnorm_status use(const Scratch &mean, const Scratch &variance, Backward *b) {
+        b->mean = mean.as<double>();
+        b->variance = variance.as<double>();
+        return HNORM_OK;
+    }
+
+    const Call &call_;
+    Scratch mean_, variance_, merged_mean_, merged_variance_;
+};
+
 // Behind a residual: dz first, then the gradients without an activation, from dz for dy.
 hnorm_status residual_backward(const Call &call, const Backward &b, bool add,
                                hnorm_status (*without)(const Call &, const Backward &, bool)) {
@@ -148,21 +225,12 @@ hnorm_status residual_backward(const Call &call, const Backward &b, bool add,
 }  // namespace
 
 hnorm_status backward(const Call &call, const Backward &given, bool add) {
+    if (given.has_residual()) {
+        return residual_backward(call, given, add, backward);
+    }
     Backward b = given;
-    Scratch mean(call.driver), variance(call.driver);
-    if (b.mean == nullptr) {
-        const int64_t groups = b.x.groups(b.group);
-        HNORM_TRY(reserve(call, mean, groups));
-        HNORM_TRY(reserve(call, variance, groups));
-        Forward unused(call);
-        HNORM_TRY(moments(call, b.x, b.group, {}, b.eps, static_cast<double>(b.x.group_size(b.group)),
-                          mean.as<double>(), variance.as<double>(), &unused));
-        b.mean = mean.as<double>();
-        b.variance = variance.as<double>();
-    }
-    if (b.has_residual()) {
-        return residual_backward(call, b, add, backward);
-    }
+    OwnStatistics own(call);
+    HNORM_TRY(own.compute(b.x, &b));
     if (!b.dx && !b.dgamma && !b.dbeta) {
         return HNORM_OK;
     }
@@ -176,10 +244,13 @@ hnorm_status backward(const Call &call, const Backward &given, bool add) {
     return sums.write_parameter_gradients(add);
 }
 
-hnorm_status normalize_backward(const Call &call, const Backward &b, bool add) {
-    if (b.has_residual()) {
-        return residual_backward(call, b, add, normalize_backward);
+hnorm_status normalize_backward(const Call &call, const Backward &given, bool add) {
+    if (given.has_residual()) {
+        return residual_backward(call, given, add, normalize_backward);
     }
+    Backward b = given;
+    OwnStatistics own(call);
+    HNORM_TRY(own.compute(b.dy, &b));
     const bool parameters = b.dgamma || b.dbeta, by_sign = b.dx && b.slope != 1;
     SignOf sign(call);
     if (parameters || by_sign) {

@@ -72,6 +72,13 @@ hnorm_status gradient_coefficients(const Call &call, const Planes &x, const Grou
 hnorm_status backward_apply(const Call &call, const Planes &x, const Planes &dy, const Gradient &by, const Sign &sign,
                             const Planes &dx);
 
+// Statistics of groups of channels, for each of their channels: merged from those of channels, and repeated from one a group; and one
+// a group from those. The results lie in `to`, samples x.c apart.
+hnorm_status merge_channels(const Call &call, const Planes &x, int64_t together, double divisor, const double *mean,
+                            const double *m2, double *to_mean, double *to_m2);
+hnorm_status repeat_channels(const Call &call, const Planes &x, int64_t together, const double *of_groups, double *to);
+hnorm_status take_channels(const Call &call, const Planes &x, int64_t together, const double *from, double *of_groups);
+
 // gamma and beta with constants for absent ones.
 AffineView present(const Call &call, const AffineView &affine);
 

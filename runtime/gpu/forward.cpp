@@ -75,4 +75,28 @@ hnorm_status normalize(const Call &call, const Planes &x, const Forward &by, con
     return launch(call, kernels.normalize[planes], x_buffer, m, a, b, slope_bits(post.slope), kZero, y_buffer);
 }
 
+hnorm_status merge_channels(const Call &call, const Planes &x, int64_t together, double divisor, const double *mean,
+                            const double *m2, double *to_mean, double *to_m2) {
+    const auto of = [&](const double *values) { return On<GroupBuffer>(call, values, x, View::kInstance, x.c, 1); };
+    On<GroupBuffer> means = of(mean), m2s = of(m2), merged_means = of(to_mean), merged_m2s = of(to_m2);
+    return launch(call, call.kernels.merge_channels, means, m2s, static_cast<int32_t>(together),
+                  static_cast<double>(x.s), divisor, kZero, merged_means, merged_m2s);
+}
+
+hnorm_status repeat_channels(const Call &call, const Planes &x, int64_t together, const double *of_groups, double *to) {
+    Planes groups = x;
+    groups.c /= together;
+    On<GroupBuffer> in(call, of_groups, groups, View::kInstance, groups.c, 1);
+    On<GroupBuffer> out(call, to, x, View::kInstance, x.c, 1);
+    return launch(call, call.kernels.repeat_channels, in, static_cast<int32_t>(together), out);
+}
+
+hnorm_status take_channels(const Call &call, const Planes &x, int64_t together, const double *from, double *of_groups) {
+    Planes groups = x;
+    groups.c /= together;
+    On<GroupBuffer> in(call, from, groups, View::kInstance, x.c, together);
+    On<GroupBuffer> out(call, of_groups, groups, View::kInstance, groups.c, 1);
+    return launch(call, call.kernels.repeat_channels, in, 1, out);
+}
+
 }  // namespace hnorm::gpu

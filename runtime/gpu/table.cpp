@@ -17,19 +17,61 @@ namespace {
 
 template <hnorm_device kDevice>
 struct Table {
-    static hnorm_status moments(const char *function, const Planes &x, hnorm_group group, double divisor, double *mean,
-                                double *m2) {
-        HNORM_BEGIN_CALL(function);
+    // The statistics of groups of channels for each of their channels, in memory of the call.
+    struct OfChannels {
+        explicit OfChannels(Driver &driver) : means(driver), variances(driver) {}
+
+        hnorm_status reserve(const char *function, const Planes &x) {
+            const int64_t bytes = x.n * x.c * static_cast<int64_t>(sizeof(double));
+            HNORM_TRY(means.reserve(function, bytes));
+            return variances.reserve(function, bytes);
+        }
+        double *mean() const { return means.as<double>(); }
+        double *variance() const { return variances.as<double>(); }
+
+        Scratch means, variances;
+    };
+
+    // Merged from those of channels.
+    static hnorm_status merged_moments(const Call &call, const Planes &x, const Grouping &group, double divisor,
+                                       OfChannels *merged) {
+        OfChannels own(call.driver);
+        HNORM_TRY(own.reserve(call.function, x));
+        HNORM_TRY(merged->reserve(call.function, x));
         Forward unused(call);
-        return gpu::moments(call, x, group, {}, 1, divisor, mean, m2, &unused);
+        HNORM_TRY(gpu::moments(call, x, group.by, {}, 1, 1, own.mean(), own.variance(), &unused));
+        return merge_channels(call, x, group.together, divisor, own.mean(), own.variance(), merged->mean(),
+                              merged->variance());
     }
 
-    static hnorm_status normalize(const char *function, const Planes &x, const GroupValues &mean,
-                                  const GroupValues &variance, const AffineView &affine, double eps,
-                                  const PostOps &post, const Planes &y) {
+    static hnorm_status moments(const char *function, const Planes &x, const Grouping &group, double divisor,
+                                double *mean, double *m2) {
         HNORM_BEGIN_CALL(function);
+        if (group.together == 1) {
+            Forward unused(call);
+            return gpu::moments(call, x, group.by, {}, 1, divisor, mean, m2, &unused);
+        }
+        OfChannels merged(driver);
+        HNORM_TRY(merged_moments(call, x, group, divisor, &merged));
+        HNORM_TRY(take_channels(call, x, group.together, merged.mean(), mean));
+        return take_channels(call, x, group.together, merged.variance(), m2);
+    }
+
+    static hnorm_status normalize(const char *function, const Planes &x, const Grouping &group, const double *mean,
+                                  const double *variance, const AffineView &affine, double eps, const PostOps &post,
+                                  const Planes &y) {
+        HNORM_BEGIN_CALL(function);
+        OfChannels repeated(driver);
+        if (group.together > 1) {
+            HNORM_TRY(repeated.reserve(function, x));
+            HNORM_TRY(repeat_channels(call, x, group.together, mean, repeated.mean()));
+            HNORM_TRY(repeat_channels(call, x, group.together, variance, repeated.variance()));
+            mean = repeated.mean();
+            variance = repeated.variance();
+        }
         Forward forward(call);
-        HNORM_TRY(coefficients(call, x, mean, variance, affine, eps, &forward));
+        HNORM_TRY(coefficients(call, x, group_values(mean, x, group.by), group_values(variance, x, group.by), affine,
+                               eps, &forward));
         return gpu::normalize(call, x, forward, post, y);
     }
 
@@ -52,9 +94,31 @@ struct Table {
         return gpu::normalize(call, x, forward, {}, y);
     }
 
-    static hnorm_status forward(const char *function, const Planes &x, hnorm_group group, const AffineView &affine,
-                                double eps, const PostOps &post, const Planes &y, double *mean, double *variance) {
+    static hnorm_status forward_of_channels(const Call &call, const Planes &x, const Grouping &group,
+                                            const AffineView &affine, double eps, const PostOps &post, const Planes &y,
+                                            double *mean, double *variance) {
+        OfChannels merged(call.driver);
+        HNORM_TRY(merged_moments(call, x, group, static_cast<double>(group.size(x)), &merged));
+        if (mean) {
+            HNORM_TRY(take_channels(call, x, group.together, merged.mean(), mean));
+        }
+        if (variance) {
+            HNORM_TRY(take_channels(call, x, group.together, merged.variance(), variance));
+        }
+        Forward forward(call);
+        HNORM_TRY(coefficients(call, x, group_values(merged.mean(), x, group.by),
+                               group_values(merged.variance(), x, group.by), affine, eps, &forward));
+        return gpu::normalize(call, x, forward, post, y);
+    }
+
+    static hnorm_status forward(const char *function, const Planes &x, const Grouping &grouping,
+                                const AffineView &affine, double eps, const PostOps &post, const Planes &y,
+                                double *mean, double *variance) {
         HNORM_BEGIN_CALL(function);
+        const hnorm_group group = grouping.by;
+        if (grouping.together > 1) {
+            return forward_of_channels(call, x, grouping, affine, eps, post, y, mean, variance);
+        }
         Scratch means(driver), variances(driver);
         const auto wanted_or = [&](Scratch &scratch, double **values) {
             if (*values) return HNORM_OK;

@@ -1,5 +1,6 @@
 // hnorm_backward, and what it computes.
 #include "blocks.h"
+#include "channel_groups.h"
 #include "error.h"
 #include "gradient_arguments.h"
 #include "gradients.h"
@@ -31,7 +32,10 @@ hnorm_status compute_block(const char *function, const Machine &machine, const B
     HNORM_TRY(weighted.reserve(function, 2 * groups));
     double *const g1 = weighted.data(), *const g2 = g1 + groups;
     times_gamma(x, affine, summed, b.group, sum_dy, sum_dy_xmu, g1, g2);
-    const auto total = static_cast<double>(b.x.group_size(b.group));
+    if (b.together > 1) {
+        add_channels(2 * groups, b.together, g1);
+    }
+    const auto total = static_cast<double>(b.x.group_size(b.group) * b.together);
     GradientCoefficients coefficients;
     HNORM_TRY(coefficients.compute(function, x, mean, variance, affine, b.eps,
                                    {group_values(g1, x, b.group), group_values(g2, x, b.group), {&total, 0, 0}}));
@@ -59,7 +63,7 @@ hnorm_status compute_backward(const char *function, const Machine &machine, cons
         return HNORM_OK;
     };
     // Sums of each sample's part of batch norm's groups are not of blocks of groups.
-    HNORM_TRY(summed_group(b) == b.group ? Blocks(machine, b.x, b.group, 2).for_each(function, compute)
+    HNORM_TRY(summed_group(b) == b.group ? Blocks(machine, b.x, {b.group, b.together}, 2).for_each(function, compute)
                                          : compute({0, b.x.n, 0, b.x.c}));
     if (wanted) {
         sums.write_parameter_gradients();
@@ -78,9 +82,11 @@ hnorm_status hnorm_backward(const hnorm_tensor *x, const hnorm_tensor *dy, hnorm
                             const hnorm_post_ops_gradient *post, const hnorm_tensor *dx, float *dgamma, float *dbeta) {
     const char *const function = "hnorm_backward";
     GradientTensors tensors(x, dy, dx);
+    RepeatedStatistics repeated;
     Backward b;
-    HNORM_TRY(read_backward(function, true, group, mean, variance, affine, eps, post, dgamma, dbeta, &tensors, &b));
-    HNORM_TRY(check_group_size(function, *x, b.x, group, ""));
+    HNORM_TRY(read_backward(function, true, group, mean, variance, affine, eps, post, dgamma, dbeta, &tensors,
+                            &repeated, &b));
+    HNORM_TRY(check_group_size(function, *x, b.x, {b.group, b.together}, ""));
     Machine machine;
     HNORM_TRY(find_machine(function, b.x.device, &machine));
     if (b.x.empty()) {

@@ -92,7 +92,7 @@ hnorm_status hnorm_backward_apply(const hnorm_tensor *x, const hnorm_tensor *dy,
     const char *const function = "hnorm_backward_apply";
     GradientTensors tensors(x, dy, dx);
     HNORM_TRY(tensors.read(function, true, true));
-    HNORM_TRY(check_group(function, group));
+    HNORM_TRY(check_one_channel(function, group));
     const Planes &in = tensors.x.planes;
     const int64_t groups = in.groups(group);
     for (const Array &array :
@@ -143,7 +143,7 @@ hnorm_status hnorm_backward_apply(const hnorm_tensor *x, const hnorm_tensor *dy,
     };
     // As in compute_normalize.
     return group == HNORM_BATCH ? compute({0, in.n, 0, in.c})
-                                : Blocks(machine, in, group, 2).for_each(function, compute);
+                                : Blocks(machine, in, {group, 1}, 2).for_each(function, compute);
 }
 
 }  // extern "C"

@@ -12,9 +12,10 @@ namespace hnorm::detail {
 
 class Blocks {
 public:
-    // read: how many tensors like x the work reads.
-    Blocks(const Machine &machine, const Planes &x, hnorm_group group, int read = 1)
+    // read: how many tensors like x the work reads. Blocks hold whole groups.
+    Blocks(const Machine &machine, const Planes &x, const Grouping &grouping, int read = 1)
         : x_(x), channels_(x.c), samples_(x.n), serial_(runs_serially(machine, x)) {
+        const hnorm_group group = grouping.by;
         const bool batch = group == HNORM_BATCH;
         if (is_one_plane(x, group) || (batch && x.layout == Layout::kChannelsLast)) {
             return;
@@ -34,7 +35,8 @@ public:
             if (together >= kVectors && x.s <= 1024) {
                 together -= together % kVectors;
             }
-            channels_ = std::min(together, x.c);
+            const int64_t whole = grouping.together;
+            channels_ = std::min((together + whole - 1) / whole * whole, x.c);
             samples_ = batch ? x.n : std::clamp<int64_t>(together / x.c, 1, x.n);
         }
         const int64_t threads = machine.threads, rounds = (count() + threads - 1) / threads;

@@ -94,6 +94,10 @@ struct PostOps {
 hnorm_status compute_moments(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
                              double divisor, double *mean, double *m2);
 
+// The same of any groups: where channels are together, each has its group's (channel_groups.h).
+hnorm_status compute_statistics(const char *function, const Machine &machine, const Planes &x, const Grouping &group,
+                                double divisor, double *mean, double *m2);
+
 hnorm_status compute_normalize(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
                                const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
                                const Planes &y);
@@ -102,8 +106,8 @@ hnorm_status normalize_range(const char *function, const Machine &machine, const
                              const GroupValues &mean, const GroupValues &variance, const AffineView &affine, double eps,
                              const PostOps &post, const Planes &y, bool past_cache);
 
-// mean, variance: one double a group, written.
-hnorm_status compute_forward(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
+// mean, variance: one double a group, written; where channels are together one a channel of each sample, its group's.
+hnorm_status compute_forward(const char *function, const Machine &machine, const Planes &x, const Grouping &group,
                              const AffineView &affine, double eps, const PostOps &post, const Planes &y, double *mean,
                              double *variance);
 

@@ -1,5 +1,6 @@
 // Descriptors of dense tensors.
 #include <algorithm>
+#include <climits>
 
 #include <hnorm/hnorm.h>
 
@@ -7,6 +8,12 @@ extern "C" {
 
 hnorm_tensor hnorm_channels_first(float *data, int rank, const int64_t *shape) {
     return hnorm_dense(data, HNORM_F32, 0, rank, shape);
+}
+
+hnorm_group hnorm_groups(int64_t groups) {
+    const bool fits = 0 < groups && groups <= INT_MAX - HNORM_GROUPS;
+    return static_cast<hnorm_group>(HNORM_GROUPS +
+                                    (fits ? static_cast<int>(groups) : 0));  // 0 is refused where it is used
 }
 
 hnorm_tensor hnorm_dense(void *data, hnorm_type type, int channels_last, int rank, const int64_t *shape) {

@@ -8,23 +8,22 @@ namespace hnorm::detail {
 
 struct AffineView;
 struct Backward;
-struct GroupValues;
 struct PostOps;
 
 // Arguments are validated. All pointers, those in Planes, views and values too, are the device's, and an absent gamma or beta
 // is null. Functions that compute queue their work and return: they neither wait for the device nor copy from it.
 struct Device {
-    // Of tensors that are not empty. M2 is divided by `divisor`.
-    hnorm_status (*moments)(const char *function, const Planes &x, hnorm_group group, double divisor, double *mean,
+    // Of tensors that are not empty. Statistics are one a group. M2 is divided by `divisor`.
+    hnorm_status (*moments)(const char *function, const Planes &x, const Grouping &group, double divisor, double *mean,
                             double *m2);
-    hnorm_status (*normalize)(const char *function, const Planes &x, const GroupValues &mean,
-                              const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
+    hnorm_status (*normalize)(const char *function, const Planes &x, const Grouping &group, const double *mean,
+                              const double *variance, const AffineView &affine, double eps, const PostOps &post,
                               const Planes &y);
     // With statistics in float, whose samples are stride_n apart.
     hnorm_status (*normalize_floats)(const char *function, const Planes &x, const float *mean, const float *variance,
                                      int64_t stride_n, const AffineView &affine, double eps, const Planes &y);
     // mean, variance: one a group, written; null: not wanted.
-    hnorm_status (*forward)(const char *function, const Planes &x, hnorm_group group, const AffineView &affine,
+    hnorm_status (*forward)(const char *function, const Planes &x, const Grouping &group, const AffineView &affine,
                             double eps, const PostOps &post, const Planes &y, double *mean, double *variance);
     hnorm_status (*activation_backward)(const char *function, const Planes &y, const Planes &dy, float slope,
                                         const Planes &dz);

@@ -54,6 +54,14 @@ using DeviceTrack = int (*)(halide_buffer_t *running_mean, halide_buffer_t *runn
                             halide_buffer_t *variance, int32_t samples, double weight_before, double weight,
                             double correction, int32_t zero, halide_buffer_t *new_mean, halide_buffer_t *new_variance);
 
+// Of groups of channels, for each of their channels: moments from those of channels, g1 and g2 from channels' sums, and values of
+// groups.
+using DeviceMergeChannels = int (*)(halide_buffer_t *mean, halide_buffer_t *m2, int32_t together, double size,
+                                    double divisor, int32_t zero, halide_buffer_t *mean_of_group,
+                                    halide_buffer_t *m2_of_group);
+using DeviceWeighChannels = int (*)(halide_buffer_t *sum_dy, halide_buffer_t *sum_dy_xmu, halide_buffer_t *gamma,
+                                    int32_t together, int32_t zero, halide_buffer_t *g1, halide_buffer_t *g2);
+using DeviceRepeatChannels = int (*)(halide_buffer_t *in, int32_t together, halide_buffer_t *out);
 // Floats as elements (generators/wide_gradient.cpp).
 using DeviceNarrow = int (*)(halide_buffer_t *in, halide_buffer_t *out);
 
@@ -78,6 +86,9 @@ struct DeviceKernels {
     DeviceWeigh weigh;
     DeviceParameterGradients parameter_gradients;
     DeviceTrack track;
+    DeviceMergeChannels merge_channels;
+    DeviceWeighChannels weigh_channels;
+    DeviceRepeatChannels repeat_channels;
     DeviceActivationBackward wide_gradient_f16, wide_gradient_bf16;  // dz as floats
     DeviceNarrow narrow_f16, narrow_bf16;
 };

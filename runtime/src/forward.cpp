@@ -1,21 +1,22 @@
 // hnorm_forward, and what it computes.
 #include "blocks.h"
+#include "channel_groups.h"
 #include "error.h"
 #include "past_cache.h"
 #include "post_ops.h"
 
 namespace hnorm::detail {
 
-hnorm_status compute_forward(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
+hnorm_status compute_forward(const char *function, const Machine &machine, const Planes &x, const Grouping &group,
                              const AffineView &affine, double eps, const PostOps &post, const Planes &y, double *mean,
                              double *variance) {
-    const auto total = static_cast<double>(x.group_size(group));
+    const auto total = static_cast<double>(group.size(x));
     const bool past_cache = goes_past_cache(*machine.target, y, {&x, post.residual});
-    const GroupValues means = group_values(mean, x, group), variances = group_values(variance, x, group);
+    const GroupValues means = group_values(mean, x, group.by), variances = group_values(variance, x, group.by);
     return Blocks(machine, x, group).for_each(function, [&](const Range &range) {
         const Planes part = cropped(x, range);
-        const int64_t first = range.first(groups_stride(x, group));
-        HNORM_TRY(compute_moments(function, machine, part, group, total, mean + first, variance + first));
+        const int64_t first = range.first(groups_stride(x, group.by));
+        HNORM_TRY(compute_statistics(function, machine, part, group, total, mean + first, variance + first));
         return normalize_range(function, machine, range, x, means, variances, affine, eps, post, y, past_cache);
     });
 }
@@ -31,13 +32,14 @@ hnorm_status hnorm_forward(const hnorm_tensor *x, hnorm_group group, const hnorm
     const char *const function = "hnorm_forward";
     Planes in, out, residual;
     HNORM_TRY(read_pair(function, x, y, &in, &out));
-    HNORM_TRY(check_group(function, group));
+    Grouping grouping;
+    HNORM_TRY(read_group(function, "group", group, in.c, &grouping));
     AffineView affine_view;
     HNORM_TRY(read_affine(function, affine, out, &affine_view));
     HNORM_TRY(check_eps(function, "eps", eps));
     PostOps post_ops;
     HNORM_TRY(read_post_ops(function, post, {"x", x, in}, {"y", y, out}, &residual, &post_ops));
-    const int64_t groups = in.groups(group);
+    const int64_t groups = grouping.count(in);
     const Array means("mean", mean, groups), variances("variance", variance, groups);
     for (const Array *array : {&means, &variances}) {
         if (array->data == nullptr) {
@@ -52,21 +54,32 @@ hnorm_status hnorm_forward(const hnorm_tensor *x, hnorm_group group, const hnorm
         HNORM_TRY(check_apart(function, *array, beta_array(affine_view, out), in.device));
     }
     HNORM_TRY(check_apart(function, means, variances, in.device));
-    HNORM_TRY(check_group_size(function, *x, in, group, ""));
+    HNORM_TRY(check_group_size(function, *x, in, grouping, ""));
     Machine machine;
     HNORM_TRY(find_machine(function, in.device, &machine));
     if (in.empty()) {
         return HNORM_OK;
     }
     if (machine.device) {
-        return machine.device->forward(function, in, group, affine_view, eps, post_ops, out, mean, variance);
+        return machine.device->forward(function, in, grouping, affine_view, eps, post_ops, out, mean, variance);
     }
     Scratch scratch;
-    if (mean == nullptr || variance == nullptr) {
-        HNORM_TRY(scratch.reserve(function, 2 * groups));
+    const int64_t channels = in.groups(grouping.by);
+    const bool together = grouping.together > 1;
+    if (together || mean == nullptr || variance == nullptr) {
+        HNORM_TRY(scratch.reserve(function, 2 * channels));
     }
-    return compute_forward(function, machine, in, group, affine_view, eps, post_ops, out, mean ? mean : scratch.data(),
-                           variance ? variance : scratch.data() + groups);
+    double *const means_of = together || !mean ? scratch.data() : mean;
+    double *const variances_of = together || !variance ? scratch.data() + channels : variance;
+    HNORM_TRY(
+        compute_forward(function, machine, in, grouping, affine_view, eps, post_ops, out, means_of, variances_of));
+    if (together && mean) {
+        take_groups(groups, grouping.together, means_of, mean);
+    }
+    if (together && variance) {
+        take_groups(groups, grouping.together, variances_of, variance);
+    }
+    return HNORM_OK;
 }
 
 }  // extern "C"

@@ -60,14 +60,16 @@ hnorm_status read_parameters(const char *function, const hnorm_affine *affine, c
 hnorm_status read_backward(const char *function, bool needs_x, hnorm_group group, const double *mean,
                            const double *variance, const hnorm_affine *affine, double eps,
                            const hnorm_post_ops_gradient *post, float *dgamma, float *dbeta,
-                           GradientTensors *its_tensors, Backward *b) {
+                           GradientTensors *its_tensors, RepeatedStatistics *repeated, Backward *b) {
     HNORM_TRY(its_tensors->read(function, needs_x, false));
     float slope;
     HNORM_TRY(read_post_ops(function, post, its_tensors, &slope));
-    HNORM_TRY(check_group(function, group));
     const GradientTensors &tensors = *its_tensors;
     const Planes &dy = tensors.dy.planes;
-    const Array means("mean", mean, dy.groups(group)), variances("variance", variance, dy.groups(group));
+    Grouping grouping;
+    HNORM_TRY(read_group(function, "group", group, dy.c, &grouping));
+    const int64_t groups = grouping.count(dy);
+    const Array means("mean", mean, groups), variances("variance", variance, groups);
     HNORM_TRY(check_read(function, means, tensors));
     HNORM_TRY(check_read(function, variances, tensors));
     AffineView view;
@@ -83,10 +85,13 @@ hnorm_status read_backward(const char *function, bool needs_x, hnorm_group group
         }
     }
     HNORM_TRY(check_apart(function, dgammas, dbetas, dy.device));
+    if (dy.device == HNORM_CPU) {
+        HNORM_TRY(repeated->repeat(function, dy, grouping, &mean, &variance));
+    }
     *b = {tensors.x.tensor ? tensors.x.planes : dy,
           dy,
           tensors.dx.tensor ? &tensors.dx.planes : nullptr,
-          group,
+          grouping.by,
           mean,
           variance,
           view,
@@ -95,6 +100,7 @@ hnorm_status read_backward(const char *function, bool needs_x, hnorm_group group
           dgamma,
           dbeta,
           slope,
+          grouping.together,
           tensors.y.tensor && slope != 1 ? &tensors.y.planes : nullptr,
           tensors.dresidual.tensor ? &tensors.dresidual.planes : nullptr};
     return HNORM_OK;

@@ -11,12 +11,13 @@ struct Backward {
     Planes x, dy;
     const Planes *dx;  // null: not wanted
     hnorm_group group;
-    const double *mean, *variance;
+    const double *mean, *variance;  // where channels are together on the CPU of each channel
     AffineView affine;
     bool per_sample;  // gamma and beta, and so their gradients: N*C of them, else C
     double eps;
     float *dgamma, *dbeta;  // null: not wanted
     float slope = 1;        // of the activation
+    int64_t together = 1;   // neighbouring channels that are one group
     // Where a residual was added and there is an activation: forward's y, which has its sign.
     const Planes *y = nullptr;
     const Planes *dresidual = nullptr;  // null: not wanted

@@ -13,10 +13,14 @@ using namespace hnorm::detail;
 
 namespace {
 
-hnorm_status check_options(const char *function, const hnorm_layer_options &options) {
-    if (options.group != HNORM_BATCH && options.group != HNORM_INSTANCE) {
-        return fail(HNORM_INVALID_ARGUMENT, "%s: options.group is %d: it must be HNORM_BATCH (0) or HNORM_INSTANCE (1)",
-                    function, static_cast<int>(options.group));
+hnorm_status check_options(const char *function, int64_t num_features, const hnorm_layer_options &options) {
+    Grouping grouping;
+    HNORM_TRY(read_group(function, "options.group", options.group, num_features, &grouping));
+    if (options.group > HNORM_GROUPS && options.track_running_stats) {
+        return fail(HNORM_INVALID_ARGUMENT,
+                    "%s: options.track_running_stats is %d: it must be 0 for hnorm_groups, which have no running "
+                    "statistics",
+                    function, options.track_running_stats);
     }
     HNORM_TRY(check_eps(function, "options.eps", options.eps));
     if (!options.cumulative &&
@@ -92,8 +96,8 @@ hnorm_status check_features(const char *function, const hnorm_layer &layer, cons
 extern "C" {
 
 hnorm_layer_options hnorm_layer_defaults(hnorm_group group) {
-    const int batch = group == HNORM_INSTANCE ? 0 : 1;
-    return {group, 1e-5, 0.1, 0, batch, batch, 0, HNORM_NO_ACTIVATION, 0.01F};
+    const int affine = group == HNORM_INSTANCE ? 0 : 1, tracks = group == HNORM_BATCH ? 1 : 0;
+    return {group, 1e-5, 0.1, 0, affine, tracks, 0, HNORM_NO_ACTIVATION, 0.01F};
 }
 
 hnorm_status hnorm_layer_create(int64_t num_features, const hnorm_layer_options *options, hnorm_layer **layer) {
@@ -110,7 +114,7 @@ hnorm_status hnorm_layer_create(int64_t num_features, const hnorm_layer_options 
                     function, num_features, kMaxExtent);
     }
     const hnorm_layer_options chosen = options ? *options : hnorm_layer_defaults(HNORM_BATCH);
-    HNORM_TRY(check_options(function, chosen));
+    HNORM_TRY(check_options(function, num_features, chosen));
     try {
         *layer = new hnorm_layer(num_features, chosen);
     } catch (const std::bad_alloc &) {

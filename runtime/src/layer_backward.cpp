@@ -24,8 +24,9 @@ hnorm_status backward_of_batch(const char *function, const Machine &machine, con
         const int64_t groups = b.x.groups(b.group);
         HNORM_TRY(scratch.reserve(function, 2 * groups));
         double *const mean = scratch.data(), *const variance = scratch.data() + groups;
-        HNORM_TRY(compute_moments(function, machine, b.x, b.group, static_cast<double>(b.x.group_size(b.group)), mean,
-                                  variance));
+        const Grouping group = {b.group, b.together};
+        HNORM_TRY(
+            compute_statistics(function, machine, b.x, group, static_cast<double>(group.size(b.x)), mean, variance));
         b.mean = mean;
         b.variance = variance;
     }
@@ -91,7 +92,7 @@ hnorm_status backward(const char *function, hnorm_layer *layer, const hnorm_tens
     const Backward b = {in,
                         tensors.dy.planes,
                         dx ? &tensors.dx.planes : nullptr,
-                        layer->options.group,
+                        layer->grouping().by,
                         nullptr,
                         nullptr,
                         affine_view,
@@ -100,6 +101,7 @@ hnorm_status backward(const char *function, hnorm_layer *layer, const hnorm_tens
                         dgamma,
                         dbeta,
                         slope,
+                        layer->grouping().together,
                         add && add->y && slope != 1 ? &tensors.y.planes : nullptr,
                         add && add->dresidual ? &tensors.dresidual.planes : nullptr};
     if (dx && tensors.dx.planes.data == in.data) {

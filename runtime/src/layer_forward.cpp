@@ -36,7 +36,7 @@ hnorm_status forward(const char *function, hnorm_layer *layer, const hnorm_tenso
     const hnorm_affine affine = layer->affine();
     AffineView affine_view;
     HNORM_TRY(read_affine(function, &affine, out, &affine_view));
-    const hnorm_group group = layer->options.group;
+    const Grouping group = layer->grouping();
     if (layer->training || !layer->tracks()) {
         HNORM_TRY(check_group_size(function, *x, in, group, layer->training ? " in training" : ""));
         HNORM_TRY(check_tracked(function, *layer));
@@ -47,7 +47,7 @@ hnorm_status forward(const char *function, hnorm_layer *layer, const hnorm_tenso
         return HNORM_OK;
     }
     const double eps = layer->options.eps;
-    const int64_t groups = in.groups(group);
+    const int64_t groups = in.groups(group.by);
     const auto batch_forward = [&](double *mean, double *variance) {
         return machine.device
                    ? machine.device->forward(function, in, group, affine_view, eps, post, out, mean, variance)
@@ -61,10 +61,11 @@ hnorm_status forward(const char *function, hnorm_layer *layer, const hnorm_tenso
             HNORM_TRY(layer->track(function, machine.device, in, record.mean.data(), record.variance.data()));
         }
     } else if (layer->tracks()) {
-        const GroupValues mean = {layer->running_mean.data(), 0, 1}, variance = {layer->running_var.data(), 0, 1};
-        HNORM_TRY(machine.device
-                      ? machine.device->normalize(function, in, mean, variance, affine_view, eps, post, out)
-                      : compute_normalize(function, machine, in, mean, variance, affine_view, eps, post, out));
+        const double *const mean = layer->running_mean.data(), *const variance = layer->running_var.data();
+        HNORM_TRY(machine.device ? machine.device->normalize(function, in, {HNORM_BATCH, 1}, mean, variance,
+                                                             affine_view, eps, post, out)
+                                 : compute_normalize(function, machine, in, {mean, 0, 1}, {variance, 0, 1}, affine_view,
+                                                     eps, post, out));
     } else if (machine.device) {
         HNORM_TRY(batch_forward(nullptr, nullptr));
     } else {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "blocks.h"
+#include "channel_groups.h"
 #include "error.h"
 #include "reduction.h"
 #include "threads.h"
@@ -227,6 +228,16 @@ hnorm_status compute_moments(const char *function, const Machine &machine, const
     return HNORM_OK;
 }
 
+hnorm_status compute_statistics(const char *function, const Machine &machine, const Planes &x, const Grouping &group,
+                                double divisor, double *mean, double *m2) {
+    if (group.together == 1) {
+        return compute_moments(function, machine, x, group.by, divisor, mean, m2);
+    }
+    HNORM_TRY(compute_moments(function, machine, x, group.by, 1, mean, m2));
+    merge_channels(x.groups(group.by), group.together, static_cast<double>(x.group_size(group.by)), divisor, mean, m2);
+    return HNORM_OK;
+}
+
 }  // namespace hnorm::detail
 
 using namespace hnorm::detail;
@@ -237,8 +248,9 @@ hnorm_status hnorm_moments(const hnorm_tensor *x, hnorm_group group, double *cou
     const char *const function = "hnorm_moments";
     Planes planes;
     HNORM_TRY(read_tensor(function, "x", x, &planes));
-    HNORM_TRY(check_group(function, group));
-    const int64_t groups = planes.groups(group);
+    Grouping grouping;
+    HNORM_TRY(read_group(function, "group", group, planes.c, &grouping));
+    const int64_t groups = grouping.count(planes);
     const Array counts("count", count, groups), means("mean", mean, groups), m2s("m2", m2, groups);
     for (const Array *array : {&counts, &means, &m2s}) {
         HNORM_TRY(check_array(function, *array, "x", planes));
@@ -248,13 +260,13 @@ hnorm_status hnorm_moments(const hnorm_tensor *x, hnorm_group group, double *cou
     HNORM_TRY(check_apart(function, means, m2s, planes.device));
     Machine machine;
     HNORM_TRY(find_machine(function, planes.device, &machine));
-    const double elements = planes.empty() ? 0.0 : static_cast<double>(planes.group_size(group));
+    const double elements = planes.empty() ? 0.0 : static_cast<double>(grouping.size(planes));
     if (machine.device) {
         if (planes.empty()) {
             HNORM_TRY(machine.device->fill_doubles(function, mean, groups, 0));
             HNORM_TRY(machine.device->fill_doubles(function, m2, groups, 0));
         } else {
-            HNORM_TRY(machine.device->moments(function, planes, group, 1, mean, m2));
+            HNORM_TRY(machine.device->moments(function, planes, grouping, 1, mean, m2));
         }
         return machine.device->fill_doubles(function, count, groups, elements);
     }
@@ -262,10 +274,20 @@ hnorm_status hnorm_moments(const hnorm_tensor *x, hnorm_group group, double *cou
         std::fill_n(mean, groups, 0.0);
         std::fill_n(m2, groups, 0.0);
     } else {
-        HNORM_TRY(Blocks(machine, planes, group).for_each(function, [&](const Range &range) {
-            const int64_t first = range.first(groups_stride(planes, group));
-            return compute_moments(function, machine, cropped(planes, range), group, 1, mean + first, m2 + first);
+        Scratch scratch;
+        const int64_t channels = planes.groups(grouping.by);
+        const bool together = grouping.together > 1;
+        HNORM_TRY(scratch.reserve(function, together ? 2 * channels : 0));
+        double *const means_of = together ? scratch.data() : mean, *const m2s_of = together ? means_of + channels : m2;
+        HNORM_TRY(Blocks(machine, planes, grouping).for_each(function, [&](const Range &range) {
+            const int64_t first = range.first(groups_stride(planes, grouping.by));
+            return compute_statistics(function, machine, cropped(planes, range), grouping, 1, means_of + first,
+                                      m2s_of + first);
         }));
+        if (together) {
+            take_groups(groups, grouping.together, means_of, mean);
+            take_groups(groups, grouping.together, m2s_of, m2);
+        }
     }
     std::fill_n(count, groups, elements);
     return HNORM_OK;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "blocks.h"
+#include "channel_groups.h"
 #include "coefficients.h"
 #include "error.h"
 #include "flat.h"
@@ -96,7 +97,7 @@ hnorm_status compute_normalize(const char *function, const Machine &machine, con
     };
     // Coefficients of each sample's groups: threads share that work, too.
     const bool per_sample = mean.stride_n != 0 || variance.stride_n != 0 || affine.per_sample();
-    return per_sample ? Blocks(machine, x, HNORM_INSTANCE).for_each(function, compute) : compute({0, x.n, 0, x.c});
+    return per_sample ? Blocks(machine, x, {HNORM_INSTANCE, 1}).for_each(function, compute) : compute({0, x.n, 0, x.c});
 }
 
 }  // namespace hnorm::detail
@@ -111,9 +112,10 @@ hnorm_status hnorm_normalize(const hnorm_tensor *x, hnorm_group group, const dou
     const char *const function = "hnorm_normalize";
     Planes in, out, residual;
     HNORM_TRY(read_pair(function, x, y, &in, &out));
-    HNORM_TRY(check_group(function, group));
-    HNORM_TRY(check_array(function, {"mean", mean, in.groups(group)}, "y", out));
-    HNORM_TRY(check_array(function, {"variance", variance, in.groups(group)}, "y", out));
+    Grouping grouping;
+    HNORM_TRY(read_group(function, "group", group, in.c, &grouping));
+    HNORM_TRY(check_array(function, {"mean", mean, grouping.count(in)}, "y", out));
+    HNORM_TRY(check_array(function, {"variance", variance, grouping.count(in)}, "y", out));
     AffineView affine_view;
     HNORM_TRY(read_affine(function, affine, out, &affine_view));
     HNORM_TRY(check_eps(function, "eps", eps));
@@ -124,10 +126,12 @@ hnorm_status hnorm_normalize(const hnorm_tensor *x, hnorm_group group, const dou
     if (in.empty()) {
         return HNORM_OK;
     }
-    const GroupValues means = group_values(mean, in, group), variances = group_values(variance, in, group);
     if (machine.device) {
-        return machine.device->normalize(function, in, means, variances, affine_view, eps, post_ops, out);
+        return machine.device->normalize(function, in, grouping, mean, variance, affine_view, eps, post_ops, out);
     }
+    RepeatedStatistics repeated;
+    HNORM_TRY(repeated.repeat(function, in, grouping, &mean, &variance));
+    const GroupValues means = group_values(mean, in, grouping.by), variances = group_values(variance, in, grouping.by);
     return compute_normalize(function, machine, in, means, variances, affine_view, eps, post_ops, out);
 }
 

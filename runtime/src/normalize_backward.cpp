@@ -71,8 +71,10 @@ hnorm_status hnorm_normalize_backward(const hnorm_tensor *x, const hnorm_tensor 
         return fail(HNORM_INVALID_ARGUMENT, "%s: x is null but dgamma is not: gamma's gradient needs x", function);
     }
     GradientTensors tensors(x, dy, dx);
+    RepeatedStatistics repeated;
     Backward b;
-    HNORM_TRY(read_backward(function, false, group, mean, variance, affine, eps, post, dgamma, dbeta, &tensors, &b));
+    HNORM_TRY(read_backward(function, false, group, mean, variance, affine, eps, post, dgamma, dbeta, &tensors,
+                            &repeated, &b));
     if (x == nullptr && b.slope != 1 && !b.y) {
         return fail(HNORM_INVALID_ARGUMENT,
                     "%s: x is null and post.activation is %d: without post.y the activation's sign needs x", function,

@@ -47,6 +47,15 @@ struct Planes {
     int64_t group_size(hnorm_group group) const { return group == HNORM_BATCH ? n * s : s; }
 };
 
+// The groups of a tensor: channels, of all samples or of each (HNORM_BATCH, HNORM_INSTANCE), of which so many neighbours are together.
+struct Grouping {
+    hnorm_group by = HNORM_BATCH;
+    int64_t together = 1;
+
+    int64_t count(const Planes &x) const { return x.groups(by) / together; }
+    int64_t size(const Planes &x) const { return x.group_size(by) * together; }
+};
+
 // Dense planes like p, in memory of p.elements() elements.
 Planes dense_like(const Planes &p, void *memory);
 

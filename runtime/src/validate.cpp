@@ -30,13 +30,36 @@ int64_t affine_count(const Planes &y, int64_t stride_n, int64_t stride_c) {
 
 }  // namespace
 
-hnorm_status check_group(const char *function, hnorm_group group) {
+hnorm_status read_group(const char *function, const char *name, hnorm_group group, int64_t channels,
+                        Grouping *grouping) {
     const int value = static_cast<int>(group);
-    if (value != HNORM_BATCH && value != HNORM_INSTANCE) {
-        return fail(HNORM_INVALID_ARGUMENT, "%s: group is %d: it must be HNORM_BATCH (0) or HNORM_INSTANCE (1)",
-                    function, value);
+    if (value == HNORM_BATCH || value == HNORM_INSTANCE) {
+        *grouping = {group, 1};
+        return HNORM_OK;
     }
+    const int64_t groups = int64_t(value) - HNORM_GROUPS;
+    if (groups < 1) {
+        return fail(
+            HNORM_INVALID_ARGUMENT,
+            "%s: %s is %d: it must be HNORM_BATCH (0), HNORM_INSTANCE (1) or hnorm_groups(G), G being 1 or more",
+            function, name, value);
+    }
+    if (channels % groups != 0) {
+        return fail(HNORM_INVALID_ARGUMENT,
+                    "%s: %s is hnorm_groups(%" PRId64 "), but there are %" PRId64
+                    " channels: groups of equal size must make them up",
+                    function, name, groups, channels);
+    }
+    *grouping = {HNORM_INSTANCE, channels == 0 ? 1 : channels / groups};
     return HNORM_OK;
+}
+
+hnorm_status check_one_channel(const char *function, hnorm_group group) {
+    if (group == HNORM_BATCH || group == HNORM_INSTANCE) {
+        return HNORM_OK;
+    }
+    return fail(static_cast<int>(group) > HNORM_GROUPS ? HNORM_UNSUPPORTED : HNORM_INVALID_ARGUMENT,
+                "%s: group is %d: it must be HNORM_BATCH (0) or HNORM_INSTANCE (1)", function, static_cast<int>(group));
 }
 
 hnorm_status read_activation(const char *function, const char *where, hnorm_activation activation, float negative_slope,
@@ -143,11 +166,11 @@ Array beta_array(const AffineView &view, const Planes &y) {
     return {"affine.beta", view.beta, affine_count(y, view.beta_n, view.beta_c)};
 }
 
-hnorm_status check_group_size(const char *function, const hnorm_tensor &x, const Planes &planes, hnorm_group group,
+hnorm_status check_group_size(const char *function, const hnorm_tensor &x, const Planes &planes, const Grouping &group,
                               const char *when) {
-    if (planes.group_size(group) == 1) {
+    if (group.size(planes) == 1) {
         return fail(HNORM_INVALID_ARGUMENT, "%s: expected more than 1 value per channel%s%s, got shape %s", function,
-                    group == HNORM_INSTANCE ? " of a sample" : "", when, ShapeText(x).text);
+                    group.by == HNORM_INSTANCE ? " of a sample" : "", when, ShapeText(x).text);
     }
     return HNORM_OK;
 }

@@ -33,7 +33,11 @@ struct AffineView {
     }
 };
 
-hnorm_status check_group(const char *function, hnorm_group group);
+// `name` is the argument's. For tensors of so many channels.
+hnorm_status read_group(const char *function, const char *name, hnorm_group group, int64_t channels,
+                        Grouping *grouping);
+// The same where sums are given, which do not tell the channels of a group apart.
+hnorm_status check_one_channel(const char *function, hnorm_group group);
 // The slope of an activation: 1 for none, 0 for ReLU. `where` comes before the arguments' names: "" or "post.".
 hnorm_status read_activation(const char *function, const char *where, hnorm_activation activation, float negative_slope,
                              float *slope);
@@ -59,7 +63,7 @@ Array gamma_array(const AffineView &view, const Planes &y);
 Array beta_array(const AffineView &view, const Planes &y);
 
 // Groups of one value have no variance. `when` is "" or " in training".
-hnorm_status check_group_size(const char *function, const hnorm_tensor &x, const Planes &planes, hnorm_group group,
+hnorm_status check_group_size(const char *function, const hnorm_tensor &x, const Planes &planes, const Grouping &group,
                               const char *when);
 
 }  // namespace hnorm::detail

@@ -84,7 +84,13 @@ hnorm_tensor hnorm_dense(void *data, hnorm_type type, int channels_last, int ran
  * A rank outside 0..5 is kept, with no shape copied. */
 hnorm_tensor hnorm_channels_first(float *data, int rank, const int64_t *shape);
 
-typedef enum hnorm_group HNORM_AN_INT { HNORM_BATCH = 0, HNORM_INSTANCE = 1 } hnorm_group;
+/* What is normalized together: a channel of all samples (batch norm), a channel of one sample (instance norm), or several
+ * neighbouring channels of one sample (group norm): hnorm_groups(G) for G groups of C/G channels each, so that hnorm_groups(C) is
+ * HNORM_INSTANCE and hnorm_groups(1) layer norm over channels and positions. gamma and beta are one a channel in all of them.
+ * Arrays of one value a group are indexed by c; n*C + c; n*G + g. */
+typedef enum hnorm_group HNORM_AN_INT { HNORM_BATCH = 0, HNORM_INSTANCE = 1, HNORM_GROUPS = 2 } hnorm_group;
+/* G groups; G must divide C, which the functions check. */
+hnorm_group hnorm_groups(int64_t groups);
 
 /* gamma(n, c) = gamma[n*stride_n + c*stride_c], likewise beta. A null gamma is 1, a null beta is 0.
  * Per channel: {gamma, beta, 0, 1}. Per sample and channel, as AdaIN or conditional normalization: {gamma, beta, C, 1}. */
@@ -162,7 +168,8 @@ hnorm_status hnorm_activation_backward(const hnorm_tensor *y, const hnorm_tensor
                                        float negative_slope, const hnorm_tensor *dz);
 
 /* The sums over each group that backward rests on: of dy, and of dy*(x - mean); mean and both results one double a group.
- * They add across machines: distributed batch norm adds them, and frozen statistics' gradients follow from them. */
+ * They add across machines: distributed batch norm adds them, and frozen statistics' gradients follow from them. Not of
+ * hnorm_groups, whose channels differ in gamma; nor does hnorm_backward_apply take those. */
 hnorm_status hnorm_backward_reduce(const hnorm_tensor *x, const hnorm_tensor *dy, hnorm_group group, const double *mean,
                                    double *sum_dy, double *sum_dy_xmu);
 
@@ -192,7 +199,7 @@ hnorm_status hnorm_normalize_backward(const hnorm_tensor *x, const hnorm_tensor 
 
 typedef struct hnorm_layer hnorm_layer;
 
-/* As torch.nn.BatchNorm2d / InstanceNorm2d. hnorm_layer_defaults fills the defaults of each. One difference: instance
+/* As torch.nn.BatchNorm2d, InstanceNorm2d and GroupNorm. hnorm_layer_defaults fills the defaults of each. One difference: instance
  * norms count their steps too, and so have the cumulative average (PyTorch leaves their counter at 0). */
 typedef struct hnorm_layer_options {
     hnorm_group group;
@@ -200,15 +207,15 @@ typedef struct hnorm_layer_options {
     double momentum; /* weight of the new value (of the old one where onnx_running_stats), in [0, 1] */
     int cumulative;  /* nonzero: momentum=None of PyTorch, the running statistics are the plain average so far */
     int affine;      /* nonzero: gamma (starts at 1) and beta (starts at 0), one a channel */
-    int track_running_stats; /* zero: batch statistics in evaluation too */
+    int track_running_stats; /* zero: batch statistics in evaluation too; always so of hnorm_groups */
     int onnx_running_stats; /* nonzero: ONNX's BatchNormalization, momentum weights the old value and the running variance
                               * is the biased one. ONNX's own default momentum is 0.9. Not with cumulative. */
     hnorm_activation activation; /* applied to every y, after the residual where there is one */
     float negative_slope;        /* of HNORM_LEAKY_RELU: finite and 0 or more */
 } hnorm_layer_options;
 
-/* batch: eps 1e-5, momentum 0.1, affine 1, track 1. instance: eps 1e-5, momentum 0.1, affine 0, track 0. Both: no
- * activation. */
+/* batch: eps 1e-5, momentum 0.1, affine 1, track 1. instance: eps 1e-5, momentum 0.1, affine 0, track 0.
+ * hnorm_groups: eps 1e-5, affine 1, track 0. All: no activation. */
 hnorm_layer_options hnorm_layer_defaults(hnorm_group group);
 
 /* A layer in training mode. options null: the batch defaults. */

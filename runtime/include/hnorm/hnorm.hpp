@@ -62,7 +62,9 @@ namespace header {
 // -1 for shapes that every C function refuses before it looks at an array: theirs is the better reason.
 inline std::int64_t groups(const ConstTensor &x, Group group) {
     const hnorm_tensor &t = *x.c();
-    const std::int64_t limit = 2000000000, n = group == Group::batch ? 1 : t.shape[0], c = t.shape[1];
+    const std::int64_t limit = 2000000000, n = group == Group::batch ? 1 : t.shape[0];
+    const std::int64_t of_channels = static_cast<std::int64_t>(group) - HNORM_GROUPS;
+    const std::int64_t c = of_channels > 0 ? of_channels : t.shape[1];
     const bool rank_refused = t.rank < 2 || t.rank > HNORM_MAX_RANK;
     return rank_refused || n < 0 || c < 0 || n > limit || c > limit || n * c > limit ? -1 : n * c;
 }

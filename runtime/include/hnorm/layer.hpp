@@ -10,8 +10,9 @@
 
 namespace hnorm {
 
-// What is normalized together: a channel, or a channel of one sample.
-enum class Group { batch = HNORM_BATCH, instance = HNORM_INSTANCE };
+// What is normalized together: a channel, or a channel of one sample; or, as groups(G), C/G neighbouring channels of one sample.
+enum class Group : int { batch = HNORM_BATCH, instance = HNORM_INSTANCE };
+inline Group groups(std::int64_t count) { return static_cast<Group>(hnorm_groups(count)); }
 
 // What differs from a layer's defaults, which are PyTorch's: Options().eps(1e-3).affine(true).
 class Options {
@@ -180,6 +181,13 @@ public:
 protected:
     InstanceNorm(std::int64_t num_features, const Options &options, const header::Ranks *ranks)
         : Layer(num_features, Group::instance, options, ranks) {}
+};
+
+// torch.nn.GroupNorm: groups of num_channels / num_groups neighbouring channels; eps 1e-5, affine.
+class GroupNorm : public header::Layer {
+public:
+    GroupNorm(std::int64_t num_groups, std::int64_t num_channels, const Options &options = Options())
+        : Layer(num_channels, groups(num_groups), options, nullptr) {}
 };
 
 namespace header {
