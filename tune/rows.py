@@ -1,5 +1,6 @@
 """The rows that are measured, op/group/layout/type/NxCx..., from lists of shapes."""
 import math
+import re
 from pathlib import Path
 
 from .space import ROOT, Manifest
@@ -66,11 +67,17 @@ def named_list(name):
     raise RowError(f"--shapes is {name}: neither a file nor one of {', '.join(known)}")
 
 
-def rows(lines, ops, types=TYPES):
+def groups_of_channels(group):
+    """32 of "groups32", the name of hnorm_groups(32); 0 of other groups."""
+    match = re.fullmatch(r"groups([1-9]\d*)", group)
+    return int(match[1]) if match else 0
+
+
+def rows(lines, ops, types=TYPES, groups=GROUPS):
     found = []
     for op in ops:
         for shape, narrowing in lines:
-            for group in _narrowed(GROUPS, narrowing):
+            for group in _narrowed(groups, narrowing):
                 for layout in _narrowed(LAYOUTS, narrowing):
                     for type_ in _narrowed(types, narrowing):
                         if _computes(shape, group):
@@ -91,6 +98,9 @@ def _narrowed(all_, words):
 
 
 def _computes(shape, group):
-    """A group of one element has no variance."""
-    n, _, *spatial = extents(shape)
-    return math.prod(spatial) * (n if group == "batch" else 1) > 1
+    """A group of one element has no variance; groups of channels are of equal size."""
+    n, channels, *spatial = extents(shape)
+    of_channels = groups_of_channels(group)
+    if of_channels and channels % of_channels:
+        return False
+    return math.prod(spatial) * (n if group == "batch" else channels // of_channels if of_channels else 1) > 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tune.build import BuildError
 from tune.machine import cpu_name
-from tune.rows import GROUPS, LAYOUTS, MAIN_OPS, TYPES, RowError, named_list, read_shapes, rows
+from tune.rows import GROUPS, LAYOUTS, MAIN_OPS, TYPES, RowError, groups_of_channels, named_list, read_shapes, rows
 from tune.space import ROOT
 
 from . import data, measure, report
@@ -37,7 +37,8 @@ def parse():
     add("--peers", action="store_true", help="PyTorch, oneDNN, ONNX Runtime and ncnn, where they compute the same")
     add("--op", action="append", metavar="OP",
         help="forward, normalize, backward (default; with --data without normalize), moments, forward_add_relu, ...")
-    add("--group", action="append", choices=GROUPS)
+    add("--group", action="append", metavar="GROUP",
+        help="batch, instance (default: both), or groupsG, group norm of G groups, as groups32")
     add("--layout", action="append", choices=LAYOUTS)
     add("--type", action="append", choices=TYPES, help="default: f32")
     add("--target", help="default: the best that this machine runs")
@@ -60,6 +61,9 @@ def parse():
     for name in options.variants:
         if name not in VARIANTS:
             parser.error(f"--variants names {name}: there are {', '.join(VARIANTS)}")
+    for group in options.group or ():
+        if group not in GROUPS and not groups_of_channels(group):
+            parser.error(f"--group is {group}: it must be one of {', '.join(GROUPS)} or groupsG, as groups32")
     for op in options.op or ():
         if op not in report.TENSORS:
             parser.error(f"--op is {op}: there are {', '.join(report.TENSORS)}")
@@ -79,11 +83,6 @@ def last_level_cache():
     return max(sizes, default=64 << 20)
 
 
-def _wanted(row, options):
-    _, group, layout, _, _ = row.split("/")
-    return group in (options.group or GROUPS) and layout in (options.layout or LAYOUTS)
-
-
 def bench(options):
     build = Path(os.environ.get("HNORM_BUILD", ROOT / "build/release"))
     lists, ops = options.shapes or ["standard"], MAIN_OPS
@@ -91,8 +90,8 @@ def bench(options):
         kinds, ops = data.plan(options.shapes, options.data), data.OPS
         lists = list(kinds)
     types = options.type or ["f32"]
-    names = {name: [row for row in rows(read_shapes(named_list(name)), options.op or ops, types)
-                    if _wanted(row, options)] for name in lists}
+    names = {name: [row for row in rows(read_shapes(named_list(name)), options.op or ops, types, options.group or GROUPS)
+                    if row.split("/")[2] in (options.layout or LAYOUTS)] for name in lists}
     every = [row for of_list in names.values() for row in of_list]
     peers = []
     if options.device:

@@ -3,11 +3,12 @@
 Outputs are allocated beforehand but where a library cannot take them: PyTorch's instance norm of channels-last tensors, and its
 allocations are then part of its time."""
 import ctypes
+import math
 import os
 import subprocess
 import time
 
-from tune.rows import elements, extents
+from tune.rows import elements, extents, groups_of_channels
 from tune.space import ROOT
 
 EPS = 1e-5
@@ -32,8 +33,10 @@ class Row:
         self.elements = elements(row)
         self.last = self.layout == "channels_last"
         # Instance norm of channels-first tensors is batch norm of one sample with N*C channels.
-        self.as_batch = self.shape if self.group == "batch" else [1, self.shape[0] * self.shape[1], *self.shape[2:]]
-        self.direct = self.group == "batch" or not self.last
+        self.groups = groups_of_channels(self.group)
+        as_it_is = self.group == "batch" or self.groups
+        self.as_batch = self.shape if as_it_is else [1, self.shape[0] * self.shape[1], *self.shape[2:]]
+        self.direct = as_it_is or not self.last
 
 
 def timer_of(call):
@@ -72,6 +75,8 @@ class PyTorch:
             return {}
         x, y, dy = (self._tensor(memory(which), row) for which in ("x", "y", "dy"))
         channels = x.shape[1]
+        if row.groups:
+            return self._of_groups(row, x, y, dy)
         weight, bias = torch.ones(channels), torch.zeros(channels)
         mean, variance = torch.zeros(channels), torch.ones(channels)
         if not row.direct:
@@ -90,6 +95,23 @@ class PyTorch:
         return _working({"pytorch": timer_of(calls[row.op])})
 
 
+    def _of_groups(self, row, x, y, dy):
+        """Group norm, which takes no statistics: normalize is left out."""
+        torch, (n, channels), positions = self.torch, row.shape[:2], math.prod(row.shape[2:])
+        weight, bias, wanted = torch.ones(channels), torch.zeros(channels), [True, True, True]
+        mean, rstd = torch.zeros(n, row.groups), torch.ones(n, row.groups)
+        dweight, dbias = torch.empty(channels), torch.empty(channels)
+        forward = torch.ops.aten.native_group_norm.out
+        backward = torch.ops.aten.native_group_norm_backward.out
+        calls = {
+            "forward": lambda: forward(x, weight, bias, n, channels, positions, row.groups, EPS, out0=y, out1=mean,
+                                       out2=rstd),
+            "backward": lambda: backward(dy, x, mean, rstd, weight, n, channels, positions, row.groups, wanted, out0=y,
+                                         out1=dweight, out2=dbias),
+        }
+        return _working({"pytorch": timer_of(calls[row.op])}) if row.op in calls else {}
+
+
 class OneDnn:
     def __init__(self, threads):
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
@@ -104,7 +126,7 @@ class OneDnn:
         self.library = ctypes.CDLL(str(library))
         self.library.onednn_time.restype = ctypes.c_double
         self.library.onednn_error.restype = self.library.onednn_version.restype = ctypes.c_char_p
-        self.library.onednn_open.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_int, ctypes.POINTER(ctypes.c_int64)] + \
+        self.library.onednn_open.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_int64, ctypes.c_int, ctypes.POINTER(ctypes.c_int64)] + \
             [ctypes.c_void_p] * 3
         self.version = f"oneDNN {self.library.onednn_version().decode()}"
         self.block = "by_16" if " avx512f " in open("/proc/cpuinfo").read() else "by_8"
@@ -121,8 +143,8 @@ class OneDnn:
 
     def _open(self, row, layout, memory):
         shape = (ctypes.c_int64 * len(row.as_batch))(*row.as_batch)
-        number = self.library.onednn_open(row.op.encode(), layout.encode(), row.type.encode(), len(row.as_batch), shape,
-                                          memory("x"), memory("y"), memory("dy"))
+        number = self.library.onednn_open(row.op.encode(), layout.encode(), row.type.encode(), row.groups, len(row.as_batch),
+                                          shape, memory("x"), memory("y"), memory("dy"))
         return None if number < 0 else lambda times: self.library.onednn_time(number, times)
 
 

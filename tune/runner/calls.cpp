@@ -106,7 +106,11 @@ int64_t Case::elements() const {
     return count;
 }
 int64_t Case::tensor_bytes() const { return elements() * size_of(type); }
-int64_t Case::groups() const { return group == HNORM_BATCH ? shape[1] : shape[0] * shape[1]; }
+int64_t Case::groups() const {
+    return group == HNORM_BATCH      ? shape[1]
+           : group == HNORM_INSTANCE ? shape[0] * shape[1]
+                                     : shape[0] * (group - HNORM_GROUPS);
+}
 
 Case parse_case(const std::string &name) {
     const auto fail = [&](const std::string &what) -> Case { throw std::runtime_error("'" + name + "': " + what); };
@@ -118,8 +122,10 @@ Case parse_case(const std::string &name) {
     c.name = name;
     c.op = parts[0];
     if (!known(c.op)) return fail("no op '" + c.op + "'");
-    if (parts[1] != "batch" && parts[1] != "instance") return fail("the group is batch or instance");
-    c.group = parts[1] == "batch" ? HNORM_BATCH : HNORM_INSTANCE;
+    const int64_t of_channels = parts[1].rfind("groups", 0) == 0 ? std::atoll(parts[1].c_str() + 6) : 0;
+    if (parts[1] != "batch" && parts[1] != "instance" && of_channels < 1)
+        return fail("the group is batch, instance or groupsG, as groups32");
+    c.group = parts[1] == "batch" ? HNORM_BATCH : of_channels ? hnorm_groups(of_channels) : HNORM_INSTANCE;
     if (parts[2] != "channels_first" && parts[2] != "channels_last")
         return fail("the layout is channels_first or channels_last");
     c.channels_last = parts[2] == "channels_last";
