@@ -1,5 +1,6 @@
 // Random calls: right ones give the transcription's bits on every target, in place and not, between guard pages, and the same bits
 // whatever memory, threads and floating-point environment they find; wrong ones are refused and write nothing.
+#include "api.h"
 #include "check_bits.h"
 #include "environments.h"
 #include "failing_memory.h"
@@ -297,16 +298,101 @@ private:
     std::string wrong_;
 };
 
+// A layer of any options: steps of training and evaluation give what the functions give, and keep the statistics that they should.
+void check_layer(Random &random, const std::string &seed) {
+    const Shape shape = random_shape(random);
+    Tensor x(shape, random_padding(random)), y(shape), expected(shape), dy(shape), dx(shape), expected_dx(shape);
+    hnorm_layer_options options = hnorm_layer_defaults(any_of(random_groups(random, shape[1]), random));
+    const hnorm_group group = options.group;
+    options.momentum = random.uniform();
+    options.cumulative = random.index(4) == 0;
+    options.affine = random.index(3) != 0;
+    options.track_running_stats = groups_of_sample(group) == 0 && random.index(3) != 0;
+    options.onnx_running_stats = !options.cumulative && random.index(3) == 0;
+    const Activation activation = kActivations[random.index(5)];
+    options.activation = activation.kind;
+    options.negative_slope = activation.kind == HNORM_LEAKY_RELU ? activation.negative_slope : 0;
+    INFO(seed << ": " << name(group) << " " << x.describe());
+    if (group_size(x, group) < 2) return;
+    api::Layer layer(shape[1], options);
+    const Affine affine(options.affine ? AffineKind::kChannel : AffineKind::kNone, x, 3);
+    const auto channels = static_cast<size_t>(shape[1]);
+    if (options.affine) {
+        std::copy(affine.gammas.begin(), affine.gammas.end(), hnorm_layer_gamma(layer));
+        std::copy(affine.betas.begin(), affine.betas.end(), hnorm_layer_beta(layer));
+    }
+    std::vector<float> gamma_grad(channels, 0), beta_grad(channels, 0);
+    std::vector<double> running_mean(channels, 0), running_var(channels, 1);
+    int64_t steps = 0;
+    for (int step = 0; step < 4; step++) {
+        const bool training = random.index(3) != 0, frozen = !training && options.track_running_stats;
+        REQUIRE(hnorm_layer_train(layer, training) == HNORM_OK);
+        fill(x, {Kind::kNormal, 1, 1, static_cast<uint64_t>(random.index(1 << 30))});
+        fill(dy, {Kind::kNormal, 0, 1, static_cast<uint64_t>(random.index(1 << 30))});
+        MeanAndVariance of_step = {running_mean, running_var};
+        if (frozen) {
+            normalize(x, HNORM_BATCH, running_mean, running_var, affine, options.eps, expected, {activation});
+        } else {
+            of_step = forward(x, group, affine, options.eps, expected, {activation});
+        }
+        const hnorm_tensor of_x = x.view(), of_y = y.view(), of_dy = dy.view(), of_dx = dx.view();
+        REQUIRE(hnorm_layer_forward(layer, &of_x, &of_y) == HNORM_OK);
+        y.load();
+        require_same("layer_forward", difference(y, elements(expected)));
+        REQUIRE(hnorm_layer_backward(layer, &of_x, &of_dy, &of_dx) == HNORM_OK);
+        if (training && options.track_running_stats) {
+            const double weight = options.cumulative           ? 1.0 / static_cast<double>(++steps)
+                                  : options.onnx_running_stats ? 1 - options.momentum
+                                                               : options.momentum;
+            const auto samples = static_cast<size_t>(group == HNORM_BATCH ? 1 : shape[0]);
+            const auto size = static_cast<double>(group_size(x, group));
+            const double correction = options.onnx_running_stats ? 1 : size / (size - 1);
+            for (size_t c = 0; c < channels; c++) {
+                double mean = 0, variance = 0;
+                for (size_t n = 0; n < samples; n++) {
+                    mean += of_step.mean[n * channels + c] / static_cast<double>(samples);
+                    variance += of_step.variance[n * channels + c] / static_cast<double>(samples);
+                }
+                running_mean[c] += weight * (mean - running_mean[c]);
+                running_var[c] += weight * (variance * correction - running_var[c]);
+                REQUIRE(std::fabs(running_mean[c] - hnorm_layer_running_mean(layer)[c]) < 1e-12);
+                REQUIRE(std::fabs(running_var[c] / hnorm_layer_running_var(layer)[c] - 1) < 1e-12);
+                // the layer's own from here on: their last bits differ
+                running_mean[c] = hnorm_layer_running_mean(layer)[c];
+                running_var[c] = hnorm_layer_running_var(layer)[c];
+            }
+        }
+        const ParameterGradients gradients =
+            backward(&x, dy, frozen ? HNORM_BATCH : group, of_step.mean, of_step.variance, affine, options.eps, frozen,
+                     &expected_dx, Wanted::kBoth, {activation});
+        dx.load();
+        require_same("layer_backward", difference(dx, elements(expected_dx)));
+        for (size_t c = 0; c < channels && options.affine; c++) {
+            gamma_grad[c] += gradients.dgamma[c];
+            beta_grad[c] += gradients.dbeta[c];
+        }
+    }
+    if (options.affine) {
+        REQUIRE(std::equal(gamma_grad.begin(), gamma_grad.end(), hnorm_layer_gamma_grad(layer)));
+        REQUIRE(std::equal(beta_grad.begin(), beta_grad.end(), hnorm_layer_beta_grad(layer)));
+    }
+    REQUIRE(x.damage() + y.damage() + dx.damage() == "");
+}
+
 }  // namespace
 
 TEST_CASE("wrong calls are refused and write nothing", "[cpu]") {
-    for_seeds(50, 15, "rounds of 40 wrong calls", [](Random &random, const std::string &seed) {
+    for_seeds(40, 10, "rounds of 40 wrong calls", [](Random &random, const std::string &seed) {
         for (int i = 0; i < 40; i++) check_refusal(random, seed);
     });
 }
 
 TEST_CASE("environments, memory that runs out and threads that cannot begin change no bit", "[cpu]") {
-    for_seeds(60, 15, "rounds of 5 environments and 8 shortages", check_resources);
+    for_seeds(40, 15, "rounds of 5 environments and 8 shortages", check_resources);
+}
+
+TEST_CASE("random layers give what the functions give", "[cpu]") {
+    for_seeds(60, 5, "layers of 4 steps", check_layer);
 }
 
 TEST_CASE("many callers at once get what each gets alone, in memory that does not grow", "[cpu]") {
