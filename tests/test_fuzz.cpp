@@ -8,6 +8,7 @@
 #include "fuzz.h"
 #include "random_calls.h"
 
+#include <climits>
 #include <fstream>
 #include <mutex>
 #include <thread>

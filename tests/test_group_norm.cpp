@@ -4,6 +4,8 @@
 #include "api.h"
 #include "check_bits.h"
 
+#include <hnorm/hnorm.hpp>
+
 using namespace test;
 
 namespace {
