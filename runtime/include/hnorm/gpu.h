@@ -13,11 +13,11 @@
  * statistics, sums, gradients.
  *
  * @code{.c}
- * float *input, *output;  // on the device, 32*64*56*56 floats each
+ * void *input, *output;  // on the device, 32*64*56*56 floats each
  * const int64_t shape[4] = {32, 64, 56, 56};
  * hnorm_use_cuda(NULL, stream);
- * hnorm_device_allocate(HNORM_CUDA, bytes, (void **)&input);
- * hnorm_device_allocate(HNORM_CUDA, bytes, (void **)&output);
+ * hnorm_device_allocate(HNORM_CUDA, bytes, &input);
+ * hnorm_device_allocate(HNORM_CUDA, bytes, &output);
  * hnorm_device_copy_in(HNORM_CUDA, input, values, bytes);
  *
  * hnorm_layer_to(bn, HNORM_CUDA);

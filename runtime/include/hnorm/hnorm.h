@@ -67,6 +67,7 @@
 #if defined(__GNUC__)
 #pragma GCC visibility push(default)
 #endif
+/** @cond internals */
 #ifdef __cplusplus
 extern "C" {
 /* Enumerations are int in C and in C++. So a program can pass a value without a name, and the
@@ -75,6 +76,7 @@ extern "C" {
 #else
 #define HNORM_AN_INT
 #endif
+/** @endcond */
 
 /** The result of a function that can fail. */
 typedef enum hnorm_status HNORM_AN_INT {
@@ -109,18 +111,26 @@ const char *hnorm_version(void);
 /* ---- tensors --------------------------------------------------------------------------------- */
 
 /**
- * The type of the elements of a tensor: float, IEEE half, or bfloat16 (the upper half of a float).
+ * The type of the elements of a tensor.
  *
  * A 16-bit element is converted to float where it is read, and rounded to nearest even where it is
  * written. All values in between, parameters and statistics are float or double.
  */
-typedef enum hnorm_type HNORM_AN_INT { HNORM_F32 = 0, HNORM_F16 = 1, HNORM_BF16 = 2 } hnorm_type;
+typedef enum hnorm_type HNORM_AN_INT {
+    HNORM_F32 = 0, /**< float */
+    HNORM_F16 = 1, /**< IEEE half */
+    HNORM_BF16 = 2 /**< bfloat16, the upper half of a float */
+} hnorm_type;
 /**
  * The place of a tensor. All other arrays of a call must lie in the same place.
  *
  * gpu.h says how a program uses CUDA and OpenCL.
  */
-typedef enum hnorm_device HNORM_AN_INT { HNORM_CPU = 0, HNORM_CUDA = 1, HNORM_OPENCL = 2 } hnorm_device;
+typedef enum hnorm_device HNORM_AN_INT {
+    HNORM_CPU = 0,   /**< memory of the process */
+    HNORM_CUDA = 1,  /**< memory of a CUDA device */
+    HNORM_OPENCL = 2 /**< memory of an OpenCL device, a cl_mem */
+} hnorm_device;
 
 /** The greatest rank of a tensor: (N, C, D, H, W). */
 #define HNORM_MAX_RANK 5
@@ -175,10 +185,14 @@ hnorm_tensor hnorm_channels_first(float *data, int rank, const int64_t *shape);
 /**
  * The elements that are normalized together: batch norm, instance norm, or group norm.
  *
- * For group norm, use hnorm_groups(G). HNORM_GROUPS itself is not a valid argument. In all three
- * kinds gamma and beta have one value a channel. Group norm runs on the CPU only.
+ * For group norm, use hnorm_groups(G). In all three kinds gamma and beta have one value a channel.
+ * Group norm runs on the CPU only.
  */
-typedef enum hnorm_group HNORM_AN_INT { HNORM_BATCH = 0, HNORM_INSTANCE = 1, HNORM_GROUPS = 2 } hnorm_group;
+typedef enum hnorm_group HNORM_AN_INT {
+    HNORM_BATCH = 0,    /**< one channel of all samples */
+    HNORM_INSTANCE = 1, /**< one channel of one sample */
+    HNORM_GROUPS = 2    /**< the base of hnorm_groups(G), not an argument itself */
+} hnorm_group;
 /**
  * Returns the argument for group norm with G groups of C/G neighbouring channels each.
  *

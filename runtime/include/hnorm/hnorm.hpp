@@ -95,6 +95,7 @@ private:
 };
 
 namespace header {
+/// @cond internals
 
 // The number of groups, or -1 for a shape that every C function refuses before it looks at an
 // array. Its error message is the better one.
@@ -136,6 +137,7 @@ inline hnorm_affine c_affine(const char *function, const ConstTensor &x, const A
     return {affine.gamma.data(), affine.beta.data(), per_channel ? 0 : channels, 1};
 }
 
+/// @endcond
 }  // namespace header
 
 // ---- functions ----------------------------------------------------------------------------------
@@ -172,6 +174,7 @@ struct Moments {
 };
 
 namespace header {
+/// @cond internals
 
 // Functions that return vectors take tensors on the CPU only. For tensors on a device, the
 // functions of hnorm.h leave the results there.
@@ -184,6 +187,7 @@ inline void check_on_cpu(const char *function, const ConstTensor &x) {
     }
 }
 
+/// @endcond
 }  // namespace header
 
 /// Computes the moments of each group (hnorm_moments). x must lie on the CPU.
@@ -326,6 +330,7 @@ inline void backward_apply(const ConstTensor &x, const ConstTensor &dy, Group gr
 }
 
 namespace header {
+/// @cond internals
 
 // The common part of backward and normalize_backward.
 inline void backward(const char *function, decltype(&hnorm_backward) c_function, const hnorm_tensor *x,
@@ -342,6 +347,7 @@ inline void backward(const char *function, decltype(&hnorm_backward) c_function,
                           dbeta.data()));
 }
 
+/// @endcond
 }  // namespace header
 
 /// Computes the gradients of forward (hnorm_backward).

@@ -28,9 +28,11 @@
 
 namespace hnorm {
 
-/// The elements that are normalized together (hnorm_group): one channel of all samples (batch), or
-/// one channel of one sample (instance). For group norm, use groups(G).
-enum class Group : int { batch = HNORM_BATCH, instance = HNORM_INSTANCE };
+/// The elements that are normalized together (hnorm_group). For group norm, use groups(G).
+enum class Group : int {
+    batch = HNORM_BATCH,       ///< one channel of all samples
+    instance = HNORM_INSTANCE  ///< one channel of one sample
+};
 /// The argument for group norm with `count` groups: each is C / count neighbouring channels of one
 /// sample (hnorm_groups).
 inline Group groups(std::int64_t count) { return static_cast<Group>(hnorm_groups(count)); }
@@ -88,6 +90,7 @@ private:
 };
 
 namespace header {
+/// @cond internals
 
 inline hnorm_group c_group(Group group) { return static_cast<hnorm_group>(group); }
 
@@ -97,6 +100,8 @@ struct Ranks {
     int least, most;
     const char *shapes;
 };
+
+/// @endcond
 
 /// The functions that all layers have.
 ///
@@ -214,8 +219,7 @@ public:
     const hnorm_layer *c() const noexcept { return layer_.get(); }
 
 protected:
-    // If ranks is not null, forward and backward take only these ranks. Else they take all ranks
-    // that the C functions take.
+    /// A layer that takes these ranks only, or all ranks of the C functions if `ranks` is null.
     Layer(std::int64_t num_features, Group group, const Options &options, const Ranks *ranks) : ranks_(ranks) {
         const hnorm_layer_options c_options = options.over(hnorm_layer_defaults(c_group(group)));
         hnorm_layer *layer = nullptr;
@@ -255,6 +259,7 @@ public:
         : BatchNorm(num_features, options, nullptr) {}
 
 protected:
+    /// A layer that takes these ranks only, or all ranks if `ranks` is null.
     BatchNorm(std::int64_t num_features, const Options &options, const header::Ranks *ranks)
         : Layer(num_features, Group::batch, options, ranks) {}
 };
@@ -269,6 +274,7 @@ public:
         : InstanceNorm(num_features, options, nullptr) {}
 
 protected:
+    /// A layer that takes these ranks only, or all ranks if `ranks` is null.
     InstanceNorm(std::int64_t num_features, const Options &options, const header::Ranks *ranks)
         : Layer(num_features, Group::instance, options, ranks) {}
 };
@@ -285,6 +291,7 @@ public:
 };
 
 namespace header {
+/// @cond internals
 
 inline constexpr Ranks kBatchNorm1d = {"BatchNorm1d", 2, 3, "2 or 3, (N, C) or (N, C, L)"};
 inline constexpr Ranks kBatchNorm2d = {"BatchNorm2d", 4, 4, "4, (N, C, H, W)"};
@@ -301,6 +308,7 @@ public:
         : Norm(num_features, options, &kRanks) {}
 };
 
+/// @endcond
 }  // namespace header
 
 /// BatchNorm for tensors of rank 2 or 3, (N, C) or (N, C, L). Other ranks throw Error.

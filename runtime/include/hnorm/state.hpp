@@ -20,6 +20,7 @@
 namespace hnorm {
 
 namespace header {
+/// @cond internals
 
 // A C string ends at its first zero character. The rest of the path would be lost without a word.
 inline const char *c_path(const char *function, const std::string &path) {
@@ -29,6 +30,7 @@ inline const char *c_path(const char *function, const std::string &path) {
     return path.c_str();
 }
 
+/// @endcond
 }  // namespace header
 
 /// Writes the state of a layer to a file (hnorm_layer_save).

@@ -36,6 +36,7 @@ private:
 };
 
 namespace header {
+/// @cond internals
 
 inline void require_ok(hnorm_status status) {
     if (status != HNORM_OK) {
@@ -43,6 +44,7 @@ inline void require_ok(hnorm_status status) {
     }
 }
 
+/// @endcond
 }  // namespace header
 
 /// A view of an array that the caller owns.
@@ -94,14 +96,25 @@ private:
 };
 
 /// The type of the elements of a tensor (hnorm_type).
-enum class Type { f32 = HNORM_F32, f16 = HNORM_F16, bf16 = HNORM_BF16 };
-/// The elements that are adjacent in memory: positions (NCHW), or channels (NHWC).
+enum class Type {
+    f32 = HNORM_F32,   ///< float
+    f16 = HNORM_F16,   ///< IEEE half
+    bf16 = HNORM_BF16  ///< bfloat16, the upper half of a float
+};
+/// The elements that are adjacent in memory.
 ///
 /// The shape is (N, C, spatial...) in both layouts.
-enum class Layout { channels_first, channels_last };
+enum class Layout {
+    channels_first,  ///< positions are adjacent (NCHW)
+    channels_last    ///< channels are adjacent (NHWC)
+};
 
 /// The place of a tensor (hnorm_device). gpu.hpp says how a program uses CUDA and OpenCL.
-enum class Device { cpu = HNORM_CPU, cuda = HNORM_CUDA, opencl = HNORM_OPENCL };
+enum class Device {
+    cpu = HNORM_CPU,       ///< memory of the process
+    cuda = HNORM_CUDA,     ///< memory of a CUDA device
+    opencl = HNORM_OPENCL  ///< memory of an OpenCL device, a cl_mem
+};
 
 /// A tensor (N, C, spatial...) that is only read. The caller owns the memory.
 ///
@@ -185,12 +198,14 @@ private:
 };
 
 namespace header {
+/// @cond internals
 
 // Tensor for float *, ConstTensor for const float *.
 template <typename T>
 using TensorOf = std::enable_if_t<std::is_same_v<std::remove_const_t<T>, float>,
                                   std::conditional_t<std::is_const_v<T>, ConstTensor, Tensor>>;
 
+/// @endcond
 }  // namespace header
 
 /// A dense channels-first tensor of floats, of any rank: {N, C, spatial...}.
