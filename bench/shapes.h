@@ -15,7 +15,7 @@ struct Shape {
     }
 };
 
-// The shapes with a promised fraction of the copy floor; the demo's table shows these.
+// The shapes of the table in docs/benchmarks.md.
 inline constexpr Shape kTableShapes[] = {
     {32, 64, 112, 112}, {32, 256, 56, 56}, {1, 32, 256, 256},
     {1, 64, 128, 128},  {64, 3, 224, 224}, {1, 3, 1024, 1024},  // few groups: the threads have to share one

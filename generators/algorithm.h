@@ -1,5 +1,6 @@
-// The mathematics of batch and instance normalization, once. What is computed, and in which order (docs/order.md, whose names
-// are used here); nothing on how: schedules/ decides that and cannot change a bit of the result.
+// The mathematics of batch and instance normalization: the values that are computed, and the order
+// of sums. The names are those of docs/order.md. schedules/ decides how they are computed, and
+// cannot change a bit of a result.
 #pragma once
 
 #include "chunks.h"
@@ -8,8 +9,8 @@
 
 namespace hnorm {
 
-// The sums of d = x*scale - center and of d*d over the runs of x(s, r, g0, g1); and with a scale, which may be undefined, the greatest
-// |d|.
+// The sums of d = x*scale - center and of d*d over the runs of x(s, r, g0, g1). scale may be
+// undefined. If it is defined, the greatest |d| is a result too.
 inline Reduction sums_about(const Chunks &chunks, Func x, Func runs, const Expr &center, const Expr &scale,
                             const Products &times = {}) {
     Reduction d;
@@ -24,7 +25,8 @@ inline Reduction sums_about(const Chunks &chunks, Func x, Func runs, const Expr 
     return d;
 }
 
-// 1 / sqrt(variance + eps), in double; 0 where that sum is 0, of constant groups without eps.
+// 1 / sqrt(variance + eps) in double, or 0 if variance + eps is 0, as in a constant group without
+// eps.
 inline Expr invstd(const Expr &variance, const Expr &eps) {
     return select(variance + eps == 0, cast<double>(0), cast<double>(1) / sqrt(variance + eps));
 }
@@ -54,8 +56,9 @@ struct Slope {
     Expr is_relu() const { return bits == 0; }
 };
 
-// value * slope, and +0 where slope is 0, whatever the value. Integers' "and" with a mask that loops find ready: of a select by
-// slope == 0 Halide 21 makes the mask anew for every vector.
+// value * slope, or +0 for every value if slope is 0. It is an integer "and" with a mask that is
+// computed before the loop. With a select by slope == 0, Halide 21 computes the mask again for
+// every vector.
 inline Expr sloped(Expr value, const Slope &slope) {
     return reinterpret<float>(reinterpret<int32_t>(value * slope.value()) & select(slope.is_relu(), 0, -1));
 }

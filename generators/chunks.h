@@ -29,9 +29,10 @@ constexpr int kFour = 4;                                                   // ro
 constexpr int kChunksPerRun = 8, kPlanesPerChunk = 8, kPlanesPerRun = 32;  // at most
 constexpr int kMostSampled = 48;                                           // rows of a sample
 
-// The product of two floats or doubles that a sum takes. Compilers of GPUs fuse such a pair, whatever Halide tells them, and
-// round once where docs/order.md rounds twice: for them the product passes through an "exclusive or" with `zero`, a parameter
-// of the kernel that is 0. Without one it is the plain product.
+// The product of two floats or doubles that is then added to a sum. Compilers of GPUs fuse the
+// product and the sum, although Halide forbids it, and round once where docs/order.md rounds twice.
+// So on GPUs the product passes through an "exclusive or" with `zero`, a parameter of the kernel
+// that is 0. If `zero` is undefined, it is the plain product.
 struct Products {
     Expr zero;
 
@@ -48,7 +49,8 @@ struct Axes {
     Var s{"s"}, r{"r"}, g0{"g0"}, g1{"g1"}, l{"l"}, k{"k"}, m{"m"}, a{"a"}, b{"b"};
 };
 
-// The bits of |value|, which order floats as their sizes do; a NaN's are greater than infinity's.
+// The bits of |value|. As integers they have the order of the magnitudes. A NaN is greater than
+// infinity.
 inline Expr magnitude(const Expr &value) { return reinterpret<int32_t>(value) & 0x7fffffff; }
 
 // Lane sums of one chunk and the tree that adds them up.
@@ -59,8 +61,9 @@ struct LaneSum {
     std::vector<RDom> last;  // x: plane within the chunk
 };
 
-// A reduction, as the schedules see it. Its result is an output of the kernel: sums in double, and greatest magnitudes, by run.
-// Numbered (Chunks): lanes are at (l, k, a, g0, g1), runs at (g0, a, g1).
+// A reduction, as the schedules see it. Its result is an output of the kernel: for each run, sums
+// in double and greatest magnitudes. If chunks and runs are numbered (Numbered), lanes are at
+// (l, k, a, g0, g1) and runs at (g0, a, g1).
 struct Reduction {
     Axes v;
     Planes planes;
@@ -70,7 +73,8 @@ struct Reduction {
     Func run;     // (g0, a, b, g1): an update over `chunks`
     Func runs;    // (g0, a, b, g1): the same, as the kernel gives it
     Expr A, B;    // extents of a and b
-    // Conditions, one of which holds, by which loops differ; the first makes them simplest.
+    // Conditions for variants of the loops. One of them always holds. The loops of the first are
+    // the simplest.
     std::vector<Expr> variants;
 };
 
@@ -111,24 +115,29 @@ inline void accumulate(Func f, const std::vector<Var> &args, const std::vector<E
     define(f, args, combined(elements(f, {args.begin(), args.end()}), values));
 }
 
-// How kernels of devices number what they sum, in its order: the chunks of a run by k, the runs of a group by a. What has a number
-// but is not there adds +0, which changes no sum, since all begin with +0.
+// How kernels of devices number chunks and runs, in the order of summation: k is the number of a
+// chunk in its run, a is the number of a run in its group. A number without a chunk or run adds +0.
+// This changes no sum, because every sum starts at +0.
 struct Numbered {
     bool on = false;
-    bool varies = false;  // S is another in every group: bounds of loops are those of any S
-    Expr needed;  // if defined: where it does not hold, nothing is summed, and a thread takes all lanes of a chunk
+    bool varies = false;  // Groups have different S. The bounds of loops hold for every S.
+    // If it is defined, groups for which it is false are not summed, and a thread takes all lanes
+    // of a chunk.
+    Expr needed;
 };
 
-// How groups of N planes of S positions are cut into chunks and runs, and how they are summed. Terms are floats, which are added,
-// and int32, magnitudes, of which the greatest is kept.
+// How groups of N planes of S positions are cut into chunks and runs, and how they are summed.
+// Terms of type float are added. Terms of type int32 are magnitudes, and the greatest is kept.
 class Chunks {
 public:
-    // What is summed, an expression for each element of the result, at a position of a plane of group (g0, g1).
+    // The terms at a position of a plane of group (g0, g1): an expression for each element of the
+    // result.
     using Terms = std::function<std::vector<Expr>(Expr position, Expr plane)>;
 
     Chunks(const Axes &axes, Planes planes, const Expr &S, const Expr &N, const Numbered &numbered = {})
         : v(axes), planes(planes), S(S), N(N), L(lanes_of(planes)), R(rows_of(planes)), numbered(numbered) {
-        // Only small planes may either share a chunk or fill several: tiny ones have fewer rows than a chunk, large ones more.
+        // Small planes may share a chunk, or may fill several chunks. Tiny planes always have fewer
+        // rows than a chunk, and large planes have more.
         share = planes != Planes::Large;
         several = planes != Planes::Tiny;
         const Expr rows = (S + L - 1) / L;
@@ -147,7 +156,7 @@ public:
             k = several ? v.a % A * kChunksPerRun + v.k % width : Expr(0);
             m = (several ? v.a / A : v.a) * Q + (several ? v.k / width : v.k);
             chunks_of_run = numbered.varies ? Expr(kChunksPerRun) : width * min(Q, M);
-            // Where runs have fewer chunks than there are numbers, those beyond are of no plane.
+            // If a run has fewer chunks than numbers, the remaining numbers belong to no plane.
             if (numbered.varies) m = select(v.k < width * Q, m, M);
         }
     }
@@ -187,8 +196,9 @@ private:
         return unsafe_promise_clamped(index, 0, extent - 1);
     }
 
-    // Where a thread takes all lanes, those that meet are neighbours, so that it keeps two of each level of the tree: the number of
-    // lane l is its bits from behind.
+    // If a thread takes all lanes, lanes that are added in the tree are neighbours. So the thread
+    // keeps two values of each level of the tree. The number of lane l is l with its bits in
+    // reverse order.
     bool in_a_thread() const { return numbered.needed.defined(); }
     Expr lane() const {
         if (!in_a_thread() || L == 1) return v.l;
@@ -207,7 +217,8 @@ private:
         };
         const Expr most = numbered.varies ? Expr(kPlanesPerChunk) : P,
                    planes_left = numbered.varies ? min(N - m * P, P) : N - m * P;
-        // The conditions compare a loop's variable, so that they become its bound.
+        // The conditions compare the variable of a loop, so that Halide makes them the bound of the
+        // loop.
         sum.rows = RDom(0, numbered.varies ? Expr(R / kFour) : min(full_rows, R) / kFour, 0, most, "rows");
         if (several) sum.rows.where(sum.rows.x < (full_rows - k * R) / kFour);
         if (share || numbered.on) sum.rows.where(sum.rows.y < planes_left);
@@ -216,7 +227,8 @@ private:
         for (int i = 0; i < kFour; i++) rows.push_back(terms(first + i * L, m * P + sum.rows.y));
         accumulate(sum.lanes, args, combined(combined(rows[0], rows[1]), combined(rows[2], rows[3])));
 
-        // What is left. In small planes of CPUs, where it shows, there is a loop for each number of rows, of which one has steps.
+        // The rows that are left. For small planes on CPUs, where these rows cost time, there is a
+        // loop for each number of rows. One of these loops has steps.
         const bool by_count = planes == Planes::Small && !numbered.on;
         for (int count = by_count ? 1 : kFour; count <= kFour; count++) {
             const Expr is_left = k == K - 1 && (by_count ? left_rows == count : left_rows > 0);
@@ -239,8 +251,9 @@ private:
         return sum;
     }
 
-    // The four of the rows that are left of a plane, of which there are `count`, or may be fewer. The last may be partial: it is moved
-    // back to end with the plane, and lanes that the row before has counted add 0, as do rows that are not there.
+    // The sum of the rows that are left of a plane, as a four. There are `count` of them, or fewer
+    // if may_be_fewer. The last row may be partial. Then it is moved back, so that it ends with the
+    // plane, and lanes that the row before has counted add 0. Missing rows add 0 too.
     std::vector<Expr> left_four(const Expr &plane, int count, bool may_be_fewer, const Terms &terms) const {
         const Expr first = full_rows / kFour * kFour;
         std::vector<std::vector<Expr>> rows;
@@ -259,7 +272,8 @@ private:
         return count == 2 ? pair : combined(pair, count == 3 ? rows[2] : combined(rows[2], rows[3]));
     }
 
-    // The last four lanes meet in double. They are added where the total is used, so that a schedule may vectorize across groups.
+    // Adds the last four lanes in double. The code stands where the total is used, so that a
+    // schedule can vectorize across groups.
     std::vector<Expr> total(const LaneSum &sum, const Expr &chunk, const Expr &other) const {
         const Func &level = sum.tree.empty() ? sum.lanes : sum.tree.back();
         const auto lane = [&](int l) {
@@ -283,7 +297,7 @@ private:
     Expr k, m, chunks_of_run;
 };
 
-// What is taken of a group's sample (docs/order.md, "The sample").
+// The results of the sample of a group (docs/order.md, "The sample").
 struct Sample {
     Axes v;
     Planes planes;
@@ -311,7 +325,8 @@ inline Tuple place_sampled(const Expr &i, const Expr &S, const Expr &N, Planes p
     return Tuple(cast<int>(row / of_plane), cast<int>(row % of_plane) * W);
 }
 
-// The sums of float terms, and the greatest of int32 ones, over the sample whose rows lie at places(i), as place_sampled() gives them.
+// The sums of float terms and the greatest int32 terms, over the sample. places(i) is the place of
+// row i, in the form of place_sampled().
 inline Sample sample_of(const Chunks::Terms &terms, Func places, const Expr &count, const Expr &S, const Expr &N,
                         Planes planes) {
     Sample d;

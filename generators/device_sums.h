@@ -1,5 +1,6 @@
-// The sums of groups on devices, and what is decided by them (docs/order.md, "Sums about the center"). A CPU's runtime decides on
-// the host; here nothing asks the host, so a kernel also takes again the groups that have to be.
+// The sums of groups on devices, and the decisions that follow from them (docs/order.md, "Sums
+// about the center"). For CPUs, the runtime decides between kernels. For devices, a kernel does not
+// ask the host: it decides itself, and sums groups again if necessary.
 #pragma once
 
 #include "gradients.h"
@@ -9,7 +10,7 @@
 
 namespace hnorm {
 
-// The sums of groups, by runs that have numbers (Numbered), as the schedules see them.
+// The sums of groups from numbered runs (Numbered), as the schedules see them.
 struct GroupSum {
     Reduction by_run;
     Func total;  // (g0, g1): an update over `runs`
@@ -18,8 +19,9 @@ struct GroupSum {
     RDom parts;
 };
 
-// Groups of x(s, r, g0, g1), S positions, N planes, C of them along g0. Few channels (narrow): parts are summed as groups (part*C +
-// channel, g1), and added.
+// The groups of x(s, r, g0, g1), with S positions and N planes. There are C groups along g0. With
+// few channels (narrow), each part is summed as a group (part*C + channel, g1), and then the parts
+// are added.
 class Groups {
 public:
     Groups(Planes planes, bool narrow, const Expr &S, const Expr &N, const Expr &C)
@@ -27,7 +29,8 @@ public:
 
     Expr size() const { return cast<double>(S) * cast<double>(N); }
 
-    // The group that part g0 is of. Bounds inference does not see how far g0 goes in a block whose threads are numbered.
+    // The group of part g0. The clamp tells bounds inference how far g0 goes in a block with
+    // numbered threads.
     Expr whole_of(const Expr &g0) const { return unsafe_promise_clamped(narrow ? g0 % C : g0, 0, C - 1); }
     Expr at(const Func &values, int element) const { return values(whole_of(v.g0), v.g1)[element]; }
 
@@ -41,15 +44,15 @@ public:
         return parts;
     }
 
-    // The sums over the groups, of what by_run makes of chunks and a Func of runs; if `needed` is defined, of those parts g0 alone where
-    // it holds.
+    // The sums over the groups. by_run makes a reduction from chunks and a Func of runs. If
+    // `needed` is defined, only the parts g0 for which it is true are summed.
     GroupSum sum(const std::function<Reduction(const Chunks &, Func)> &by_run, const std::string &name,
                  const Expr &needed = Expr()) const {
         GroupSum d;
         const Numbered numbered = {true, narrow, needed};
         const Chunks chunks = cut(narrow ? select(v.g0 / C < kParts, S / kParts, S % kParts) : S, numbered);
         d.by_run = by_run(chunks, Func(name + "_runs"));
-        // One of few channels' remainder may have more runs than a part.
+        // With few channels, a remainder may have more runs than a part.
         const Expr count =
             narrow ? max(cut(S / kParts, numbered).runs(), cut(S % kParts, numbered).runs()) : chunks.runs();
         d.runs = RDom(0, count, name + "_all");
@@ -94,7 +97,8 @@ inline Expr scale(const Expr &magnitude) {
     return select(magnitude == 0, 1.0f, scale_of_exponent(exponent(magnitude)));
 }
 inline Expr is_ordinary(const Expr &spread) { return is_between(spread, 0x1p-40f, 0x1p40f); }
-// Of a double, not below 0. What Halide 21 compiles a <= b to is true for a NaN.
+// The bits of a double without its sign, to compare magnitudes. Halide 21 compiles a <= b so that
+// it is true for a NaN.
 inline Expr magnitude_of_double(const Expr &value) {
     return reinterpret<int64_t>(value) & Expr(int64_t{0x7fffffffffffffff});
 }
@@ -104,7 +108,7 @@ inline Expr bits_of_double(double value) {
     return Expr(bits);
 }
 
-// The center of what a sample's terms are sums of, and the first of it.
+// The center of a group, from the sums of the sample and its first element.
 inline Expr center_of(const Sample &sample, const Expr &first, const Groups &of) {
     const Expr count = rows_sampled(of.S, of.N, of.planes) * sampled_neighbours(of.planes);
     return cast<float>(cast<double>(first) + cast<double>(sample.results[0]) / cast<double>(count));
@@ -118,7 +122,8 @@ inline Sample sample_of_groups(const Chunks::Terms &terms, const Groups &of) {
     return sample_of(terms, places, rows_sampled(of.S, of.N, of.planes), of.S, of.N, of.planes);
 }
 
-// The first sample of a group, and if its spread is not ordinary that of x*scale.
+// The first sample of a group, and the sample of x*scale if the spread of the first is not
+// ordinary.
 struct FirstSample {
     Func elements;  // (l, i, g0, g1): the sample's, neighbour l of row i
     Sample once, scaled;

@@ -1,7 +1,8 @@
-// The tensors' element types. 16-bit elements enter and leave a kernel as their bits, uint16; both conversions are written
-// here and are exact or round to nearest even, with the same bits on every target: subnormals are kept, overflow becomes an
-// infinity, a NaN stays one. Halide's own 16-bit types promise less where it emulates them, and AVX-512's bf16 instructions
-// flush subnormals.
+// The element types of tensors. 16-bit elements enter and leave a kernel as their bits, in uint16.
+// Both conversions are written here. They are exact, or round to nearest even, with the same bits
+// on every target. Subnormal numbers are kept, an overflow becomes an infinity, and a NaN stays a
+// NaN. The 16-bit types of Halide promise less where Halide emulates them, and the bf16
+// instructions of AVX-512 flush subnormal numbers.
 #pragma once
 
 #include <Halide.h>
@@ -50,8 +51,8 @@ inline Expr f16_to_float(const Expr &raw) {
 inline Expr f16_from_float(const Expr &value) {
     const Expr bits = reinterpret<int32_t>(value);
     const Expr magnitude = bits & 0x7fffffff;
-    // Half of the last place that is kept, less one, and one where that place is odd: a carry does the rest, infinity
-    // included.
+    // Adds half of the last place that is kept, less one, and one more if that place is odd. The
+    // carry does the rest, also for infinity.
     const Expr finite = min(magnitude, 143 << 23);  // 2^16, beyond all that does not overflow
     const Expr normal = (finite - (112 << 23) + 0xfff + ((finite >> 13) & 1)) >> 13;
     // The last place of [0.5, 1) is that of f16's subnormals: the addition rounds.

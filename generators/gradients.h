@@ -21,7 +21,8 @@ struct Gate {
     }
 };
 
-// The sums of dy(s, r, g0, g1), behind the gate, and of that times x - m over the runs. The activation is none or a ReLU.
+// The sums over the runs of dy(s, r, g0, g1) after the gate, and of its product with x - m. There
+// is no activation, or it is ReLU.
 inline Reduction gradient_sums(const Chunks &chunks, Func x, Func dy, Func runs, const Gate &gate, const Expr &m) {
     Reduction d;
     const Axes &v = d.v;
@@ -35,7 +36,8 @@ inline Reduction gradient_sums(const Chunks &chunks, Func x, Func dy, Func runs,
     return d;
 }
 
-// The same of dy*scale_dy and x*scale_x - m*scale_x, and the greatest magnitudes of the two. The activation is any.
+// The same sums of dy*scale_dy and x*scale_x - m*scale_x, and the greatest magnitudes of both, for
+// any activation.
 inline Reduction gradient_sums_measured(const Chunks &chunks, Func x, Func dy, Func runs, const Gate &gate,
                                         const Expr &m, const Expr &scale_x, const Expr &scale_dy) {
     Reduction d;

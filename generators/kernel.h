@@ -32,7 +32,8 @@ protected:
     GpuKnobs gpu_knobs() const { return legal_knobs(GpuKnobs{HNORM_GPU_KNOBS(HNORM_VALUE)}, planes); }
 #undef HNORM_VALUE
 
-    // Whether another than our templates schedules: then that is done.
+    // Whether something other than the templates of this project makes the schedule. If so, the
+    // function does its part of it.
     bool scheduled_otherwise() {
         if (!this->using_autoscheduler() && scheduler == Scheduler::Template) return false;
         std::vector<Func> outputs;
@@ -68,8 +69,9 @@ protected:
         (xs.set_type(storage_type(element)), ...);
     }
 
-    // The elements of x as floats, and a float as an element. Channels-last schedules round channels up to vectors, behind
-    // guards that bounds inference does not see: it would ask for channels that x lacks. So do blocks of devices.
+    // The elements of x as floats, and a float as an element. Channels-last schedules round
+    // channels up to vectors, behind guards that bounds inference does not see. It would ask for
+    // channels that x does not have. The same holds for blocks of devices.
     template <typename X>
     Func values(X &x) const {
         const Axes v;
@@ -81,8 +83,9 @@ protected:
     }
     Expr stored(const Expr &value) const { return from_float(value, element, this->get_target()); }
 
-    // Kernels of CPUs whose output may go past the cache take one more input, the last one: whether it does. Then rows of y, planes
-    // or channels-last positions, are whole cache lines, and y is no input.
+    // CPU kernels whose output may go past the cache have one more input, the last one. It says
+    // whether the output does. If so, rows of y (planes or channels-last positions) are whole cache
+    // lines, and y is none of the inputs.
     void for_streams() {
         if (!on_device()) stream = this->template add_input<int32_t>("stream");
     }

@@ -392,9 +392,7 @@ TEST_CASE("environments, memory that runs out and threads that cannot begin chan
     for_seeds(40, 15, "rounds of 5 environments and 8 shortages", check_resources);
 }
 
-TEST_CASE("random layers give what the functions give", "[cpu]") {
-    for_seeds(60, 5, "layers of 4 steps", check_layer);
-}
+TEST_CASE("random layers give what the functions give", "[cpu]") { for_seeds(60, 5, "layers of 4 steps", check_layer); }
 
 TEST_CASE("many callers at once get what each gets alone, in memory that does not grow", "[cpu]") {
     const bool is_long = from_environment("HNORM_FUZZ_SECONDS", 0) > 0;

@@ -69,8 +69,9 @@ void make(const std::string &op, const std::string &layout, memory::data_type ty
     p->variance.assign(p->mean.size(), 1.25f);
     const auto array = [&](std::vector<float> &v) {
         const bool statistics = &v == &p->mean || &v == &p->variance;
-        const memory::desc values = statistics && groups ? memory::desc({shape[0], groups}, memory::data_type::f32, Tag::ab)
-                                                         : memory::desc({channels}, memory::data_type::f32, Tag::a);
+        const memory::desc values = statistics && groups
+                                        ? memory::desc({shape[0], groups}, memory::data_type::f32, Tag::ab)
+                                        : memory::desc({channels}, memory::data_type::f32, Tag::a);
         return memory(values, p->cpu, v.data());
     };
     p->arguments = {{DNNL_ARG_SRC, tensor(*p, wanted, plain, x)},

@@ -92,7 +92,7 @@ hnorm_status hnorm_backward_apply(const hnorm_tensor *x, const hnorm_tensor *dy,
     const char *const function = "hnorm_backward_apply";
     GradientTensors tensors(x, dy, dx);
     HNORM_TRY(tensors.read(function, true, true));
-    HNORM_TRY(check_one_channel(function, group));
+    HNORM_TRY(read_one_channel(function, tensors.dy.planes.c, &group));
     const Planes &in = tensors.x.planes;
     const int64_t groups = in.groups(group);
     for (const Array &array :

@@ -248,7 +248,7 @@ hnorm_status hnorm_backward_reduce(const hnorm_tensor *x, const hnorm_tensor *dy
     const char *const function = "hnorm_backward_reduce";
     GradientTensors tensors(x, dy, nullptr);
     HNORM_TRY(tensors.read(function, true, false));
-    HNORM_TRY(check_one_channel(function, group));
+    HNORM_TRY(read_one_channel(function, tensors.dy.planes.c, &group));
     const Planes &in = tensors.x.planes;
     const int64_t groups = in.groups(group);
     const Array means("mean", mean, groups), sums("sum_dy", sum_dy, groups);

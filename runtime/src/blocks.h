@@ -1,5 +1,6 @@
-// How work on the groups of a tensor is shared: in blocks of groups, each of which one thread computes from the sums to the stores
-// while it is in that thread's cache, so that threads meet once; or all at once, where threads share each group.
+// How threads share the work on the groups of a tensor. Either each thread computes blocks of
+// groups, from the sums to the stores, while a block is in its cache. Then threads wait for each
+// other once. Or all groups are computed at once, and the threads share each group.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +13,7 @@ namespace hnorm::detail {
 
 class Blocks {
 public:
-    // read: how many tensors like x the work reads. Blocks hold whole groups.
+    // read: the number of tensors like x that the work reads. A block holds whole groups.
     Blocks(const Machine &machine, const Planes &x, const Grouping &grouping, int read = 1)
         : x_(x), channels_(x.c), samples_(x.n), serial_(runs_serially(machine, x)) {
         const hnorm_group group = grouping.by;
@@ -46,7 +47,8 @@ public:
         }
     }
 
-    // compute(range) for each block, with the calling thread's error.
+    // Calls compute(range) for each block. The error message of a failure becomes that of the
+    // calling thread.
     template <typename Compute>
     hnorm_status for_each(const char *function, const Compute &compute) const {
         if (count() == 1 || serial_ || shared_) {
@@ -71,7 +73,8 @@ public:
     }
 
 private:
-    // Of a channels-last sample: larger ones are one after the other shared by all threads.
+    // Channels-last samples with more elements are computed one after the other, each by all
+    // threads.
     static constexpr int64_t kElementsInCache = 1 << 18;
 
     int64_t of_channels() const { return (x_.c + channels_ - 1) / channels_; }

@@ -7,7 +7,7 @@
 
 namespace hnorm::detail {
 
-// Floats for each channel, of each sample or of all, as kernels read them.
+// Floats as kernels read them: one for each channel of each sample, or one for each channel.
 struct GroupFloats {
     const float *data;
     int64_t stride_n;  // 0: shared by all samples
@@ -33,7 +33,7 @@ private:
     int64_t count_ = 0, stride_n_ = 0;
 };
 
-// Of backward, the sums times gamma, and the number of elements, of each group.
+// Values of each group for backward: the sums times gamma, and the number of elements.
 struct WeightedSums {
     GroupValues g1, g2, count;
 };

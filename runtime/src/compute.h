@@ -11,7 +11,8 @@
 
 namespace hnorm::detail {
 
-// What a call runs on: a device, or the CPU's target and threads; in the default floating-point environment while it lives.
+// The machine that a call runs on: a device, or a target and a number of threads of the CPU. While
+// it lives, its thread has the default floating-point environment.
 struct Machine {
     const Device *device = nullptr;  // null: the CPU
     const Target *target = nullptr;
@@ -19,7 +20,8 @@ struct Machine {
     FloatEnvironment floats = {};
 };
 
-// For tensors of a device. On the CPU it fails where the environment names a target or a number of threads that cannot be.
+// Finds the machine for tensors of a device. On the CPU it fails if the environment variables name
+// a target that cannot run, or a number of threads that is not valid.
 hnorm_status find_machine(const char *function, hnorm_device device, Machine *machine);
 
 // A row's kernels for the tensor's elements, by class.
@@ -31,13 +33,16 @@ const Kernel *kernels_of(const Kernel (*row)[kElementTypes][kPlaneClasses], cons
 inline PlaneClass reduction_class(const Planes &x) {
     return x.layout == Layout::kChannelsLast ? kLast : plane_class(x.s);
 }
-// Whether work on all of the tensors (null: absent) sees them as channels-last, and its class. Their layouts may differ where
-// planes have one position (then channels-first kernels, which do not mind how far apart channels are, take them all) and
-// where there is one channel (then channels-last ones, which do not mind how far apart positions are).
+// channels_last: whether work on all of the tensors together sees them as channels-last. A null
+// tensor is absent. pointwise_class: the class of that work. The layouts of the tensors can differ
+// in two cases. If planes have one position, channels-first kernels take all tensors: they allow
+// any distance between channels. If there is one channel, channels-last kernels do: they allow any
+// distance between positions.
 bool channels_last(std::initializer_list<const Planes *> tensors);
 PlaneClass pointwise_class(std::initializer_list<const Planes *> tensors);
 
-// Planes of one position as one plane: its positions are the samples. That is how batch norm sums them (docs/order.md).
+// Batch norm sums planes of one position as one plane, whose positions are the samples
+// (docs/order.md). is_one_plane: whether this is such a case. one_plane: the tensor seen so.
 bool is_one_plane(const Planes &x, hnorm_group group);
 Planes one_plane(const Planes &x);
 
@@ -45,7 +50,8 @@ Planes one_plane(const Planes &x);
 struct Range {
     int64_t n_begin, n_end, c_begin, c_end;
 
-    // Where its first plane's value lies in an array of one for each channel, of samples stride_n apart: 0 where all share them.
+    // The index of its first plane in an array with one value for each channel. The values of
+    // samples lie stride_n apart; 0 means that all samples share them.
     int64_t first(int64_t stride_n) const { return n_begin * stride_n + c_begin; }
 };
 inline Planes cropped(Planes p, const Range &range) {
@@ -67,7 +73,8 @@ struct GroupValues {
         return {data + range.n_begin * stride_n + range.c_begin * stride_c, stride_n, stride_c};
     }
 };
-// Between the values of one sample's groups and the next's, of one a group.
+// The distance from the values of one sample to those of the next, in an array with one value a
+// group.
 inline int64_t groups_stride(const Planes &x, hnorm_group group) { return group == HNORM_BATCH ? 0 : x.c; }
 // One value a group, as the C functions hold them.
 inline GroupValues group_values(const double *data, const Planes &x, hnorm_group group) {
@@ -79,7 +86,7 @@ struct PostOps {
     float slope = 1;                   // of the activation
     const Planes *residual = nullptr;  // null: none
 
-    // With what `view` makes of the residual, kept in *memory.
+    // The same with view(residual) for the residual. *memory keeps the new residual.
     template <typename View>
     PostOps seen(const View &view, Planes *memory) const {
         if (residual == nullptr) {
@@ -90,28 +97,32 @@ struct PostOps {
     }
 };
 
-// mean, m2: one double a group; m2 as divided by `divisor`: by 1, or for the variance by the group's size.
+// Computes mean and m2, one double a group. m2 is divided by `divisor`: by 1, or by the size of a
+// group to give the variance.
 hnorm_status compute_moments(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
                              double divisor, double *mean, double *m2);
 
-// The same of any groups: where channels are together, each has its group's (channel_groups.h).
+// Does the same for every kind of groups. If channels are together, each channel receives the
+// values of its group (channel_groups.h).
 hnorm_status compute_statistics(const char *function, const Machine &machine, const Planes &x, const Grouping &group,
                                 double divisor, double *mean, double *m2);
 
 hnorm_status compute_normalize(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
                                const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
                                const Planes &y);
-// The same of the planes in the range. past_cache: goes_past_cache() of all of y (past_cache.h).
+// Does the same for the planes in the range. past_cache: the result of goes_past_cache() for the
+// whole of y (past_cache.h).
 hnorm_status normalize_range(const char *function, const Machine &machine, const Range &range, const Planes &x,
                              const GroupValues &mean, const GroupValues &variance, const AffineView &affine, double eps,
                              const PostOps &post, const Planes &y, bool past_cache);
 
-// mean, variance: one double a group, written; where channels are together one a channel of each sample, its group's.
+// Writes y, and one mean and variance a group. If channels are together, mean and variance have one
+// value for each channel of each sample: the value of its group.
 hnorm_status compute_forward(const char *function, const Machine &machine, const Planes &x, const Grouping &group,
                              const AffineView &affine, double eps, const PostOps &post, const Planes &y, double *mean,
                              double *variance);
 
-// Memory for statistics: on the stack where they are few, so that small calls do not allocate.
+// Memory for statistics. A few of them lie on the stack, so that small calls allocate nothing.
 template <typename T>
 class ScratchOf {
 public:

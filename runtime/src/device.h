@@ -1,5 +1,6 @@
-// What the functions of hnorm know of devices: a table of functions for each, which the library hnorm_gpu brings (runtime/gpu)
-// and gives a thread that asks for the device (gpu.h). Nothing here refers to that library, or to a driver.
+// The interface to devices: a table of functions for each device. The library hnorm_gpu
+// (runtime/gpu) has these tables, and gives one to a thread that asks for the device (gpu.h).
+// Nothing here refers to that library or to a driver.
 #pragma once
 
 #include "tensor.h"
@@ -10,8 +11,9 @@ struct AffineView;
 struct Backward;
 struct PostOps;
 
-// Arguments are validated. All pointers, those in Planes, views and values too, are the device's, and an absent gamma or beta
-// is null. Functions that compute queue their work and return: they neither wait for the device nor copy from it.
+// Arguments are validated. All pointers are pointers of the device, also those in Planes, views and
+// values. An absent gamma or beta is null. Functions that compute queue their work and return. They
+// do not wait for the device, and they copy nothing from it.
 struct Device {
     // Of tensors that are not empty. Statistics are one a group. M2 is divided by `divisor`.
     hnorm_status (*moments)(const char *function, const Planes &x, const Grouping &group, double divisor, double *mean,
@@ -33,14 +35,16 @@ struct Device {
                                    const double *count, const double *mean, const double *variance,
                                    const double *sum_dy, const double *sum_dy_xmu, const AffineView &affine, double eps,
                                    const Planes &dx);
-    // add: the parameters' gradients are added to what is there. backward takes null statistics for those of x.
+    // add: the gradients of the parameters are added to the present values of the arrays. backward:
+    // null statistics mean the statistics of x.
     hnorm_status (*backward)(const char *function, const Backward &b, bool add);
     hnorm_status (*normalize_backward)(const char *function, const Backward &b, bool add);
 
     hnorm_status (*fill_floats)(const char *function, float *values, int64_t count, float value);
     hnorm_status (*fill_doubles)(const char *function, double *values, int64_t count, double value);
-    // Running statistics of C channels after a step whose statistics are one a group, of `samples` groups a channel: the
-    // momentum weights the samples' average, and the variance's is multiplied by `correction`.
+    // Updates the running statistics of C channels after a step. mean and variance of the step have
+    // one value a group, and each channel has `samples` groups. The momentum is the weight of the
+    // average over the samples. The average of the variance is multiplied by `correction`.
     hnorm_status (*track)(const char *function, int64_t channels, int64_t samples, const double *mean,
                           const double *variance, double momentum, double correction, double *running_mean,
                           double *running_variance);

@@ -1,7 +1,9 @@
-// The table of kernels that run on devices, made by CMake as that of CPUs (kernels.h): what differs is said here.
+// The table of kernels that run on devices. CMake makes it, as it makes the table of CPU kernels
+// (kernels.h). This file describes the differences.
 //
-// Buffers lie on the device. Tensors may have any strides, as values of groups that a kernel reads; those that it writes have stride 1
-// in g0. Every kernel that multiplies and adds takes `zero`, which must be 0 (generators/chunks.h, Products).
+// Buffers lie on the device. Tensors may have any strides, and so may values of groups that a
+// kernel reads. Values of groups that a kernel writes have stride 1 in g0. Every kernel that
+// multiplies and adds takes `zero`, which must be 0 (generators/chunks.h, Products).
 #pragma once
 
 #include "kernels.h"
@@ -16,8 +18,9 @@ using DeviceNormalize = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_b
                                 int32_t slope, int32_t zero, halide_buffer_t *y);
 using DeviceNormalizeResidual = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_buffer_t *a, halide_buffer_t *b,
                                         int32_t slope, halide_buffer_t *residual, int32_t zero, halide_buffer_t *y);
-// The sums of dy and of dy*(x - mean); m, scale, k1, power and k2 by them. a, b: forward's, of the activation's sign; not looked at where
-// slope is 1, nor variance and gamma where the last five do not matter.
+// Computes the sums of dy and of dy*(x - mean), and from them m, scale, k1, power and k2. a and b
+// are those of forward, for the sign of the activation. They have no effect if slope is 1. variance
+// and gamma have no effect if the caller does not use the last five results.
 using DeviceBackwardReduce = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *mean, halide_buffer_t *a,
                                      halide_buffer_t *b, int32_t slope, halide_buffer_t *variance,
                                      halide_buffer_t *gamma, double eps, int32_t zero, halide_buffer_t *sum_dy,
@@ -47,9 +50,9 @@ using DeviceWeigh = int (*)(halide_buffer_t *sum_dy, halide_buffer_t *sum_dy_xmu
                             int32_t samples, double total, int32_t zero, halide_buffer_t *g1, halide_buffer_t *g2,
                             halide_buffer_t *count);
 using DeviceParameterGradients = int (*)(halide_buffer_t *sum_dy, halide_buffer_t *sum_dy_xmu,
-                                         halide_buffer_t *variance, halide_buffer_t *dgamma,
-                                         halide_buffer_t *dbeta, double eps, int32_t samples, int32_t keep,
-                                         int32_t zero, halide_buffer_t *new_dgamma, halide_buffer_t *new_dbeta);
+                                         halide_buffer_t *variance, halide_buffer_t *dgamma, halide_buffer_t *dbeta,
+                                         double eps, int32_t samples, int32_t keep, int32_t zero,
+                                         halide_buffer_t *new_dgamma, halide_buffer_t *new_dbeta);
 using DeviceTrack = int (*)(halide_buffer_t *running_mean, halide_buffer_t *running_variance, halide_buffer_t *mean,
                             halide_buffer_t *variance, int32_t samples, double weight_before, double weight,
                             double correction, int32_t zero, halide_buffer_t *new_mean, halide_buffer_t *new_variance);
@@ -65,7 +68,8 @@ using DeviceRepeatChannels = int (*)(halide_buffer_t *in, int32_t together, hali
 // Floats as elements (generators/wide_gradient.cpp).
 using DeviceNarrow = int (*)(halide_buffer_t *in, halide_buffer_t *out);
 
-// By class: the pointwise kernels serve all channels-first planes of up to 1024 positions as kSmall.
+// Kernels by class. For the pointwise kernels, all channels-first planes of up to 1024 positions
+// are kSmall.
 struct DeviceElementKernels {
     DeviceMoments moments[kPlaneClasses],
         moments_narrow[kPlaneClasses];  // narrow: few channels (docs/order.md), kLast alone

@@ -1,4 +1,5 @@
-// Elements of 16 bits as floats, and back: what generators/element.h does, on the CPU and outside of kernels.
+// Conversion of 16-bit elements to floats and back, on the CPU and outside of kernels. The bits are
+// those of generators/element.h.
 #pragma once
 
 #include <hnorm/hnorm.h>

@@ -8,11 +8,12 @@ namespace hnorm::detail {
 // Records the sentence (printf's format) as the calling thread's latest failure and returns `status`. Never allocates.
 hnorm_status fail(hnorm_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// What a kernel said when it failed, on the thread where it ran; "" before the first failure.
+// The error message of the latest kernel that failed on this thread, or "" if none has failed.
 const char *kernel_message();
 void set_kernel_message(const char *message);
 
-// What a loop returns where the caller's parallel_for is to blame, as a kernel does by the codes of Halide, which are greater.
+// The code that a loop returns if the caller's parallel_for has made a mistake. The codes of Halide
+// are greater.
 constexpr int kCallersFault = -10000;
 
 // The status of a kernel that returned `code`; a failure is recorded with kernel_message().

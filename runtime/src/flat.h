@@ -1,5 +1,6 @@
-// Batch norm's pointwise part of small channels-first planes: a sample passes for a channels-last position, and each of its elements
-// for a channel that has its own channel's values. Vectors are full then, whatever the planes' size, and rows are long.
+// The pointwise part of batch norm for small channels-first planes. A sample is treated as one
+// channels-last position, and each of its elements as a channel, with the values of the channel
+// that it belongs to. So vectors are full for every size of planes, and rows are long.
 #pragma once
 
 #include <algorithm>
@@ -12,8 +13,8 @@
 
 namespace hnorm::detail {
 
-// Whether all of the tensors (null: absent) are seen so. Values are repeated once for all samples: that pays from
-// some on.
+// Whether all of the tensors are treated so. A null tensor is absent. The values are repeated once
+// for all samples, which pays only if there are several samples.
 inline bool is_flat(std::initializer_list<const Planes *> tensors) {
     constexpr int64_t kMostPositions = 15, kLeastSamples = 8;
     return std::all_of(tensors.begin(), tensors.end(), [](const Planes *p) {
@@ -26,7 +27,8 @@ inline Planes flat(Planes p) {
     return {p.data, p.type, p.device, Layout::kChannelsLast, 1, p.c * p.s, p.n, 0, p.c * p.s == 1 ? 0 : 1, p.stride_n};
 }
 
-// Calls compute(range, values) for blocks of channels, in parallel: each channel's values, repeated for its positions.
+// Calls compute(range, values) for blocks of channels, in parallel. The values of a channel are
+// repeated for each of its positions.
 template <int kValues, typename Compute>
 hnorm_status for_flat(const char *function, const Machine &machine, const Planes &x,
                       const GroupFloats (&values)[kValues], const Compute &compute) {

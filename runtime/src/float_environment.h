@@ -6,9 +6,11 @@
 
 namespace hnorm::detail {
 
-// The default floating-point environment while it lives, on its thread: round to nearest, subnormal numbers as they are, no traps. What a
-// caller, or who began a thread, left behind would change bits. Then the caller's again, as it was: what was raised meanwhile is
-// forgotten, for kernels compute with lanes beyond the data, too. Out of line, so that no arithmetic is moved across.
+// Sets the default floating-point environment on its thread while it lives: rounding to nearest,
+// subnormal numbers, no traps. Another environment, left by the caller or by the code that started
+// the thread, would change bits. The destructor restores the caller's environment. It drops
+// exceptions that were raised meanwhile, because kernels also compute with lanes beyond the data.
+// The functions are out of line, so that compilers move no arithmetic across them.
 class FloatEnvironment {
 public:
     FloatEnvironment();

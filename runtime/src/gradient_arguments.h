@@ -1,4 +1,4 @@
-// What the C functions of the gradients have in common: the arguments' checks.
+// The checks of arguments that the C functions of gradients share.
 #pragma once
 
 #include <initializer_list>
@@ -20,8 +20,9 @@ hnorm_status check_written(const char *function, const Array &array, const Gradi
 hnorm_status read_parameters(const char *function, const hnorm_affine *affine, const GradientTensors &tensors,
                              AffineView *view);
 
-// The arguments of hnorm_backward and hnorm_normalize_backward, but for what each has to say of its own: the group's size, and
-// the presence of x. tensors: made of the call's x, dy and dx. b refers to it.
+// Reads and checks the arguments of hnorm_backward and hnorm_normalize_backward, except two that
+// each function checks itself: the size of a group, and the presence of x. `tensors` is made from
+// x, dy and dx of the call. *b refers to it.
 hnorm_status read_backward(const char *function, bool needs_x, hnorm_group group, const double *mean,
                            const double *variance, const hnorm_affine *affine, double eps,
                            const hnorm_post_ops_gradient *post, float *dgamma, float *dbeta, GradientTensors *tensors,

@@ -6,7 +6,7 @@
 
 namespace hnorm::detail {
 
-// The tensors of a call; one that is absent has a null tensor, and empty planes.
+// The tensors of a call. An absent tensor has a null pointer and empty planes.
 struct GradientTensors {
     NamedTensor x, dy, dx, y, dresidual;
 
@@ -17,7 +17,7 @@ struct GradientTensors {
           y{"y", nullptr, {}},
           dresidual{"dresidual", nullptr, {}} {}
 
-    // Both may be null, and do not count then. After read(): the tensors of a residual's gradient.
+    // Reads the two tensors of the gradient of a residual, after read(). Each of them may be null.
     hnorm_status read_residual(const char *function, const NamedTensor &its_y, const NamedTensor &its_dresidual) {
         y = its_y;
         dresidual = its_dresidual;
@@ -41,7 +41,8 @@ struct GradientTensors {
         return HNORM_OK;
     }
 
-    // x and dy are only read, so what they share is no matter; dx must be one of them or apart from both.
+    // x and dy are only read, so they may share memory. dx must be one of them, or share nothing
+    // with them.
     hnorm_status read(const char *function, bool needs_x, bool needs_dx) {
         if (x.tensor || needs_x) {
             HNORM_TRY(read_tensor(function, x.name, x.tensor, &x.planes));

@@ -25,7 +25,8 @@ struct Backward {
     bool has_residual() const { return y || dresidual; }
 };
 
-// The groups whose sums are taken: those of the statistics, or each sample's part of them where gamma's gradient needs it.
+// The groups whose sums are computed: the groups of the statistics, or the part of each sample in
+// them if the gradient of gamma needs it.
 inline hnorm_group summed_group(const Backward &b) { return b.per_sample ? HNORM_INSTANCE : b.group; }
 
 // Calls visit(n, c, n*channels + c).
@@ -38,7 +39,8 @@ void for_each_plane(int64_t samples, int64_t channels, const Visit &visit) {
     }
 }
 
-// The sums over the groups that a Backward rests on, and the parameters' gradients, which follow from them.
+// The sums over groups that a Backward needs, and the gradients of the parameters, which follow
+// from the sums.
 class GradientSums {
 public:
     explicit GradientSums(const Backward &b);
@@ -48,10 +50,10 @@ public:
     double *dy(const Range &range) { return scratch_.data() + first(range); }
     double *dy_xmu(const Range &range) { return dy(range) + groups_; }
 
-    // What gamma's gradient takes of those from the range's first group on, of as many samples and channels: where it is wanted they do
-    // not survive it.
+    // Replaces the sums of dy*(x - mean) of the range by the values that the gradient of gamma
+    // needs. If that gradient is not wanted, they stay.
     void weigh(const Range &range);
-    // After that of all groups.
+    // Call it after weigh() for all groups.
     void write_parameter_gradients();
 
 private:
@@ -64,7 +66,8 @@ private:
     Scratch scratch_;
 };
 
-// What the gradients take of forward's pointwise part: m, and for the activation's sign a and b, which are m where there is none.
+// The coefficients of forward that the gradients need: m, and a and b for the sign of the
+// activation. Without an activation, a and b are m.
 struct Gate {
     GroupFloats m, a, b;
     float slope;
@@ -91,7 +94,8 @@ hnorm_status compute_backward_reduce(const char *function, const Machine &machin
 hnorm_status compute_activation_backward(const char *function, const Machine &machine, const Planes &y,
                                          const Planes &dy, float slope, const Planes &dz);
 
-// g1 and g2, one a group, from sums over the groups of `summed`: the same groups, or each sample's part of batch norm's.
+// Computes g1 and g2, one value a group, from sums over the groups of `summed`. These are the same
+// groups, or the parts of batch norm's groups in each sample.
 void times_gamma(const Planes &x, const AffineView &affine, hnorm_group summed, hnorm_group group, const double *sum_dy,
                  const double *sum_dy_xmu, double *g1, double *g2);
 
@@ -100,7 +104,8 @@ hnorm_status compute_backward_apply(const char *function, const Machine &machine
                                     const GradientCoefficients &coefficients, const Gate &gate, const Planes &dx,
                                     bool past_cache);
 
-// The gradients through the statistics, and with statistics that are constants.
+// compute_backward: the gradients through the statistics. compute_normalize_backward: the gradients
+// with constant statistics.
 hnorm_status compute_backward(const char *function, const Machine &machine, const Backward &b);
 hnorm_status compute_normalize_backward(const char *function, const Machine &machine, const Backward &b);
 

@@ -1,10 +1,15 @@
-// The table of compiled kernels: the only thing the runtime knows of them. It is made by CMake from
-// generators/kernels.json (what exists) and schedules/*.json (for which targets, with which values).
+// The table of compiled kernels. The runtime knows kernels only by this table. CMake makes it from
+// generators/kernels.json, the list of kernels, and schedules/*.json, the targets and their values.
 //
-// Kernels see x(s, r, g0, g1) (docs/order.md). Tensors are 4-D buffers with stride 1 in s or, channels-last, in g0, and any stride
-// elsewhere. Values of groups are 2-D buffers over (g0, g1) of stride 1 in g0. What sums give by run are 4-D buffers over
-// (g0, a, b, g1), runs (a, b), of stride 1 in g0. slope: the bits of the activation's, a float, 1 for none: slope_bits(). stream:
-// whether the output goes past the cache (past_cache.h).
+// Kernels see a tensor as x(s, r, g0, g1) (docs/order.md).
+// - Tensors are 4-D buffers. They have stride 1 in s, or in g0 if they are channels-last. Other
+//   strides are free.
+// - Values of groups are 2-D buffers over (g0, g1), with stride 1 in g0.
+// - The results of sums are 4-D buffers over (g0, a, b, g1), with stride 1 in g0. (a, b) is the
+//   run.
+// - slope: the slope of the activation, a float, as its bits (slope_bits()). It is 1 for no
+//   activation.
+// - stream: whether the output goes past the cache (past_cache.h).
 #pragma once
 
 #include <HalideRuntime.h>
@@ -63,12 +68,13 @@ inline PlaneClass plane_class(int64_t positions) {
 
 constexpr int kElementTypes = 3;  // hnorm_type, in its order
 
-// The table: for every kernel of the manifest a row, [target][type][class], null where there is none. Each row is an object of
-// its own in the archive, so that a program links only kernels of the functions that it calls.
+// A row of the table: a kernel of the manifest by [target][type][class], or null if there is none.
+// Each row is an object file of its own in the archive, so that a program links only the kernels of
+// the functions that it calls.
 template <typename Kernel>
 using KernelRow = const Kernel[][kElementTypes][kPlaneClasses];
 
-// With C's names: tests see them, while those of C++ are renamed in the archive.
+// They have C names, so that tests can use them. The archive renames C++ names.
 extern "C" {
 extern KernelRow<SampleKernel> hnorm_kernels_sample;
 extern KernelRow<MomentsKernel> hnorm_kernels_moments;
@@ -88,12 +94,15 @@ struct Target {
     const char *const *features;  // CPU features it needs, null-terminated, as in /proc/cpuinfo ("avx2")
     int index;                    // of its kernels in every row; -1: not in this library
     // From the target's schedule file.
-    // Elements of the tensors read, of groups that a thread sums and writes while they are in its cache: of batch norm, whose groups
-    // are pieces of each sample, the longer the better; and of instance norm.
+    // The size of a block, in elements of the tensors that are read: a thread sums and writes the
+    // groups of a block while they are in its cache. The first is for batch norm, whose groups are
+    // pieces of each sample (longer pieces are better), the second for instance norm.
     int64_t batch_block_elements, block_elements;
-    int64_t
-        least_busy_percent;  // of the threads, where each works on groups of its own: below it they share each group
-    // of the last-level cache: an output goes past it where it and what it is computed from take more; 0: never
+    // The least percentage of threads that must be busy if each thread works on groups of its own.
+    // Below it the threads share each group.
+    int64_t least_busy_percent;
+    // A percentage of the last-level cache. An output goes past the cache if the output and its
+    // inputs take more than that. 0: never.
     int64_t past_cache_percent;
     int64_t serial_below;  // tensors of fewer elements run on the calling thread
 };

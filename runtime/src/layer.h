@@ -1,4 +1,4 @@
-// What a layer is, for layer*.cpp.
+// The definition of a layer, for layer*.cpp.
 #pragma once
 
 #include <atomic>
@@ -10,13 +10,13 @@
 
 namespace hnorm::detail {
 
-// The latest forward, as far as backward needs it. Evaluation runs on several threads at once, so all that it leaves is one
-// word.
+// The data of the latest forward that backward needs. Several threads may evaluate at the same
+// time, so evaluation stores one word only.
 class LayerRecord {
 public:
     enum class Forward { kTraining, kEvaluation };
 
-    // Makes room for the statistics of a forward in training, which forgets the ones before.
+    // Makes room for the statistics of a forward in training, and forgets the forward before.
     hnorm_status begin_training(const char *function, int64_t groups);
     // Forgets the latest forward; the next one's statistics lie on the device (null: the CPU).
     hnorm_status move_to(const char *function, const Device *device);
@@ -24,7 +24,8 @@ public:
     void end(const Planes &x, const Planes &y, bool training, bool residual);
     void x_overwritten();
 
-    // What the latest forward was; fails unless it was given this x, which nothing has overwritten, with a residual or not.
+    // Gives the mode of the latest forward. Fails unless that forward had this x, nothing has
+    // overwritten x, and it had a residual or none, as `residual` says.
     hnorm_status find(const char *function, const hnorm_tensor &x, const Planes &planes, bool residual,
                       Forward *forward) const;
 
@@ -86,7 +87,8 @@ struct hnorm_layer {
         return options.affine ? hnorm_affine{gamma.data(), beta.data(), 0, 1} : hnorm_affine{nullptr, nullptr, 0, 0};
     }
 
-    // Takes in one step's statistics, one a group: of an instance norm, the average over the samples.
+    // Updates the running statistics with the statistics of a step, one value a group. Instance
+    // norm takes the average over the samples.
     hnorm_status track(const char *function, const hnorm::detail::Device *on_device, const hnorm::detail::Planes &x,
                        const double *mean, const double *variance) {
         const int64_t steps = num_batches_tracked + 1;

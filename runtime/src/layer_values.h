@@ -38,7 +38,7 @@ public:
         }
     }
 
-    // Makes room; what was there is lost. Memory of devices only grows.
+    // Changes the size. The old values are lost. Memory of a device only grows.
     hnorm_status resize(const char *function, size_t size) {
         if (device_ == nullptr) {
             HNORM_TRY(resize_host(function, size));
@@ -53,7 +53,7 @@ public:
         return HNORM_OK;
     }
 
-    // The values to the CPU's array of as many, and from it.
+    // Copies all values to an array on the CPU, or from it.
     hnorm_status copy_out(const char *function, T *to) const {
         if (device_ && !empty()) {
             return device_->copy_out(function, to, on_device_, bytes(size_));
@@ -69,7 +69,7 @@ public:
         return HNORM_OK;
     }
 
-    // `to` becomes these values on a device (null: the CPU). These stay as they are.
+    // Makes *to a copy of these values on a device. Null is the CPU.
     hnorm_status copy_to(const char *function, const Device *device, LayerValues *to) const {
         LayerValues host;
         HNORM_TRY(host.resize(function, size_));

@@ -1,5 +1,5 @@
-// Channels-last tensors of few channels (docs/order.md, "Few channels"): 32 positions side by side pass for one of 32 times
-// the channels, so that the kernels' vectors, which run across channels, are full.
+// Channels-last tensors of few channels: 32 neighbouring positions are treated as one position with
+// 32 times the channels, so that vectors across channels are full (docs/order.md, "Few channels").
 #pragma once
 
 #include <algorithm>
@@ -12,26 +12,28 @@ namespace hnorm::detail {
 
 constexpr int64_t kNarrowParts = 32;
 
-// Whether all of the tensors (null: absent) are such: by their layout and shape, whatever their strides; and whether their
-// positions are dense too, without which parts are not side by side.
+// is_narrow: whether all of the tensors have few channels, judged by layout and shape only. A null
+// tensor is absent. is_narrow_and_dense: whether their positions are dense too. Otherwise the parts
+// do not lie side by side.
 bool is_narrow(std::initializer_list<const Planes *> tensors);
 bool is_narrow_and_dense(std::initializer_list<const Planes *> tensors);
 
-// Part i: of x's positions every 32nd, from the i-th on. All parts as channels of one tensor, part after part, of a dense x.
-// The remainder: the positions beyond the last 32 (none if it is empty).
+// narrow_part: part i, which is every 32nd position of x from the i-th on. narrow_parts: all parts
+// of a dense x as the channels of one tensor, part after part. narrow_remainder: the positions
+// after the last full 32. It is empty if there are none.
 Planes narrow_part(const Planes &x, int64_t i);
 Planes narrow_parts(const Planes &x);
 Planes narrow_remainder(const Planes &x);
 
-// Calls compute(of, true) for all parts as one, then compute(of, false) for the remainder if there is one: of(tensor) is what
-// such a call takes of a tensor of x's shape.
+// Calls compute(of, true) for all parts together, and then compute(of, false) for the remainder if
+// there is one. of(tensor) is the piece of a tensor of x's shape that the call works on.
 template <typename Compute>
 hnorm_status for_parts_and_remainder(const Planes &x, const Compute &compute) {
     HNORM_TRY(compute(narrow_parts, true));
     return narrow_remainder(x).empty() ? HNORM_OK : compute(narrow_remainder, false);
 }
 
-// One value for each sample and channel, repeated for each part of narrow_parts(x).
+// Values of samples and channels, repeated for each part of narrow_parts(x).
 template <typename T>
 class NarrowValues {
 public:

@@ -1,9 +1,11 @@
-// Stores past the cache. An output that the last-level cache cannot hold beside the inputs gains nothing by passing through it:
-// an ordinary store reads the line first, and pushes out what will be read next. Kernels that are told so store whole tiles past
-// it (schedules/past_cache.h). They compute the same, so no bit depends on it.
+// Stores past the cache. If the last-level cache cannot hold an output beside the inputs, the
+// output gains nothing from the cache: an ordinary store first reads the line, and displaces data
+// that will be read next. Kernels can store whole tiles past the cache instead
+// (schedules/past_cache.h). They compute the same, so no bit depends on it.
 //
-// Rows of such an output, planes or channels-last positions, are whole cache lines. A line that is written half past the cache and
-// half through it costs more than ten ordinary ones (measured on Zen 3): such lines are left to ordinary stores.
+// Rows of such an output (planes, or channels-last positions) are whole cache lines. A line that is
+// written half past the cache and half through it costs more than ten ordinary lines (measured on
+// Zen 3). So ordinary stores write such lines.
 #pragma once
 
 #include <atomic>
@@ -25,15 +27,17 @@ constexpr int64_t kLine = 64;
 // Bytes that the last-level cache of a core holds, read once.
 int64_t last_level_cache();
 
-// Whether y, computed from the inputs (null: absent), is stored past the cache: where all of them together take more than the
-// target's share of it, and y's rows are whole lines or long enough to leave their ends out. Never where y lies among the bytes of
-// an input, as in place.
+// Whether y is stored past the cache. It is if y and its inputs together take more than the
+// target's share of the cache, and if the rows of y are whole lines, or are so long that their ends
+// can be left out. It is not if y lies among the bytes of an input, as in place. A null input is
+// absent.
 bool goes_past_cache(const Target &target, const Planes &y, std::initializer_list<const Planes *> inputs);
 
 // For tests: in place of the cache's share, if 0 or more.
 extern "C" std::atomic<int64_t> hnorm_past_cache_bytes;
 
-// Before a thread tells others that it is done: stores past the cache are not in order with those that say so.
+// A thread calls this before it tells other threads that it is done. Stores past the cache are not
+// ordered with the store that tells it.
 inline void store_fence() {
 #if defined(__x86_64__)
     _mm_sfence();
@@ -47,14 +51,16 @@ struct Part {
 };
 Planes cropped(const Planes &p, const Part &part);
 
-// What makes up y, of an output that goes past the cache, each element once: tasks of a part of whole lines and of what stands
-// before and after it. One task, all of it whole lines, where all rows are.
+// The parts of an output y that goes past the cache. Together they hold each element once. A task
+// has a part of whole lines, and the parts before and after it. If all rows are whole lines, there
+// is one task, which has whole lines only.
 class LineParts {
 public:
     explicit LineParts(const Planes &y);
 
     int64_t tasks() const { return whole_ ? 1 : y_.n * (y_.c / channels_); }
-    // Calls compute(part, lines) for those of task i that are not empty; `lines`: whether its rows are whole lines.
+    // Calls compute(part, lines) for the parts of task i that are not empty. lines: whether the
+    // rows of the part are whole lines.
     template <typename Compute>
     hnorm_status run(int64_t i, const Compute &compute) const {
         if (whole_) {
@@ -82,7 +88,8 @@ private:
     const int64_t channels_;  // of a task: all, where their planes begin alike in their line, or one
 };
 
-// compute(part, lines) for all of LineParts. Tasks run in parallel, each on its thread; if there is one, its own loops do.
+// Calls compute(part, lines) for all LineParts. Several tasks run in parallel, each on one thread.
+// If there is one task, the loops inside it run in parallel.
 template <typename Compute>
 hnorm_status for_lines(const char *function, const Planes &y, const Compute &compute) {
     struct Tasks {

@@ -1,5 +1,5 @@
-// What the sums of forward and of backward share: how a tensor is seen, and the order in which the parts of its groups are added
-// (docs/order.md, "Chunks and runs").
+// The common part of the sums of forward and backward: the view of a tensor, and the order in which
+// the parts of its groups are added (docs/order.md, "Chunks and runs").
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,8 @@ struct Runs {
 };
 Runs runs_of(PlaneClass planes, int64_t positions, int64_t samples);
 
-// The groups of a tensor: channels, of each sample or of all. Arrays of a value a group are dense, channels adjacent.
+// The groups of a tensor: channels of each sample, or channels of all samples. Arrays with one
+// value a group are dense, and channels are adjacent in them.
 struct Groups {
     int64_t samples, channels;
     Groups(const Planes &x, View view)
@@ -29,7 +30,8 @@ private:
     bool shared_;
 };
 
-// What a reduction gives for each group. greatest: magnitudes' bits; null: not given.
+// The results of a reduction, for each group. greatest: the bits of magnitudes, or null if they are
+// not computed.
 struct Sums {
     double *e, *q;
     int32_t *greatest[2];
@@ -78,9 +80,10 @@ private:
     const int32_t *bits_ = nullptr;
 };
 
-// Calls reduce(of, part, sums) for each part of x that is summed by itself, and adds what it gives, part after part (docs/order.md,
-// "Few channels"): of(tensor) is what such a call takes of a tensor of x's shape, and `sums` its results, samples stride_n apart.
-// repeats: how often a channel's values are repeated side by side in that call.
+// Calls reduce(of, repeats, sums, stride_n) for each part of x that is summed by itself, and adds
+// the results, part after part (docs/order.md, "Few channels"). of(tensor) is the piece of a tensor
+// of x's shape that the call sums. repeats: how often the values of a channel are repeated side by
+// side in that call. sums: the results, whose samples lie stride_n apart.
 template <typename Reduce>
 hnorm_status for_parts(const char *function, const Planes &x, View view, bool narrow, bool dense, const Sums &sums,
                        const Reduce &reduce) {
@@ -155,8 +158,9 @@ private:
     bool any_ = false;
 };
 
-// Calls visit(range) for what holds the groups that are marked, some neighbours included: all channels where they are few. Ranges are
-// of one sample, or of all in batch norm.
+// Calls visit(range) for ranges that together hold all marked groups. A range may include
+// neighbours, and has all channels if these are few. It is a range of one sample, or of all samples
+// in batch norm.
 template <typename Visit>
 hnorm_status for_marked(const Planes &x, View view, const Marks &marks, bool narrow, const Visit &visit) {
     constexpr int64_t kNear = 16;  // unmarked channels between marked ones that are taken along: a vector or two
@@ -187,8 +191,8 @@ class SamplePlaces {
 public:
     SamplePlaces(PlaneClass planes, int64_t positions, int64_t samples);
     halide_buffer_t *buffer() { return buffer_; }
-    // Asks for the rows of all groups at once, of large planes: else the sample waits for memory row by row, and that took a fifth
-    // of instance norm's time out of cache.
+    // Prefetches the rows of all groups together, for large planes. Otherwise the sample waits for
+    // memory row by row. That took a fifth of the time of instance norm out of cache.
     void prefetch(const Planes &x, View view) const;
 
 private:

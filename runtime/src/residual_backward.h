@@ -1,4 +1,5 @@
-// Backward behind a residual (hnorm_post_ops_gradient): dz first, then the gradients without an activation, from dz for dy.
+// Backward with a residual (hnorm_post_ops_gradient). First it computes dz. Then it computes the
+// gradients without an activation, with dz in the place of dy.
 #pragma once
 
 #include <memory>
@@ -7,7 +8,7 @@
 
 namespace hnorm::detail {
 
-// A Backward, taken apart; without a residual nothing changes.
+// A Backward in two parts: dz, and the rest. Without a residual the rest is the whole.
 struct BehindResidual {
     explicit BehindResidual(const Backward &b)
         : gated(b.has_residual() && b.slope != 1),
@@ -25,7 +26,8 @@ struct BehindResidual {
         }
     }
 
-    // The rest as it is of floats: dz, which dx overwrites, and x, where there is one, in memory for so many floats each.
+    // Makes the rest work on floats. dz, which dx overwrites, and x, if there is one, lie in the
+    // given memory, with one float for each element.
     void widen(void *of_dz, void *of_x) {
         const auto floats = [](const Planes &like, void *memory) {
             Planes planes = dense_like(like, memory);
@@ -37,15 +39,16 @@ struct BehindResidual {
         rest.dx = given_.dx ? &dx_ : nullptr;
     }
 
-    const bool gated;   // there is an activation: else dz is dy,
-    const bool copied;  // which is wanted elsewhere
-    // dz is of floats, for elements would round it, though nobody asked for it; so are x and dx then.
+    const bool gated;   // There is an activation. Otherwise dz is dy.
+    const bool copied;  // The caller wants dz in memory other than dy.
+    // dz has floats, because elements would round it although the caller does not ask for it. x and
+    // dx have floats too then.
     const bool wide;
-    const Planes y;  // has the activation's sign, where there is one
-    // Where to write dz; dx may hold it until what follows from it overwrites it, but not where it is x, which is still needed.
-    // Null: it needs memory of its own
+    const Planes y;  // Has the sign of the activation, if there is one.
+    // The place for dz. It may be dx, which the gradient later overwrites, but not if dx is x,
+    // because x is still needed. Null: dz needs memory of its own.
     const Planes *const dz;
-    Backward rest;  // what is left then, once its dy is dz
+    Backward rest;  // The rest. Its dy is dz.
 
 protected:
     const Backward given_;
@@ -57,11 +60,11 @@ class BehindResidualOnCpu : public BehindResidual {
 public:
     using BehindResidual::BehindResidual;
 
-    // Memory for dz, where none of the call's serves.
+    // Allocates memory for dz if no tensor of the call can hold it.
     hnorm_status reserve(const char *function);
-    // dz of some groups. Where dy is the same nothing is done.
+    // Computes dz of some groups. If dz is dy, it does nothing.
     hnorm_status compute_dz(const char *function, const Machine &machine, const Range &range) const;
-    // dx of some groups, once the rest has it.
+    // Writes dx of some groups, after the rest has computed it.
     void write_dx(const Range &range) const;
 
 private:

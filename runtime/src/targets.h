@@ -7,7 +7,8 @@
 
 namespace hnorm::detail {
 
-// The target in use. Fails, in words that begin with `function`, where HNORM_TARGET names none that runs here.
+// Gives the target in use. Fails if HNORM_TARGET names a target that cannot run here. The error
+// message begins with `function`.
 hnorm_status active_target(const char *function, const Target **target);
 
 }  // namespace hnorm::detail

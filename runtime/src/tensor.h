@@ -1,4 +1,4 @@
-// A validated tensor (N, C, spatial...) as planes: what the rest of the runtime computes with.
+// Validated tensors (N, C, spatial...) as planes. The rest of the runtime computes with planes.
 #pragma once
 
 #include <hnorm/hnorm.h>
@@ -7,26 +7,31 @@
 
 namespace hnorm::detail {
 
-// Kernels count along an axis in 32 bits, and round extents up to rows, chunks and parts: nearer to 2^31 that overflows, and
-// they would compute nothing and say nothing. Of N*C, of positions, and of strides.
+// The limit of N*C, of positions and of strides. Kernels count along an axis in 32 bits, and round
+// extents up to rows, chunks and parts. Nearer to 2^31 this would overflow, and kernels would
+// compute nothing without an error.
 constexpr int64_t kMaxExtent = 2000000000;
-// Between positions of channels-last tensors: few channels are seen as 32 times as many, whose positions are as many times as far
-// apart (narrow.h).
+// The limit of the distance between positions of channels-last tensors. Tensors of few channels are
+// seen with 32 times the channels, and then positions are 32 times as far apart (narrow.h).
 constexpr int64_t kMaxPositionStride = kMaxExtent / 32;
-// Of a tensor, its padding included: what no computation with it overflows 64 bits by far.
+// The limit of elements of a tensor, padding included. Computations with it are far from
+// overflowing 64 bits.
 constexpr int64_t kMaxElements = int64_t(1) << 40;
-// Of a tensor on a device, whose kernels count its elements in 32 bits.
+// The limit of elements of a tensor on a device. Kernels of devices count elements in 32 bits.
 constexpr int64_t kMaxDeviceElements = 2147483647;
 
-// Whether the device's pointers name memory, of which only the whole can be told apart: cl_mem.
+// Whether a pointer of the device is a handle of a whole piece of memory (a cl_mem), and not an
+// address. Two of them can only be compared.
 inline bool opaque(hnorm_device device) { return device == HNORM_OPENCL; }
 
 // What is adjacent in memory: the positions of a plane, or the channels of a position.
 enum class Layout { kChannelsFirst, kChannelsLast };
 
-// N samples of C channels of S positions; element (n, c, s) is n*stride_n + c*stride_c + s*stride_s elements after data, and
-// stride_s or stride_c is 1, as the layout says. The stride of n or c is 0 where its extent is 1, whatever the caller wrote.
-// Planes of one position are channels-last where their channels are adjacent; else channels-first, and then apart.
+// N samples of C channels of S positions. Element (n, c, s) lies n*stride_n + c*stride_c +
+// s*stride_s elements after data. stride_s is 1 in channels-first, stride_c is 1 in channels-last.
+// If the extent of n or c is 1, its stride is 0, no matter which stride the caller gave. Planes of
+// one position are channels-last if their channels are adjacent, and else channels-first with
+// channels apart.
 struct Planes {
     char *data;
     hnorm_type type;
@@ -47,7 +52,8 @@ struct Planes {
     int64_t group_size(hnorm_group group) const { return group == HNORM_BATCH ? n * s : s; }
 };
 
-// The groups of a tensor: channels, of all samples or of each (HNORM_BATCH, HNORM_INSTANCE), of which so many neighbours are together.
+// The groups of a tensor. `by` is HNORM_BATCH for channels of all samples, or HNORM_INSTANCE for
+// channels of each sample. `together` neighbouring channels make one group.
 struct Grouping {
     hnorm_group by = HNORM_BATCH;
     int64_t together = 1;

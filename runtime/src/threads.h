@@ -10,12 +10,12 @@ namespace hnorm::detail {
 // The threads that a call may use. Fails, in words that begin with `function`, where HNORM_NUM_THREADS makes no sense.
 hnorm_status thread_count(const char *function, int *threads);
 
-// Calls task(argument, i) for 0 <= i < count, on the threads and in the way of kernels' loops. Fails as the first task that
-// does.
+// Calls task(argument, i) for 0 <= i < count, on the threads that kernels' loops use. If tasks
+// fail, the function fails with the error of the first one.
 hnorm_status parallel_for(const char *function, int64_t count, hnorm_status (*task)(void *argument, int64_t index),
                           void *argument);
 
-// While one that is told so lives, parallel loops of the current thread run on it alone.
+// While a SerialScope(true) lives, parallel loops of the current thread run on this thread only.
 class SerialScope {
 public:
     explicit SerialScope(bool serial);

@@ -54,12 +54,18 @@ hnorm_status read_group(const char *function, const char *name, hnorm_group grou
     return HNORM_OK;
 }
 
-hnorm_status check_one_channel(const char *function, hnorm_group group) {
-    if (group == HNORM_BATCH || group == HNORM_INSTANCE) {
-        return HNORM_OK;
+hnorm_status read_one_channel(const char *function, int64_t channels, hnorm_group *group) {
+    Grouping grouping;
+    HNORM_TRY(read_group(function, "group", *group, channels, &grouping));
+    if (grouping.together > 1) {
+        return fail(
+            HNORM_UNSUPPORTED,
+            "%s: group is hnorm_groups(%" PRId64 ") of %" PRId64
+            " channels: sums do not tell the channels of a group apart, so it must be HNORM_BATCH or HNORM_INSTANCE",
+            function, channels / grouping.together, channels);
     }
-    return fail(static_cast<int>(group) > HNORM_GROUPS ? HNORM_UNSUPPORTED : HNORM_INVALID_ARGUMENT,
-                "%s: group is %d: it must be HNORM_BATCH (0) or HNORM_INSTANCE (1)", function, static_cast<int>(group));
+    *group = grouping.by;
+    return HNORM_OK;
 }
 
 hnorm_status read_activation(const char *function, const char *where, hnorm_activation activation, float negative_slope,

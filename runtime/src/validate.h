@@ -21,8 +21,8 @@ struct Array {
     int64_t count, size;
 };
 
-// gamma and beta with an absent one replaced by a constant of stride 0 (on devices: null, of stride 0), and strides of axes of
-// extent 1 set to 0.
+// gamma and beta. An absent one is replaced by a constant with strides of 0 (on devices: null with
+// strides of 0). Strides of axes of extent 1 are 0.
 struct AffineView {
     const float *gamma, *beta;
     int64_t gamma_n, gamma_c, beta_n, beta_c;
@@ -33,16 +33,17 @@ struct AffineView {
     }
 };
 
-// `name` is the argument's. For tensors of so many channels.
+// Reads a group argument, which messages call `name`, for tensors with this number of channels.
 hnorm_status read_group(const char *function, const char *name, hnorm_group group, int64_t channels,
                         Grouping *grouping);
-// The same where sums are given, which do not tell the channels of a group apart.
-hnorm_status check_one_channel(const char *function, hnorm_group group);
+// Reads the group of a function that takes or gives sums. Sums do not tell the channels of a group
+// apart, so a group must have one channel: *group becomes HNORM_BATCH or HNORM_INSTANCE.
+hnorm_status read_one_channel(const char *function, int64_t channels, hnorm_group *group);
 // The slope of an activation: 1 for none, 0 for ReLU. `where` comes before the arguments' names: "" or "post.".
 hnorm_status read_activation(const char *function, const char *where, hnorm_activation activation, float negative_slope,
                              float *slope);
-// Whether a number is finite and at least so great. Arguments are looked at in the caller's environment: by comparisons that raise
-// nothing, also where a NaN traps.
+// Whether a number is finite and at least `least`. This runs in the caller's floating-point
+// environment, so it uses comparisons that raise no exception, also if a NaN would trap.
 inline bool is_finite_from(double least, double value) {
     return std::isgreaterequal(value, least) && std::isless(value, HUGE_VAL);
 }
@@ -50,12 +51,14 @@ hnorm_status check_eps(const char *function, const char *name, double eps);
 
 // Not null unless it has no elements, aligned, and memory of the device.
 hnorm_status check_array(const char *function, const Array &array, hnorm_device device);
-// check_array, on the tensor's device, and no byte in common with the tensor.
+// Does check_array on the device of the tensor, and checks that the array and the tensor share no
+// byte.
 hnorm_status check_array(const char *function, const Array &array, const char *tensor_name, const Planes &tensor);
 // No byte in common; null arrays share nothing.
 hnorm_status check_apart(const char *function, const Array &a, const Array &b, hnorm_device device);
 
-// affine may be null, as may its gamma and beta. Neither may touch y, which `written` names, if y is written: null if not.
+// Reads affine, which may be null, as may its gamma and beta. If the call writes y, `written` is
+// its name, and gamma and beta must not overlap y. If it does not, `written` is null.
 hnorm_status read_affine(const char *function, const hnorm_affine *affine, const Planes &y, AffineView *view,
                          const char *written = "y");
 // The values of an affine as arrays, for check_apart: from the first to the last, padding included.

@@ -1,5 +1,5 @@
-// Loops over groups, whose values are doubles, with wider vectors where the CPU has them. Divisions and roots of these took a third of
-// instance norm's time at 7x7.
+// Loops over groups in double, with wider vectors if the CPU has them. Their divisions and roots
+// took a third of the time of instance norm at 7x7.
 #pragma once
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -17,7 +17,8 @@ __attribute__((target("avx2"))) auto with_avx2(const Body &body) {
 }
 #endif
 
-// What body gives, a lambda that is HNORM_INLINED, compiled for what the CPU has. Bits are the same: nothing is contracted.
+// Calls body, a lambda that is HNORM_INLINED, compiled for the vectors of this CPU, and returns its
+// result. The bits are the same, because nothing is contracted.
 template <typename Body>
 auto wide(const Body &body) {
 #if defined(__x86_64__) && defined(__GNUC__)

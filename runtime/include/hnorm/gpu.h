@@ -1,17 +1,51 @@
-/* hnorm on CUDA and OpenCL devices: the C interface of a library of its own, libhnorm_gpu.a (CMake: hnorm::gpu), which opens the
- * driver when it is asked for: nothing of it is linked, and a program starts on a machine without one.
+/**
+ * @file
+ * hnorm on CUDA and OpenCL devices: the C interface of the library libhnorm_gpu.a (CMake:
+ * hnorm::gpu).
  *
- * A thread that has called hnorm_use_cuda or hnorm_use_opencl may give hnorm.h's functions tensors that lie on that device. Then
- * every other array of the call lies there too: gamma, beta, statistics, sums, gradients. On CUDA pointers are the device's
- * addresses (CUdeviceptr, what cudaMalloc gives); on OpenCL a pointer is a cl_mem, cast, whose first byte the array starts at: a
- * view of a part of one is a cl_mem of clCreateSubBuffer.
+ * The library opens the driver of a device when a program asks for the device. A program that links
+ * it also starts on a machine without a driver. docs/gpu.md has more details, and lists the
+ * functions that run on the CPU only.
  *
- * Calls queue their work on the stream and return. They neither wait for the device nor copy from it, nor, once they have run
- * with the same shapes, allocate its memory; the first call of each kernel compiles it. What fails on the device later shows in
- * a later call. Tensors on devices span 2^31 - 1 elements at most. Results have the CPU's bits. docs/gpu.md says more, and which
- * functions are the CPU's alone.
+ * @par Use
+ * A thread calls hnorm_use_cuda or hnorm_use_opencl. Then it may give tensors of that device to the
+ * functions of hnorm.h. All other arrays of such a call must lie on the device too: gamma, beta,
+ * statistics, sums, gradients.
  *
- * Failures of the driver are HNORM_DEVICE_ERROR (memory: HNORM_OUT_OF_MEMORY) with its own words in hnorm_last_error().
+ * @code{.c}
+ * void *input, *output;  // on the device, 32*64*56*56 floats each
+ * const int64_t shape[4] = {32, 64, 56, 56};
+ * hnorm_use_cuda(NULL, stream);
+ * hnorm_device_allocate(HNORM_CUDA, bytes, &input);
+ * hnorm_device_allocate(HNORM_CUDA, bytes, &output);
+ * hnorm_device_copy_in(HNORM_CUDA, input, values, bytes);
+ *
+ * hnorm_layer_to(bn, HNORM_CUDA);
+ * hnorm_tensor x = hnorm_channels_first(input, 4, shape);
+ * hnorm_tensor y = hnorm_channels_first(output, 4, shape);
+ * x.device = y.device = HNORM_CUDA;
+ * hnorm_layer_forward(bn, &x, &y);                           // queued on the stream
+ * hnorm_device_copy_out(HNORM_CUDA, values, output, bytes);  // waits for the result
+ * @endcode
+ *
+ * @par Pointers
+ * - On CUDA a pointer is an address of the device: a CUdeviceptr, or a pointer of cudaMalloc.
+ * - On OpenCL a pointer is a cl_mem, cast to the type of the pointer. The array starts at the first
+ *   byte of the cl_mem. For a part of a cl_mem, use clCreateSubBuffer.
+ *
+ * @par Order
+ * Calls queue their work on the stream and return. They do not wait for the device, and they copy
+ * nothing from it. The first call of a kernel compiles the kernel. The first call with a shape
+ * allocates memory of the device, later calls with the same shapes do not. If a kernel fails after
+ * its call has returned, a later call returns the error.
+ *
+ * @par Results and limits
+ * Results have the same bits as on the CPU. A tensor on a device spans at most 2^31 - 1 elements.
+ *
+ * @par Errors
+ * If a driver fails, the result is HNORM_DEVICE_ERROR, or HNORM_OUT_OF_MEMORY if memory ran out.
+ * hnorm_last_error() quotes the driver. In the functions below, HNORM_CPU as the device is
+ * HNORM_INVALID_ARGUMENT. A device that the calling thread has not asked for is HNORM_UNSUPPORTED.
  */
 #ifndef HNORM_GPU_H
 #define HNORM_GPU_H
@@ -22,32 +56,104 @@
 extern "C" {
 #endif
 
-/* The context (CUcontext) and stream (CUstream, cudaStream_t) of the calling thread's calls from now on. Null context: the thread's
- * current one, or where it has none the primary context of device 0, which the CUDA runtime uses. Null stream: the default one.
- * A stream is to be waited for before the program destroys it: a later one with its handle takes over its working memory.
- * HNORM_UNSUPPORTED where there is no driver or no device. */
+/**
+ * Chooses the CUDA context and stream for later calls of this thread.
+ *
+ * If there is no driver or no device, the result is HNORM_UNSUPPORTED. Before a program destroys a
+ * stream, it must wait for the stream: a later stream with the same handle takes over the working
+ * memory.
+ *
+ * @param context  A CUcontext. Null is the current context of the thread. If the thread has none,
+ *                 null is the primary context of device 0, which the CUDA runtime uses.
+ * @param stream   A CUstream or cudaStream_t. Null is the default stream.
+ */
 hnorm_status hnorm_use_cuda(void *context, void *stream);
 
-/* Likewise a cl_context of one device and an in-order cl_command_queue of it. Null context: the queue's. Null queue, which wants
- * a null context: hnorm's own queue, one for the process, on the first device of the first platform. */
+/**
+ * Chooses the OpenCL context and queue for later calls of this thread.
+ *
+ * The result is HNORM_UNSUPPORTED if there is no driver or no device, if the context has more than
+ * one device, or if the device has no double precision. It is HNORM_INVALID_ARGUMENT if the queue
+ * does not keep the order of its commands, or does not belong to the context.
+ *
+ * @param context  A cl_context of one device. Null is the context of the queue.
+ * @param queue    A cl_command_queue that keeps the order of its commands. Null is a queue of
+ *                 hnorm, the same for the whole process, on the first device of the first platform.
+ *                 Then the context must be null too.
+ */
 hnorm_status hnorm_use_opencl(void *context, void *queue);
 
-/* Memory of the calling thread's device, for who has no functions for it: `bytes` of it, 0 allowed. hnorm_device_free takes null
- * too, waits for the device, and frees memory of any context, whatever thread calls. Copies return when they are done;
- * they wait for what the stream has been given before. */
+/**
+ * Allocates memory in the context of the calling thread.
+ *
+ * This function and the next ones are for programs that have no functions of their own for memory
+ * on devices.
+ *
+ * @param device  HNORM_CUDA or HNORM_OPENCL.
+ * @param bytes   The size. 0 is allowed.
+ * @param memory  Receives the memory: an address, or a cl_mem on OpenCL.
+ */
 hnorm_status hnorm_device_allocate(hnorm_device device, size_t bytes, void **memory);
+/**
+ * Frees memory of hnorm_device_allocate, after the work that uses it.
+ *
+ * On CUDA the function waits for the context of the memory. On OpenCL it waits for the queue of the
+ * calling thread if that belongs to the context, and the driver waits for other queues. Any thread
+ * may free the memory of any context. If the wait fails, the function returns that error, and frees
+ * the memory nevertheless.
+ *
+ * @param device  The device of the memory.
+ * @param memory  The memory. Null is allowed. Other memory, or memory that is already free, is
+ *                HNORM_INVALID_ARGUMENT.
+ */
 hnorm_status hnorm_device_free(hnorm_device device, void *memory);
+/**
+ * Copies from the CPU to the device.
+ *
+ * The copy waits for the work that the stream already has. The function returns when the copy is
+ * done.
+ *
+ * @param device  HNORM_CUDA or HNORM_OPENCL.
+ * @param to      Memory of the device.
+ * @param from    Memory of the CPU.
+ * @param bytes   The size. With 0, pointers may be null.
+ */
 hnorm_status hnorm_device_copy_in(hnorm_device device, void *to, const void *from, size_t bytes);
+/**
+ * Copies from the device to the CPU.
+ *
+ * The copy waits for the work that the stream already has. The function returns when the copy is
+ * done.
+ *
+ * @param device  HNORM_CUDA or HNORM_OPENCL.
+ * @param to      Memory of the CPU.
+ * @param from    Memory of the device.
+ * @param bytes   The size. With 0, pointers may be null.
+ */
 hnorm_status hnorm_device_copy_out(hnorm_device device, void *to, const void *from, size_t bytes);
-/* Within the device, from one array to another that it does not overlap: queued on the stream. */
+/**
+ * Queues a copy within the device on the stream, and returns.
+ *
+ * @param device  HNORM_CUDA or HNORM_OPENCL.
+ * @param to      Memory of the device.
+ * @param from    Memory of the device that does not overlap `to`.
+ * @param bytes   The size. With 0, pointers may be null.
+ */
 hnorm_status hnorm_device_copy(hnorm_device device, void *to, const void *from, size_t bytes);
-/* Waits for what the calling thread's stream has been given. */
+/** Waits until the stream of the calling thread has done all its work. */
 hnorm_status hnorm_device_synchronize(hnorm_device device);
 
-/* Frees what hnorm keeps in the calling thread's context, its compiled kernels and working memory, after waiting for the device:
- * to be called before that context is destroyed, when no other thread uses it. Layers on the device and memory of
- * hnorm_device_allocate are not freed by it: they are to be destroyed before the context. The thread must ask for a device again.
- * Where waiting fails, that is the result, and everything is freed nevertheless. */
+/**
+ * Waits for the device, and frees everything that hnorm keeps in the context of the calling thread:
+ * compiled kernels and working memory.
+ *
+ * Call it before the program destroys the context, while no other thread uses it. It does not free
+ * layers on the device or memory of hnorm_device_allocate: destroy these before the context too.
+ * After the call, the thread must ask for a device again. If the wait fails, the function returns
+ * that error, and frees everything nevertheless.
+ *
+ * @param device  HNORM_CUDA or HNORM_OPENCL.
+ */
 hnorm_status hnorm_device_release(hnorm_device device);
 
 #ifdef __cplusplus
