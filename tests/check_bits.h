@@ -21,7 +21,7 @@ using Groups = std::vector<hnorm_group>;
 inline const Groups kBothGroups(std::begin(kGroups), std::end(kGroups));
 
 // All three functions, these groups, out of place and in place, all targets, 1, 2, 3 and 7 threads.
-inline void check_forward_bits(const Case &test_case, const Groups &groups = kBothGroups) {
+inline void check_forward_bits_of(const Groups &groups, const Case &test_case) {
     Tensor x(test_case.shape, test_case.padding), y(test_case.shape, test_case.other_padding());
     test_case.fill(x);
     Tensor residual(test_case.shape, {test_case.padding.n % 5, test_case.padding.c % 3, test_case.padding.at_end});
@@ -179,7 +179,7 @@ inline void check_gradients(const Tensor &x, const Tensor &dy, Tensor &dx, hnorm
 
 // All four functions, these groups, out of place and in place, all targets, 1, 2, 3 and 7 threads. Those of sums take no groups of
 // channels.
-inline void check_backward_bits(const Case &test_case, const Case &dy_case, const Groups &groups = kBothGroups) {
+inline void check_backward_bits_of(const Groups &groups, const Case &test_case, const Case &dy_case) {
     Tensor x(test_case.shape, test_case.padding), dy(test_case.shape, test_case.other_padding());
     Tensor dx(test_case.shape, {test_case.padding.n, test_case.padding.c, test_case.padding.at_end});
     test_case.fill(x);
@@ -234,8 +234,13 @@ inline void check_backward_bits(const Case &test_case, const Case &dy_case, cons
     SUCCEED();
 }
 
-inline void check_backward_bits(const Case &test_case, const Groups &groups = kBothGroups) {
-    check_backward_bits(test_case, varied_dy(test_case.recipe.seed), groups);
+// The same of batch and instance norm.
+inline void check_forward_bits(const Case &test_case) { check_forward_bits_of(kBothGroups, test_case); }
+inline void check_backward_bits(const Case &test_case, const Case &dy_case) {
+    check_backward_bits_of(kBothGroups, test_case, dy_case);
+}
+inline void check_backward_bits(const Case &test_case) {
+    check_backward_bits(test_case, varied_dy(test_case.recipe.seed));
 }
 
 }  // namespace test

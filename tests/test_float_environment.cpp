@@ -70,7 +70,7 @@ TEST_CASE("arguments are what they are in every floating-point environment") {
     double own[3] = {1, 2, 3};
     for (const Environment &environment : kEnvironments) {
         INFO(environment.name);
-        bool kept;
+        bool kept = false;
         REQUIRE(test::in_environment(environment, &kept, [&] { return forward(same, subnormal, 1e-5); }) == HNORM_OK);
         REQUIRE(same_bits(same.y, pair.y));
         const auto refused = [&](const auto &call) {

@@ -161,7 +161,7 @@ void check_refusal(Random &random, const std::string &seed) {
     if (spoilt.empty()) return;
     const Environment &environment = any_of(kEnvironments, random);
     const std::vector<char> before = calls.written();
-    bool kept;
+    bool kept = false;
     const hnorm_status status = in_environment(environment, &kept, [&] { return calls.call(function); });
     INFO(seed << ": " << Calls::name(function) << ", wrong " << spoilt << ", " << environment.name << ": "
               << hnorm_status_name(status) << ": " << hnorm_last_error());
@@ -190,7 +190,7 @@ void check_resources(Random &random, const std::string &seed) {
     const std::vector<char> expected = calls.written();
     INFO(seed << ": " << Calls::name(function) << ", " << machine.describe());
     for (const Environment &environment : kEnvironments) {
-        bool kept;
+        bool kept = false;
         const hnorm_status status = in_environment(environment, &kept, [&] { return calls.call(function); });
         INFO(environment.name);
         REQUIRE(status == HNORM_OK);
@@ -415,8 +415,8 @@ TEST_CASE("random calls give the transcription's bits") {
     for_seeds(on_device() ? 10 : 40, 40, "random cases of every function", [](Random &random, const std::string &) {
         const Case test_case = random_case(random);
         const Groups groups = random_groups(random, test_case.shape[1]);
-        check_forward_bits(test_case, groups);
-        check_backward_bits(test_case, random.index(2) ? varied_dy(test_case.recipe.seed) : random_case(random),
-                            groups);
+        check_forward_bits_of(groups, test_case);
+        check_backward_bits_of(groups, test_case,
+                               random.index(2) ? varied_dy(test_case.recipe.seed) : random_case(random));
     });
 }

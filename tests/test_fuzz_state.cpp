@@ -152,7 +152,7 @@ void check_written_file(Random &random, const std::string &path) {
         std::swap(members[i], members[static_cast<size_t>(random.index(static_cast<int64_t>(i) + 1))]);
     write_zip(path, members, chance(random, 2) ? ZIP_CM_STORE : ZIP_CM_DEFLATE);
     const State before(layer);
-    bool kept;
+    bool kept = false;
     const hnorm_status status = test::in_environment(any_of(test::kEnvironments, random), &kept, [&] {
         return prefix.empty() ? hnorm_layer_load(layer, path.c_str())
                               : hnorm_layer_load_prefixed(layer, path.c_str(), prefix.c_str());

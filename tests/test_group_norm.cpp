@@ -111,8 +111,8 @@ TEST_CASE("groups of channels have the transcription's bits on every target and 
         test_case.activation = kActivations[seed % 5];
         test_case.residual = seed % 3 == 0;
         test_case.eps = 1e-5;
-        check_forward_bits(test_case, {hnorm_groups(size.groups)});
-        check_backward_bits(test_case, {hnorm_groups(size.groups)});
+        check_forward_bits_of({hnorm_groups(size.groups)}, test_case);
+        check_backward_bits_of({hnorm_groups(size.groups)}, test_case, varied_dy(test_case.recipe.seed));
         seed++;
     }
     // Tensors that threads share, in blocks of whole groups.
@@ -121,8 +121,8 @@ TEST_CASE("groups of channels have the transcription's bits on every target and 
         test_case.shape = size.shape;
         test_case.recipe = {Kind::kNormal, 1, 1, seed++};
         test_case.eps = 1e-5;
-        check_forward_bits(test_case, {hnorm_groups(size.groups)});
-        check_backward_bits(test_case, {hnorm_groups(size.groups)});
+        check_forward_bits_of({hnorm_groups(size.groups)}, test_case);
+        check_backward_bits_of({hnorm_groups(size.groups)}, test_case, varied_dy(test_case.recipe.seed));
     }
 }
 
@@ -207,7 +207,8 @@ TEST_CASE("numbers of groups that cannot be are refused by name", "[once]") {
                              {"group is 2", "hnorm_groups(G)", "HNORM_BATCH"});
     api::require_refused(forward_of(static_cast<hnorm_group>(-1)), HNORM_INVALID_ARGUMENT, {"group is -1"});
     api::require_refused(hnorm_backward_reduce(&in, &out, hnorm_groups(3), mean.data(), sums.data(), variance.data()),
-                         HNORM_UNSUPPORTED, {"hnorm_backward_reduce: group is 5", "HNORM_INSTANCE"});
+                         HNORM_UNSUPPORTED,
+                         {"hnorm_backward_reduce: group is hnorm_groups(3) of 6 channels", "HNORM_INSTANCE"});
     const int64_t one[] = {3, 2, 1};
     const hnorm_tensor single = hnorm_channels_first(x.data(), 3, one);
     api::require_refused(hnorm_forward(&single, hnorm_groups(2), nullptr, 1e-5, nullptr, &single, nullptr, nullptr),
