@@ -63,6 +63,8 @@ public:
     int64_t channels() const { return c_; }
     int64_t all() const { return c_ < 0 ? kUnknown : n_ * c_; }
     int64_t groups(hnorm_group group) const {
+        const int64_t of_sample = int64_t(group) - HNORM_GROUPS;
+        if (of_sample >= 1) return c_ == 0 ? 0 : all() / c_ * of_sample;
         return group == HNORM_BATCH ? c_ : group == HNORM_INSTANCE ? all() : kUnknown;
     }
 
