@@ -126,7 +126,7 @@ class OneDnn:
         self.library = ctypes.CDLL(str(library))
         self.library.onednn_time.restype = ctypes.c_double
         self.library.onednn_error.restype = self.library.onednn_version.restype = ctypes.c_char_p
-        self.library.onednn_open.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_int64, ctypes.c_int, ctypes.POINTER(ctypes.c_int64)] + \
+        self.library.onednn_open.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_int, ctypes.POINTER(ctypes.c_int64)] + \
             [ctypes.c_void_p] * 3
         self.version = f"oneDNN {self.library.onednn_version().decode()}"
         self.block = "by_16" if " avx512f " in open("/proc/cpuinfo").read() else "by_8"
@@ -134,7 +134,8 @@ class OneDnn:
     def contenders(self, name, memory):
         self.library.onednn_close()
         row = Row(name)
-        if row.op not in ("forward", "normalize", "backward") or not row.direct:
+        # Version 3.2, the latest on PyPI with these headers, has no group normalization.
+        if row.op not in ("forward", "normalize", "backward") or not row.direct or row.groups:
             return {}
         found = {"onednn": self._open(row, "last" if row.last else "first", memory)}
         if not row.last and row.group == "batch" and len(row.shape) > 2:
@@ -143,8 +144,8 @@ class OneDnn:
 
     def _open(self, row, layout, memory):
         shape = (ctypes.c_int64 * len(row.as_batch))(*row.as_batch)
-        number = self.library.onednn_open(row.op.encode(), layout.encode(), row.type.encode(), row.groups, len(row.as_batch),
-                                          shape, memory("x"), memory("y"), memory("dy"))
+        number = self.library.onednn_open(row.op.encode(), layout.encode(), row.type.encode(), len(row.as_batch), shape,
+                                          memory("x"), memory("y"), memory("dy"))
         return None if number < 0 else lambda times: self.library.onednn_time(number, times)
 
 

@@ -1,4 +1,4 @@
-// oneDNN's batch and group normalization for bench/compare/peers.py: a primitive is made once, then timed over many executions.
+// oneDNN's batch normalization for bench/compare/peers.py: a primitive is made once, then timed over many executions.
 #include <dnnl.hpp>
 
 #include <chrono>
@@ -41,54 +41,41 @@ memory tensor(Problem &p, const memory::desc &wanted, const memory::desc &plain,
     return made;
 }
 
-// The primitive of a kind (batch_normalization, group_normalization): extra is what the latter takes besides, its groups.
-template <typename Forward, typename Backward, typename... Extra>
-primitive primitive_of(Problem &p, const std::string &op, const memory::desc &wanted, Extra... extra) {
-    const auto scaled = normalization_flags::use_scale | normalization_flags::use_shift;
-    const float eps = 1e-5f;
-    const typename Forward::primitive_desc training(p.cpu, prop_kind::forward_training, wanted, wanted, extra..., eps,
-                                                    scaled);
-    if (op == "forward") return Forward(training);
-    if (op == "normalize")
-        return Forward(typename Forward::primitive_desc(p.cpu, prop_kind::forward_inference, wanted, wanted, extra...,
-                                                        eps, scaled | normalization_flags::use_global_stats));
-    return Backward(typename Backward::primitive_desc(p.cpu, prop_kind::backward, wanted, wanted, wanted, extra..., eps,
-                                                      scaled, training));
-}
-
-// groups: 0 for batch normalization.
-void make(const std::string &op, const std::string &layout, memory::data_type type, memory::dim groups,
-          const memory::dims &shape, void *x, void *y, void *dy) {
+void make(const std::string &op, const std::string &layout, memory::data_type type, const memory::dims &shape, void *x,
+          void *y, void *dy) {
     auto p = std::make_unique<Problem>();
     const int rank = static_cast<int>(shape.size());
     const memory::desc wanted(shape, type, tag_of(rank, layout));
     const memory::desc plain(shape, type, tag_of(rank, layout == "last" ? "last" : "first"));
     const memory::dim channels = shape[1];
-    for (auto *array : {&p->gamma, &p->beta, &p->dgamma, &p->dbeta}) array->assign(channels, 0.5f);
-    p->mean.assign(groups ? shape[0] * groups : channels, 0.5f);
-    p->variance.assign(p->mean.size(), 1.25f);
-    const auto array = [&](std::vector<float> &v) {
-        const bool statistics = &v == &p->mean || &v == &p->variance;
-        const memory::desc values = statistics && groups
-                                        ? memory::desc({shape[0], groups}, memory::data_type::f32, Tag::ab)
-                                        : memory::desc({channels}, memory::data_type::f32, Tag::a);
-        return memory(values, p->cpu, v.data());
-    };
+    const memory::desc values({channels}, memory::data_type::f32, Tag::a);
+    for (auto *array : {&p->gamma, &p->beta, &p->dgamma, &p->dbeta, &p->mean}) array->assign(channels, 0.5f);
+    p->variance.assign(channels, 1.25f);
+    const auto array = [&](std::vector<float> &v) { return memory(values, p->cpu, v.data()); };
+    const auto scaled = normalization_flags::use_scale | normalization_flags::use_shift;
+    const float eps = 1e-5f;
     p->arguments = {{DNNL_ARG_SRC, tensor(*p, wanted, plain, x)},
                     {DNNL_ARG_SCALE, array(p->gamma)},
                     {DNNL_ARG_SHIFT, array(p->beta)},
                     {DNNL_ARG_MEAN, array(p->mean)},
                     {DNNL_ARG_VARIANCE, array(p->variance)}};
-    p->work = groups ? primitive_of<group_normalization_forward, group_normalization_backward>(*p, op, wanted, groups)
-                     : primitive_of<batch_normalization_forward, batch_normalization_backward>(*p, op, wanted);
-    if (op == "backward") {
+    using forward = batch_normalization_forward;
+    const forward::primitive_desc training(p->cpu, prop_kind::forward_training, wanted, wanted, eps, scaled);
+    if (op == "forward") {
+        p->work = forward(training);
+        p->arguments[DNNL_ARG_DST] = tensor(*p, wanted, plain, y);
+    } else if (op == "normalize") {
+        p->work = forward(forward::primitive_desc(p->cpu, prop_kind::forward_inference, wanted, wanted, eps,
+                                                  scaled | normalization_flags::use_global_stats));
+        p->arguments[DNNL_ARG_DST] = tensor(*p, wanted, plain, y);
+    } else {
+        p->work = batch_normalization_backward(batch_normalization_backward::primitive_desc(
+            p->cpu, prop_kind::backward, wanted, wanted, wanted, eps, scaled, training));
         p->arguments.erase(DNNL_ARG_SHIFT);
         p->arguments[DNNL_ARG_DIFF_DST] = tensor(*p, wanted, plain, dy);
         p->arguments[DNNL_ARG_DIFF_SRC] = tensor(*p, wanted, plain, y);
         p->arguments[DNNL_ARG_DIFF_SCALE] = array(p->dgamma);
         p->arguments[DNNL_ARG_DIFF_SHIFT] = array(p->dbeta);
-    } else {
-        p->arguments[DNNL_ARG_DST] = tensor(*p, wanted, plain, y);
     }
     problem = std::move(p);
 }
@@ -108,15 +95,15 @@ const char *onednn_version() {
 }
 
 // A number to time by; -1: oneDNN does not compute this, onednn_error() says why.
-int onednn_open(const char *op, const char *layout, const char *type, int64_t groups, int rank, const int64_t *shape,
-                void *x, void *y, void *dy) {
+int onednn_open(const char *op, const char *layout, const char *type, int rank, const int64_t *shape, void *x, void *y,
+                void *dy) {
     try {
         const std::string name = type;
         make(op, layout,
              name == "f32"   ? memory::data_type::f32
              : name == "f16" ? memory::data_type::f16
                              : memory::data_type::bf16,
-             groups, memory::dims(shape, shape + rank), x, y, dy);
+             memory::dims(shape, shape + rank), x, y, dy);
         problems.push_back(std::move(problem));
         return static_cast<int>(problems.size()) - 1;
     } catch (const std::exception &failure) {
