@@ -57,7 +57,7 @@ set_tests_properties("space: random points give the same bits" PROPERTIES SKIP_R
 
 if(HNORM_DEVICES)
     if(HNORM_PYTHON)
-        list(APPEND check_space --device --points 6 --rows 5)
+        list(APPEND check_space --device --points 4 --rows 5)
     endif()
     set(name "space: random points of devices give the same bits")
     add_test(NAME "${name}" COMMAND ${check_space} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")

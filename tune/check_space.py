@@ -38,7 +38,7 @@ def main():
     parser.add_argument("--device", nargs="?", choices=known_targets(devices=True),
                         const=os.environ.get("HNORM_TEST_DEVICE") or "opencl",
                         help="of devices' space, and on this one: without a name HNORM_TEST_DEVICE, or opencl (default: the CPU's)")
-    parser.add_argument("--points", type=int, default=12)
+    parser.add_argument("--points", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", type=int, help="so many of the rows for bits of each slot (default: all)")
     options = parser.parse_args()
