@@ -13,8 +13,8 @@ using namespace api;
 
 namespace {
 
-// `count` values, of which each 4 MiB are the same memory.
-template <typename T>
+// `count` values, of which each 4 MiB, or as many bytes, are the same memory.
+template <typename T, size_t kBytes = size_t(4) << 20>
 class Repeated {
 public:
     explicit Repeated(int64_t count) : bytes_((static_cast<size_t>(count) * sizeof(T) + kUnit - 1) / kUnit * kUnit) {
@@ -35,7 +35,7 @@ public:
     Repeated(const Repeated &) = delete;
     Repeated &operator=(const Repeated &) = delete;
 
-    static constexpr size_t kUnit = size_t(4) << 20;
+    static constexpr size_t kUnit = kBytes;
     static constexpr size_t kLength = kUnit / sizeof(T);
     T *data = nullptr;
 
@@ -121,4 +121,91 @@ TEST_CASE("tensors of more than 2^31 elements are computed") {
     check_more_than_32_bits(HNORM_F32, true);
     check_more_than_32_bits(HNORM_F16, false);
     check_more_than_32_bits(HNORM_BF16, true);
+}
+
+// Whole pages, but no divisor of 2^32: what is wrong by a multiple of that is other memory.
+using FarApart = Repeated<float, (size_t(4) << 20) + (1 << 14)>;
+
+// Tensors of this shape with these strides and dense ones give the same bits.
+void check_far_apart(const std::vector<int64_t> &shape, const std::vector<int64_t> &strides, bool channels_last) {
+    const int rank = static_cast<int>(shape.size());
+    int64_t span = 1, elements = 1;
+    for (int axis = 0; axis < rank; axis++) {
+        span += (shape[axis] - 1) * strides[axis];
+        elements *= shape[axis];
+    }
+    const FarApart far_x(span), far_dy(span), far_y(span);
+    std::vector<float> x(static_cast<size_t>(elements)), dy(x.size()), y(x.size());
+    fill(x, 1);
+    fill(dy, 2);
+    const hnorm_tensor dense = hnorm_dense(x.data(), HNORM_F32, channels_last, rank, shape.data());
+    // Calls visit(offset, dense offset) for every element.
+    const auto each = [&](const auto &visit) {
+        for (int64_t i = 0; i < elements; i++) {
+            int64_t rest = i, at = 0, dense_at = 0;
+            for (int axis = rank - 1; axis >= 0; axis--) {
+                at += rest % shape[axis] * strides[axis];
+                dense_at += rest % shape[axis] * dense.strides[axis];
+                rest /= shape[axis];
+            }
+            visit(at, dense_at);
+        }
+    };
+    each([&](int64_t at, int64_t dense_at) {
+        far_x.data[at] = x[static_cast<size_t>(dense_at)];
+        far_dy.data[at] = dy[static_cast<size_t>(dense_at)];
+    });
+    const auto view = [&](float *data, bool apart) {
+        hnorm_tensor tensor = dense;
+        tensor.data = data;
+        if (apart) std::copy(strides.begin(), strides.end(), tensor.strides);
+        return tensor;
+    };
+    const hnorm_tensor ins[] = {view(x.data(), false), view(far_x.data, true)},
+                       gradients[] = {view(dy.data(), false), view(far_dy.data, true)},
+                       outs[] = {view(y.data(), false), view(far_y.data, true)};
+    const auto same = [&] {
+        bool all = true;
+        each([&](int64_t at, int64_t dense_at) { all &= far_y.data[at] == y[static_cast<size_t>(dense_at)]; });
+        return all;
+    };
+    const size_t planes = static_cast<size_t>(shape[0] * shape[1]);
+    for (hnorm_group group : {HNORM_BATCH, HNORM_INSTANCE, hnorm_groups(1)}) {
+        if (group == HNORM_INSTANCE && rank == 2) continue;  // groups of one element
+        INFO("group " << group << ", strides " << strides[0] << ", " << strides[1]);
+        std::vector<double> mean[2], variance[2];
+        std::vector<float> dgamma[2], dbeta[2];
+        for (int i : {0, 1}) {
+            mean[i].resize(planes), variance[i].resize(planes), dgamma[i].resize(planes), dbeta[i].resize(planes);
+            const hnorm_status status =
+                hnorm_forward(&ins[i], group, nullptr, 1e-5, nullptr, &outs[i], mean[i].data(), variance[i].data());
+            INFO(hnorm_last_error());
+            REQUIRE(status == HNORM_OK);
+        }
+        REQUIRE(mean[0] == mean[1]);
+        REQUIRE(variance[0] == variance[1]);
+        REQUIRE(same());
+        for (int i : {0, 1})
+            REQUIRE(hnorm_backward(&ins[i], &gradients[i], group, mean[i].data(), variance[i].data(), nullptr, 1e-5,
+                                   nullptr, &outs[i], dgamma[i].data(), dbeta[i].data()) == HNORM_OK);
+        REQUIRE(dgamma[0] == dgamma[1]);
+        REQUIRE(dbeta[0] == dbeta[1]);
+        REQUIRE(same());
+    }
+}
+
+TEST_CASE("elements are where their strides say, however far apart") {
+    const int64_t unit = FarApart::kLength, far = 1800 * unit;
+    for (int threads : {1, 3}) {
+        REQUIRE(hnorm_set_num_threads(threads) == HNORM_OK);
+        check_far_apart({3, 4, 49}, {far + 300, 49, 1}, false);
+        check_far_apart({3, 64, 33, 33}, {far + 70000, 1089, 33, 1}, false);  // in several blocks
+        check_far_apart({2, 3, 49}, {64, far + 200, 1}, false);
+        check_far_apart({2, 3, 200, 201}, {40300, far + 81000, 201, 1}, false);
+        check_far_apart({2, 20, 4, 25}, {32, 1, 25 * (59 * unit + 64), 59 * unit + 64}, true);
+        check_far_apart({3, 5, 7, 80}, {16, 1, 80 * (8 * unit + 64), 8 * unit + 64}, true);  // few channels
+        check_far_apart({3, 70, 8, 8}, {far + 5000, 1, 560, 70}, true);
+        check_far_apart({60, 70}, {59 * unit + 100, 1}, false);
+    }
+    REQUIRE(hnorm_set_num_threads(0) == HNORM_OK);
 }
