@@ -87,6 +87,24 @@ TEST_CASE("arguments are what they are in every floating-point environment") {
     }
 }
 
+TEST_CASE("a call that fails while it computes leaves the environment as it was, too") {
+    const Restored restored;
+    Pair pair({8, 64, 28, 28}, 1);
+    REQUIRE(hnorm_set_num_threads(4) == HNORM_OK);
+    REQUIRE(hnorm_set_parallel_for([](void *, int, hnorm_task, void *) {}, nullptr) == HNORM_OK);  // runs nothing
+    for (const Environment &environment : kEnvironments) {
+        INFO(environment.name);
+        bool kept = false;
+        const hnorm_status status = test::in_environment(environment, &kept, [&] {
+            return hnorm_forward(&pair.in, HNORM_BATCH, nullptr, 1e-5, nullptr, &pair.out, nullptr, nullptr);
+        });
+        REQUIRE(status == HNORM_INVALID_ARGUMENT);
+        REQUIRE(kept);
+    }
+    REQUIRE(hnorm_set_parallel_for(nullptr, nullptr) == HNORM_OK);
+    REQUIRE(hnorm_set_num_threads(0) == HNORM_OK);
+}
+
 #if defined(__x86_64__)
 TEST_CASE("the control register is after a call what it was before, to the bit") {
     const Restored restored;

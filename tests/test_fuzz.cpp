@@ -205,8 +205,11 @@ void check_resources(Random &random, const std::string &seed) {
         failing::all_after = random.index(2) == 0;
         failing::failures = 0;
         threads_allowed = threads;
+        const Environment &environment = any_of(kEnvironments, random);
+        bool kept_environment = false;
         failing::left_to_go = at;
-        const hnorm_status status = calls.call(function);
+        const hnorm_status status =
+            in_environment(environment, &kept_environment, [&] { return calls.call(function); });
         failing::left_to_go = -1;
         threads_allowed = 1 << 30;
         const std::string said = status == HNORM_OK ? "" : hnorm_last_error();
@@ -217,6 +220,7 @@ void check_resources(Random &random, const std::string &seed) {
         INFO("allocation " << at << (failing::all_after ? " and all after it fail, " : " fails, ") << threads
                            << " threads may begin: " << hnorm_status_name(status) << ": " << said);
         REQUIRE((status == HNORM_OK || (status == HNORM_OUT_OF_MEMORY && failing::failures > 0)));
+        REQUIRE(kept_environment);
         REQUIRE(written == expected);
         REQUIRE(again == HNORM_OK);
         REQUIRE(calls.written() == expected);
