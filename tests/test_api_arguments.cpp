@@ -45,7 +45,7 @@ struct Good : Pair {
 TEST_CASE("a group that is no group is refused") {
     Good good;
     double *mean = good.arrays.mean.data(), *variance = good.arrays.m2.data();
-    const std::string words = "group is 2: it must be HNORM_BATCH (0) or HNORM_INSTANCE (1)";
+    const std::string words = "group is 2: it must be HNORM_BATCH (0), HNORM_INSTANCE (1) or hnorm_groups(G)";
     require_refused(good.moments(kBadGroup), HNORM_INVALID_ARGUMENT, {"hnorm_moments: " + words});
     require_refused(good.normalize(good.arrays.given_mean.data(), good.arrays.given_variance.data(), 1e-5, kBadGroup),
                     HNORM_INVALID_ARGUMENT, {"hnorm_normalize: " + words});
