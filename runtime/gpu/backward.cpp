@@ -139,54 +139,37 @@ hnorm_status GradientSums::write_parameter_gradients(bool add) const {
                   beta_after);
 }
 
-// The statistics that the gradients rest on, where the call has none of its own, or has them for groups of channels: those of x, and
-// those of each channel's group.
+// The statistics that the gradients rest on, where the call has none, or has them for groups of channels.
 class OwnStatistics {
 public:
     explicit OwnStatistics(const Call &call)
-        : call_(call),
-          mean_(call.driver),
-          variance_(call.driver),
-          merged_mean_(call.driver),
-          merged_variance_(call.driver) {}
+        : call_(call), mean_(call.driver), variance_(call.driver), of_channels_(call) {}
 
-    // Sets b's; x: of its shape.
+    // Sets those of b; x: a tensor of their shape, whose statistics they are where b has none.
     hnorm_status compute(const Planes &x, Backward *b) {
-        const bool together = b->together > 1;
-        if (b->mean && !together) {
-            return HNORM_OK;
+        const Grouping group = {b->group, b->together};
+        const auto size = static_cast<double>(group.size(x));
+        if (b->together > 1) {
+            HNORM_TRY(b->mean ? of_channels_.repeat(x, group, b->mean, b->variance)
+                              : of_channels_.merge(x, group, size));
+            b->mean = of_channels_.mean();
+            b->variance = of_channels_.variance();
+        } else if (b->mean == nullptr) {
+            HNORM_TRY(reserve(call_, mean_, x.groups(b->group)));
+            HNORM_TRY(reserve(call_, variance_, x.groups(b->group)));
+            Forward unused(call_);
+            HNORM_TRY(
+                moments(call_, x, b->group, {}, b->eps, size, mean_.as<double>(), variance_.as<double>(), &unused));
+            b->mean = mean_.as<double>();
+            b->variance = variance_.as<double>();
         }
-        const int64_t count = x.groups(b->group);
-        HNORM_TRY(reserve(call_, mean_, count));
-        HNORM_TRY(reserve(call_, variance_, count));
-        double *const mean = mean_.as<double>(), *const variance = variance_.as<double>();
-        if (b->mean) {
-            HNORM_TRY(repeat_channels(call_, x, b->together, b->mean, mean));
-            HNORM_TRY(repeat_channels(call_, x, b->together, b->variance, variance));
-            return use(mean_, variance_, b);
-        }
-        const auto size = static_cast<double>(x.group_size(b->group));
-        Forward unused(call_);
-        HNORM_TRY(moments(call_, x, b->group, {}, b->eps, together ? 1 : size, mean, variance, &unused));
-        if (!together) {
-            return use(mean_, variance_, b);
-        }
-        HNORM_TRY(reserve(call_, merged_mean_, count));
-        HNORM_TRY(reserve(call_, merged_variance_, count));
-        HNORM_TRY(merge_channels(call_, x, b->together, size * static_cast<double>(b->together), mean, variance,
-                                 merged_mean_.as<double>(), merged_variance_.as<double>()));
-        return use(merged_mean_, merged_variance_, b);
-    }
-
-private:
-    static hnorm_status use(const Scratch &mean, const Scratch &variance, Backward *b) {
-        b->mean = mean.as<double>();
-        b->variance = variance.as<double>();
         return HNORM_OK;
     }
 
+private:
     const Call &call_;
-    Scratch mean_, variance_, merged_mean_, merged_variance_;
+    Scratch mean_, variance_;
+    OfChannels of_channels_;
 };
 
 // Behind a residual: dz first, then the gradients without an activation, from dz for dy.

@@ -72,12 +72,27 @@ hnorm_status gradient_coefficients(const Call &call, const Planes &x, const Grou
 hnorm_status backward_apply(const Call &call, const Planes &x, const Planes &dy, const Gradient &by, const Sign &sign,
                             const Planes &dx);
 
-// Statistics of groups of channels, for each of their channels: merged from those of channels, and repeated from one a group; and one
-// a group from those. The results lie in `to`, samples x.c apart.
-hnorm_status merge_channels(const Call &call, const Planes &x, int64_t together, double divisor, const double *mean,
-                            const double *m2, double *to_mean, double *to_m2);
-hnorm_status repeat_channels(const Call &call, const Planes &x, int64_t together, const double *of_groups, double *to);
-hnorm_status take_channels(const Call &call, const Planes &x, int64_t together, const double *from, double *of_groups);
+// Statistics of groups of channels, with one value for each of their channels, in working memory.
+class OfChannels {
+public:
+    explicit OfChannels(const Call &call) : call_(call), mean_(call.driver), variance_(call.driver) {}
+
+    // Those of x. M2 is divided by `divisor`.
+    hnorm_status merge(const Planes &x, const Grouping &group, double divisor);
+    // Repeats given ones, which are one value for each group of a tensor like x.
+    hnorm_status repeat(const Planes &x, const Grouping &group, const double *mean, const double *variance);
+    // Writes one value for each group of x. Null: not wanted.
+    hnorm_status take(const Planes &x, const Grouping &group, double *mean, double *variance) const;
+
+    double *mean() const { return mean_.as<double>(); }
+    double *variance() const { return variance_.as<double>(); }
+
+private:
+    hnorm_status reserve(const Planes &x);
+
+    const Call &call_;
+    Scratch mean_, variance_;
+};
 
 // gamma and beta with constants for absent ones.
 AffineView present(const Call &call, const AffineView &affine);

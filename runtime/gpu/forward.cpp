@@ -75,28 +75,47 @@ hnorm_status normalize(const Call &call, const Planes &x, const Forward &by, con
     return launch(call, kernels.normalize[planes], x_buffer, m, a, b, slope_bits(post.slope), kZero, y_buffer);
 }
 
-hnorm_status merge_channels(const Call &call, const Planes &x, int64_t together, double divisor, const double *mean,
-                            const double *m2, double *to_mean, double *to_m2) {
-    const auto of = [&](const double *values) { return On<GroupBuffer>(call, values, x, View::kInstance, x.c, 1); };
-    On<GroupBuffer> means = of(mean), m2s = of(m2), merged_means = of(to_mean), merged_m2s = of(to_m2);
-    return launch(call, call.kernels.merge_channels, means, m2s, static_cast<int32_t>(together),
-                  static_cast<double>(x.s), divisor, kZero, merged_means, merged_m2s);
+hnorm_status OfChannels::reserve(const Planes &x) {
+    const int64_t bytes = x.n * x.c * static_cast<int64_t>(sizeof(double));
+    HNORM_TRY(mean_.reserve(call_.function, bytes));
+    return variance_.reserve(call_.function, bytes);
 }
 
-hnorm_status repeat_channels(const Call &call, const Planes &x, int64_t together, const double *of_groups, double *to) {
-    Planes groups = x;
-    groups.c /= together;
-    On<GroupBuffer> in(call, of_groups, groups, View::kInstance, groups.c, 1);
-    On<GroupBuffer> out(call, to, x, View::kInstance, x.c, 1);
-    return launch(call, call.kernels.repeat_channels, in, static_cast<int32_t>(together), out);
+hnorm_status OfChannels::merge(const Planes &x, const Grouping &group, double divisor) {
+    OfChannels own(call_);
+    HNORM_TRY(own.reserve(x));
+    HNORM_TRY(reserve(x));
+    Forward unused(call_);
+    HNORM_TRY(moments(call_, x, group.by, {}, 1, 1, own.mean(), own.variance(), &unused));
+    const auto of = [&](const double *values) { return On<GroupBuffer>(call_, values, x, View::kInstance, x.c, 1); };
+    On<GroupBuffer> means = of(own.mean()), m2s = of(own.variance()), merged = of(mean()), merged_m2s = of(variance());
+    return launch(call_, call_.kernels.merge_channels, means, m2s, static_cast<int32_t>(group.together),
+                  static_cast<double>(x.s), divisor, kZero, merged, merged_m2s);
 }
 
-hnorm_status take_channels(const Call &call, const Planes &x, int64_t together, const double *from, double *of_groups) {
+hnorm_status OfChannels::repeat(const Planes &x, const Grouping &group, const double *mean, const double *variance) {
+    HNORM_TRY(reserve(x));
     Planes groups = x;
-    groups.c /= together;
-    On<GroupBuffer> in(call, from, groups, View::kInstance, x.c, together);
-    On<GroupBuffer> out(call, of_groups, groups, View::kInstance, groups.c, 1);
-    return launch(call, call.kernels.repeat_channels, in, 1, out);
+    groups.c /= group.together;
+    for (const auto &[from, to] : {std::pair(mean, mean_.as<double>()), std::pair(variance, variance_.as<double>())}) {
+        On<GroupBuffer> in(call_, from, groups, View::kInstance, groups.c, 1);
+        On<GroupBuffer> out(call_, to, x, View::kInstance, x.c, 1);
+        HNORM_TRY(launch(call_, call_.kernels.repeat_channels, in, static_cast<int32_t>(group.together), out));
+    }
+    return HNORM_OK;
+}
+
+hnorm_status OfChannels::take(const Planes &x, const Grouping &group, double *mean, double *variance) const {
+    Planes groups = x;
+    groups.c /= group.together;
+    for (const auto &[from, to] : {std::pair(mean_.as<double>(), mean), std::pair(variance_.as<double>(), variance)}) {
+        if (to) {
+            On<GroupBuffer> in(call_, from, groups, View::kInstance, x.c, group.together);
+            On<GroupBuffer> out(call_, to, groups, View::kInstance, groups.c, 1);
+            HNORM_TRY(launch(call_, call_.kernels.repeat_channels, in, 1, out));
+        }
+    }
+    return HNORM_OK;
 }
 
 }  // namespace hnorm::gpu

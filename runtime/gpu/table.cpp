@@ -17,33 +17,6 @@ namespace {
 
 template <hnorm_device kDevice>
 struct Table {
-    // The statistics of groups of channels for each of their channels, in memory of the call.
-    struct OfChannels {
-        explicit OfChannels(Driver &driver) : means(driver), variances(driver) {}
-
-        hnorm_status reserve(const char *function, const Planes &x) {
-            const int64_t bytes = x.n * x.c * static_cast<int64_t>(sizeof(double));
-            HNORM_TRY(means.reserve(function, bytes));
-            return variances.reserve(function, bytes);
-        }
-        double *mean() const { return means.as<double>(); }
-        double *variance() const { return variances.as<double>(); }
-
-        Scratch means, variances;
-    };
-
-    // Merged from those of channels.
-    static hnorm_status merged_moments(const Call &call, const Planes &x, const Grouping &group, double divisor,
-                                       OfChannels *merged) {
-        OfChannels own(call.driver);
-        HNORM_TRY(own.reserve(call.function, x));
-        HNORM_TRY(merged->reserve(call.function, x));
-        Forward unused(call);
-        HNORM_TRY(gpu::moments(call, x, group.by, {}, 1, 1, own.mean(), own.variance(), &unused));
-        return merge_channels(call, x, group.together, divisor, own.mean(), own.variance(), merged->mean(),
-                              merged->variance());
-    }
-
     static hnorm_status moments(const char *function, const Planes &x, const Grouping &group, double divisor,
                                 double *mean, double *m2) {
         HNORM_BEGIN_CALL(function);
@@ -51,21 +24,18 @@ struct Table {
             Forward unused(call);
             return gpu::moments(call, x, group.by, {}, 1, divisor, mean, m2, &unused);
         }
-        OfChannels merged(driver);
-        HNORM_TRY(merged_moments(call, x, group, divisor, &merged));
-        HNORM_TRY(take_channels(call, x, group.together, merged.mean(), mean));
-        return take_channels(call, x, group.together, merged.variance(), m2);
+        OfChannels merged(call);
+        HNORM_TRY(merged.merge(x, group, divisor));
+        return merged.take(x, group, mean, m2);
     }
 
     static hnorm_status normalize(const char *function, const Planes &x, const Grouping &group, const double *mean,
                                   const double *variance, const AffineView &affine, double eps, const PostOps &post,
                                   const Planes &y) {
         HNORM_BEGIN_CALL(function);
-        OfChannels repeated(driver);
+        OfChannels repeated(call);
         if (group.together > 1) {
-            HNORM_TRY(repeated.reserve(function, x));
-            HNORM_TRY(repeat_channels(call, x, group.together, mean, repeated.mean()));
-            HNORM_TRY(repeat_channels(call, x, group.together, variance, repeated.variance()));
+            HNORM_TRY(repeated.repeat(x, group, mean, variance));
             mean = repeated.mean();
             variance = repeated.variance();
         }
@@ -97,14 +67,9 @@ struct Table {
     static hnorm_status forward_of_channels(const Call &call, const Planes &x, const Grouping &group,
                                             const AffineView &affine, double eps, const PostOps &post, const Planes &y,
                                             double *mean, double *variance) {
-        OfChannels merged(call.driver);
-        HNORM_TRY(merged_moments(call, x, group, static_cast<double>(group.size(x)), &merged));
-        if (mean) {
-            HNORM_TRY(take_channels(call, x, group.together, merged.mean(), mean));
-        }
-        if (variance) {
-            HNORM_TRY(take_channels(call, x, group.together, merged.variance(), variance));
-        }
+        OfChannels merged(call);
+        HNORM_TRY(merged.merge(x, group, static_cast<double>(group.size(x))));
+        HNORM_TRY(merged.take(x, group, mean, variance));
         Forward forward(call);
         HNORM_TRY(coefficients(call, x, group_values(merged.mean(), x, group.by),
                                group_values(merged.variance(), x, group.by), affine, eps, &forward));

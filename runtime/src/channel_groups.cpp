@@ -34,9 +34,25 @@ void merge_channels(int64_t count, int64_t together, double size, double divisor
     }
 }
 
-void take_groups(int64_t groups, int64_t together, const double *of_channels, double *of_groups) {
-    for (int64_t g = 0; g < groups; ++g) {
-        of_groups[g] = of_channels[g * together];
+hnorm_status StatisticsOfChannels::reserve(const char *function, const Planes &x, const Grouping &group, double *mean,
+                                           double *variance) {
+    groups_ = group.count(x);
+    together_ = group.together;
+    const bool apart = together_ > 1;
+    const int64_t channels = x.groups(group.by);
+    if (apart || mean == nullptr || variance == nullptr) {
+        HNORM_TRY(memory_.reserve(function, 2 * channels));
+    }
+    mean_ = {apart || !mean ? memory_.data() : mean, mean};
+    variance_ = {apart || !variance ? memory_.data() + channels : variance, variance};
+    return HNORM_OK;
+}
+
+void StatisticsOfChannels::give() const {
+    for (const Values &values : {mean_, variance_}) {
+        for (int64_t g = 0; g < groups_ && together_ > 1 && values.wanted; ++g) {
+            values.wanted[g] = values.computed[g * together_];
+        }
     }
 }
 
@@ -45,15 +61,15 @@ hnorm_status RepeatedStatistics::repeat(const char *function, const Planes &x, c
     if (group.together == 1 || x.empty()) {
         return HNORM_OK;
     }
-    const int64_t count = x.n * x.c;
-    HNORM_TRY(memory_.reserve(function, 2 * count));
+    const int64_t groups = group.count(x);
+    HNORM_TRY(memory_.reserve(function, 2 * groups * group.together));
     double *to = memory_.data();
     for (const double **values : {mean, variance}) {
-        for (int64_t i = 0; i < count; ++i) {
-            to[i] = (*values)[i / group.together];
+        double *const of_channels = to;
+        for (int64_t g = 0; g < groups; ++g) {
+            to = std::fill_n(to, group.together, (*values)[g]);
         }
-        *values = to;
-        to += count;
+        *values = of_channels;
     }
     return HNORM_OK;
 }

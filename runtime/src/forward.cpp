@@ -63,22 +63,11 @@ hnorm_status hnorm_forward(const hnorm_tensor *x, hnorm_group group, const hnorm
     if (machine.device) {
         return machine.device->forward(function, in, grouping, affine_view, eps, post_ops, out, mean, variance);
     }
-    Scratch scratch;
-    const int64_t channels = in.groups(grouping.by);
-    const bool together = grouping.together > 1;
-    if (together || mean == nullptr || variance == nullptr) {
-        HNORM_TRY(scratch.reserve(function, 2 * channels));
-    }
-    double *const means_of = together || !mean ? scratch.data() : mean;
-    double *const variances_of = together || !variance ? scratch.data() + channels : variance;
-    HNORM_TRY(
-        compute_forward(function, machine, in, grouping, affine_view, eps, post_ops, out, means_of, variances_of));
-    if (together && mean) {
-        take_groups(groups, grouping.together, means_of, mean);
-    }
-    if (together && variance) {
-        take_groups(groups, grouping.together, variances_of, variance);
-    }
+    StatisticsOfChannels statistics;
+    HNORM_TRY(statistics.reserve(function, in, grouping, mean, variance));
+    HNORM_TRY(compute_forward(function, machine, in, grouping, affine_view, eps, post_ops, out, statistics.mean(),
+                              statistics.variance()));
+    statistics.give();
     return HNORM_OK;
 }
 

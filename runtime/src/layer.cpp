@@ -16,7 +16,7 @@ namespace {
 hnorm_status check_options(const char *function, int64_t num_features, const hnorm_layer_options &options) {
     Grouping grouping;
     HNORM_TRY(read_group(function, "options.group", options.group, num_features, &grouping));
-    if (options.group > HNORM_GROUPS && options.track_running_stats) {
+    if (groups_of_sample(options.group) >= 1 && options.track_running_stats) {
         return fail(HNORM_INVALID_ARGUMENT,
                     "%s: options.track_running_stats is %d: it must be 0 for hnorm_groups, which have no running "
                     "statistics",

@@ -74,12 +74,7 @@ struct hnorm_layer {
                : options.activation == HNORM_RELU        ? 0.0F
                                                          : std::fabs(options.negative_slope);  // no -0
     }
-    // Its options were validated.
-    hnorm::detail::Grouping grouping() const {
-        const int64_t groups = int64_t(options.group) - HNORM_GROUPS;
-        return groups < 1 ? hnorm::detail::Grouping{options.group, 1}
-                          : hnorm::detail::Grouping{HNORM_INSTANCE, num_features / groups};
-    }
+    hnorm::detail::Grouping grouping() const { return hnorm::detail::grouping_of(options.group, num_features); }
     bool tracks() const { return options.track_running_stats != 0; }
 
     // The affine of this layer's channels.

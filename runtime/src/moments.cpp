@@ -274,20 +274,14 @@ hnorm_status hnorm_moments(const hnorm_tensor *x, hnorm_group group, double *cou
         std::fill_n(mean, groups, 0.0);
         std::fill_n(m2, groups, 0.0);
     } else {
-        Scratch scratch;
-        const int64_t channels = planes.groups(grouping.by);
-        const bool together = grouping.together > 1;
-        HNORM_TRY(scratch.reserve(function, together ? 2 * channels : 0));
-        double *const means_of = together ? scratch.data() : mean, *const m2s_of = together ? means_of + channels : m2;
+        StatisticsOfChannels statistics;
+        HNORM_TRY(statistics.reserve(function, planes, grouping, mean, m2));
         HNORM_TRY(Blocks(machine, planes, grouping).for_each(function, [&](const Range &range) {
             const int64_t first = range.first(groups_stride(planes, grouping.by));
-            return compute_statistics(function, machine, cropped(planes, range), grouping, 1, means_of + first,
-                                      m2s_of + first);
+            return compute_statistics(function, machine, cropped(planes, range), grouping, 1, statistics.mean() + first,
+                                      statistics.variance() + first);
         }));
-        if (together) {
-            take_groups(groups, grouping.together, means_of, mean);
-            take_groups(groups, grouping.together, m2s_of, m2);
-        }
+        statistics.give();
     }
     std::fill_n(count, groups, elements);
     return HNORM_OK;

@@ -62,6 +62,14 @@ struct Grouping {
     int64_t size(const Planes &x) const { return x.group_size(by) * together; }
 };
 
+// G of hnorm_groups(G), and less than 1 for every other argument.
+inline int64_t groups_of_sample(hnorm_group group) { return int64_t(group) - HNORM_GROUPS; }
+// Of an argument that was checked, for tensors with this number of channels.
+inline Grouping grouping_of(hnorm_group group, int64_t channels) {
+    const int64_t groups = groups_of_sample(group);
+    return groups < 1 ? Grouping{group, 1} : Grouping{HNORM_INSTANCE, channels == 0 ? 1 : channels / groups};
+}
+
 // Dense planes like p, in memory of p.elements() elements.
 Planes dense_like(const Planes &p, void *memory);
 

@@ -32,25 +32,20 @@ int64_t affine_count(const Planes &y, int64_t stride_n, int64_t stride_c) {
 
 hnorm_status read_group(const char *function, const char *name, hnorm_group group, int64_t channels,
                         Grouping *grouping) {
-    const int value = static_cast<int>(group);
-    if (value == HNORM_BATCH || value == HNORM_INSTANCE) {
-        *grouping = {group, 1};
-        return HNORM_OK;
-    }
-    const int64_t groups = int64_t(value) - HNORM_GROUPS;
-    if (groups < 1) {
+    const int64_t groups = groups_of_sample(group);
+    if (group != HNORM_BATCH && group != HNORM_INSTANCE && groups < 1) {
         return fail(
             HNORM_INVALID_ARGUMENT,
             "%s: %s is %d: it must be HNORM_BATCH (0), HNORM_INSTANCE (1) or hnorm_groups(G), G being 1 or more",
-            function, name, value);
+            function, name, static_cast<int>(group));
     }
-    if (channels % groups != 0) {
+    if (groups >= 1 && channels % groups != 0) {
         return fail(HNORM_INVALID_ARGUMENT,
                     "%s: %s is hnorm_groups(%" PRId64 "), but there are %" PRId64
                     " channels: groups of equal size must make them up",
                     function, name, groups, channels);
     }
-    *grouping = {HNORM_INSTANCE, channels == 0 ? 1 : channels / groups};
+    *grouping = grouping_of(group, channels);
     return HNORM_OK;
 }
 

@@ -1,10 +1,9 @@
 #include "npy.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <limits>
 
+#include "elements.h"
 #include "file.h"
 #include "npy_header.h"
 
@@ -32,13 +31,7 @@ void convert(const char *from, bool swap, int64_t count, char *to) {
 struct Half {
     uint16_t bits;
 
-    operator double() const {
-        const int exponent = bits >> 10 & 31, fraction = bits & 1023;
-        const double magnitude = exponent == 31  ? (fraction ? std::numeric_limits<double>::quiet_NaN() : HUGE_VAL)
-                                 : exponent == 0 ? std::ldexp(fraction, -24)
-                                                 : std::ldexp(1024 + fraction, exponent - 25);
-        return bits >> 15 ? -magnitude : magnitude;
-    }
+    operator double() const { return static_cast<double>(detail::f16_to_float(bits)); }
 };
 
 // How a file may hold the values of a type.
