@@ -5,9 +5,8 @@ set(HNORM_RUNTIME_SOURCES
     src/backward.cpp
     src/backward_apply.cpp
     src/backward_reduce.cpp
-    src/channel_groups.cpp
+    src/call.cpp
     src/coefficients.cpp
-    src/compute.cpp
     src/cores.cpp
     src/descriptor.cpp
     src/device.cpp
@@ -15,7 +14,6 @@ set(HNORM_RUNTIME_SOURCES
     src/float_environment.cpp
     src/forward.cpp
     src/gradient_arguments.cpp
-    src/gradient_sums.cpp
     src/gradients.cpp
     src/kernel_memory.cpp
     src/layer.cpp
@@ -24,18 +22,19 @@ set(HNORM_RUNTIME_SOURCES
     src/layer_forward.cpp
     src/layer_record.cpp
     src/moments.cpp
-    src/narrow.cpp
     src/normalize.cpp
     src/normalize_backward.cpp
     src/past_cache.cpp
     src/pool.cpp
     src/post_ops.cpp
     src/reduction.cpp
-    src/residual_backward.cpp
     src/statistics.cpp
     src/store_past_cache.cpp
     src/targets.cpp
     src/tensor.cpp
     src/threads.cpp
+    src/track.cpp
     src/validate.cpp
+    src/view.cpp
+    src/wide_gradient.cpp
 )

@@ -1,121 +1,153 @@
-// Moments and the pointwise part of forward.
-#include "compute.h"
-#include "narrow.h"
+// Forward on a device: statistics, coefficients and the pointwise part.
+#include "backend.h"
 
 namespace hnorm::gpu {
 
-PlaneClass device_class(std::initializer_list<const Planes *> tensors) {
-    constexpr int64_t kFewChannels = 16;
-    const Planes &x = **tensors.begin();
-    if (channels_last(tensors) && !(x.c < kFewChannels && x.s >= kFewChannels)) {
-        return kLast;
-    }
-    return plane_class(x.s) == kLarge ? kLarge : kSmall;
-}
+namespace {
 
-AffineView present(const Call &call, const AffineView &affine) {
+// `count` values as a row.
+View row(int64_t count) { return {nullptr, HNORM_F32, {}, {}, {count, 1}, {}}; }
+
+}  // namespace
+
+AffineView Gpu::present(const AffineView &affine) const {
     AffineView result = affine;
-    if (result.gamma == nullptr) result.gamma = call.constants.one_float;
-    if (result.beta == nullptr) result.beta = call.constants.zero_float;
+    if (result.gamma.data == nullptr) result.gamma = {constants.one_float, 0, 0};
+    if (result.beta.data == nullptr) result.beta = {constants.zero_float, 0, 0};
     return result;
 }
 
-hnorm_status moments(const Call &call, const Planes &given, hnorm_group given_group, const AffineView &given_affine,
-                     double eps, double divisor, double *mean, double *m2, Forward *forward) {
-    const bool is_plane = is_one_plane(given, given_group);
-    const Planes x = is_plane ? one_plane(given) : given;
-    const hnorm_group group = is_plane ? HNORM_INSTANCE : given_group;
-    const AffineView affine = present(call, given_affine);
-    HNORM_TRY(forward->reserve(x.groups(group)));
-    forward->stride_n = groups_stride(given, given_group);
-    const View view = view_of(group);
-    On<TensorBuffer> x_buffer(call, x, view);
-    On<GroupBuffer> gamma(call, affine.gamma, x, view, affine.gamma_n, affine.gamma_c);
-    On<GroupBuffer> beta(call, affine.beta, x, view, affine.beta_n, affine.beta_c);
-    On<GroupBuffer> means(call, mean, x, view, x.c, 1), m2s(call, m2, x, view, x.c, 1);
-    On<GroupBuffer> m(call, (*forward)[0], x, view, x.c, 1), a(call, (*forward)[1], x, view, x.c, 1);
-    On<GroupBuffer> b(call, (*forward)[2], x, view, x.c, 1);
-    const DeviceElementKernels &kernels = call.kernels.of[x.type];
-    return launch(call, (is_narrow({&x}) ? kernels.moments_narrow : kernels.moments)[reduction_class(x)], x_buffer,
-                  gamma, beta, eps, divisor, kZero, means, m2s, m, a, b);
+hnorm_status Gpu::fill(double *values, int64_t count, double value) const {
+    if (count == 0) return HNORM_OK;
+    return launch(*this, kernels.fill, value, On<GroupBuffer>(*this, values, row(count)));
 }
 
-hnorm_status coefficients(const Call &call, const Planes &x, const GroupValues &mean, const GroupValues &variance,
-                          const AffineView &given, double eps, Forward *forward) {
-    const AffineView affine = present(call, given);
-    const bool per_sample = mean.stride_n != 0 || variance.stride_n != 0 || affine.per_sample();
-    const View view = per_sample ? View::kInstance : View::kBatch;
-    HNORM_TRY(forward->reserve(per_sample ? x.n * x.c : x.c));
+hnorm_status Gpu::fill(float *values, int64_t count, float value) const {
+    if (count == 0) return HNORM_OK;
+    return launch(*this, kernels.fill_float, static_cast<double>(value), On<GroupBuffer>(*this, values, row(count)));
+}
+
+hnorm_status Gpu::widen(const float *values, int64_t count, double *to) const {
+    return launch(*this, kernels.widen, On<GroupBuffer>(*this, values, row(count)),
+                  On<GroupBuffer>(*this, to, row(count)));
+}
+
+hnorm_status Gpu::repeat(const double *from, const View &groups, int64_t together, double *to) const {
+    View repeated = groups;
+    repeated.g0.extent *= together;
+    return launch(*this, kernels.repeat_channels, On<GroupBuffer>(*this, from, groups), static_cast<int32_t>(together),
+                  On<GroupBuffer>(*this, to, repeated));
+}
+
+hnorm_status Gpu::ChannelStatistics::repeat(const Planes &x, Normalization *by) {
+    const int64_t together = by->variance.together;
+    if (together == 1) {
+        return HNORM_OK;
+    }
+    View groups = channels_of(x, true);
+    groups.g0.extent /= together;
+    for (auto &[memory, values] : {std::pair(&mean_, &by->mean), std::pair(&variance_, &by->variance)}) {
+        HNORM_TRY(memory->reserve(x.n * x.c));
+        HNORM_TRY(on_.repeat(values->data, groups, together, memory->data()));
+        *values = {memory->data(), x.c};
+    }
+    return HNORM_OK;
+}
+
+hnorm_status Gpu::moments(const Planes &x, const Grouping &group, const AffineView &given, double eps, double divisor,
+                          double *mean, double *m2, Coefficients *coefficients) const {
+    const SumsView seen = sums_view(x, nullptr, group);
+    const View &view = seen.x;
+    const AffineView affine = present(given);
+    HNORM_TRY(coefficients->reserve(view.groups()));
+    coefficients->stride_n = group.stride_n(x);
+    On<TensorBuffer> x_buffer(*this, view);
+    On<GroupBuffer> gamma = read(*this, affine.gamma, view), beta = read(*this, affine.beta, view);
+    On<GroupBuffer> means(*this, mean, view), m2s(*this, m2, view), m(*this, (*coefficients)[0], view);
+    On<GroupBuffer> a(*this, (*coefficients)[1], view), b(*this, (*coefficients)[2], view);
+    const DeviceElementKernels &of_type = kernels.of[x.type];
+    return launch(*this, (seen.few_channels ? of_type.moments_narrow : of_type.moments)[seen.planes], x_buffer, gamma,
+                  beta, eps, divisor, kZero, means, m2s, m, a, b);
+}
+
+hnorm_status Gpu::moments(const Planes &x, const Grouping &group, double divisor, double *mean, double *m2) const {
+    Coefficients unused(*this);
+    const SumsView seen = sums_view(x, nullptr, group);
+    if (seen.merged == 1) {
+        return moments(x, group, {}, 1, divisor, mean, m2, &unused);
+    }
+    // Of channels, then merged, with the values of a group for each of its channels.
+    Memory<double> means(*this), m2s(*this), merged_mean(*this), merged_m2(*this);
+    for (Memory<double> *memory : {&means, &m2s, &merged_mean, &merged_m2}) {
+        HNORM_TRY(memory->reserve(x.n * x.c));
+    }
+    HNORM_TRY(moments(x, {group.by}, {}, 1, 1, means.data(), m2s.data(), &unused));
+    const View channels = channels_of(x, true);
+    const auto of = [&](const Memory<double> &memory) { return On<GroupBuffer>(*this, memory.data(), channels); };
+    HNORM_TRY(launch(*this, kernels.merge_channels, of(means), of(m2s), static_cast<int32_t>(group.together),
+                     static_cast<double>(x.s), divisor, kZero, of(merged_mean), of(merged_m2)));
+    View groups = channels;
+    groups.g0.extent /= group.together;
+    for (const auto &[from, to] : {std::pair(&merged_mean, mean), std::pair(&merged_m2, m2)}) {
+        HNORM_TRY(launch(*this, kernels.repeat_channels,
+                         On<GroupBuffer>(*this, from->data(), groups, x.c, group.together), 1,
+                         On<GroupBuffer>(*this, to, groups)));
+    }
+    return HNORM_OK;
+}
+
+hnorm_status Gpu::statistics(const Planes &x, const Grouping &group, const Normalization &by, double *mean,
+                             double *variance, Coefficients *coefficients) const {
+    const auto size = static_cast<double>(group.size(x));
+    const bool own = group.together == 1 && (group.by == HNORM_INSTANCE || !by.affine.per_sample());
+    if (own) {
+        return moments(x, group, by.affine, by.eps, size, mean, variance, coefficients);
+    }
+    HNORM_TRY(moments(x, group, size, mean, variance));
+    Normalization of_channels = by;
+    ChannelStatistics statistics(*this);
+    HNORM_TRY(statistics.repeat(x, &of_channels));
+    return this->coefficients(x, of_channels, coefficients);
+}
+
+hnorm_status Gpu::coefficients(const Planes &x, const Normalization &by, Coefficients *forward) const {
+    const AffineView affine = present(by.affine);
+    const bool per_sample = by.per_sample();
+    const View view = channels_of(x, per_sample);
+    HNORM_TRY(forward->reserve(view.groups()));
     forward->stride_n = per_sample ? x.c : 0;
-    On<GroupBuffer> means(call, mean.data, x, view, mean.stride_n, mean.stride_c);
-    On<GroupBuffer> variances(call, variance.data, x, view, variance.stride_n, variance.stride_c);
-    On<GroupBuffer> gamma(call, affine.gamma, x, view, affine.gamma_n, affine.gamma_c);
-    On<GroupBuffer> beta(call, affine.beta, x, view, affine.beta_n, affine.beta_c);
-    On<GroupBuffer> m(call, (*forward)[0], x, view, x.c, 1), a(call, (*forward)[1], x, view, x.c, 1);
-    On<GroupBuffer> b(call, (*forward)[2], x, view, x.c, 1);
-    return launch(call, call.kernels.coefficients, means, variances, gamma, beta, eps, kZero, m, a, b);
+    On<GroupBuffer> means = read(*this, by.mean, view), variances = read(*this, by.variance, view);
+    On<GroupBuffer> gamma = read(*this, affine.gamma, view), beta = read(*this, affine.beta, view);
+    On<GroupBuffer> m(*this, (*forward)[0], view), a(*this, (*forward)[1], view), b(*this, (*forward)[2], view);
+    return launch(*this, kernels.coefficients, means, variances, gamma, beta, by.eps, kZero, m, a, b);
 }
 
-hnorm_status normalize(const Call &call, const Planes &x, const Forward &by, const PostOps &post, const Planes &y) {
-    if (x.s == 1 && x.n > 1 && by.stride_n == 0 && channels_last({&x, &y, post.residual})) {
-        Planes residual;
-        return normalize(call, one_plane(x), by, post.seen(one_plane, &residual), one_plane(y));
-    }
-    const View view = by.stride_n != 0 ? View::kInstance : View::kBatch;
-    On<TensorBuffer> x_buffer(call, x, view), y_buffer(call, y, view);
-    On<GroupBuffer> m(call, by[0], x, view, by.stride_n, 1), a(call, by[1], x, view, by.stride_n, 1);
-    On<GroupBuffer> b(call, by[2], x, view, by.stride_n, 1);
-    const DeviceElementKernels &kernels = call.kernels.of[x.type];
-    const PlaneClass planes = device_class({&x, &y, post.residual});
+hnorm_status Gpu::normalize(const Planes &x, const Coefficients &by, const PostOps &post, const Planes &y,
+                            bool) const {
+    const Planes tensors[] = {x, y, post.residual ? *post.residual : x};
+    const PointwiseView seen = pointwise_view_on_device(tensors, 3, by.stride_n != 0);
+    const View &view = seen.tensors[0];
+    On<TensorBuffer> x_buffer(*this, view), y_buffer(*this, seen.tensors[1]);
+    On<GroupBuffer> m(*this, by[0], view, by.stride_n), a(*this, by[1], view, by.stride_n);
+    On<GroupBuffer> b(*this, by[2], view, by.stride_n);
+    const DeviceElementKernels &of_type = kernels.of[x.type];
+    const int32_t slope = slope_bits(post.slope);
     if (post.residual) {
-        On<TensorBuffer> residual(call, *post.residual, view);
-        return launch(call, kernels.normalize_residual[planes], x_buffer, m, a, b, slope_bits(post.slope), residual,
-                      kZero, y_buffer);
+        return launch(*this, of_type.normalize_residual[seen.planes], x_buffer, m, a, b, slope,
+                      On<TensorBuffer>(*this, seen.tensors[2]), kZero, y_buffer);
     }
-    return launch(call, kernels.normalize[planes], x_buffer, m, a, b, slope_bits(post.slope), kZero, y_buffer);
+    return launch(*this, of_type.normalize[seen.planes], x_buffer, m, a, b, slope, kZero, y_buffer);
 }
 
-hnorm_status OfChannels::reserve(const Planes &x) {
-    const int64_t bytes = x.n * x.c * static_cast<int64_t>(sizeof(double));
-    HNORM_TRY(mean_.reserve(call_.function, bytes));
-    return variance_.reserve(call_.function, bytes);
-}
-
-hnorm_status OfChannels::merge(const Planes &x, const Grouping &group, double divisor) {
-    OfChannels own(call_);
-    HNORM_TRY(own.reserve(x));
-    HNORM_TRY(reserve(x));
-    Forward unused(call_);
-    HNORM_TRY(moments(call_, x, group.by, {}, 1, 1, own.mean(), own.variance(), &unused));
-    const auto of = [&](const double *values) { return On<GroupBuffer>(call_, values, x, View::kInstance, x.c, 1); };
-    On<GroupBuffer> means = of(own.mean()), m2s = of(own.variance()), merged = of(mean()), merged_m2s = of(variance());
-    return launch(call_, call_.kernels.merge_channels, means, m2s, static_cast<int32_t>(group.together),
-                  static_cast<double>(x.s), divisor, kZero, merged, merged_m2s);
-}
-
-hnorm_status OfChannels::repeat(const Planes &x, const Grouping &group, const double *mean, const double *variance) {
-    HNORM_TRY(reserve(x));
-    Planes groups = x;
-    groups.c /= group.together;
-    for (const auto &[from, to] : {std::pair(mean, mean_.as<double>()), std::pair(variance, variance_.as<double>())}) {
-        On<GroupBuffer> in(call_, from, groups, View::kInstance, groups.c, 1);
-        On<GroupBuffer> out(call_, to, x, View::kInstance, x.c, 1);
-        HNORM_TRY(launch(call_, call_.kernels.repeat_channels, in, static_cast<int32_t>(group.together), out));
-    }
-    return HNORM_OK;
-}
-
-hnorm_status OfChannels::take(const Planes &x, const Grouping &group, double *mean, double *variance) const {
-    Planes groups = x;
-    groups.c /= group.together;
-    for (const auto &[from, to] : {std::pair(mean_.as<double>(), mean), std::pair(variance_.as<double>(), variance)}) {
-        if (to) {
-            On<GroupBuffer> in(call_, from, groups, View::kInstance, x.c, group.together);
-            On<GroupBuffer> out(call_, to, groups, View::kInstance, groups.c, 1);
-            HNORM_TRY(launch(call_, call_.kernels.repeat_channels, in, 1, out));
-        }
-    }
-    return HNORM_OK;
+hnorm_status Gpu::track(const Track &step) const {
+    const View channels = row(step.channels);
+    View groups = channels;
+    groups.g1 = {step.samples, step.channels};
+    On<GroupBuffer> means(*this, step.mean, groups), variances(*this, step.variance, groups);
+    const auto running = [&](double *values) { return On<GroupBuffer>(*this, values, channels); };
+    return launch(*this, kernels.track, running(step.running_mean), running(step.running_variance), means, variances,
+                  static_cast<int32_t>(step.samples), 1 - step.momentum, step.momentum, step.correction, kZero,
+                  running(step.running_mean), running(step.running_variance));
 }
 
 }  // namespace hnorm::gpu

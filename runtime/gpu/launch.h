@@ -1,12 +1,12 @@
 // Calls of a device's kernels.
 #pragma once
 
+#include "buffers.h"
 #include "device.h"
 #include "device_kernels.h"
 #include "driver.h"
 #include "error.h"
 #include "memory.h"
-#include "view.h"
 
 namespace hnorm::gpu {
 
@@ -28,7 +28,7 @@ struct Call {
 };
 hnorm_status begin_call(const char *function, Driver &driver, const DeviceKernels **kernels, Constants *constants);
 
-// A Halide buffer of view.h whose pointer is the device's.
+// A Halide buffer of buffers.h whose pointer is the device's.
 template <typename Base>
 class On : public Base {
 public:

@@ -4,7 +4,6 @@ set(HNORM_GPU_SOURCES
     cuda.cpp
     forward.cpp
     gpu.cpp
-    gradients.cpp
     hooks.cpp
     memory.cpp
     modules.cpp

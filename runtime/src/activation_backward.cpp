@@ -1,26 +1,16 @@
-// hnorm_activation_backward, and what it computes.
-#include "error.h"
-#include "gradients.h"
-#include "narrow.h"
-#include "threads.h"
+// hnorm_activation_backward, and the CPU's part of it.
+#include "backward.h"
+#include "cpu.h"
+#include "pointwise.h"
+#include "validate.h"
 
 namespace hnorm::detail {
 
-hnorm_status compute_activation_backward(const char *function, const Machine &machine, const Planes &y,
-                                         const Planes &dy, float slope, const Planes &dz) {
-    if (y.s == 1 && y.n > 1 && channels_last({&y, &dy, &dz})) {
-        return compute_activation_backward(function, machine, one_plane(y), one_plane(dy), slope, one_plane(dz));
-    }
-    if (is_narrow_and_dense({&y, &dy, &dz})) {
-        return for_parts_and_remainder(y, [&](const auto &of, bool) {
-            return compute_activation_backward(function, machine, of(y), of(dy), slope, of(dz));
-        });
-    }
-    TensorBuffer y_buffer(y, View::kBatch), dy_buffer(dy, View::kBatch), dz_buffer(dz, View::kBatch);
-    const SerialScope serial(runs_serially(machine, y));
-    return kernel_status(function,
-                         kernels_of(hnorm_kernels_activation_backward, machine, y)[pointwise_class({&y, &dy, &dz})](
-                             y_buffer, dy_buffer, slope_bits(slope), dz_buffer));
+hnorm_status Cpu::activation_backward(const Planes &y, const Planes &dy, float slope, const Planes &dz) const {
+    const auto *const kernels = kernels_of(hnorm_kernels_activation_backward, *this, y.type);
+    return for_pointwise(*this, Operands<3, 0>{{y, dy, dz}, {}}, false, [&](auto &call) {
+        return kernels[call.planes](call.tensor(0), call.tensor(1), slope_bits(slope), call.tensor(2));
+    });
 }
 
 }  // namespace hnorm::detail
@@ -43,14 +33,9 @@ hnorm_status hnorm_activation_backward(const hnorm_tensor *y, const hnorm_tensor
     float slope;
     HNORM_TRY(read_activation(function, "", activation, negative_slope, &slope));
     Machine machine;
-    HNORM_TRY(find_machine(function, from_y.planes.device, &machine));
-    if (from_y.planes.empty()) {
-        return HNORM_OK;
-    }
-    if (machine.device) {
-        return machine.device->activation_backward(function, from_y.planes, from_dy.planes, slope, to_dz.planes);
-    }
-    return compute_activation_backward(function, machine, from_y.planes, from_dy.planes, slope, to_dz.planes);
+    HNORM_TRY(machine.find(function, from_y.planes.device));
+    return machine.run(&Device::activation_backward, compute_activation_backward<Cpu>,
+                       ActivationBackward{from_y.planes, from_dy.planes, slope, to_dz.planes});
 }
 
 }  // extern "C"

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cpu.h"
 #include "error.h"
 #include "gradient_arguments.h"
-#include "gradients.h"
 #include "reduction.h"
 #include "threads.h"
 
@@ -24,36 +24,30 @@ bool fit(const Scales &scales, float greatest_dy, float greatest_x) {
 }
 constexpr Scales kUnscaled = {1, 1};
 
-// The sums of the groups of two tensors as their kernels see them.
+// The sums of the groups of a view of two tensors.
 class GroupGradientSums {
 public:
-    GroupGradientSums(const char *function, const Machine &machine, const Planes &x, const Planes &dy, View view,
-                      bool narrow, const Gate &gate)
-        : function_(function),
-          machine_(machine),
-          x_(x),
-          dy_(dy),
+    GroupGradientSums(const Cpu &on, const SumsView &view, const detail::Gate &gate)
+        : on_(on),
           view_(view),
-          narrow_(narrow),
-          // Planes of one position may be of either layout, each tensor its own: the kernel for channels that are apart takes both.
-          planes_(channels_last({&x, &dy}) ? kLast : plane_class(x.s)),
-          groups_(x, view),
-          sampled_(planes_, x.s, view == View::kBatch ? x.n : 1),
+          x_(view.x),
+          sampled_(view),
           gate_(gate),
+          serial_(on.is_serial(x_.elements())),
           measured_(gate.slope != 1 && gate.slope != 0) {}
 
     // sum_dy, sum_dy_xmu: one a group, channels adjacent; the second is about the group's m.
     hnorm_status compute(double *sum_dy, double *sum_dy_xmu) {
-        const int64_t count = groups_.count();
-        HNORM_TRY(floats_.reserve(function_, 2 * count));
-        HNORM_TRY(bits_.reserve(function_, 4 * count));
+        const int64_t count = x_.groups();
+        HNORM_TRY(floats_.reserve(on_.function, 2 * count));
+        HNORM_TRY(bits_.reserve(on_.function, 4 * count));
         scale_x_ = floats_.data();
         scale_dy_ = scale_x_ + count;
         sums_ = {sum_dy, sum_dy_xmu, {bits_.data(), bits_.data() + count}};
         sample_dy_ = bits_.data() + 2 * count;
         sample_x_ = sample_dy_ + count;
         HNORM_TRY(sample());
-        HNORM_TRY(sum({0, x_.n, 0, x_.c}));
+        HNORM_TRY(sum({0, x_.g1.extent, 0, x_.g0.extent}));
         HNORM_TRY(mind_range());
         for (int64_t g = 0; g < count && measured_; ++g) {
             const double of_dy = 1 / static_cast<double>(scale_dy_[g]), of_x = 1 / static_cast<double>(scale_x_[g]);
@@ -66,19 +60,18 @@ public:
 private:
     // The greatest magnitudes of the sample, and whether those of all are to be measured.
     hnorm_status sample() {
-        TensorBuffer x(x_, view_), dy(dy_, view_);
-        const auto values = [&](const GroupFloats &v) { return GroupBuffer(v.data, x_, view_, v.stride_n, 1); };
-        const auto results = [&](int32_t *bits) { return GroupBuffer(bits, x_, view_, x_.c, 1); };
+        TensorBuffer x(x_), dy(view_.dy);
+        const auto values = [&](const Values<float> &v) { return GroupBuffer(v.data, x_, v.stride_n); };
         GroupBuffer m = values(gate_.m), a = values(gate_.a), b = values(gate_.b);
-        GroupBuffer of_dy = results(sample_dy_), of_x = results(sample_x_);
-        sampled_.prefetch(x_, view_);
-        sampled_.prefetch(dy_, view_);
-        const SerialScope serial(runs_serially(machine_, x_));
-        HNORM_TRY(
-            kernel_status(function_, kernels_of(hnorm_kernels_backward_sample, machine_, x_)[planes_](
-                                         x, dy, m, a, b, slope_bits(gate_.slope), sampled_.buffer(), of_dy, of_x)));
+        GroupBuffer of_dy(sample_dy_, x_), of_x(sample_x_, x_);
+        sampled_.prefetch(x_);
+        sampled_.prefetch(view_.dy);
+        const SerialScope serial(serial_);
+        HNORM_TRY(kernel_status(
+            on_.function, kernels_of(hnorm_kernels_backward_sample, on_, x_.type)[view_.planes](
+                              x, dy, m, a, b, slope_bits(gate_.slope), sampled_.buffer(), of_dy, of_x)));
         int ordinary = 1;
-        for (int64_t g = 0; g < groups_.count(); ++g) {
+        for (int64_t g = 0; g < x_.groups(); ++g) {
             ordinary &= static_cast<int>(is_ordinary_group(g));
         }
         if (measured_ || ordinary == 0) {
@@ -89,7 +82,7 @@ private:
     // From the start by the scales that the sample suggests: where they are right a group is summed once.
     void measure() {
         measured_ = true;
-        for (int64_t g = 0; g < groups_.count(); ++g) {
+        for (int64_t g = 0; g < x_.groups(); ++g) {
             const bool fits = is_ordinary_group(g) || fit(kUnscaled, as_float(sample_dy_[g]), as_float(sample_x_[g]));
             set_scales(g, fits ? kUnscaled : by_sample(g));
         }
@@ -103,50 +96,49 @@ private:
     bool is_ordinary_group(int64_t g) const { return is_ordinary(sample_dy_[g]) && is_ordinary(sample_x_[g]); }
 
     hnorm_status sum(const Range &range) {
-        const Planes x = cropped(x_, range), dy = cropped(dy_, range);
-        const int64_t first = groups_.first(range), stride_n = groups_.stride();
-        const bool dense = is_narrow_and_dense({&x_, &dy_});
-        GroupFloats values[] = {gate_.m.from(range),
-                                gate_.a.from(range),
-                                gate_.b.from(range),
-                                {scale_x_ + first, stride_n},
-                                {scale_dy_ + first, stride_n}};
+        const View x = cropped(x_, range), dy = cropped(view_.dy, range);
+        const int64_t first = x_.first(range), channels = x_.g0.extent;
         constexpr int kValues = 5;
-        NarrowValues<float> repeated[kValues];
-        GroupFloats of_parts[kValues];
-        for (int i = 0; i < kValues && narrow_ && dense; ++i) {
-            HNORM_TRY(repeated[i].repeat(function_, x, values[i].data, values[i].stride_n, 1));
+        const Values<float> values[kValues] = {gate_.m.from(range),
+                                               gate_.a.from(range),
+                                               gate_.b.from(range),
+                                               {scale_x_ + first, channels},
+                                               {scale_dy_ + first, channels}};
+        RepeatedFloats repeated[kValues];
+        Values<float> of_parts[kValues];
+        for (int i = 0; i < kValues && view_.dense; ++i) {
+            HNORM_TRY(repeated[i].repeat(on_.function, x, values[i].data, values[i].stride_n));
             of_parts[i] = {repeated[i].data, repeated[i].stride_n};
         }
-        return for_parts(function_, x, view_, narrow_, dense, sums_.from(first),
+        return for_parts(on_.function, view_, x, sums_.from(first),
                          [&](const auto &of, int64_t repeats, const Sums &sums, int64_t sums_n) {
                              return sum_part(of(x), of(dy), repeats == 1 ? values : of_parts, sums, sums_n);
                          });
     }
 
     // values: m, a, b, and the scales of x and dy
-    hnorm_status sum_part(const Planes &x, const Planes &dy, const GroupFloats *values, const Sums &sums,
+    hnorm_status sum_part(const View &x, const View &dy, const Values<float> *values, const Sums &sums,
                           int64_t sums_n) {
-        RunSums runs(x, view_, planes_, measured_ ? sums : Sums{sums.e, sums.q, {}}, sums_n);
-        HNORM_TRY(runs.reserve(function_));
-        TensorBuffer x_buffer(x, view_), dy_buffer(dy, view_);
-        const auto buffer = [&](int i) { return GroupBuffer(values[i].data, x, view_, values[i].stride_n, 1); };
+        RunSums runs(x, view_.planes, measured_ ? sums : Sums{sums.e, sums.q, {}}, sums_n);
+        HNORM_TRY(runs.reserve(on_.function));
+        TensorBuffer x_buffer(x), dy_buffer(dy);
+        const auto buffer = [&](int i) { return GroupBuffer(values[i].data, x, values[i].stride_n); };
         GroupBuffer m = buffer(0), a = buffer(1), b = buffer(2), scale_x = buffer(3), scale_dy = buffer(4);
         const int32_t slope = slope_bits(gate_.slope);
-        const SerialScope serial(runs_serially(machine_, x_));
+        const SerialScope serial(serial_);
         HNORM_TRY(kernel_status(
-            function_, measured_ ? kernels_of(hnorm_kernels_backward_reduce_measured, machine_, x_)[planes_](
-                                       x_buffer, dy_buffer, m, a, b, slope, scale_x, scale_dy, runs.e(), runs.q(),
-                                       runs.greatest(0), runs.greatest(1))
-                                 : kernels_of(hnorm_kernels_backward_reduce, machine_, x_)[planes_](
-                                       x_buffer, dy_buffer, m, a, b, slope, runs.e(), runs.q())));
+            on_.function, measured_ ? kernels_of(hnorm_kernels_backward_reduce_measured, on_, x.type)[view_.planes](
+                                          x_buffer, dy_buffer, m, a, b, slope, scale_x, scale_dy, runs.e(), runs.q(),
+                                          runs.greatest(0), runs.greatest(1))
+                                    : kernels_of(hnorm_kernels_backward_reduce, on_, x.type)[view_.planes](
+                                          x_buffer, dy_buffer, m, a, b, slope, runs.e(), runs.q())));
         runs.add_up();
         return HNORM_OK;
     }
 
     // Takes those again that have to have other scales.
     hnorm_status mind_range() {
-        if (!measured_ && all_finite(sums_.e, groups_.count()) && all_finite(sums_.q, groups_.count())) {
+        if (!measured_ && all_finite(sums_.e, x_.groups()) && all_finite(sums_.q, x_.groups())) {
             return HNORM_OK;
         }
         if (!measured_) {
@@ -163,18 +155,18 @@ private:
     template <typename ScalesOf>
     hnorm_status sum_by(const ScalesOf &scales_of) {
         Marks marks;
-        for (int64_t g = 0; g < groups_.count(); ++g) {
+        for (int64_t g = 0; g < x_.groups(); ++g) {
             const Scales wanted = scales_of(g);
             if (wanted == scales(g)) {
                 continue;
             }
             if (!marks.any()) {
-                HNORM_TRY(marks.clear(function_, groups_.count()));
+                HNORM_TRY(marks.clear(on_.function, x_.groups()));
             }
             marks.mark(g);
             set_scales(g, wanted);
         }
-        return for_marked(x_, view_, marks, narrow_, [&](const Range &range) { return sum(range); });
+        return for_marked(view_, marks, [&](const Range &range) { return sum(range); });
     }
     // By its sums, of which only an ordinary group's may not have been measured.
     Scales right_scales(int64_t g) const {
@@ -190,15 +182,12 @@ private:
         return fit(by_sample(g), dy, x) ? by_sample(g) : Scales{scale_of(magnitude(dy)), scale_of(magnitude(x))};
     }
 
-    const char *const function_;
-    const Machine &machine_;
-    const Planes &x_, &dy_;
-    const View view_;
-    const bool narrow_;
-    const PlaneClass planes_;
-    const Groups groups_;
+    const Cpu &on_;
+    const SumsView &view_;
+    const View &x_;
     SamplePlaces sampled_;
-    const Gate gate_;
+    const detail::Gate gate_;
+    const bool serial_;
     bool measured_;  // whether the greatest magnitudes are wanted, or scales matter
     ScratchOf<float> floats_;
     ScratchOf<int32_t> bits_;
@@ -209,31 +198,21 @@ private:
 
 }  // namespace
 
-hnorm_status compute_backward_reduce(const char *function, const Machine &machine, const Planes &x, const Planes &dy,
-                                     hnorm_group group, const GroupValues &mean, const Gate &gate, double *sum_dy,
-                                     double *sum_dy_xmu) {
-    if (!is_one_plane(x, group)) {
-        HNORM_TRY(GroupGradientSums(function, machine, x, dy, view_of(group), is_narrow({&x, &dy}), gate)
-                      .compute(sum_dy, sum_dy_xmu));
-    } else {
-        const Planes plane = one_plane(x);
-        const bool narrow = is_narrow({&plane});
-        // Channels that are apart are summed one by one, as in compute_moments.
-        const int64_t step = channels_last({&x, &dy}) ? x.c : 1;
-        for (int64_t c = 0; c < x.c; c += step) {
-            const Range range = {0, x.n, c, c + step};
-            const Gate part = {gate.m.from(range), gate.a.from(range), gate.b.from(range), gate.slope};
-            const Planes of_x = one_plane(cropped(x, range)), of_dy = one_plane(cropped(dy, range));
-            HNORM_TRY(GroupGradientSums(function, machine, of_x, of_dy, View::kInstance, narrow, part)
-                          .compute(sum_dy + c, sum_dy_xmu + c));
+hnorm_status Cpu::reduce(const Planes &x, const Planes &dy, const Normalization &by, const Gate &gate,
+                         const GroupSums &sums, Gradient *) const {
+    const SumsView all = sums_view(x, &dy, sums.group);
+    HNORM_TRY(for_channels(all, [&](const SumsView &view, int64_t first) {
+        const Range range = {0, 1, first, first + 1};
+        const detail::Gate of_view = {gate.m.from(range), gate.a.from(range), gate.b.from(range), gate.slope};
+        return GroupGradientSums(*this, view, of_view).compute(sums.dy + first, sums.dy_xmu + first);
+    }));
+    // About the mean itself.
+    for (int64_t n = 0, i = 0; n < all.x.g1.extent; ++n) {
+        for (int64_t c = 0; c < all.x.g0.extent; ++c, ++i) {
+            const double offset = by.mean.at(n, c) - static_cast<double>(gate.m.at(n, c));
+            sums.dy_xmu[i] = sums.dy_xmu[i] - offset * sums.dy[i];
         }
     }
-    // About the mean itself.
-    for_each_plane(x.groups(group) / x.c, x.c, [&](int64_t n, int64_t c, int64_t i) {
-        const double mu = mean.data[n * mean.stride_n + c * mean.stride_c];
-        const double m = static_cast<double>(gate.m.data[n * gate.m.stride_n + c]);
-        sum_dy_xmu[i] = sum_dy_xmu[i] - (mu - m) * sum_dy[i];
-    });
     return HNORM_OK;
 }
 
@@ -256,24 +235,9 @@ hnorm_status hnorm_backward_reduce(const hnorm_tensor *x, const hnorm_tensor *dy
     HNORM_TRY(check_written(function, sums, tensors, {means}));
     HNORM_TRY(check_written(function, {"sum_dy_xmu", sum_dy_xmu, groups}, tensors, {means, sums}));
     Machine machine;
-    HNORM_TRY(find_machine(function, in.device, &machine));
-    if (machine.device) {
-        if (!in.empty()) {
-            return machine.device->backward_reduce(function, in, tensors.dy.planes, group, mean, sum_dy, sum_dy_xmu);
-        }
-        HNORM_TRY(machine.device->fill_doubles(function, sum_dy, groups, 0));
-        return machine.device->fill_doubles(function, sum_dy_xmu, groups, 0);
-    }
-    if (in.empty()) {
-        std::fill_n(sum_dy, groups, 0.0);
-        std::fill_n(sum_dy_xmu, groups, 0.0);
-        return HNORM_OK;
-    }
-    const GroupValues values = group_values(mean, in, group);
-    GateValues gate;
-    HNORM_TRY(gate.compute(function, in, values, values, {}, 0, 1));
-    return compute_backward_reduce(function, machine, in, tensors.dy.planes, group, values, gate.gate(), sum_dy,
-                                   sum_dy_xmu);
+    HNORM_TRY(machine.find(function, in.device));
+    const BackwardReduce arguments = {in, tensors.dy.planes, group_values(mean, in, {group}), {sum_dy, sum_dy_xmu, {group}}};
+    return machine.run(&Device::backward_reduce, compute_backward_reduce<Cpu>, arguments);
 }
 
 }  // extern "C"

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "compute.h"
+#include "call.h"
 #include "error.h"
 #include "threads.h"
 
@@ -14,20 +14,20 @@ namespace hnorm::detail {
 class Blocks {
 public:
     // read: the number of tensors like x that the work reads. A block holds whole groups.
-    Blocks(const Machine &machine, const Planes &x, const Grouping &grouping, int read = 1)
-        : x_(x), channels_(x.c), samples_(x.n), serial_(runs_serially(machine, x)) {
+    Blocks(const CpuCall &on, const Planes &x, const Grouping &grouping, int read = 1)
+        : x_(x), channels_(x.c), samples_(x.n), serial_(on.is_serial(x.elements())) {
         const hnorm_group group = grouping.by;
         const bool batch = group == HNORM_BATCH;
-        if (is_one_plane(x, group) || (batch && x.layout == Layout::kChannelsLast)) {
+        if (batch && (x.s == 1 || x.layout == Layout::kChannelsLast)) {
             return;
         }
         // Vectors run across groups of small planes.
         constexpr int64_t kVectors = 16, kBlocksPerThread = 4;
         const int64_t of_group = x.group_size(group), groups = x.groups(group);
-        const int64_t elements = batch ? machine.target->batch_block_elements : machine.target->block_elements;
+        const int64_t elements = batch ? on.target->batch_block_elements : on.target->block_elements;
         int64_t together = std::max<int64_t>(elements / read / of_group, 1);
         if (!serial_) {
-            together = std::min(together, std::max<int64_t>(groups / (kBlocksPerThread * machine.threads), 1));
+            together = std::min(together, std::max<int64_t>(groups / (kBlocksPerThread * on.threads), 1));
         }
         if (x.layout == Layout::kChannelsLast) {  // whole samples
             samples_ = std::clamp<int64_t>(together / x.c, 1, x.n);
@@ -40,8 +40,8 @@ public:
             channels_ = std::min((together + whole - 1) / whole * whole, x.c);
             samples_ = batch ? x.n : std::clamp<int64_t>(together / x.c, 1, x.n);
         }
-        const int64_t threads = machine.threads, rounds = (count() + threads - 1) / threads;
-        if (!serial_ && !shared_ && 100 * count() < machine.target->least_busy_percent * rounds * threads) {
+        const int64_t threads = on.threads, rounds = (count() + threads - 1) / threads;
+        if (!serial_ && !shared_ && 100 * count() < on.target->least_busy_percent * rounds * threads) {
             channels_ = x.c;
             samples_ = x.n;
         }
@@ -58,18 +58,7 @@ public:
             }
             return HNORM_OK;
         }
-        struct Task {
-            const Blocks &blocks;
-            const Compute &compute;
-        } task = {*this, compute};
-        return parallel_for(
-            function, count(),
-            [](void *argument, int64_t i) {
-                const SerialScope serial(true);
-                const Task &task = *static_cast<const Task *>(argument);
-                return task.compute(task.blocks.range(i));
-            },
-            &task);
+        return parallel_for(function, count(), [&](int64_t i) { return compute(range(i)); });
     }
 
 private:

@@ -21,13 +21,18 @@ struct Gathered {
     double of[kTogether];
 
     template <typename T>
-    Gathered(const T *data, int64_t stride, int64_t count) {
+    Gathered(const Values<T> &values, int64_t n, int64_t c, int64_t count) {
+        const T *const data = values.data + n * values.stride_n;
+        if (values.together == 1) {
+            for (int64_t i = 0; i < count; ++i) {
+                of[i] = data[(c + i) * values.stride_c];
+            }
+            return;
+        }
         for (int64_t i = 0; i < count; ++i) {
-            of[i] = data[i * stride];
+            of[i] = data[(c + i) / values.together * values.stride_c];
         }
     }
-    Gathered(const GroupValues &values, int64_t n, int64_t c, int64_t count)
-        : Gathered(values.data + n * values.stride_n + c * values.stride_c, values.stride_c, count) {}
 };
 
 // The nearest float that is not infinite; a NaN stays.
@@ -44,35 +49,15 @@ float slope_power(double slope) {
     return -100 <= e && e < 100 ? 1 : power_of_two(-std::clamp(e >> 1, -126, 127));
 }
 
-bool per_sample(std::initializer_list<const GroupValues *> values, const AffineView &affine) {
-    return affine.per_sample() ||
-           std::any_of(values.begin(), values.end(), [](const GroupValues *v) { return v->stride_n != 0; });
-}
-
-// Calls compute(n, c, count, the first one's place) for groups that lie side by side.
-template <typename Compute>
-void for_channels(int64_t samples, int64_t channels, const Compute &compute) {
-    for (int64_t n = 0; n < samples; ++n) {
-        for (int64_t c = 0; c < channels; c += kTogether) {
-            compute(n, c, std::min(kTogether, channels - c), n * channels + c);
-        }
-    }
-}
-
 }  // namespace
 
-hnorm_status Coefficients::compute(const char *function, const Planes &x, const GroupValues &mean,
-                                   const GroupValues &variance, const AffineView &affine, double eps) {
-    const bool apart = per_sample({&mean, &variance}, affine);
-    const int64_t samples = apart ? x.n : 1;
-    stride_n_ = apart ? x.c : 0;
-    count_ = samples * x.c;
-    HNORM_TRY(memory_.reserve(function, 3 * count_));
-    for_channels(samples, x.c, [&](int64_t n, int64_t c, int64_t count, int64_t at) {
-        const Gathered means(mean, n, c, count), variances(variance, n, c, count);
-        const Gathered gammas(affine.gamma + n * affine.gamma_n + c * affine.gamma_c, affine.gamma_c, count);
-        const Gathered betas(affine.beta + n * affine.beta_n + c * affine.beta_c, affine.beta_c, count);
-        float *const m = memory_.data() + at, *const a = m + count_, *const b = a + count_;
+hnorm_status Coefficients::compute(const char *function, const Planes &x, const Normalization &by) {
+    HNORM_TRY(reserve(function, x, by.per_sample()));
+    for_groups(x, kTogether, [&](int64_t n, int64_t c, int64_t count, float *m) {
+        const Gathered means(by.mean, n, c, count), variances(by.variance, n, c, count);
+        const Gathered gammas(by.affine.gamma, n, c, count), betas(by.affine.beta, n, c, count);
+        const double eps = by.eps;
+        float *const a = m + count_, *const b = a + count_;
         wide([&]() HNORM_INLINED {
             for (int64_t i = 0; i < count; ++i) {
                 m[i] = static_cast<float>(means.of[i]);
@@ -86,33 +71,28 @@ hnorm_status Coefficients::compute(const char *function, const Planes &x, const 
     return HNORM_OK;
 }
 
-hnorm_status Coefficients::compute_m(const char *function, const Planes &x, const GroupValues &mean) {
-    const int64_t samples = mean.stride_n != 0 ? x.n : 1;
-    stride_n_ = mean.stride_n != 0 ? x.c : 0;
-    count_ = samples * x.c;
-    HNORM_TRY(memory_.reserve(function, count_));
-    for (int64_t n = 0; n < samples; ++n) {
-        for (int64_t c = 0; c < x.c; ++c) {
-            memory_.data()[n * x.c + c] = static_cast<float>(mean.data[n * mean.stride_n + c * mean.stride_c]);
+hnorm_status Coefficients::compute_m(const char *function, const Planes &x, const Values<double> &mean) {
+    HNORM_TRY(reserve(function, x, mean.stride_n != 0, 1));
+    for_groups(x, x.c, [&](int64_t n, int64_t c, int64_t count, float *m) {
+        for (int64_t i = 0; i < count; ++i) {
+            m[i] = static_cast<float>(mean.at(n, c + i));
         }
-    }
+    });
     return HNORM_OK;
 }
 
-hnorm_status GradientCoefficients::compute(const char *function, const Planes &x, const GroupValues &mean,
-                                           const GroupValues &variance, const AffineView &affine, double eps,
+hnorm_status GradientCoefficients::compute(const char *function, const Planes &x, const Normalization &by,
                                            const WeightedSums &sums) {
-    const bool apart = per_sample({&mean, &variance, &sums.g1, &sums.g2, &sums.count}, affine);
-    const int64_t samples = apart ? x.n : 1;
-    stride_n_ = apart ? x.c : 0;
-    count_ = samples * x.c;
-    HNORM_TRY(memory_.reserve(function, 5 * count_));
-    for_channels(samples, x.c, [&](int64_t n, int64_t c, int64_t count, int64_t at) {
-        const Gathered means(mean, n, c, count), variances(variance, n, c, count), counts(sums.count, n, c, count);
-        const Gathered g1(sums.g1, n, c, count), g2(sums.g2, n, c, count);
-        const Gathered gammas(affine.gamma + n * affine.gamma_n + c * affine.gamma_c, affine.gamma_c, count);
-        float *const m = memory_.data() + at, *const scale = m + count_, *const k1 = scale + count_,
-                     *const power = k1 + count_, *const k2 = power + count_;
+    const bool per_sample =
+        by.per_sample() || sums.g1.stride_n != 0 || sums.g2.stride_n != 0 || sums.count.stride_n != 0;
+    HNORM_TRY(reserve(function, x, per_sample));
+    for_groups(x, kTogether, [&](int64_t n, int64_t c, int64_t count, float *m) {
+        const Gathered means(by.mean, n, c, count), variances(by.variance, n, c, count);
+        const Gathered g1(sums.g1, n, c, count), g2(sums.g2, n, c, count), counts(sums.count, n, c, count);
+        const Gathered gammas(by.affine.gamma, n, c, count);
+        const double eps = by.eps;
+        float *const scale = m + count_, *const k1 = scale + count_, *const power = k1 + count_,
+                     *const k2 = power + count_;
         wide([&]() HNORM_INLINED {
             for (int64_t i = 0; i < count; ++i) {
                 const double inverse = invstd(variances.of[i], eps);
@@ -126,6 +106,20 @@ hnorm_status GradientCoefficients::compute(const char *function, const Planes &x
             }
         });
     });
+    return HNORM_OK;
+}
+
+hnorm_status GateValues::compute(const char *function, const Planes &x, const Normalization &by, float its_slope) {
+    slope = its_slope;
+    if (slope == 1) {
+        HNORM_TRY(coefficients_.compute_m(function, x, by.mean));
+        m = a = b = coefficients_.m();
+    } else {
+        HNORM_TRY(coefficients_.compute(function, x, by));
+        m = coefficients_.m();
+        a = coefficients_.a();
+        b = coefficients_.b();
+    }
     return HNORM_OK;
 }
 

@@ -1,57 +1,82 @@
-// The coefficients of the pointwise parts (docs/order.md), floats for each group, from statistics and parameters.
+// The coefficients of the pointwise parts (docs/order.md): floats for each group, from statistics
+// and parameters, on the CPU.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
-#include "compute.h"
+#include "scratch.h"
+#include "values.h"
 
 namespace hnorm::detail {
 
-// Floats as kernels read them: one for each channel of each sample, or one for each channel.
-struct GroupFloats {
-    const float *data;
-    int64_t stride_n;  // 0: shared by all samples
-
-    GroupFloats from(const Range &range) const { return {data + range.first(stride_n), stride_n}; }
-};
+struct Cpu;
 
 // 1 / sqrt(variance + eps), or 0 where that sum is 0 (docs/order.md).
 inline double invstd(double variance, double eps) { return variance + eps == 0 ? 0 : 1 / std::sqrt(variance + eps); }
 
+// Arrays of floats: one for each channel of each sample, or one for each channel.
+template <int kArrays>
+class FloatArrays {
+public:
+    explicit FloatArrays(const Cpu &) {}
+    Values<float> array(int i) const { return {memory_.data() + i * count_, stride_n_}; }
+
+protected:
+    hnorm_status reserve(const char *function, const Planes &x, bool per_sample, int arrays = kArrays) {
+        stride_n_ = per_sample ? x.c : 0;
+        count_ = (per_sample ? x.n : 1) * x.c;
+        return memory_.reserve(function, arrays * count_);
+    }
+    // Calls compute(n, c, count, place of the first float) for groups that lie side by side.
+    template <typename Compute>
+    void for_groups(const Planes &x, int64_t most, const Compute &compute) {
+        for (int64_t n = 0; n < count_ / x.c; ++n) {
+            for (int64_t c = 0; c < x.c; c += most) {
+                compute(n, c, std::min(most, x.c - c), memory_.data() + n * x.c + c);
+            }
+        }
+    }
+
+    ScratchOf<float> memory_;
+    int64_t count_ = 0, stride_n_ = 0;
+};
+
 // Forward's: y = (x - m) * a + b.
-class Coefficients {
+class Coefficients : public FloatArrays<3> {
 public:
-    hnorm_status compute(const char *function, const Planes &x, const GroupValues &mean, const GroupValues &variance,
-                         const AffineView &affine, double eps);
-    hnorm_status compute_m(const char *function, const Planes &x, const GroupValues &mean);
-    GroupFloats m() const { return {memory_.data(), stride_n_}; }
-    GroupFloats a() const { return {memory_.data() + count_, stride_n_}; }
-    GroupFloats b() const { return {memory_.data() + 2 * count_, stride_n_}; }
-
-private:
-    mutable ScratchOf<float> memory_;
-    int64_t count_ = 0, stride_n_ = 0;
+    using FloatArrays::FloatArrays;
+    hnorm_status compute(const char *function, const Planes &x, const Normalization &by);
+    // m alone
+    hnorm_status compute_m(const char *function, const Planes &x, const Values<double> &mean);
+    Values<float> m() const { return array(0); }
+    Values<float> a() const { return array(1); }
+    Values<float> b() const { return array(2); }
 };
 
-// Values of each group for backward: the sums times gamma, and the number of elements.
-struct WeightedSums {
-    GroupValues g1, g2, count;
+// Backward's: dx = (dy * scale - k1) - ((x - m) * power) * k2. The arrays are m, scale, k1, power
+// and k2.
+class GradientCoefficients : public FloatArrays<5> {
+public:
+    using FloatArrays::FloatArrays;
+    hnorm_status compute(const char *function, const Planes &x, const Normalization &by, const WeightedSums &sums);
 };
 
-// Backward's: dx = (dy * scale - k1) - ((x - m) * power) * k2.
-class GradientCoefficients {
+// What backward needs of forward: m, and a and b for the sign of the activation. Without an
+// activation, a and b are m.
+struct Gate {
+    Values<float> m, a, b;
+    float slope = 1;
+};
+
+// The same with the memory of its values.
+class GateValues : public Gate {
 public:
-    hnorm_status compute(const char *function, const Planes &x, const GroupValues &mean, const GroupValues &variance,
-                         const AffineView &affine, double eps, const WeightedSums &sums);
-    GroupFloats m() const { return {memory_.data(), stride_n_}; }
-    GroupFloats scale() const { return {memory_.data() + count_, stride_n_}; }
-    GroupFloats k1() const { return {memory_.data() + 2 * count_, stride_n_}; }
-    GroupFloats power() const { return {memory_.data() + 3 * count_, stride_n_}; }
-    GroupFloats k2() const { return {memory_.data() + 4 * count_, stride_n_}; }
+    explicit GateValues(const Cpu &on) : coefficients_(on) {}
+    hnorm_status compute(const char *function, const Planes &x, const Normalization &by, float its_slope);
 
 private:
-    mutable ScratchOf<float> memory_;
-    int64_t count_ = 0, stride_n_ = 0;
+    Coefficients coefficients_;
 };
 
 }  // namespace hnorm::detail

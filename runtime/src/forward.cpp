@@ -1,27 +1,10 @@
-// hnorm_forward, and what it computes.
-#include "blocks.h"
-#include "channel_groups.h"
-#include "error.h"
-#include "past_cache.h"
+// hnorm_forward.
+#include "forward.h"
+
+#include "call.h"
+#include "cpu.h"
 #include "post_ops.h"
-
-namespace hnorm::detail {
-
-hnorm_status compute_forward(const char *function, const Machine &machine, const Planes &x, const Grouping &group,
-                             const AffineView &affine, double eps, const PostOps &post, const Planes &y, double *mean,
-                             double *variance) {
-    const auto total = static_cast<double>(group.size(x));
-    const bool past_cache = goes_past_cache(*machine.target, y, {&x, post.residual});
-    const GroupValues means = group_values(mean, x, group.by), variances = group_values(variance, x, group.by);
-    return Blocks(machine, x, group).for_each(function, [&](const Range &range) {
-        const Planes part = cropped(x, range);
-        const int64_t first = range.first(groups_stride(x, group.by));
-        HNORM_TRY(compute_statistics(function, machine, part, group, total, mean + first, variance + first));
-        return normalize_range(function, machine, range, x, means, variances, affine, eps, post, y, past_cache);
-    });
-}
-
-}  // namespace hnorm::detail
+#include "validate.h"
 
 using namespace hnorm::detail;
 
@@ -56,19 +39,9 @@ hnorm_status hnorm_forward(const hnorm_tensor *x, hnorm_group group, const hnorm
     HNORM_TRY(check_apart(function, means, variances, in.device));
     HNORM_TRY(check_group_size(function, *x, in, grouping, ""));
     Machine machine;
-    HNORM_TRY(find_machine(function, in.device, &machine));
-    if (in.empty()) {
-        return HNORM_OK;
-    }
-    if (machine.device) {
-        return machine.device->forward(function, in, grouping, affine_view, eps, post_ops, out, mean, variance);
-    }
-    StatisticsOfChannels statistics;
-    HNORM_TRY(statistics.reserve(function, in, grouping, mean, variance));
-    HNORM_TRY(compute_forward(function, machine, in, grouping, affine_view, eps, post_ops, out, statistics.mean(),
-                              statistics.variance()));
-    statistics.give();
-    return HNORM_OK;
+    HNORM_TRY(machine.find(function, in.device));
+    return machine.run(&Device::forward, compute_forward<Cpu>,
+                       Forward{in, grouping, affine_view, eps, post_ops, out, mean, variance});
 }
 
 }  // extern "C"

@@ -1,7 +1,5 @@
 #include "gradient_arguments.h"
 
-#include <algorithm>
-
 #include "error.h"
 
 namespace hnorm::detail {
@@ -60,7 +58,7 @@ hnorm_status read_parameters(const char *function, const hnorm_affine *affine, c
 hnorm_status read_backward(const char *function, bool needs_x, hnorm_group group, const double *mean,
                            const double *variance, const hnorm_affine *affine, double eps,
                            const hnorm_post_ops_gradient *post, float *dgamma, float *dbeta,
-                           GradientTensors *its_tensors, RepeatedStatistics *repeated, Backward *b) {
+                           GradientTensors *its_tensors, Backward *b) {
     HNORM_TRY(its_tensors->read(function, needs_x, false));
     float slope;
     HNORM_TRY(read_post_ops(function, post, its_tensors, &slope));
@@ -85,36 +83,18 @@ hnorm_status read_backward(const char *function, bool needs_x, hnorm_group group
         }
     }
     HNORM_TRY(check_apart(function, dgammas, dbetas, dy.device));
-    if (dy.device == HNORM_CPU) {
-        HNORM_TRY(repeated->repeat(function, dy, grouping, &mean, &variance));
-    }
-    *b = {tensors.x.tensor ? tensors.x.planes : dy,
-          dy,
-          tensors.dx.tensor ? &tensors.dx.planes : nullptr,
-          grouping.by,
-          mean,
-          variance,
-          view,
-          per_sample,
-          eps,
-          dgamma,
-          dbeta,
-          slope,
-          grouping.together,
-          tensors.y.tensor && slope != 1 ? &tensors.y.planes : nullptr,
-          tensors.dresidual.tensor ? &tensors.dresidual.planes : nullptr};
-    return HNORM_OK;
-}
-
-hnorm_status write_zeros(const char *function, const Machine &machine, const Backward &b) {
-    const int64_t gradients = b.per_sample ? b.dy.n * b.dy.c : b.dy.c;
-    for (float *gradient : {b.dgamma, b.dbeta}) {
-        if (gradient && machine.device) {
-            HNORM_TRY(machine.device->fill_floats(function, gradient, gradients, 0));
-        } else if (gradient) {
-            std::fill_n(gradient, gradients, 0.0F);
-        }
-    }
+    *b = {};
+    b->x = tensors.x.tensor ? tensors.x.planes : dy;
+    b->dy = dy;
+    b->dx = tensors.dx.tensor ? &tensors.dx.planes : nullptr;
+    b->group = grouping;
+    b->by = {group_values(mean, dy, grouping), group_values(variance, dy, grouping), view, eps};
+    b->per_sample = per_sample;
+    b->dgamma = dgamma;
+    b->dbeta = dbeta;
+    b->slope = slope;
+    b->y = tensors.y.tensor && slope != 1 ? &tensors.y.planes : nullptr;
+    b->dresidual = tensors.dresidual.tensor ? &tensors.dresidual.planes : nullptr;
     return HNORM_OK;
 }
 

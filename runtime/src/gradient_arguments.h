@@ -3,9 +3,9 @@
 
 #include <initializer_list>
 
-#include "channel_groups.h"
+#include "backward.h"
 #include "gradient_tensors.h"
-#include "gradients.h"
+#include "validate.h"
 
 namespace hnorm::detail {
 
@@ -26,9 +26,6 @@ hnorm_status read_parameters(const char *function, const hnorm_affine *affine, c
 hnorm_status read_backward(const char *function, bool needs_x, hnorm_group group, const double *mean,
                            const double *variance, const hnorm_affine *affine, double eps,
                            const hnorm_post_ops_gradient *post, float *dgamma, float *dbeta, GradientTensors *tensors,
-                           RepeatedStatistics *repeated, Backward *b);
-
-// The gradients of parameters that no element depends on.
-hnorm_status write_zeros(const char *function, const Machine &machine, const Backward &b);
+                           Backward *b);
 
 }  // namespace hnorm::detail

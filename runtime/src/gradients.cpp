@@ -1,34 +1,77 @@
-#include "gradients.h"
-
+// The CPU's work on the sums of backward: the coefficients and the gradients of parameters.
 #include <algorithm>
 
-#include "error.h"
+#include "cpu.h"
+#include "wide.h"
 
 namespace hnorm::detail {
 
-void times_gamma(const Planes &x, const AffineView &affine, hnorm_group summed, hnorm_group group, const double *sum_dy,
-                 const double *sum_dy_xmu, double *g1, double *g2) {
-    const bool apart = summed != group;
-    if (apart) {
-        std::fill_n(g1, x.c, 0.0);
-        std::fill_n(g2, x.c, 0.0);
+hnorm_status Cpu::gradient(const Planes &x, const Normalization &by, const Grouping &group, const Values<double> &count,
+                           const GroupSums &sums, Gradient *gradient) const {
+    // g1 and g2: the sums times gamma, added for all parts of a group.
+    const int64_t groups = group.count(x), samples = sums.group.by == HNORM_BATCH ? 1 : x.n;
+    Scratch memory;
+    HNORM_TRY(memory.reserve(function, 2 * groups));
+    double *const g1 = memory.data(), *const g2 = g1 + groups;
+    const bool parts = sums.group != group;
+    if (parts) {
+        std::fill_n(g1, 2 * groups, 0.0);
     }
-    for_each_plane(x.groups(summed) / x.c, x.c, [&](int64_t n, int64_t c, int64_t i) {
-        const double gamma = affine.gamma[n * affine.gamma_n + c * affine.gamma_c];
-        const double product_1 = gamma * sum_dy[i], product_2 = gamma * sum_dy_xmu[i];
-        g1[apart ? c : i] = apart ? g1[c] + product_1 : product_1;
-        g2[apart ? c : i] = apart ? g2[c] + product_2 : product_2;
-    });
+    for (int64_t n = 0, i = 0; n < samples; ++n) {
+        for (int64_t c = 0; c < x.c; ++c, ++i) {
+            const double gamma = static_cast<double>(by.affine.gamma.at(n, c));
+            const int64_t to = parts ? n * group.stride_n(x) + c / group.together : i;
+            g1[to] = parts ? g1[to] + gamma * sums.dy[i] : gamma * sums.dy[i];
+            g2[to] = parts ? g2[to] + gamma * sums.dy_xmu[i] : gamma * sums.dy_xmu[i];
+        }
+    }
+    return gradient->compute(function, x, by, {group_values(g1, x, group), group_values(g2, x, group), count});
 }
 
-hnorm_status GateValues::compute(const char *function, const Planes &x, const GroupValues &mean,
-                                 const GroupValues &variance, const AffineView &affine, double eps, float slope) {
-    if (slope == 1) {
-        HNORM_TRY(coefficients_.compute_m(function, x, mean));
-        gate_ = {coefficients_.m(), coefficients_.m(), coefficients_.m(), slope};
-    } else {
-        HNORM_TRY(coefficients_.compute(function, x, mean, variance, affine, eps));
-        gate_ = {coefficients_.m(), coefficients_.a(), coefficients_.b(), slope};
+hnorm_status Cpu::weigh(const Backward &b, const Range &range, const GroupSums &sums) const {
+    if (!b.dgamma) {
+        return HNORM_OK;
+    }
+    const int64_t samples = sums.group.by == HNORM_BATCH ? 1 : range.n_end - range.n_begin;
+    const int64_t channels = range.c_end - range.c_begin;
+    const Normalization by = b.by.from(range);
+    for (int64_t n = 0; n < samples; ++n) {
+        double *const of_sample = sums.dy_xmu + n * sums.group.stride_n(b.x);
+        const Values<double> variance = by.variance.from({n, n + 1, 0, channels});
+        wide([&]() HNORM_INLINED {
+            if (variance.together == 1 && variance.stride_c == 1) {  // vectors
+                for (int64_t c = 0; c < channels; ++c) {
+                    of_sample[c] *= invstd(variance.data[c], by.eps);
+                }
+                return;
+            }
+            for (int64_t c = 0; c < channels; ++c) {
+                of_sample[c] *= invstd(variance.at(0, c), by.eps);
+            }
+        });
+    }
+    return HNORM_OK;
+}
+
+hnorm_status Cpu::parameter_gradients(const Backward &b, const GroupSums &sums) const {
+    const int64_t channels = b.x.c, parameters = b.parameters(), groups = sums.group.count(b.x);
+    const auto write = [&](double *of_groups, float *gradient) {
+        // If the groups of a channel share its parameters: their sum, in the first row.
+        for (int64_t first = channels; first < groups && !b.per_sample; first += channels) {
+            for (int64_t c = 0; c < channels; ++c) {
+                of_groups[c] += of_groups[first + c];
+            }
+        }
+        for (int64_t i = 0; i < parameters; ++i) {
+            const auto step = static_cast<float>(of_groups[i]);
+            gradient[i] = b.add ? gradient[i] + step : step;
+        }
+    };
+    if (b.dgamma) {
+        write(sums.dy_xmu, b.dgamma);
+    }
+    if (b.dbeta) {
+        write(sums.dy, b.dbeta);
     }
     return HNORM_OK;
 }

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "backward.h"
 #include "layer_values.h"
-#include "tensor.h"
 
 namespace hnorm::detail {
 
@@ -82,37 +82,22 @@ struct hnorm_layer {
         return options.affine ? hnorm_affine{gamma.data(), beta.data(), 0, 1} : hnorm_affine{nullptr, nullptr, 0, 0};
     }
 
-    // Updates the running statistics with the statistics of a step, one value a group. Instance
-    // norm takes the average over the samples.
-    hnorm_status track(const char *function, const hnorm::detail::Device *on_device, const hnorm::detail::Planes &x,
-                       const double *mean, const double *variance) {
+    // The update of the running statistics with the statistics of a step, one value a group.
+    // Instance norm takes the average over the samples.
+    hnorm::detail::Track tracked(const hnorm::detail::Planes &x, const double *mean, const double *variance) {
         const int64_t steps = num_batches_tracked + 1;
         const bool onnx = options.onnx_running_stats != 0;
         const double momentum = options.cumulative ? 1.0 / static_cast<double>(steps)
                                 : onnx             ? 1.0 - options.momentum
                                                    : options.momentum;
         const auto count = static_cast<double>(x.group_size(options.group));
-        const int64_t samples = options.group == HNORM_BATCH ? 1 : x.n;
-        if (on_device) {
-            HNORM_TRY(on_device->track(function, num_features, samples, mean, variance, momentum,
-                                       onnx ? 1 : count / (count - 1), running_mean.data(), running_var.data()));
-            num_batches_tracked = steps;
-            return HNORM_OK;
-        }
-        num_batches_tracked = steps;
-        double *const means = running_mean.data(), *const variances = running_var.data();
-        for (int64_t c = 0; c < num_features; ++c) {
-            double new_mean = 0, new_variance = 0;
-            for (int64_t n = 0; n < samples; ++n) {
-                new_mean += mean[n * num_features + c];
-                new_variance += variance[n * num_features + c];
-            }
-            new_mean /= static_cast<double>(samples);
-            new_variance /= static_cast<double>(samples);
-            if (!onnx) new_variance *= count / (count - 1);  // unbiased
-            means[c] = (1 - momentum) * means[c] + momentum * new_mean;
-            variances[c] = (1 - momentum) * variances[c] + momentum * new_variance;
-        }
-        return HNORM_OK;
+        return {num_features,
+                options.group == HNORM_BATCH ? 1 : x.n,
+                mean,
+                variance,
+                momentum,
+                onnx ? 1 : count / (count - 1),  // unbiased
+                running_mean.data(),
+                running_var.data()};
     }
 };

@@ -1,10 +1,11 @@
 // Layers' forward.
 #include <cinttypes>
 
-#include "compute.h"
+#include "cpu.h"
 #include "error.h"
 #include "layer.h"
 #include "post_ops.h"
+#include "validate.h"
 
 using namespace hnorm::detail;
 
@@ -42,36 +43,28 @@ hnorm_status forward(const char *function, hnorm_layer *layer, const hnorm_tenso
         HNORM_TRY(check_tracked(function, *layer));
     }
     Machine machine;
-    HNORM_TRY(find_machine(function, in.device, &machine));
+    HNORM_TRY(machine.find(function, in.device));
     if (in.empty()) {
         return HNORM_OK;
     }
     const double eps = layer->options.eps;
-    const int64_t groups = in.groups(group.by);
-    const auto batch_forward = [&](double *mean, double *variance) {
-        return machine.device
-                   ? machine.device->forward(function, in, group, affine_view, eps, post, out, mean, variance)
-                   : compute_forward(function, machine, in, group, affine_view, eps, post, out, mean, variance);
-    };
-    if (layer->training) {
-        LayerRecord &record = layer->record;
-        HNORM_TRY(record.begin_training(function, groups));
-        HNORM_TRY(batch_forward(record.mean.data(), record.variance.data()));
-        if (layer->tracks()) {
-            HNORM_TRY(layer->track(function, machine.device, in, record.mean.data(), record.variance.data()));
-        }
-    } else if (layer->tracks()) {
-        const double *const mean = layer->running_mean.data(), *const variance = layer->running_var.data();
-        HNORM_TRY(machine.device ? machine.device->normalize(function, in, {HNORM_BATCH, 1}, mean, variance,
-                                                             affine_view, eps, post, out)
-                                 : compute_normalize(function, machine, in, {mean, 0, 1}, {variance, 0, 1}, affine_view,
-                                                     eps, post, out));
-    } else if (machine.device) {
-        HNORM_TRY(batch_forward(nullptr, nullptr));
+    if (layer->tracks() && !layer->training) {
+        const Normalization by = {{layer->running_mean.data()}, {layer->running_var.data()}, affine_view, eps};
+        HNORM_TRY(machine.run(&Device::normalize, compute_normalize<Cpu>, Normalize{in, by, post, out}));
     } else {
-        Scratch scratch;
-        HNORM_TRY(scratch.reserve(function, 2 * groups));
-        HNORM_TRY(batch_forward(scratch.data(), scratch.data() + groups));
+        LayerRecord &record = layer->record;
+        double *mean = nullptr, *variance = nullptr;
+        if (layer->training) {
+            HNORM_TRY(record.begin_training(function, group.count(in)));
+            mean = record.mean.data();
+            variance = record.variance.data();
+        }
+        HNORM_TRY(machine.run(&Device::forward, compute_forward<Cpu>,
+                              Forward{in, group, affine_view, eps, post, out, mean, variance}));
+        if (layer->tracks()) {
+            HNORM_TRY(machine.run(&Device::track, compute_track<Cpu>, layer->tracked(in, mean, variance)));
+            ++layer->num_batches_tracked;
+        }
     }
     layer->record.end(in, out, layer->training, residual != nullptr);
     return HNORM_OK;

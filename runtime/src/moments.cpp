@@ -2,11 +2,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "blocks.h"
-#include "channel_groups.h"
+#include "cpu.h"
 #include "error.h"
 #include "reduction.h"
 #include "threads.h"
+#include "validate.h"
 #include "wide.h"
 
 namespace hnorm::detail {
@@ -24,30 +24,27 @@ float next_scale(int32_t spread, int32_t greatest, float scale) {
                : scale_of_exponent(exponent(greatest) - exponent(magnitude(scale)));
 }
 
-// The moments of the groups of a tensor as its kernels see it.
+// The moments of the groups of a view.
 class GroupMoments {
 public:
-    GroupMoments(const char *function, const Machine &machine, const Planes &x, View view, bool narrow)
-        : function_(function),
-          machine_(machine),
-          x_(x),
+    GroupMoments(const Cpu &on, const SumsView &view)
+        : on_(on),
           view_(view),
-          narrow_(narrow),
-          groups_(x, view),
-          planes_(reduction_class(x)),
-          sampled_(planes_, x.s, view == View::kBatch ? x.n : 1) {}
+          x_(view.x),
+          sampled_(view),
+          serial_(on.is_serial(x_.elements())) {}
 
     // mean, m2: one a group, channels adjacent; m2 as divided by `divisor`.
     hnorm_status compute(double divisor, double *mean, double *m2) {
-        const int64_t count = groups_.count();
-        HNORM_TRY(doubles_.reserve(function_, 2 * count));
-        HNORM_TRY(floats_.reserve(function_, 2 * count));
-        HNORM_TRY(bits_.reserve(function_, 2 * count));
+        const int64_t count = x_.groups();
+        HNORM_TRY(doubles_.reserve(on_.function, 2 * count));
+        HNORM_TRY(floats_.reserve(on_.function, 2 * count));
+        HNORM_TRY(bits_.reserve(on_.function, 2 * count));
         center_ = floats_.data();
         scale_ = center_ + count;
         spread_ = bits_.data();
         sums_ = {doubles_.data(), doubles_.data() + count, {bits_.data() + count, nullptr}};
-        const Range all = {0, x_.n, 0, x_.c};
+        const Range all = {0, x_.g1.extent, 0, x_.g0.extent};
         std::fill_n(scale_, count, 1.0f);
         HNORM_TRY(sample(all, spread_));
         HNORM_TRY(choose_scales(all));
@@ -62,24 +59,24 @@ public:
     }
 
 private:
-    double group_size() const { return static_cast<double>(x_.s * (view_ == View::kBatch ? x_.n : 1)); }
+    double group_size() const { return static_cast<double>(x_.group_size()); }
 
     // The centers and spreads of the groups in the range, by their scales.
     hnorm_status sample(const Range &range, int32_t *spread) {
-        const Planes part = cropped(x_, range);
-        const int64_t first = groups_.first(range);
-        TensorBuffer x(part, view_);
-        GroupBuffer scale(scale_ + first, part, view_, x_.c, 1), center(center_ + first, part, view_, x_.c, 1);
-        GroupBuffer spreads(spread + first, part, view_, x_.c, 1);
-        sampled_.prefetch(part, view_);
-        const SerialScope serial(runs_serially(machine_, x_));
-        return kernel_status(function_, kernels_of(hnorm_kernels_sample, machine_, x_)[planes_](
-                                            x, scale, sampled_.buffer(), center, spreads));
+        const View part = cropped(x_, range);
+        const int64_t first = x_.first(range), stride_n = x_.g0.extent;
+        TensorBuffer x(part);
+        GroupBuffer scale(scale_ + first, part, stride_n), center(center_ + first, part, stride_n);
+        GroupBuffer spreads(spread + first, part, stride_n);
+        sampled_.prefetch(part);
+        const SerialScope serial(serial_);
+        return kernel_status(on_.function, kernels_of(hnorm_kernels_sample, on_, x_.type)[view_.planes](
+                                               x, scale, sampled_.buffer(), center, spreads));
     }
 
     hnorm_status choose_scales(const Range &all) {
         const int32_t *const spreads = spread_;
-        const int64_t count = groups_.count();
+        const int64_t count = x_.groups();
         scaled_ = !wide([=]() HNORM_INLINED {
             int ordinary = 1;
             for (int64_t g = 0; g < count; ++g) {
@@ -88,7 +85,7 @@ private:
             return ordinary != 0;
         });
         bool again = false;
-        for (int64_t g = 0; g < groups_.count() && scaled_; ++g) {
+        for (int64_t g = 0; g < x_.groups() && scaled_; ++g) {
             scale_[g] = is_ordinary(spread_[g]) ? 1 : scale_of(spread_[g]);
             again = again || scale_[g] != 1;
         }
@@ -97,33 +94,33 @@ private:
     }
 
     hnorm_status sum(const Range &range) {
-        const Planes part = cropped(x_, range);
-        const int64_t first = groups_.first(range);
-        const bool dense = is_narrow_and_dense({&x_});
-        NarrowValues<float> centers, scales;
-        if (narrow_ && dense) {
-            HNORM_TRY(centers.repeat(function_, part, center_ + first, groups_.stride(), 1));
-            HNORM_TRY(scales.repeat(function_, part, scale_ + first, groups_.stride(), 1));
+        const View part = cropped(x_, range);
+        const int64_t first = x_.first(range), channels = x_.g0.extent;
+        RepeatedFloats centers, scales;
+        if (view_.dense) {
+            HNORM_TRY(centers.repeat(on_.function, part, center_ + first, channels));
+            HNORM_TRY(scales.repeat(on_.function, part, scale_ + first, channels));
         }
         return for_parts(
-            function_, part, view_, narrow_, dense, sums_.from(first),
+            on_.function, view_, part, sums_.from(first),
             [&](const auto &of, int64_t repeats, const Sums &sums, int64_t stride_n) {
-                return repeats == 1 ? sum_part(of(part), center_ + first, scale_ + first, x_.c, sums, stride_n)
+                return repeats == 1 ? sum_part(of(part), center_ + first, scale_ + first, channels, sums, stride_n)
                                     : sum_part(of(part), centers.data, scales.data, centers.stride_n, sums, stride_n);
             });
     }
 
-    hnorm_status sum_part(const Planes &part, const float *centers, const float *scales, int64_t values_n,
+    hnorm_status sum_part(const View &part, const float *centers, const float *scales, int64_t values_n,
                           const Sums &sums, int64_t stride_n) {
-        RunSums runs(part, view_, planes_, scaled_ ? sums : Sums{sums.e, sums.q, {}}, stride_n);
-        HNORM_TRY(runs.reserve(function_));
-        TensorBuffer x(part, view_);
-        GroupBuffer center(centers, part, view_, values_n, 1), scale(scales, part, view_, values_n, 1);
-        const SerialScope serial(runs_serially(machine_, x_));
-        HNORM_TRY(kernel_status(function_, scaled_ ? kernels_of(hnorm_kernels_moments_measured, machine_, x_)[planes_](
-                                                         x, center, scale, runs.e(), runs.q(), runs.greatest(0))
-                                                   : kernels_of(hnorm_kernels_moments, machine_, x_)[planes_](
-                                                         x, center, runs.e(), runs.q())));
+        RunSums runs(part, view_.planes, scaled_ ? sums : Sums{sums.e, sums.q, {}}, stride_n);
+        HNORM_TRY(runs.reserve(on_.function));
+        TensorBuffer x(part);
+        GroupBuffer center(centers, part, values_n), scale(scales, part, values_n);
+        const SerialScope serial(serial_);
+        HNORM_TRY(kernel_status(
+            on_.function, scaled_ ? kernels_of(hnorm_kernels_moments_measured, on_, x_.type)[view_.planes](
+                                        x, center, scale, runs.e(), runs.q(), runs.greatest(0))
+                                  : kernels_of(hnorm_kernels_moments, on_, x_.type)[view_.planes](
+                                        x, center, runs.e(), runs.q())));
         runs.add_up();
         return HNORM_OK;
     }
@@ -131,11 +128,11 @@ private:
     // Takes those again that left float's range, by other scales.
     hnorm_status mind_range() {
         const double *const q = sums_.q;
-        if (!scaled_ && all_finite(q, groups_.count())) {
+        if (!scaled_ && all_finite(q, x_.groups())) {
             return HNORM_OK;
         }
-        HNORM_TRY(marks_.clear(function_, groups_.count()));
-        for (int64_t g = 0; g < groups_.count(); ++g) {
+        HNORM_TRY(marks_.clear(on_.function, x_.groups()));
+        for (int64_t g = 0; g < x_.groups(); ++g) {
             const int32_t greatest = scaled_ ? sums_.greatest[0][g] : 0;
             if (!is_in_range(spread_[g], q[g], greatest)) {
                 marks_.mark(g);
@@ -143,7 +140,7 @@ private:
             }
         }
         scaled_ = scaled_ || marks_.any();
-        return for_marked(x_, view_, marks_, narrow_, [&](const Range &range) {
+        return for_marked(view_, marks_, [&](const Range &range) {
             HNORM_TRY(sample(range, sums_.greatest[0]));
             return sum(range);
         });
@@ -152,15 +149,15 @@ private:
     // Takes those again whose center was far from the mean, about the mean.
     hnorm_status mind_center() {
         const double n = group_size();
-        HNORM_TRY(marks_.clear(function_, groups_.count()));
-        for (int64_t g = 0; g < groups_.count(); ++g) {
+        HNORM_TRY(marks_.clear(on_.function, x_.groups()));
+        for (int64_t g = 0; g < x_.groups(); ++g) {
             const float mean = static_cast<float>(static_cast<double>(center_[g]) + sums_.e[g] / n);
             if (is_far(g, n) && mean != center_[g]) {
                 marks_.mark(g);
                 center_[g] = mean;
             }
         }
-        return for_marked(x_, view_, marks_, narrow_, [&](const Range &range) { return sum(range); });
+        return for_marked(view_, marks_, [&](const Range &range) { return sum(range); });
     }
     bool is_far(int64_t g, double n) const {
         const double e = sums_.e[g], square = e * (e / n);
@@ -173,7 +170,7 @@ private:
         const double n = group_size(), by = scaled_ ? 1 : divisor;
         const double *const e = sums_.e, *const q = sums_.q;
         const float *const centers = center_;
-        const int64_t count = groups_.count();
+        const int64_t count = x_.groups();
         const bool near = wide([=]() HNORM_INLINED {
             int all = 1;
             for (int64_t g = 0; g < count; ++g) {
@@ -184,7 +181,7 @@ private:
             }
             return all != 0;
         });
-        for (int64_t g = 0; g < groups_.count() && scaled_; ++g) {
+        for (int64_t g = 0; g < x_.groups() && scaled_; ++g) {
             const double inverse = 1 / static_cast<double>(scale_[g]);
             mean[g] = mean[g] * inverse;
             m2[g] = ((m2[g] * inverse) * inverse) / divisor;
@@ -192,14 +189,11 @@ private:
         return near;
     }
 
-    const char *const function_;
-    const Machine &machine_;
-    const Planes &x_;
-    const View view_;
-    const bool narrow_;
-    const Groups groups_;
-    const PlaneClass planes_;
+    const Cpu &on_;
+    const SumsView &view_;
+    const View &x_;
     SamplePlaces sampled_;
+    const bool serial_;
     Scratch doubles_;
     ScratchOf<float> floats_;
     ScratchOf<int32_t> bits_;
@@ -210,31 +204,44 @@ private:
     Marks marks_;
 };
 
-}  // namespace
-
-hnorm_status compute_moments(const char *function, const Machine &machine, const Planes &x, hnorm_group group,
-                             double divisor, double *mean, double *m2) {
-    if (!is_one_plane(x, group)) {
-        return GroupMoments(function, machine, x, view_of(group), is_narrow({&x})).compute(divisor, mean, m2);
+// Of groups of `together` channels, from those of their channels (docs/order.md, "Groups of
+// channels"). `size` elements are in each channel. M2 is divided by `divisor`.
+void merge_channels(int64_t groups, int64_t together, double size, double divisor, const double *means,
+                    const double *m2s, double *mean, double *m2) {
+    for (int64_t g = 0; g < groups; ++g, means += together, m2s += together) {
+        double sum = 0, within = 0, between = 0;
+        for (int64_t c = 0; c < together; ++c) {
+            sum += means[c];
+            within += m2s[c];
+        }
+        mean[g] = sum / static_cast<double>(together);
+        for (int64_t c = 0; c < together; ++c) {
+            const double offset = means[c] - mean[g];
+            between += offset * offset;
+        }
+        m2[g] = (within + size * between) / divisor;
     }
-    const Planes plane = one_plane(x);
-    const bool narrow = is_narrow({&plane});
-    // Channels that are apart are summed one by one, for their kernel wants them adjacent.
-    const int64_t step = x.layout == Layout::kChannelsLast ? x.c : 1;
-    for (int64_t c = 0; c < x.c; c += step) {
-        const Planes part = one_plane(cropped(x, {0, x.n, c, c + step}));
-        HNORM_TRY(GroupMoments(function, machine, part, View::kInstance, narrow).compute(divisor, mean + c, m2 + c));
-    }
-    return HNORM_OK;
 }
 
-hnorm_status compute_statistics(const char *function, const Machine &machine, const Planes &x, const Grouping &group,
-                                double divisor, double *mean, double *m2) {
-    if (group.together == 1) {
-        return compute_moments(function, machine, x, group.by, divisor, mean, m2);
+}  // namespace
+
+hnorm_status Cpu::moments(const Planes &x, const Grouping &group, double divisor, double *mean, double *m2) const {
+    const SumsView all = sums_view(x, nullptr, group);
+    const auto compute = [&](double by, double *means, double *m2s) {
+        return for_channels(all, [&](const SumsView &view, int64_t first) {
+            return GroupMoments(*this, view).compute(by, means + first, m2s + first);
+        });
+    };
+    if (all.merged == 1) {
+        return compute(divisor, mean, m2);
     }
-    HNORM_TRY(compute_moments(function, machine, x, group.by, 1, mean, m2));
-    merge_channels(x.groups(group.by), group.together, static_cast<double>(x.group_size(group.by)), divisor, mean, m2);
+    const int64_t channels = all.x.groups();
+    Scratch of_channels;
+    HNORM_TRY(of_channels.reserve(function, 2 * channels));
+    double *const means = of_channels.data(), *const m2s = means + channels;
+    HNORM_TRY(compute(1, means, m2s));
+    merge_channels(channels / all.merged, all.merged, static_cast<double>(all.x.group_size()), divisor, means, m2s,
+                   mean, m2);
     return HNORM_OK;
 }
 
@@ -259,32 +266,8 @@ hnorm_status hnorm_moments(const hnorm_tensor *x, hnorm_group group, double *cou
     HNORM_TRY(check_apart(function, counts, m2s, planes.device));
     HNORM_TRY(check_apart(function, means, m2s, planes.device));
     Machine machine;
-    HNORM_TRY(find_machine(function, planes.device, &machine));
-    const double elements = planes.empty() ? 0.0 : static_cast<double>(grouping.size(planes));
-    if (machine.device) {
-        if (planes.empty()) {
-            HNORM_TRY(machine.device->fill_doubles(function, mean, groups, 0));
-            HNORM_TRY(machine.device->fill_doubles(function, m2, groups, 0));
-        } else {
-            HNORM_TRY(machine.device->moments(function, planes, grouping, 1, mean, m2));
-        }
-        return machine.device->fill_doubles(function, count, groups, elements);
-    }
-    if (planes.empty()) {
-        std::fill_n(mean, groups, 0.0);
-        std::fill_n(m2, groups, 0.0);
-    } else {
-        StatisticsOfChannels statistics;
-        HNORM_TRY(statistics.reserve(function, planes, grouping, mean, m2));
-        HNORM_TRY(Blocks(machine, planes, grouping).for_each(function, [&](const Range &range) {
-            const int64_t first = range.first(groups_stride(planes, grouping.by));
-            return compute_statistics(function, machine, cropped(planes, range), grouping, 1, statistics.mean() + first,
-                                      statistics.variance() + first);
-        }));
-        statistics.give();
-    }
-    std::fill_n(count, groups, elements);
-    return HNORM_OK;
+    HNORM_TRY(machine.find(function, planes.device));
+    return machine.run(&Device::moments, compute_moments<Cpu>, Moments{planes, grouping, count, mean, m2});
 }
 
 }  // extern "C"

@@ -16,8 +16,9 @@
 #include <immintrin.h>
 #endif
 
-#include "compute.h"
 #include "error.h"
+#include "kernels.h"
+#include "tensor.h"
 #include "threads.h"
 
 namespace hnorm::detail {
@@ -92,20 +93,9 @@ private:
 // If there is one task, the loops inside it run in parallel.
 template <typename Compute>
 hnorm_status for_lines(const char *function, const Planes &y, const Compute &compute) {
-    struct Tasks {
-        LineParts parts;
-        const Compute &compute;
-    } tasks = {LineParts(y), compute};
-    const bool one = tasks.parts.tasks() == 1;
-    const hnorm_status status = one ? tasks.parts.run(0, compute)
-                                    : parallel_for(
-                                          function, tasks.parts.tasks(),
-                                          [](void *argument, int64_t i) {
-                                              const SerialScope serial(true);
-                                              const Tasks &tasks = *static_cast<const Tasks *>(argument);
-                                              return tasks.parts.run(i, tasks.compute);
-                                          },
-                                          &tasks);
+    const LineParts parts(y);
+    const auto run = [&](int64_t i) { return parts.run(i, compute); };
+    const hnorm_status status = parts.tasks() == 1 ? run(0) : parallel_for(function, parts.tasks(), run);
     store_fence();  // of what this thread stored outside the pool's loops
     return status;
 }

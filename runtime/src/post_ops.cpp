@@ -1,6 +1,7 @@
 #include "post_ops.h"
 
 #include "error.h"
+#include "validate.h"
 
 namespace hnorm::detail {
 

@@ -1,7 +1,7 @@
 // What follows a normalization: hnorm_post_ops, read and validated.
 #pragma once
 
-#include "compute.h"
+#include "values.h"
 
 namespace hnorm::detail {
 

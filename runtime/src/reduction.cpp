@@ -1,6 +1,5 @@
 #include "reduction.h"
 
-#include "error.h"
 #include "wide.h"
 
 namespace hnorm::detail {
@@ -24,8 +23,9 @@ int64_t neighbours(PlaneClass planes) { return planes == kSmall || planes == kLa
 
 }  // namespace
 
-SamplePlaces::SamplePlaces(PlaneClass planes, int64_t positions, int64_t samples)
-    : count_(rows_sampled(samples * (positions / neighbours(planes)))),
+SamplePlaces::SamplePlaces(const SumsView &view)
+    : planes_(view.planes),
+      count_(rows_sampled(view.x.r.extent * (view.x.s.extent / neighbours(planes_)))),
       buffer_(places_, halide_type_of<int32_t>(), {{2, 1}, {count_, 2}}) {
     // The divisions take as long as a small block's sums, and the next block has the same.
     struct Latest {
@@ -33,7 +33,8 @@ SamplePlaces::SamplePlaces(PlaneClass planes, int64_t positions, int64_t samples
         int32_t places[kMost][2];
     };
     static thread_local Latest latest = {};
-    const int64_t width = neighbours(planes), of_plane = positions / width, total = samples * of_plane;
+    const int64_t positions = view.x.s.extent, samples = view.x.r.extent;
+    const int64_t width = neighbours(planes_), of_plane = positions / width, total = samples * of_plane;
     if (latest.neighbours != width || latest.positions != positions || latest.samples != samples) {
         for (int32_t i = 0; i < count_; ++i) {
             const uint32_t u = static_cast<uint32_t>(i) * 2654435769u, h = ((u ^ (u >> 15)) * 2246822519u) >> 16;
@@ -48,15 +49,14 @@ SamplePlaces::SamplePlaces(PlaneClass planes, int64_t positions, int64_t samples
     std::copy_n(&latest.places[0][0], 2 * count_, &places_[0][0]);
 }
 
-void SamplePlaces::prefetch(const Planes &x, View view) const {
-    if (x.layout == Layout::kChannelsLast || plane_class(x.s) != kLarge) {
+void SamplePlaces::prefetch(const View &x) const {
+    if (planes_ != kLarge) {
         return;
     }
-    const Groups groups(x, view);
-    for (int64_t n = 0; n < groups.samples; ++n) {
-        for (int64_t c = 0; c < groups.channels; ++c) {
+    for (int64_t n = 0; n < x.g1.extent; ++n) {
+        for (int64_t c = 0; c < x.g0.extent; ++c) {
             for (int32_t i = 0; i < count_; ++i) {
-                __builtin_prefetch(x.at(n + places_[i][0], c) + places_[i][1] * x.stride_s * x.element_size());
+                __builtin_prefetch(x.at(places_[i][1], places_[i][0], c, n));
             }
         }
     }
@@ -84,15 +84,15 @@ bool all_finite(const double *values, int64_t count) {
     });
 }
 
-RunSums::RunSums(const Planes &x, View view, PlaneClass planes, const Sums &sums, int64_t stride_n)
-    : groups_(x, view),
-      runs_(runs_of(planes, x.s, view == View::kBatch ? x.n : 1)),
+RunSums::RunSums(const View &x, PlaneClass planes, const Sums &sums, int64_t stride_n)
+    : x_(x),
+      runs_(runs_of(planes, x.s.extent, x.r.extent)),
       sums_(sums),
       stride_n_(stride_n),
-      e_(halide_type_of<double>(), groups_, runs_, runs() == 1 ? stride_n : groups_.channels * runs()),
-      q_(halide_type_of<double>(), groups_, runs_, runs() == 1 ? stride_n : groups_.channels * runs()),
-      first_(halide_type_of<int32_t>(), groups_, runs_, runs() == 1 ? stride_n : groups_.channels * runs()),
-      second_(halide_type_of<int32_t>(), groups_, runs_, runs() == 1 ? stride_n : groups_.channels * runs()) {}
+      e_(halide_type_of<double>(), x, runs_, runs() == 1 ? stride_n : x.g0.extent * runs()),
+      q_(halide_type_of<double>(), x, runs_, runs() == 1 ? stride_n : x.g0.extent * runs()),
+      first_(halide_type_of<int32_t>(), x, runs_, runs() == 1 ? stride_n : x.g0.extent * runs()),
+      second_(halide_type_of<int32_t>(), x, runs_, runs() == 1 ? stride_n : x.g0.extent * runs()) {}
 
 hnorm_status RunSums::reserve(const char *function) {
     if (runs() == 1) {  // its own sum
@@ -118,8 +118,8 @@ void RunSums::add_up() const {
     if (runs() == 1) {
         return;
     }
-    const int64_t c = groups_.channels;
-    for (int64_t n = 0; n < groups_.samples; ++n) {
+    const int64_t c = x_.g0.extent;
+    for (int64_t n = 0; n < x_.g1.extent; ++n) {
         const Sums to = sums_.from(n * stride_n_);
         std::fill_n(to.e, c, 0.0);
         std::fill_n(to.q, c, 0.0);

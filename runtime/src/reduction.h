@@ -3,9 +3,12 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 
-#include "compute.h"
-#include "narrow.h"
+#include "buffers.h"
+#include "call.h"
+#include "error.h"
+#include "scratch.h"
 
 namespace hnorm::detail {
 
@@ -14,21 +17,6 @@ struct Runs {
     int64_t a, b;
 };
 Runs runs_of(PlaneClass planes, int64_t positions, int64_t samples);
-
-// The groups of a tensor: channels of each sample, or channels of all samples. Arrays with one
-// value a group are dense, and channels are adjacent in them.
-struct Groups {
-    int64_t samples, channels;
-    Groups(const Planes &x, View view)
-        : samples(view == View::kBatch ? 1 : x.n), channels(x.c), shared_(view == View::kBatch) {}
-    int64_t count() const { return samples * channels; }
-    // Between one sample's and the next's, 0 where samples share them; and the range's first.
-    int64_t stride() const { return shared_ ? 0 : channels; }
-    int64_t first(const Range &range) const { return range.first(stride()); }
-
-private:
-    bool shared_;
-};
 
 // The results of a reduction, for each group. greatest: the bits of magnitudes, or null if they are
 // not computed.
@@ -46,7 +34,7 @@ struct Sums {
 // What a kernel gives by run, and its sum: `sums`, of samples that lie stride_n apart.
 class RunSums {
 public:
-    RunSums(const Planes &x, View view, PlaneClass planes, const Sums &sums, int64_t stride_n);
+    RunSums(const View &x, PlaneClass planes, const Sums &sums, int64_t stride_n);
     hnorm_status reserve(const char *function);
 
     halide_buffer_t *e() { return e_; }
@@ -59,18 +47,18 @@ public:
 private:
     class RunBuffer : public Buffer<4> {
     public:
-        RunBuffer(halide_type_t type, const Groups &groups, const Runs &runs, int64_t stride_n)
+        RunBuffer(halide_type_t type, const View &x, const Runs &runs, int64_t stride_n)
             : Buffer(nullptr, type,
-                     {{groups.channels, 1},
-                      {runs.a, groups.channels},
-                      {runs.b, groups.channels * runs.a},
-                      {groups.samples, groups.samples == 1 ? 0 : stride_n}}) {}
+                     {{x.g0.extent, 1},
+                      {runs.a, x.g0.extent},
+                      {runs.b, x.g0.extent * runs.a},
+                      {x.g1.extent, x.g1.extent == 1 ? 0 : stride_n}}) {}
         void at(void *memory) { static_cast<halide_buffer_t *>(*this)->host = static_cast<uint8_t *>(memory); }
     };
     int64_t runs() const { return runs_.a * runs_.b; }
-    int64_t size() const { return groups_.count() * runs(); }
+    int64_t size() const { return x_.groups() * runs(); }
 
-    const Groups groups_;
+    const View x_;
     const Runs runs_;
     const Sums sums_;
     const int64_t stride_n_;
@@ -80,40 +68,66 @@ private:
     const int32_t *bits_ = nullptr;
 };
 
-// Calls reduce(of, repeats, sums, stride_n) for each part of x that is summed by itself, and adds
-// the results, part after part (docs/order.md, "Few channels"). of(tensor) is the piece of a tensor
-// of x's shape that the call sums. repeats: how often the values of a channel are repeated side by
-// side in that call. sums: the results, whose samples lie stride_n apart.
-template <typename Reduce>
-hnorm_status for_parts(const char *function, const Planes &x, View view, bool narrow, bool dense, const Sums &sums,
-                       const Reduce &reduce) {
-    const Groups groups(x, view);
-    if (!narrow) {
-        return reduce([](const Planes &p) { return p; }, 1, sums, groups.channels);
+// Floats of groups, where each part of few channels has them side by side: repeated for each part.
+class RepeatedFloats {
+public:
+    hnorm_status repeat(const char *function, const View &x, const float *values, int64_t values_n) {
+        const int64_t samples = values_n == 0 ? 1 : x.g1.extent, width = x.g0.extent * kFewChannelsParts;
+        HNORM_TRY(scratch_.reserve(function, samples * width));
+        for (int64_t n = 0; n < samples; ++n) {
+            for (int64_t i = 0; i < width; ++i) {
+                scratch_.data()[n * width + i] = values[n * values_n + i % x.g0.extent];
+            }
+        }
+        data = scratch_.data();
+        stride_n = values_n == 0 ? 0 : width;
+        return HNORM_OK;
     }
-    const int64_t parts = kNarrowParts + !narrow_remainder(x).empty(), stride_n = parts * x.c;
-    const int64_t size = groups.samples * stride_n;
+
+    const float *data = nullptr;
+    int64_t stride_n = 0;
+
+private:
+    ScratchOf<float> scratch_;
+};
+
+// Calls reduce(of, repeats, sums, stride_n) for each part of the view that is summed by itself, and
+// adds the results, part after part (docs/order.md, "Few channels"). x: the groups of the call, of
+// the view's. of(tensor) is the piece of a tensor like x that the call sums. repeats: how often the
+// values of a channel are repeated side by side in that call. sums: the results, whose samples lie
+// stride_n apart.
+template <typename Reduce>
+hnorm_status for_parts(const char *function, const SumsView &view, const View &x, const Sums &sums,
+                       const Reduce &reduce) {
+    const int64_t channels = x.g0.extent;
+    if (!view.few_channels) {
+        return reduce([](const View &v) { return v; }, 1, sums, channels);
+    }
+    const bool remains = few_channels_remainder(x).s.extent > 0;
+    const int64_t parts = kFewChannelsParts + static_cast<int64_t>(remains), stride_n = parts * channels;
+    const int64_t size = x.g1.extent * stride_n;
     Scratch memory;
     HNORM_TRY(memory.reserve(function, 3 * size));
     auto *const bits = reinterpret_cast<int32_t *>(memory.data() + 2 * size);
     const Sums of_parts = {memory.data(),
                            memory.data() + size,
                            {sums.greatest[0] ? bits : nullptr, sums.greatest[1] ? bits + size : nullptr}};
-    for (int64_t i = 0; i < kNarrowParts && !dense; ++i) {
-        HNORM_TRY(reduce([i](const Planes &p) { return narrow_part(p, i); }, 1, of_parts.from(i * x.c), stride_n));
+    for (int64_t i = 0; i < kFewChannelsParts && !view.dense; ++i) {
+        HNORM_TRY(
+            reduce([i](const View &v) { return few_channels_part(v, i); }, 1, of_parts.from(i * channels), stride_n));
     }
-    if (dense) {
-        HNORM_TRY(reduce(narrow_parts, kNarrowParts, of_parts, stride_n));
+    if (view.dense) {
+        HNORM_TRY(reduce(few_channels_parts, kFewChannelsParts, of_parts, stride_n));
     }
-    if (parts > kNarrowParts) {
-        HNORM_TRY(reduce(narrow_remainder, 1, of_parts.from(kNarrowParts * x.c), stride_n));
+    if (remains) {
+        HNORM_TRY(reduce(few_channels_remainder, 1, of_parts.from(kFewChannelsParts * channels), stride_n));
     }
-    for (int64_t n = 0, group = 0; n < groups.samples; ++n) {
-        for (int64_t c = 0; c < x.c; ++c, ++group) {
+    for (int64_t n = 0, group = 0; n < x.g1.extent; ++n) {
+        for (int64_t c = 0; c < channels; ++c, ++group) {
             double e = 0, q = 0;
             int32_t greatest[2] = {0, 0};
             for (int64_t i = 0; i < parts; ++i) {
-                const int64_t at = n * stride_n + i * x.c + c;
+                const int64_t at = n * stride_n + i * channels + c;
                 e += of_parts.e[at];
                 q += of_parts.q[at];
                 for (int k = 0; k < 2 && sums.greatest[k]; ++k) {
@@ -158,30 +172,47 @@ private:
     bool any_ = false;
 };
 
-// Calls visit(range) for ranges that together hold all marked groups. A range may include
-// neighbours, and has all channels if these are few. It is a range of one sample, or of all samples
-// in batch norm.
+// Calls visit(range) for ranges of the view's groups that together hold all marked ones. A range
+// may include neighbours, and has all channels if these are few.
 template <typename Visit>
-hnorm_status for_marked(const Planes &x, View view, const Marks &marks, bool narrow, const Visit &visit) {
+hnorm_status for_marked(const SumsView &view, const Marks &marks, const Visit &visit) {
     constexpr int64_t kNear = 16;  // unmarked channels between marked ones that are taken along: a vector or two
-    const Groups groups(x, view);
-    for (int64_t n = 0; n < groups.samples && marks.any(); ++n) {
-        const auto is_marked = [&](int64_t c) { return marks.is_marked(n * x.c + c); };
-        for (int64_t c = 0; c < x.c; ++c) {
+    const int64_t channels = view.x.g0.extent;
+    for (int64_t n = 0; n < view.x.g1.extent && marks.any(); ++n) {
+        const auto is_marked = [&](int64_t c) { return marks.is_marked(n * channels + c); };
+        for (int64_t c = 0; c < channels; ++c) {
             if (!is_marked(c)) {
                 continue;
             }
             int64_t begin = c, end = c + 1;
-            for (; c < x.c && c < end + kNear; ++c) {
+            for (; c < channels && c < end + kNear; ++c) {
                 end = is_marked(c) ? c + 1 : end;
             }
-            if (narrow) {
+            if (view.few_channels) {
                 begin = 0;
-                end = x.c;
+                end = channels;
             }
             c = end;
-            HNORM_TRY(visit(view == View::kBatch ? Range{0, x.n, begin, end} : Range{n, n + 1, begin, end}));
+            HNORM_TRY(visit(Range{n, n + 1, begin, end}));
         }
+    }
+    return HNORM_OK;
+}
+
+// Calls reduce(view, first) for the view's groups: at once, or channel by channel if planes of class
+// last have channels that are apart, for their kernels want them adjacent. first: the first group's
+// place.
+template <typename Reduce>
+hnorm_status for_channels(const SumsView &view, const Reduce &reduce) {
+    if (view.planes != kLast || view.adjacent) {
+        return reduce(view, 0);
+    }
+    SumsView channel = view;
+    for (int64_t c = 0; c < view.x.g0.extent; ++c) {
+        const Range range = {0, 1, c, c + 1};
+        channel.x = cropped(view.x, range);
+        channel.dy = cropped(view.dy, range);
+        HNORM_TRY(reduce(channel, c));
     }
     return HNORM_OK;
 }
@@ -189,16 +220,17 @@ hnorm_status for_marked(const Planes &x, View view, const Marks &marks, bool nar
 // The places of a sample's rows (docs/order.md, "The sample"): the plane and the first position of each.
 class SamplePlaces {
 public:
-    SamplePlaces(PlaneClass planes, int64_t positions, int64_t samples);
+    explicit SamplePlaces(const SumsView &view);
     halide_buffer_t *buffer() { return buffer_; }
     // Prefetches the rows of all groups together, for large planes. Otherwise the sample waits for
     // memory row by row. That took a fifth of the time of instance norm out of cache.
-    void prefetch(const Planes &x, View view) const;
+    void prefetch(const View &x) const;
 
 private:
     static constexpr int32_t kMost = 48;
     int32_t places_[kMost][2];
-    int32_t count_;
+    const PlaneClass planes_;
+    const int32_t count_;
     Buffer<2> buffer_;
 };
 

@@ -52,14 +52,40 @@ struct Planes {
     int64_t group_size(hnorm_group group) const { return group == HNORM_BATCH ? n * s : s; }
 };
 
+// Some of a tensor's planes, both ranges half open.
+struct Range {
+    int64_t n_begin, n_end, c_begin, c_end;
+
+    // The index of its first plane in an array with one value for each channel. The values of
+    // samples lie stride_n apart; 0 means that all samples share them.
+    int64_t first(int64_t stride_n) const { return n_begin * stride_n + c_begin; }
+};
+inline Range all_of(const Planes &x) { return {0, x.n, 0, x.c}; }
+inline Planes cropped(Planes p, const Range &range) {
+    p.data = p.at(range.n_begin, range.c_begin);
+    p.n = range.n_end - range.n_begin;
+    p.c = range.c_end - range.c_begin;
+    return p;
+}
+
 // The groups of a tensor. `by` is HNORM_BATCH for channels of all samples, or HNORM_INSTANCE for
 // channels of each sample. `together` neighbouring channels make one group.
 struct Grouping {
     hnorm_group by = HNORM_BATCH;
     int64_t together = 1;
 
+    bool operator==(const Grouping &other) const { return by == other.by && together == other.together; }
+    bool operator!=(const Grouping &other) const { return !(*this == other); }
+
     int64_t count(const Planes &x) const { return x.groups(by) / together; }
     int64_t size(const Planes &x) const { return x.group_size(by) * together; }
+    // The distance from the values of one sample to those of the next, in a dense array with one
+    // value a group. 0: samples share them.
+    int64_t stride_n(const Planes &x) const { return by == HNORM_BATCH ? 0 : x.c / together; }
+    // The place of a range's first group in such an array.
+    int64_t first(const Planes &x, const Range &range) const {
+        return range.n_begin * stride_n(x) + range.c_begin / together;
+    }
 };
 
 // G of hnorm_groups(G), and less than 1 for every other argument.

@@ -15,6 +15,10 @@ hnorm_status thread_count(const char *function, int *threads);
 hnorm_status parallel_for(const char *function, int64_t count, hnorm_status (*task)(void *argument, int64_t index),
                           void *argument);
 
+// The same with compute(i), whose own loops run on its thread only.
+template <typename Compute>
+hnorm_status parallel_for(const char *function, int64_t count, const Compute &compute);
+
 // While a SerialScope(true) lives, parallel loops of the current thread run on this thread only.
 class SerialScope {
 public:
@@ -26,5 +30,16 @@ public:
 private:
     bool before_;
 };
+
+template <typename Compute>
+hnorm_status parallel_for(const char *function, int64_t count, const Compute &compute) {
+    return parallel_for(
+        function, count,
+        [](void *argument, int64_t i) {
+            const SerialScope serial(true);
+            return (*static_cast<const Compute *>(argument))(i);
+        },
+        const_cast<void *>(static_cast<const void *>(&compute)));
+}
 
 }  // namespace hnorm::detail

@@ -127,7 +127,8 @@ hnorm_status check_apart(const char *function, const Array &a, const Array &b, h
 
 hnorm_status read_affine(const char *function, const hnorm_affine *affine, const Planes &y, AffineView *view,
                          const char *written) {
-    *view = {y.device == HNORM_CPU ? &kOne : nullptr, y.device == HNORM_CPU ? &kZero : nullptr, 0, 0, 0, 0};
+    const bool constants = y.device == HNORM_CPU;
+    *view = {{constants ? &kOne : nullptr, 0, 0}, {constants ? &kZero : nullptr, 0, 0}};
     if (affine == nullptr || y.empty() || (affine->gamma == nullptr && affine->beta == nullptr)) {
         return HNORM_OK;
     }
@@ -145,26 +146,22 @@ hnorm_status read_affine(const char *function, const hnorm_affine *affine, const
         return written ? check_array(function, array, written, y) : check_array(function, array, y.device);
     };
     if (affine->gamma) {
-        view->gamma = affine->gamma;
-        view->gamma_n = stride_n;
-        view->gamma_c = stride_c;
+        view->gamma = {affine->gamma, stride_n, stride_c};
         HNORM_TRY(check(gamma_array(*view, y)));
     }
     if (affine->beta) {
-        view->beta = affine->beta;
-        view->beta_n = stride_n;
-        view->beta_c = stride_c;
+        view->beta = {affine->beta, stride_n, stride_c};
         HNORM_TRY(check(beta_array(*view, y)));
     }
     return HNORM_OK;
 }
 
 Array gamma_array(const AffineView &view, const Planes &y) {
-    return {"affine.gamma", view.gamma, affine_count(y, view.gamma_n, view.gamma_c)};
+    return {"affine.gamma", view.gamma.data, affine_count(y, view.gamma.stride_n, view.gamma.stride_c)};
 }
 
 Array beta_array(const AffineView &view, const Planes &y) {
-    return {"affine.beta", view.beta, affine_count(y, view.beta_n, view.beta_c)};
+    return {"affine.beta", view.beta.data, affine_count(y, view.beta.stride_n, view.beta.stride_c)};
 }
 
 hnorm_status check_group_size(const char *function, const hnorm_tensor &x, const Planes &planes, const Grouping &group,

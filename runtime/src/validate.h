@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "tensor.h"
+#include "values.h"
 
 namespace hnorm::detail {
 
@@ -19,18 +19,6 @@ struct Array {
     const char *name;
     const void *data;
     int64_t count, size;
-};
-
-// gamma and beta. An absent one is replaced by a constant with strides of 0 (on devices: null with
-// strides of 0). Strides of axes of extent 1 are 0.
-struct AffineView {
-    const float *gamma, *beta;
-    int64_t gamma_n, gamma_c, beta_n, beta_c;
-
-    bool per_sample() const { return gamma_n != 0 || beta_n != 0; }
-    AffineView from(int64_t n, int64_t c) const {
-        return {gamma + n * gamma_n + c * gamma_c, beta + n * beta_n + c * beta_c, gamma_n, gamma_c, beta_n, beta_c};
-    }
 };
 
 // Reads a group argument, which messages call `name`, for tensors with this number of channels.

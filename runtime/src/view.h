@@ -1,63 +1,76 @@
-// hnorm's arrays as Halide buffers: x(s, r, g0, g1) for tensors, (g0, g1) for statistics and parameters (kernels.h).
+// How kernels see tensors: x(s, r, g0, g1) (docs/order.md). Which axes are reduced, the class of the
+// planes and few channels are decided here and nowhere else. The CPU and devices take these views.
 #pragma once
 
-#include <HalideRuntime.h>
+#include <array>
 
+#include "kernels.h"
 #include "tensor.h"
 
 namespace hnorm::detail {
 
-// A halide_buffer_t with its dimensions. Extents and strides were validated to fit 32 bits.
-template <int Dimensions>
-class Buffer {
-public:
-    struct Axis {
-        int64_t extent, stride;
-    };
+struct Axis {
+    int64_t extent = 1, stride = 0;
+};
 
-    Buffer(const void *data, halide_type_t type, const Axis (&axes)[Dimensions]) {
-        // Halide's inputs are not const; kernels do not write them.
-        buffer_.host = static_cast<uint8_t *>(const_cast<void *>(data));
-        buffer_.type = type;
-        buffer_.dimensions = Dimensions;
-        buffer_.dim = dimensions_;
-        for (int i = 0; i < Dimensions; ++i) {
-            dimensions_[i] = {0, static_cast<int32_t>(axes[i].extent), static_cast<int32_t>(axes[i].stride)};
-        }
+// A tensor with its axes as a kernel reads them. A group is (g0, g1), and its elements are all
+// (s, r). g0 counts channels or groups of channels, g1 samples.
+struct View {
+    char *data;
+    hnorm_type type;
+    Axis s, r, g0, g1;
+
+    int64_t groups() const { return g0.extent * g1.extent; }
+    int64_t group_size() const { return s.extent * r.extent; }
+    int64_t elements() const { return groups() * group_size(); }
+    int64_t element_size() const { return type == HNORM_F32 ? 4 : 2; }
+    char *at(int64_t i_s, int64_t i_r, int64_t i_g0, int64_t i_g1) const {
+        return data + (i_s * s.stride + i_r * r.stride + i_g0 * g0.stride + i_g1 * g1.stride) * element_size();
     }
-    Buffer(const Buffer &) = delete;
-    Buffer &operator=(const Buffer &) = delete;
-
-    operator halide_buffer_t *() { return &buffer_; }
-
-private:
-    halide_dimension_t dimensions_[Dimensions];
-    halide_buffer_t buffer_ = {};
+    // The place of a range's first group in a dense array with one value a group. Here and in
+    // cropped(), a range's channels are along g0 and its samples along g1.
+    int64_t first(const Range &range) const { return range.n_begin * g0.extent + range.c_begin; }
 };
+View cropped(View view, const Range &range);
 
-// Which axes of (n, c, s) are reduced together: the samples of a channel, or nothing but positions.
-enum class View { kBatch, kInstance };
-
-inline View view_of(hnorm_group group) { return group == HNORM_BATCH ? View::kBatch : View::kInstance; }
-
-// Kernels of 16-bit elements see their bits.
-class TensorBuffer : public Buffer<4> {
-public:
-    TensorBuffer(const Planes &p, View view)
-        : Buffer(p.data, p.type == HNORM_F32 ? halide_type_of<float>() : halide_type_of<uint16_t>(),
-                 {{p.s, p.s == 1 ? 1 : p.stride_s},
-                  {view == View::kBatch ? p.n : 1, view == View::kBatch ? p.stride_n : 0},
-                  {p.c, p.c == 1 ? 1 : p.stride_c},
-                  {view == View::kBatch ? 1 : p.n, view == View::kBatch ? 0 : p.stride_n}}) {}
+// What sums read. The groups of the view are those of `grouping` if merged is 1. Otherwise each
+// `merged` neighbours make one.
+struct SumsView {
+    View x, dy;  // dy: of backward; in forward it is x
+    PlaneClass planes;
+    bool few_channels;  // docs/order.md, "Few channels"
+    bool dense;         // few channels whose parts lie side by side
+    bool adjacent;      // planes of class last have adjacent channels
+    int64_t merged = 1;
 };
+SumsView sums_view(const Planes &x, const Planes *dy, const Grouping &grouping);
 
-// One value a group of the view: g0 is the channel, g1 the sample.
-class GroupBuffer : public Buffer<2> {
-public:
-    template <typename T>
-    GroupBuffer(const T *data, const Planes &p, View view, int64_t stride_n, int64_t stride_c)
-        : Buffer(data, halide_type_of<T>(),
-                 {{p.c, stride_c}, {view == View::kBatch ? 1 : p.n, view == View::kBatch ? 0 : stride_n}}) {}
+// The parts of the positions of few channels. part: every 32nd position from the i-th on. parts:
+// all parts of a dense view as the channels of one, part after part. remainder: the positions after
+// the last full 32. It has no elements if there are none.
+constexpr int64_t kFewChannelsParts = 32;
+View few_channels_part(View view, int64_t i);
+View few_channels_parts(View view);
+View few_channels_remainder(View view);
+
+// How a pointwise kernel reads and writes tensors of one shape.
+enum class Split {
+    kNone,
+    kParts,  // few channels, dense: the parts at once, and the remainder
+    // Small channels-first planes of batch norm. A sample is one position, and each of its elements
+    // is a channel, with the values of the channel that it belongs to. So vectors are full for
+    // every size of planes.
+    kFlat
 };
+constexpr int kMostTensors = 3;
+struct PointwiseView {
+    std::array<View, kMostTensors> tensors;  // in the order given
+    PlaneClass planes;
+    Split split = Split::kNone;
+};
+// per_sample: whether values of the groups differ between samples.
+PointwiseView pointwise_view(const Planes *tensors, int count, bool per_sample);
+// The same for devices, which split nothing.
+PointwiseView pointwise_view_on_device(const Planes *tensors, int count, bool per_sample);
 
 }  // namespace hnorm::detail

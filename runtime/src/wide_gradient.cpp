@@ -1,10 +1,6 @@
-#include "residual_backward.h"
-
-#include <cinttypes>
-#include <new>
-
+// The CPU's conversions behind a residual: gradients of 16-bit elements as floats, and back.
+#include "cpu.h"
 #include "elements.h"
-#include "error.h"
 
 namespace hnorm::detail {
 
@@ -66,7 +62,7 @@ void widen_gradient(const Planes &y, const Planes &dy, float slope, const Planes
         y, dy, dz);
 }
 template <uint16_t (*from_float)(float)>
-void narrow(const Planes &from, const Planes &to) {
+void narrow_floats(const Planes &from, const Planes &to) {
     for_each_row(
         [](int64_t count, const Row &of, const Row &into) {
             convert_row<float, uint16_t>(count, of, of, into, [](float value, float) { return from_float(value); });
@@ -76,51 +72,14 @@ void narrow(const Planes &from, const Planes &to) {
 
 }  // namespace
 
-hnorm_status BehindResidualOnCpu::reserve(const char *function) {
-    if (!gated && !copied) {
-        return HNORM_OK;
-    }
-    if (dz) {
-        rest.dy = *dz;
-        return HNORM_OK;
-    }
-    const int64_t elements = given_.dy.elements();
-    const bool widens_x = wide && given_.x.data;
-    const int64_t bytes = wide ? static_cast<int64_t>(sizeof(float)) : given_.dy.element_size();
-    memory_.reset(new (std::nothrow) char[static_cast<size_t>(elements * bytes * (widens_x ? 2 : 1))]);
-    if (!memory_) {
-        return fail(HNORM_OUT_OF_MEMORY, "%s: no memory for a gradient of %" PRId64 " elements", function, elements);
-    }
-    if (wide) {
-        widen(memory_.get(), widens_x ? memory_.get() + elements * bytes : nullptr);
-    } else {
-        rest.dy = dense_like(given_.dy, memory_.get());
-    }
+hnorm_status Cpu::wide_gradient(const Planes &y, const Planes &dy, float slope, const Planes &dz) const {
+    (dy.type == HNORM_F16 ? widen_gradient<f16_to_float> : widen_gradient<bf16_to_float>)(y, dy, slope, dz);
     return HNORM_OK;
 }
 
-hnorm_status BehindResidualOnCpu::compute_dz(const char *function, const Machine &machine, const Range &range) const {
-    if (!gated && !copied) {
-        return HNORM_OK;
-    }
-    if (!wide) {
-        return compute_activation_backward(function, machine, cropped(y, range), cropped(given_.dy, range),
-                                           given_.slope, cropped(rest.dy, range));
-    }
-    const auto widen_all = given_.dy.type == HNORM_F16 ? widen_gradient<f16_to_float> : widen_gradient<bf16_to_float>;
-    widen_all(cropped(y, range), cropped(given_.dy, range), given_.slope, cropped(rest.dy, range));
-    if (rest.x.data) {
-        const Planes x = cropped(given_.x, range);
-        widen_all(x, x, 1, cropped(rest.x, range));
-    }
+hnorm_status Cpu::narrow(const Planes &from, const Planes &to) const {
+    (to.type == HNORM_F16 ? narrow_floats<f16_from_float> : narrow_floats<bf16_from_float>)(from, to);
     return HNORM_OK;
-}
-
-void BehindResidualOnCpu::write_dx(const Range &range) const {
-    if (wide && rest.dx) {
-        (given_.dy.type == HNORM_F16 ? narrow<f16_from_float> : narrow<bf16_from_float>)(cropped(dx_, range),
-                                                                                         cropped(*given_.dx, range));
-    }
 }
 
 }  // namespace hnorm::detail

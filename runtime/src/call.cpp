@@ -1,0 +1,38 @@
+#include "call.h"
+
+#include <cinttypes>
+#include <new>
+
+#include "error.h"
+#include "scratch.h"
+#include "targets.h"
+#include "threads.h"
+
+namespace hnorm::detail {
+
+hnorm_status Machine::find(const char *function, hnorm_device device) {
+    device_ = device_of_thread(device);
+    cpu_.function = function;
+    if (device_) {
+        return HNORM_OK;
+    }
+    HNORM_TRY(active_target(function, &cpu_.target));
+    return thread_count(function, &cpu_.threads);
+}
+
+template <typename T>
+hnorm_status ScratchOf<T>::reserve(const char *function, int64_t count) {
+    if (count > kSmall) {
+        large_ = new (std::nothrow) T[static_cast<size_t>(count)];
+        if (large_ == nullptr) {
+            return fail(HNORM_OUT_OF_MEMORY, "%s: no memory for %" PRId64 " values", function, count);
+        }
+    }
+    return HNORM_OK;
+}
+template class ScratchOf<double>;
+template class ScratchOf<float>;
+template class ScratchOf<int32_t>;
+template class ScratchOf<char>;
+
+}  // namespace hnorm::detail

@@ -1,0 +1,49 @@
+// Where a call runs.
+#pragma once
+
+#include "device.h"
+#include "float_environment.h"
+#include "kernels.h"
+#include "tensor.h"
+
+namespace hnorm::detail {
+
+struct Cpu;
+
+// A call on the CPU: the function that messages name, the target and the number of threads.
+struct CpuCall {
+    const char *function;
+    const Target *target;
+    int threads;
+
+    // Whether work on so many elements stays on the calling thread.
+    bool is_serial(int64_t elements) const { return threads == 1 || elements < target->serial_below; }
+};
+
+// A row's kernels for elements of the type, by class.
+template <typename Kernel>
+const Kernel *kernels_of(const Kernel (*row)[kElementTypes][kPlaneClasses], const CpuCall &on, hnorm_type type) {
+    return row[on.target->index][type];
+}
+
+// The machine that a call runs on: a device or the CPU. While it lives, its thread has the default
+// floating-point environment.
+class Machine {
+public:
+    // The machine for tensors of a device. On the CPU it fails if the environment variables name a
+    // target that cannot run, or a number of threads that is not valid.
+    hnorm_status find(const char *function, hnorm_device device);
+
+    // Runs an operation. This is the only place that asks whether a call runs on a device.
+    template <typename Operation, typename OnCpu, typename Arguments>
+    hnorm_status run(Operation Device::*on_device, OnCpu on_cpu, const Arguments &arguments) const {
+        return device_ ? (device_->*on_device)(cpu_.function, arguments) : on_cpu({cpu_}, arguments);
+    }
+
+private:
+    const Device *device_ = nullptr;  // null: the CPU
+    CpuCall cpu_ = {};
+    FloatEnvironment floats_ = {};
+};
+
+}  // namespace hnorm::detail

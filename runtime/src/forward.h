@@ -1,0 +1,138 @@
+// Forward's operations, written once for the CPU and devices. A backend (cpu.h) gives the parts.
+#pragma once
+
+#include "error.h"
+#include "values.h"
+
+namespace hnorm::detail {
+
+// Arguments of operations are validated. On a device all of their pointers are the device's.
+
+// hnorm_moments
+struct Moments {
+    Planes x;
+    Grouping group;
+    double *count, *mean, *m2;
+};
+
+// hnorm_forward
+struct Forward {
+    Planes x;
+    Grouping group;
+    AffineView affine;
+    double eps;
+    PostOps post;
+    Planes y;
+    double *mean, *variance;  // null: not wanted
+};
+
+// hnorm_normalize
+struct Normalize {
+    Planes x;
+    Normalization by;
+    PostOps post;
+    Planes y;
+};
+
+// hnorm_batch_normalization: statistics in float, for each channel, or for each sample and channel
+struct NormalizeFloats {
+    Planes x;
+    Values<float> mean, variance;
+    AffineView affine;
+    double eps;
+    Planes y;
+};
+
+// One step of a layer's running statistics of C channels. mean and variance of the step have one
+// value a group, and each channel has `samples` groups. The momentum is the weight of the average
+// over the samples. The average of the variance is multiplied by `correction`.
+struct Track {
+    int64_t channels, samples;
+    const double *mean, *variance;
+    double momentum, correction;
+    double *running_mean, *running_variance;
+};
+
+template <typename Backend>
+hnorm_status compute_moments(const Backend &on, const Moments &a) {
+    const int64_t groups = a.group.count(a.x);
+    if (a.x.empty()) {
+        HNORM_TRY(on.fill(a.mean, groups, 0.0));
+        HNORM_TRY(on.fill(a.m2, groups, 0.0));
+        return on.fill(a.count, groups, 0.0);
+    }
+    HNORM_TRY(on.for_blocks(a.x, a.group, 1, [&](const Range &range) {
+        const int64_t first = a.group.first(a.x, range);
+        return on.moments(cropped(a.x, range), a.group, 1, a.mean + first, a.m2 + first);
+    }));
+    return on.fill(a.count, groups, static_cast<double>(a.group.size(a.x)));
+}
+
+template <typename Backend>
+hnorm_status compute_forward(const Backend &on, const Forward &a) {
+    if (a.x.empty()) {
+        return HNORM_OK;
+    }
+    typename Backend::template Memory<double> unwanted(on);
+    double *mean = a.mean, *variance = a.variance;
+    if (mean == nullptr || variance == nullptr) {
+        const int64_t groups = a.group.count(a.x);
+        HNORM_TRY(unwanted.reserve(2 * groups));
+        mean = mean ? mean : unwanted.data();
+        variance = variance ? variance : unwanted.data() + groups;
+    }
+    const Normalization by = {group_values<double>(mean, a.x, a.group), group_values<double>(variance, a.x, a.group),
+                              a.affine, a.eps};
+    const bool past_cache = on.goes_past_cache(a.y, {&a.x, a.post.residual});
+    return on.for_blocks(a.x, a.group, 1, [&](const Range &range) {
+        const Planes x = cropped(a.x, range);
+        const int64_t first = a.group.first(a.x, range);
+        typename Backend::Coefficients coefficients(on);
+        HNORM_TRY(on.statistics(x, a.group, by.from(range), mean + first, variance + first, &coefficients));
+        Planes residual;
+        return on.normalize(x, coefficients, a.post.from(range, &residual), cropped(a.y, range), past_cache);
+    });
+}
+
+template <typename Backend>
+hnorm_status compute_normalize(const Backend &on, const Normalize &a) {
+    if (a.x.empty()) {
+        return HNORM_OK;
+    }
+    Normalization by = a.by;
+    typename Backend::ChannelStatistics statistics(on);
+    HNORM_TRY(statistics.repeat(a.x, &by));
+    const bool past_cache = on.goes_past_cache(a.y, {&a.x, a.post.residual});
+    const auto compute = [&](const Range &range) {
+        const Planes x = cropped(a.x, range);
+        typename Backend::Coefficients coefficients(on);
+        HNORM_TRY(on.coefficients(x, by.from(range), &coefficients));
+        Planes residual;
+        return on.normalize(x, coefficients, a.post.from(range, &residual), cropped(a.y, range), past_cache);
+    };
+    // Coefficients of each sample's groups: threads share that work, too.
+    return by.per_sample() ? on.for_blocks(a.x, {HNORM_INSTANCE, by.variance.together}, 1, compute) : compute(all_of(a.x));
+}
+
+template <typename Backend>
+hnorm_status compute_normalize_floats(const Backend &on, const NormalizeFloats &a) {
+    if (a.x.empty()) {
+        return HNORM_OK;
+    }
+    const int64_t count = a.mean.stride_n == 0 ? a.x.c : a.x.n * a.x.c;
+    typename Backend::template Memory<double> mean(on), variance(on);  // Kernels read statistics in double.
+    HNORM_TRY(mean.reserve(count));
+    HNORM_TRY(variance.reserve(count));
+    HNORM_TRY(on.widen(a.mean.data, count, mean.data()));
+    HNORM_TRY(on.widen(a.variance.data, count, variance.data()));
+    const int64_t stride_n = a.mean.stride_n;
+    const Normalization by = {{mean.data(), stride_n}, {variance.data(), stride_n}, a.affine, a.eps};
+    return compute_normalize(on, {a.x, by, {}, a.y});
+}
+
+template <typename Backend>
+hnorm_status compute_track(const Backend &on, const Track &step) {
+    return on.track(step);
+}
+
+}  // namespace hnorm::detail

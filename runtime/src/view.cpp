@@ -1,0 +1,148 @@
+#include "view.h"
+
+#include <algorithm>
+
+namespace hnorm::detail {
+
+namespace {
+
+// Part of the order of summation.
+constexpr int64_t kMostFewChannels = 15, kLeastPositions = 512;
+
+// Whether work on all of the tensors together sees them as channels-last. The layouts can differ in
+// two cases. If planes have one position, channels-first kernels take all tensors: they allow any
+// distance between channels. If there is one channel, channels-last kernels do: they allow any
+// distance between positions.
+bool channels_last(const Planes *tensors, int count) {
+    const auto last = [](const Planes &p) { return p.layout == Layout::kChannelsLast; };
+    return tensors->s > 1 && tensors->c == 1 ? std::any_of(tensors, tensors + count, last)
+                                             : std::all_of(tensors, tensors + count, last);
+}
+
+// The axes without a reduction over samples, and with one.
+View of_samples(const Planes &p) {
+    return {p.data, p.type, {p.s, p.stride_s}, {}, {p.c, p.stride_c}, {p.n, p.stride_n}};
+}
+View over_samples(const Planes &p) {
+    return {p.data, p.type, {p.s, p.stride_s}, {p.n, p.stride_n}, {p.c, p.stride_c}, {}};
+}
+// The samples of planes of one position, as the positions of one plane.
+View one_plane(const Planes &p) { return {p.data, p.type, {p.n, p.stride_n}, {}, {p.c, p.stride_c}, {}}; }
+
+bool has_few_channels(const View &view) {
+    return 2 <= view.g0.extent && view.g0.extent <= kMostFewChannels && view.s.extent >= kLeastPositions;
+}
+bool is_dense(const View &view) { return view.g0.stride == 1 && view.s.stride == view.g0.extent; }
+
+// Groups of `together` channels, each channel a plane of its group. Planes of one position whose
+// channels are adjacent are the positions of one plane.
+SumsView channels_view(const Planes &x, int64_t together) {
+    SumsView seen = {};
+    View view = of_samples(x);
+    const Axis channels = {together, x.stride_c};
+    const bool row = x.s == 1 && x.layout == Layout::kChannelsLast;
+    (row ? view.s : view.r) = channels;
+    view.g0 = {x.c / together, together * x.stride_c};
+    seen.x = seen.dy = view;
+    seen.planes = plane_class(view.s.extent);
+    seen.merged = 1;
+    return seen;
+}
+
+// `last`: whether the class is last.
+PointwiseView pointwise(const Planes *tensors, int count, bool per_sample, bool last) {
+    const Planes &x = *tensors;
+    PointwiseView seen = {};
+    seen.planes = last ? kLast : plane_class(x.s);
+    const bool samples_are_positions = x.s == 1 && x.n > 1 && !per_sample && last;
+    std::transform(tensors, tensors + count, seen.tensors.begin(), [&](const Planes &p) {
+        return samples_are_positions ? one_plane(p) : per_sample ? of_samples(p) : over_samples(p);
+    });
+    return seen;
+}
+
+// A view over samples. The values are repeated once for all samples, which pays only if there are
+// several samples.
+bool can_be_flat(const View &view) {
+    constexpr int64_t kMostPositions = 15, kLeastSamples = 8;
+    return view.s.extent <= kMostPositions && view.r.extent >= kLeastSamples &&
+           (view.g0.extent == 1 || view.g0.stride == view.s.extent);
+}
+View flat(const View &view) {
+    return {view.data, view.type, view.r, {}, {view.g0.extent * view.s.extent, 1}, {}};
+}
+
+}  // namespace
+
+View cropped(View view, const Range &range) {
+    view.data = view.at(0, 0, range.c_begin, range.n_begin);
+    view.g0.extent = range.c_end - range.c_begin;
+    view.g1.extent = range.n_end - range.n_begin;
+    return view;
+}
+
+SumsView sums_view(const Planes &x, const Planes *dy, const Grouping &grouping) {
+    const Planes tensors[] = {x, dy == nullptr ? x : *dy};
+    const bool last = channels_last(tensors, 2);
+    if (grouping.together > 1 && (!last || x.s == 1)) {
+        return channels_view(x, grouping.together);
+    }
+    const bool batch = grouping.by == HNORM_BATCH, is_plane = batch && x.s == 1;
+    const auto of = [&](const Planes &p) { return is_plane ? one_plane(p) : batch ? over_samples(p) : of_samples(p); };
+    SumsView seen = {};
+    seen.x = of(tensors[0]);
+    seen.dy = of(tensors[1]);
+    seen.planes = last || is_plane ? kLast : plane_class(x.s);
+    seen.adjacent = last;
+    seen.few_channels = seen.planes == kLast && has_few_channels(seen.x);
+    seen.dense = seen.few_channels && is_dense(seen.x) && is_dense(seen.dy);
+    seen.merged = grouping.together;
+    return seen;
+}
+
+View few_channels_part(View view, int64_t i) {
+    view.data = view.at(i, 0, 0, 0);
+    view.s.extent /= kFewChannelsParts;
+    view.s.stride *= kFewChannelsParts;
+    return view;
+}
+
+View few_channels_parts(View view) {
+    view = few_channels_part(view, 0);
+    view.g0.extent *= kFewChannelsParts;
+    return view;
+}
+
+View few_channels_remainder(View view) {
+    const int64_t rest = view.s.extent % kFewChannelsParts;
+    view.data = view.at(view.s.extent - rest, 0, 0, 0);
+    view.s.extent = rest;
+    return view;
+}
+
+PointwiseView pointwise_view(const Planes *tensors, int count, bool per_sample) {
+    const bool last = channels_last(tensors, count);
+    PointwiseView seen = pointwise(tensors, count, per_sample, last);
+    View *const begin = seen.tensors.data(), *const end = begin + count;
+    if (last && has_few_channels(*begin) && std::all_of(begin, end, is_dense)) {
+        seen.split = Split::kParts;
+    } else if (!last && !per_sample && std::all_of(begin, end, can_be_flat)) {
+        std::transform(begin, end, begin, flat);
+        seen.planes = kLast;
+        seen.split = Split::kFlat;
+    }
+    return seen;
+}
+
+PointwiseView pointwise_view_on_device(const Planes *tensors, int count, bool per_sample) {
+    constexpr int64_t kFewChannels = 16;
+    const bool last = channels_last(tensors, count);
+    PointwiseView seen = pointwise(tensors, count, per_sample, last);
+    // Neighbouring threads take neighbouring positions of few channels, whatever the layout.
+    const View &x = seen.tensors[0];
+    const bool few = x.g0.extent < kFewChannels && x.s.extent >= kFewChannels;
+    seen.planes = last && !few ? kLast : plane_class(x.s.extent) == kLarge ? kLarge : kSmall;
+    return seen;
+}
+
+}  // namespace hnorm::detail
