@@ -24,7 +24,13 @@ inline transcription::Group transcribed_group(const Tensor &x, hnorm_group group
     return {x.plane(0, c), x.positions(), x.samples(), samples, last, narrow};
 }
 
-// Groups of channels: the moments of each channel of a sample, merged.
+// A group of `together` channels of a sample, the first of them c, where it is one reduction.
+inline transcription::Group transcribed_channels(const Tensor &x, int64_t together, int64_t n, int64_t c) {
+    if (x.positions() == 1) return {x.plane(n, c), together, 1, 0, false, false};
+    return {x.plane(n, c), x.positions(), together, x.positions(), false, false};
+}
+
+// Groups of channels of a channels-last tensor: the moments of each channel of a sample, merged.
 inline Statistics merged_channels(const Statistics &channels, int64_t together) {
     Statistics result;
     for (size_t first = 0; first < channels.mean.size(); first += static_cast<size_t>(together)) {
@@ -44,12 +50,15 @@ inline Statistics merged_channels(const Statistics &channels, int64_t together) 
 }
 
 inline Statistics transcribed_moments(const Tensor &x, hnorm_group group, Order order = Order::kWhole) {
-    if (channels_together(x, group) > 1)
-        return merged_channels(transcribed_moments(x, HNORM_INSTANCE, order), channels_together(x, group));
-    if (groups_of_sample(group)) return transcribed_moments(x, HNORM_INSTANCE, order);
+    const int64_t together = channels_together(x, group), of_sample = x.channels() / together;
+    if (together > 1 && x.format().channels_last && x.positions() > 1)
+        return merged_channels(transcribed_moments(x, HNORM_INSTANCE, order), together);
+    if (together == 1 && groups_of_sample(group)) return transcribed_moments(x, HNORM_INSTANCE, order);
     Statistics result;
     for (int64_t g = 0; g < group_count(x, group); g++) {
-        const transcription::Group view = transcribed_group(x, group, g / x.channels(), g % x.channels(), order);
+        const int64_t n = g / of_sample, c = g % of_sample * together;
+        const transcription::Group view =
+            together > 1 ? transcribed_channels(x, together, n, c) : transcribed_group(x, group, n, c, order);
         const transcription::Moments moments = transcription::moments(view);
         result.count.push_back(static_cast<double>(group_size(x, group)));
         result.mean.push_back(moments.mean);

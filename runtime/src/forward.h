@@ -1,6 +1,8 @@
 // Forward's operations, written once for the CPU and devices. A backend (cpu.h) gives the parts.
 #pragma once
 
+#include <utility>
+
 #include "error.h"
 #include "values.h"
 
@@ -73,13 +75,13 @@ hnorm_status compute_forward(const Backend &on, const Forward &a) {
     if (a.x.empty()) {
         return HNORM_OK;
     }
-    typename Backend::template Memory<double> unwanted(on);
+    typename Backend::template Memory<double> unwanted_mean(on), unwanted_variance(on);
     double *mean = a.mean, *variance = a.variance;
-    if (mean == nullptr || variance == nullptr) {
-        const int64_t groups = a.group.count(a.x);
-        HNORM_TRY(unwanted.reserve(2 * groups));
-        mean = mean ? mean : unwanted.data();
-        variance = variance ? variance : unwanted.data() + groups;
+    for (const auto &[values, memory] : {std::pair(&mean, &unwanted_mean), std::pair(&variance, &unwanted_variance)}) {
+        if (*values == nullptr) {
+            HNORM_TRY(memory->reserve(a.group.count(a.x)));
+            *values = memory->data();
+        }
     }
     const Normalization by = {group_values<double>(mean, a.x, a.group), group_values<double>(variance, a.x, a.group),
                               a.affine, a.eps};

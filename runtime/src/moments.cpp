@@ -1,6 +1,7 @@
 // hnorm_moments, and what it computes.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "cpu.h"
 #include "error.h"
@@ -223,10 +224,31 @@ void merge_channels(int64_t groups, int64_t together, double size, double diviso
     }
 }
 
+// A dense copy of the view's planes.
+void pack(const View &view, char *to) {
+    const int64_t size = view.element_size();
+    for (int64_t n = 0; n < view.g1.extent; ++n) {
+        for (int64_t g = 0; g < view.g0.extent; ++g) {
+            for (int64_t s = 0; s < view.s.extent; ++s, to += size) {
+                std::memcpy(to, view.at(s, 0, g, n), static_cast<size_t>(size));
+            }
+        }
+    }
+}
+
 }  // namespace
 
 hnorm_status Cpu::moments(const Planes &x, const Grouping &group, double divisor, double *mean, double *m2) const {
-    const SumsView all = sums_view(x, nullptr, group);
+    SumsView all = sums_view(x, nullptr, group);
+    ScratchOf<char> packed;
+    // Kernels want the positions of a plane adjacent. Only channels of one position can be apart.
+    if (all.planes != kLast && all.x.s.extent > 1 && all.x.s.stride != 1) {
+        HNORM_TRY(packed.reserve(function, all.x.elements() * all.x.element_size()));
+        pack(all.x, packed.data());
+        const int64_t positions = all.x.s.extent, groups = all.x.g0.extent;
+        all.x = {packed.data(),         all.x.type, {positions, 1}, {}, {groups, positions},
+                 {all.x.g1.extent, groups * positions}};
+    }
     const auto compute = [&](double by, double *means, double *m2s) {
         return for_channels(all, [&](const SumsView &view, int64_t first) {
             return GroupMoments(*this, view).compute(by, means + first, m2s + first);

@@ -34,14 +34,13 @@ bool has_few_channels(const View &view) {
 }
 bool is_dense(const View &view) { return view.g0.stride == 1 && view.s.stride == view.g0.extent; }
 
-// Groups of `together` channels, each channel a plane of its group. Planes of one position whose
-// channels are adjacent are the positions of one plane.
+// Groups of `together` channels, each channel a plane of its group. Channels of one position are the
+// positions of one plane.
 SumsView channels_view(const Planes &x, int64_t together) {
     SumsView seen = {};
     View view = of_samples(x);
     const Axis channels = {together, x.stride_c};
-    const bool row = x.s == 1 && x.layout == Layout::kChannelsLast;
-    (row ? view.s : view.r) = channels;
+    (x.s == 1 ? view.s : view.r) = channels;
     view.g0 = {x.c / together, together * x.stride_c};
     seen.x = seen.dy = view;
     seen.planes = plane_class(view.s.extent);
