@@ -7,8 +7,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from tune import estimate
-from tune.rows import MAIN_OPS, RowError, read_shapes, rows
+from bench import estimate
+from bench.rows import MAIN_OPS, RowError, read_shapes, rows
 from tune.schedule import Schedule, known_targets
 from tune.space import Manifest, Slot
 

@@ -7,12 +7,15 @@ import sys
 import time
 from pathlib import Path
 
+from bench.machine import cpu_name
+from bench.rows import TYPES, RowError, named_list, read_shapes, rows
+
+from .bits import TUNED_OPS
 from .build import BuildError, Toolchain, rows_of
 from .device import builder_of
-from .machine import best_target, cpu_name, halide_include
+from .machine import best_target, halide_include
 from .progress import Progress
 from .proof import proof_of
-from .rows import MAIN_OPS, OTHER_OPS, TYPES, RowError, named_list, read_shapes, rows
 from .schedule import Schedule, known_targets
 from .space import ROOT, Manifest, Stopped
 
@@ -125,7 +128,7 @@ def tune(options, started):
         raise ValueError(f"--budget {options.budget:.0f}s leaves no time to search: {time.time() - started:.0f} s have passed, "
                          f"and building the library with the new values takes about {seconds:.0f} s. Give it more, or run "
                          "./dev build first")
-    session = Session(schedule, builder, rows(lines, MAIN_OPS + OTHER_OPS, options.type or manifest.types), options.kernel,
+    session = Session(schedule, builder, rows(lines, TUNED_OPS, options.type or manifest.types), options.kernel,
                       open_storage(folder / "journal.log"), machine, deadline,
                       seconds, progress, options.seed, others)
     try:

@@ -8,11 +8,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .bits import rows_for_bits
+from .bits import BIT_DISPATCH, rows_for_bits
 from .build import BASE, BuildError, Toolchain, rows_of
 from .device import builder_of
 from .machine import halide_include, usable_targets
-from .rows import BIT_DISPATCH
 from .schedule import Schedule, known_targets
 from .space import Manifest
 

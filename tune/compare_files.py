@@ -9,11 +9,12 @@ import statistics
 import sys
 from pathlib import Path
 
-from . import estimate
+from bench import estimate
+from bench.rows import MAIN_OPS, named_list, read_shapes, rows
+
 from .build import BASE, Toolchain, rows_of
 from .device import builder_of
 from .machine import halide_include
-from .rows import MAIN_OPS, named_list, read_shapes, rows
 from .schedule import Schedule
 from .space import ROOT, Manifest
 

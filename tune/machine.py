@@ -6,13 +6,6 @@ from .schedule import Schedule, known_targets
 from .space import ROOT
 
 
-def cpu_name():
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return "unknown CPU"
-
-
 def usable_targets(manifest):
     """Schedules that this machine runs, best first, as the library chooses: by what /proc/cpuinfo has, and by rank."""
     flags = set(re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.M)[1].split())

@@ -8,7 +8,7 @@ import optuna
 from optuna.distributions import IntDistribution
 from optuna.trial import TrialState, create_trial
 
-from .estimate import TOLERATED
+from bench.estimate import TOLERATED
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

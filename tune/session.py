@@ -4,10 +4,12 @@ import math
 import time
 from collections import Counter
 
-from . import estimate, search
-from .bits import rows_for_bits
+from bench import estimate
+from bench.rows import MAIN_OPS, Row
+
+from . import search
+from .bits import BIT_DISPATCH, rows_for_bits
 from .build import BASE, BuildError, rows_of
-from .rows import BIT_DISPATCH, MAIN_OPS, elements
 from .space import Stopped
 
 BATCH = 6  # candidates compiled together, then measured in one program
@@ -67,7 +69,7 @@ class Session:
         calling = main or calling
         least = min(len(self.uses[row]) for row in calling)
         calling = [row for row in calling if len(self.uses[row]) == least]
-        calling.sort(key=lambda row: (elements(row), row))
+        calling.sort(key=lambda row: (Row(row).elements, row))
         if len(calling) <= count:
             return calling
         return [calling[round(i * (len(calling) - 1) / (count - 1))] for i in range(count)]

@@ -7,21 +7,16 @@
 //   runner bits                         which candidates' results are not those of base, bit for bit, and which calls failed
 //   runner measure SECONDS LEAST MOST   seconds of a call by table row and round: LEAST rounds, and more until SECONDS have
 //                                       passed for each table row, at most MOST. A last argument "floor" adds the copy floor
-//                                       (bench/copies.h, or the device's own copy), a table row as the others
-#include "contenders.h"
+//                                       (bench/engine/copies.h, or the device's own copy), a table row as the others
+#include "../../bench/engine/contenders.h"
 #include "json.h"
 #include "probe.h"
 
-#include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <map>
-#include <numeric>
-#include <random>
 #include <stdexcept>
 
 std::set<std::string> &hnorm::tune::kernels_called() {
@@ -36,10 +31,10 @@ bool &hnorm::tune::samples_are_ordinary() {
 
 namespace {
 
-using namespace hnorm::tune;
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+using namespace hnorm::bench;
+using hnorm::tune::kernels_called;
+using hnorm::tune::plain;
+using hnorm::tune::samples_are_ordinary;
 
 void print_list(const char *name, const std::set<std::string> &values) {
     std::printf("\"%s\": [", name);
@@ -52,7 +47,8 @@ void print_list(const char *name, const std::set<std::string> &values) {
 }
 
 void uses(const std::vector<Case> &cases) {
-    Calls calls(cases);
+    Calls calls;
+    calls.reserve(cases);
     place(calls);
     for (const Case &c : cases) {
         kernels_called().clear();
@@ -78,7 +74,8 @@ std::vector<uint8_t> results_of(Calls &calls, const Case &c, Data data, bool in_
 
 // A candidate whose call fails is not called again; where base's does, that is the runner's failure.
 void bits(const std::vector<Case> &cases) {
-    Calls calls(cases);
+    Calls calls;
+    calls.reserve(cases);
     place(calls);
     const std::vector<std::string> rows = table_rows();
     std::map<std::string, std::string> failed;  // by row, why
@@ -111,43 +108,20 @@ void bits(const std::vector<Case> &cases) {
     }
 }
 
-struct Effort {
-    double seconds;
-    int least, most;
-    bool floor;
-};
-
-// Every round times each contender once: drift of the machine's speed falls on all of them alike. At random, so that what the
-// one before leaves in the caches does, too: in an order that turns, the same neighbours left it in half of the rounds each.
-void measure(const std::vector<Case> &cases, const Effort &effort) {
-    Calls calls(cases);
+void measure(const std::vector<Case> &cases, const Effort &effort, bool with_floor) {
+    Calls calls;
+    calls.reserve(cases);
     place(calls);
-    std::mt19937 random;  // of all cases: each has orders of its own
+    Conditions conditions;
+    conditions.least_timing = least_timing();
     for (const Case &c : cases) {
         calls.prepare(c, Data::kPlain);
         send();
         std::vector<Contender> contenders = kernels(calls, c);
-        if (effort.floor) contenders.push_back(floor(calls, c));
-
-        int times = 1;
-        for (const Contender &contender : contenders) {
-            timed(contender, 1);
-            const double once = std::min(timed(contender, 1), timed(contender, 1));
-            times = std::max(times, static_cast<int>(std::ceil(least_timing() / once)));
-        }
-
-        const size_t count = contenders.size();
-        std::vector<std::vector<double>> seconds(count);
-        std::vector<size_t> order(count);
-        std::iota(order.begin(), order.end(), 0);
-        const auto start = Clock::now();
-        for (int round = 0; round < effort.most; round++) {
-            if (round >= effort.least && seconds_since(start) >= effort.seconds * count) break;
-            std::shuffle(order.begin(), order.end(), random);
-            for (const size_t which : order) seconds[which].push_back(timed(contenders[which], times));
-        }
+        if (with_floor) contenders.push_back(floor(calls, c));
+        const std::vector<std::vector<double>> seconds = rounds(contenders, effort, conditions);
         std::printf("{\"case\": \"%s\", \"seconds\": {", c.name.c_str());
-        for (size_t which = 0; which < count; which++) {
+        for (size_t which = 0; which < seconds.size(); which++) {
             std::printf("%s\"%s\": [", which ? ", " : "", contenders[which].name.c_str());
             for (size_t i = 0; i < seconds[which].size(); i++) std::printf("%s%.4e", i ? ", " : "", seconds[which][i]);
             std::printf("]");
@@ -173,7 +147,7 @@ int run(int argc, char **argv) {
     } else if (what == "bits") {
         bits(cases);
     } else if (what == "measure" && (argc == 5 || floor)) {
-        measure(cases, {std::atof(argv[2]), std::atoi(argv[3]), std::atoi(argv[4]), floor});
+        measure(cases, {std::atof(argv[2]), std::atoi(argv[3]), std::atoi(argv[4])}, floor);
     } else {
         throw std::runtime_error("usage: runner machine | uses [THREADS] | bits | measure SECONDS LEAST MOST [floor]");
     }

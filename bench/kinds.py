@@ -3,7 +3,7 @@ import math
 
 import numpy
 
-from .peers import Row
+from .rows import Row
 
 PROBED = 48  # rows of a group, at most
 WAVES = 4  # cosines that make a smooth picture

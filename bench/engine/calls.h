@@ -8,11 +8,15 @@
 #include <string>
 #include <vector>
 
-namespace hnorm::tune {
+#include "copies.h"
+#include "operations.h"
+
+namespace hnorm::bench {
 
 // A row: op/group/layout/type/NxCx..., the first five parts of a benchmark's name.
 struct Case {
-    std::string name, op;
+    std::string name;
+    const Operation *operation;
     hnorm_group group;
     bool channels_last;
     hnorm_type type;
@@ -20,6 +24,7 @@ struct Case {
 
     int64_t elements() const;
     int64_t tensor_bytes() const;  // of x, or any of its shape
+    int64_t bytes_moved() const;   // what a call must read and write at least
     int64_t groups() const;
 };
 
@@ -29,7 +34,11 @@ Case parse_case(const std::string &name);
 // Bytes that start at a cache line, as the copies want them.
 class Memory {
 public:
-    void resize(int64_t bytes) { lines_.resize((bytes + sizeof(Line) - 1) / sizeof(Line)); }
+    // Never less than there was; what it held is lost.
+    void reserve(int64_t bytes) {
+        const size_t lines = (bytes + sizeof(Line) - 1) / sizeof(Line);
+        if (lines > lines_.size()) lines_ = std::vector<Line>(lines);
+    }
     int64_t size() const { return static_cast<int64_t>(lines_.size() * sizeof(Line)); }
     uint8_t *data() { return lines_.data()->bytes; }
     const uint8_t *data() const { return lines_.data()->bytes; }
@@ -49,16 +58,19 @@ enum class Data {
 // The tensors and arrays of all cases, one case at a time.
 class Calls {
 public:
-    explicit Calls(const std::vector<Case> &cases);
-
+    // For all of these; the memory, which may move, stays enough for those before.
+    void reserve(const std::vector<Case> &cases);
     // Fills the inputs; what the case writes gets a pattern.
     void prepare(const Case &c, Data data);
     // The call; it throws std::runtime_error with hnorm's reason. in_place: y is x, dx is dy.
     std::function<void()> call(const Case &c, bool in_place = false);
-    // The copy floor of the case: what it reads and writes at least, moved by bench/copies.h.
+    std::function<void()> copy(Copy kind, const Case &c);
+    // The copy floor: a copy; the sum of two tensors into a third where the call reads two; both where it reads three.
     std::function<void()> floor(const Case &c);
-    // Of the arrays by their names in Calls; null: no such.
+    // Of the arrays by their names in Calls, on the CPU; null: no such.
     void *memory(const std::string &name);
+    // The same where the calls take it.
+    void *address(const std::string &name) { return placed(memory(name)); }
     // All arrays' names, bytes and memory.
     struct Array {
         std::string name;
@@ -72,10 +84,12 @@ public:
     std::vector<uint8_t> results(const Case &c, bool in_place) const;
 
 private:
+    // The copies move floats, whatever the bytes stand for.
+    float *floats(const char *name) { return static_cast<float *>(memory(name)); }
     hnorm_tensor tensor(uint8_t *data, const Case &c) const;
     template <typename T>
     T *placed(T *memory) const {
-        return where_ ? static_cast<T *>(where_(memory)) : memory;
+        return where_ && memory ? static_cast<T *>(where_(memory)) : memory;
     }
 
     hnorm_device device_ = HNORM_CPU;
@@ -86,4 +100,4 @@ private:
     std::vector<double> count_, mean_, variance_, sums_, more_sums_;
 };
 
-}  // namespace hnorm::tune
+}  // namespace hnorm::bench

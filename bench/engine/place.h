@@ -1,4 +1,4 @@
-// Where the calls run: what differs between the CPU and a device. A runner has one of on_cpu.cpp and on_device.cpp.
+// Where the calls run: what differs between the CPU (on_cpu.cpp) and a device (on_device.cpp).
 #pragma once
 
 #include <functional>
@@ -7,9 +7,9 @@
 
 #include "calls.h"
 
-namespace hnorm::tune {
+namespace hnorm::bench {
 
-// Makes the kernels of a row of the table those in use.
+// Makes the kernels of a row of the dispatch table those in use.
 void use(const std::string &row);
 std::vector<std::string> table_rows();
 
@@ -30,4 +30,4 @@ void wait();
 // The copy floor: what the case reads and writes at least, moved there.
 std::function<void()> floor_of(Calls &calls, const Case &c);
 
-}  // namespace hnorm::tune
+}  // namespace hnorm::bench

@@ -8,7 +8,7 @@ import statistics
 
 import numpy
 
-from . import measure, report
+from . import estimate, report
 from .kinds import GRADIENTS, KINDS, REFERENCE, Tensor, has
 
 OPS = ("forward", "backward")
@@ -20,9 +20,9 @@ def plan(lists, kinds):
     return chosen if lists or "smooth" not in kinds else chosen | {"pictures": ["smooth"]}
 
 
-def timers(row, timer, memory, kinds):
-    """{kind: timer} of a row that is open; timer: of its call, on what its memory holds."""
-    found = {}
+def entries(hnorm, row, kinds, effort, shape_list):
+    """Of a row that is open. A kind's ratio is its time over the reference's in the same round: above 1 it is slow."""
+    names = []
     for kind in dict.fromkeys([REFERENCE, *kinds]):
         tensor = Tensor(row, 1)
         if not has(kind, tensor):
@@ -33,36 +33,29 @@ def timers(row, timer, memory, kinds):
             groups = tensor.groups(x)
             filling["mean"], filling["variance"] = (moment(groups, (1, 2), "d") for moment in (numpy.mean, numpy.var))
             filling["dy"] = _laid_out((GRADIENTS | KINDS)[kind](Tensor(row, 2)), tensor)
-        found[kind] = _after_filling(timer, memory, filling)
-    return found
+        hnorm.add(kind, _after_filling(hnorm, filling))
+        names.append(kind)
+    seconds = hnorm.measure(names, effort)
+    return [report.entry(row, f"{hnorm.target}/{kind}", shape_list, times, "over_normal",
+                         estimate.ratios(seconds, kind, REFERENCE)) for kind, times in seconds.items()]
 
 
 def _laid_out(x, tensor):
     return numpy.ascontiguousarray(x.transpose(0, 2, 1) if tensor.row.last else x)
 
 
-def _after_filling(timer, memory, filling):
-    def timed(times):
+def _after_filling(hnorm, filling):
+    def timed(calls):
         for name, values in filling.items():
-            ctypes.memmove(memory(name), values.ctypes.data, values.nbytes)
-        timer(1)  # the caches hold what a call leaves, not what filling did
-        return timer(times)
+            ctypes.memmove(hnorm.memory(name), values.ctypes.data, values.nbytes)
+        hnorm.time(hnorm.target, 1)  # the caches hold what a call leaves, not what filling did
+        return hnorm.time(hnorm.target, calls)
 
     return timed
 
 
-def entries(row, target, seconds, shape_list):
-    """A kind's ratio is its time over the reference's in the same round: above 1 it is slow."""
-    found = []
-    for kind, times in seconds.items():
-        middle, low, high = measure.ratio(seconds, kind, REFERENCE)
-        found.append(report.timed_entry(row, target, kind, times, shape_list) |
-                     {"over_normal": middle, "over_normal_lo": low, "over_normal_hi": high})
-    return found
-
-
 def summary(found):
-    """A line for each op and kind, the worst at the end. A kind's worst row is that with the highest lower quartile: of many
+    """A line for each op and kind, the worst at the end. A kind's worst row is that whose interval begins highest: of many
     noisy medians the highest is there by chance."""
     kinds = {}
     for entry in found:
@@ -70,7 +63,7 @@ def summary(found):
         if kind != REFERENCE:
             kinds.setdefault((op, kind), []).append(entry)
     surely = lambda entry: entry["over_normal_lo"]  # noqa: E731
-    print(f"\n{'time over that on normal data':32} {'mean':>6} {'worst':>6}  quartiles       of")
+    print(f"\n{'time over that on normal data':32} {'mean':>6} {'worst':>6}  95% interval    of")
     for (op, kind), of_kind in sorted(kinds.items(), key=lambda item: max(map(surely, item[1]))):
         mean = math.exp(statistics.fmean(math.log(entry["over_normal"]) for entry in of_kind))
         worst = max(of_kind, key=surely)

@@ -1,7 +1,5 @@
 #include "calls.h"
 
-#include "../../bench/copies.h"
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -10,7 +8,7 @@
 #include <stdexcept>
 #include <utility>
 
-namespace hnorm::tune {
+namespace hnorm::bench {
 namespace {
 
 constexpr double kEps = 1e-5;
@@ -20,7 +18,20 @@ void check(hnorm_status status) {
     if (status != HNORM_OK) throw std::runtime_error(hnorm_last_error());
 }
 
-int64_t size_of(hnorm_type type) { return type == HNORM_F32 ? 4 : 2; }
+// By hnorm_type.
+struct Type {
+    const char *name;
+    int64_t size;
+};
+constexpr Type kTypes[] = {{"f32", 4}, {"f16", 2}, {"bf16", 2}};
+
+int64_t size_of(hnorm_type type) { return kTypes[type].size; }
+
+template <typename Entry, size_t count>
+const Entry *named(const Entry (&entries)[count], const std::string &name) {
+    const Entry *found = std::find_if(entries, entries + count, [&](const Entry &e) { return name == e.name; });
+    return found == entries + count ? nullptr : found;
+}
 
 // A float as an element: the nearest towards 0. For normal numbers in the type's range, and NaN.
 void store(float value, hnorm_type type, uint8_t *p) {
@@ -85,19 +96,6 @@ void append_elements(std::vector<uint8_t> &bytes, const Memory &tensor, const Ca
     }
 }
 
-template <typename T>
-void pattern(std::vector<T> &values) {
-    std::memset(values.data(), kPattern, values.size() * sizeof(T));
-}
-
-bool known(const std::string &op) {
-    for (const char *name :
-         {"forward", "moments", "normalize", "backward", "backward_reduce", "backward_apply", "forward_relu",
-          "backward_relu", "forward_add_relu", "normalize_add_relu", "backward_add_relu"})
-        if (op == name) return true;
-    return false;
-}
-
 }  // namespace
 
 int64_t Case::elements() const {
@@ -106,6 +104,7 @@ int64_t Case::elements() const {
     return count;
 }
 int64_t Case::tensor_bytes() const { return elements() * size_of(type); }
+int64_t Case::bytes_moved() const { return tensor_bytes() * (operation->read + operation->written); }
 int64_t Case::groups() const {
     return group == HNORM_BATCH      ? shape[1]
            : group == HNORM_INSTANCE ? shape[0] * shape[1]
@@ -120,8 +119,8 @@ Case parse_case(const std::string &name) {
     if (parts.size() != 5) return fail("a row is op/group/layout/type/NxCx...");
     Case c;
     c.name = name;
-    c.op = parts[0];
-    if (!known(c.op)) return fail("no op '" + c.op + "'");
+    c.operation = named(kOperations, parts[0]);
+    if (!c.operation) return fail("no operation '" + parts[0] + "'");
     const int64_t of_channels = parts[1].rfind("groups", 0) == 0 ? std::atoll(parts[1].c_str() + 6) : 0;
     if (parts[1] != "batch" && parts[1] != "instance" && of_channels < 1)
         return fail("the group is batch, instance or groupsG, as groups32");
@@ -129,10 +128,9 @@ Case parse_case(const std::string &name) {
     if (parts[2] != "channels_first" && parts[2] != "channels_last")
         return fail("the layout is channels_first or channels_last");
     c.channels_last = parts[2] == "channels_last";
-    const std::vector<std::string> types = {"f32", "f16", "bf16"};
-    const auto type = std::find(types.begin(), types.end(), parts[3]);
-    if (type == types.end()) return fail("the type is f32, f16 or bf16");
-    c.type = static_cast<hnorm_type>(type - types.begin());
+    const Type *type = named(kTypes, parts[3]);
+    if (!type) return fail("the type is f32, f16 or bf16");
+    c.type = static_cast<hnorm_type>(type - kTypes);
     std::istringstream extents(parts[4]);
     for (std::string extent; std::getline(extents, extent, 'x');) {
         c.shape.push_back(std::atoll(extent.c_str()));
@@ -142,15 +140,16 @@ Case parse_case(const std::string &name) {
     return c;
 }
 
-Calls::Calls(const std::vector<Case> &cases) {
+void Calls::reserve(const std::vector<Case> &cases) {
     int64_t bytes = 1, groups = 1;
     for (const Case &c : cases) {
         bytes = std::max(bytes, c.tensor_bytes());
         groups = std::max(groups, c.shape[0] * c.shape[1]);
     }
-    for (auto *tensor : {&x_, &dy_, &residual_, &y_, &dresidual_}) tensor->resize(bytes);
-    for (auto *values : {&gamma_, &beta_, &dgamma_, &dbeta_}) values->resize(groups);
-    for (auto *values : {&count_, &mean_, &variance_, &sums_, &more_sums_}) values->resize(groups, 1);
+    for (auto *tensor : {&x_, &dy_, &residual_, &y_, &dresidual_}) tensor->reserve(bytes);
+    const size_t values = std::max(gamma_.size(), static_cast<size_t>(groups));
+    for (auto *array : {&gamma_, &beta_, &dgamma_, &dbeta_}) array->resize(values);
+    for (auto *array : {&count_, &mean_, &variance_, &sums_, &more_sums_}) array->resize(values, 1);
 }
 
 void Calls::prepare(const Case &c, Data data) {
@@ -180,16 +179,16 @@ void Calls::prepare(const Case &c, Data data) {
             }
         }
     }
-    for (auto *values : {&gamma_, &beta_})
-        for (float &value : *values) value = next();
-    std::fill(mean_.begin(), mean_.end(), 0.125);
-    std::fill(variance_.begin(), variance_.end(), 1.25);
-    std::fill(sums_.begin(), sums_.end(), 0.5);
-    std::fill(more_sums_.begin(), more_sums_.end(), 0.25);
-    std::fill(count_.begin(), count_.end(), static_cast<double>(elements / c.groups()));
+    for (auto *values : {&gamma_, &beta_}) std::generate_n(values->begin(), channels, next);
+    // A value for each channel or group; the arrays are those of the largest case.
+    const int64_t values = std::max(channels, c.groups());
+    std::fill_n(mean_.begin(), values, 0.125);
+    std::fill_n(variance_.begin(), values, 1.25);
+    std::fill_n(sums_.begin(), values, 0.5);
+    std::fill_n(more_sums_.begin(), values, 0.25);
+    std::fill_n(count_.begin(), values, static_cast<double>(elements / c.groups()));
     for (auto *tensor : {&y_, &dresidual_}) std::memset(tensor->data(), kPattern, elements * size);
-    pattern(dgamma_);
-    pattern(dbeta_);
+    for (auto *array : {&dgamma_, &dbeta_}) std::memset(array->data(), kPattern, values * sizeof(float));
 }
 
 hnorm_tensor Calls::tensor(uint8_t *data, const Case &c) const {
@@ -208,42 +207,49 @@ std::function<void()> Calls::call(const Case &c, bool in_place) {
     double *sums = placed(sums_.data()), *more = placed(more_sums_.data());
     float *dgamma = placed(dgamma_.data()), *dbeta = placed(dbeta_.data());
     const hnorm_group group = c.group;
-    const bool add = c.op.find("_add") != std::string::npos, relu = c.op.find("_relu") != std::string::npos;
-    const hnorm_activation activation = relu ? HNORM_RELU : HNORM_NO_ACTIVATION;
+    const bool add = c.operation->post == PostOps::kAddRelu;
+    const hnorm_activation activation = c.operation->post == PostOps::kNone ? HNORM_NO_ACTIVATION : HNORM_RELU;
 
-    if (c.op == "moments") return [=] { check(hnorm_moments(&x, group, count, mean, variance)); };
-    if (c.op == "backward_reduce") return [=] { check(hnorm_backward_reduce(&x, &dy, group, mean, sums, more)); };
-    if (c.op == "backward_apply")
+    switch (c.operation->function) {
+    case Function::kMoments: return [=] { check(hnorm_moments(&x, group, count, mean, variance)); };
+    case Function::kBackwardReduce: return [=] { check(hnorm_backward_reduce(&x, &dy, group, mean, sums, more)); };
+    case Function::kBackwardApply:
         return
             [=] { check(hnorm_backward_apply(&x, &dy, group, count, mean, variance, sums, more, &affine, kEps, &dx)); };
-    if (c.op.rfind("forward", 0) == 0)
+    case Function::kForward:
         return [=] {
             const hnorm_post_ops post{activation, 0, add ? &residual : nullptr};
             check(hnorm_forward(&x, group, &affine, kEps, &post, &y, mean, variance));
         };
-    if (c.op.rfind("normalize", 0) == 0)
+    case Function::kNormalize:
         return [=] {
             const hnorm_post_ops post{activation, 0, add ? &residual : nullptr};
             check(hnorm_normalize(&x, group, mean, variance, &affine, kEps, &post, &y));
         };
-    return [=] {
-        const hnorm_post_ops_gradient post{activation, 0, add ? &residual : nullptr, add ? &dresidual : nullptr};
-        check(hnorm_backward(&x, &dy, group, mean, variance, &affine, kEps, &post, &dx, dgamma, dbeta));
+    case Function::kBackward:
+        return [=] {
+            const hnorm_post_ops_gradient post{activation, 0, add ? &residual : nullptr, add ? &dresidual : nullptr};
+            check(hnorm_backward(&x, &dy, group, mean, variance, &affine, kEps, &post, &dx, dgamma, dbeta));
+        };
+    case Function::kCopy: break;
+    }
+    throw std::runtime_error("'" + c.name + "' is no call of hnorm");
+}
+
+std::function<void()> Calls::copy(Copy kind, const Case &c) {
+    return [=, x = floats("x"), y = floats("y"), count = c.tensor_bytes() / static_cast<int64_t>(sizeof(float))] {
+        bench::copy(kind, x, y, count);
     };
 }
 
 std::function<void()> Calls::floor(const Case &c) {
-    const auto floats = [](Memory &tensor) { return reinterpret_cast<float *>(tensor.data()); };
-    float *x = floats(x_), *dy = floats(dy_), *residual = floats(residual_), *y = floats(y_),
-          *dresidual = floats(dresidual_);
+    if (c.operation->read == 1) return copy(Copy::kOrdinary, c);
+    const float *x = floats("x"), *dy = floats("dy"), *residual = floats("residual");
+    float *y = floats("y"), *dresidual = floats("dresidual");
     const int64_t count = c.tensor_bytes() / static_cast<int64_t>(sizeof(float));
-    const bool backward = c.op.rfind("backward", 0) == 0, with_residual = c.op.find("_add") != std::string::npos;
-    return [=] {
-        if (backward || with_residual)
-            bench::add(x, dy, y, count);
-        else
-            bench::copy(bench::Copy::kOrdinary, x, y, count);
-        if (backward && with_residual) bench::copy(bench::Copy::kOrdinary, residual, dresidual, count);
+    return [=, read = c.operation->read] {
+        bench::add(x, dy, y, count);
+        if (read == 3) bench::copy(Copy::kOrdinary, residual, dresidual, count);
     };
 }
 
@@ -273,12 +279,11 @@ void Calls::place(hnorm_device device, std::function<void *(void *)> where) {
 
 std::vector<uint8_t> Calls::results(const Case &c, bool in_place) const {
     std::vector<uint8_t> bytes;
-    const bool backward = c.op.rfind("backward", 0) == 0;
-    append_elements(bytes, in_place ? (backward ? dy_ : x_) : y_, c);
+    append_elements(bytes, in_place ? (c.operation->is_backward() ? dy_ : x_) : y_, c);
     append_elements(bytes, dresidual_, c);
     for (const auto *values : {&dgamma_, &dbeta_}) append(bytes, *values, c.groups());
     for (const auto *values : {&count_, &mean_, &variance_, &sums_, &more_sums_}) append(bytes, *values, c.groups());
     return bytes;
 }
 
-}  // namespace hnorm::tune
+}  // namespace hnorm::bench

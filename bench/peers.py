@@ -8,8 +8,7 @@ import os
 import subprocess
 import time
 
-from tune.rows import elements, extents, groups_of_channels
-from tune.space import ROOT
+from .rows import ROOT, Row
 
 EPS = 1e-5
 
@@ -26,14 +25,10 @@ def all_peers(threads, note):
     return peers
 
 
-class Row:
-    def __init__(self, row):
-        self.op, self.group, self.layout, self.type, shape = row.split("/")
-        self.shape = extents(shape)
-        self.elements = elements(row)
-        self.last = self.layout == "channels_last"
+class PeerRow(Row):
+    def __init__(self, name):
+        super().__init__(name)
         # Instance norm of channels-first tensors is batch norm of one sample with N*C channels.
-        self.groups = groups_of_channels(self.group)
         as_it_is = self.group == "batch" or self.groups
         self.as_batch = self.shape if as_it_is else [1, self.shape[0] * self.shape[1], *self.shape[2:]]
         self.direct = as_it_is or not self.last
@@ -60,8 +55,7 @@ class PyTorch:
     def _tensor(self, memory, row):
         torch = self.torch
         type_ = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}[row.type]
-        size = 4 if row.type == "f32" else 2
-        data = (ctypes.c_char * (row.elements * size)).from_address(memory)
+        data = (ctypes.c_char * row.bytes).from_address(memory)
         flat = torch.frombuffer(data, dtype=type_)
         if not row.last:
             return flat.view(row.as_batch)
@@ -70,7 +64,7 @@ class PyTorch:
         return flat.view(n, *spatial, c).permute(order)
 
     def contenders(self, name, memory):
-        torch, row = self.torch, Row(name)
+        torch, row = self.torch, PeerRow(name)
         if row.op not in ("forward", "normalize", "backward"):
             return {}
         x, y, dy = (self._tensor(memory(which), row) for which in ("x", "y", "dy"))
@@ -133,7 +127,7 @@ class OneDnn:
 
     def contenders(self, name, memory):
         self.library.onednn_close()
-        row = Row(name)
+        row = PeerRow(name)
         # Version 3.2, the latest on PyPI with these headers, has no group normalization.
         if row.op not in ("forward", "normalize", "backward") or not row.direct or row.groups:
             return {}
@@ -159,7 +153,7 @@ class OnnxRuntime:
         self.version = f"ONNX Runtime {onnxruntime.__version__}"
 
     def contenders(self, name, memory):
-        row = Row(name)
+        row = PeerRow(name)
         if row.type != "f32" or row.last or len(row.shape) < 3:
             return {}
         if (row.op, row.group) not in (("forward", "instance"), ("normalize", "batch"), ("forward", "batch")):
@@ -214,7 +208,7 @@ class Ncnn:
         self.version = f"ncnn {ncnn.__version__}"
 
     def contenders(self, name, memory):
-        row, ncnn = Row(name), self.ncnn
+        row, ncnn = PeerRow(name), self.ncnn
         kinds = {("forward", "instance"): "InstanceNorm", ("normalize", "batch"): "BatchNorm",
                  ("normalize", "instance"): "BatchNorm"}
         kind = kinds.get((row.op, row.group))

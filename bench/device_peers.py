@@ -1,26 +1,7 @@
-"""hnorm on a device, beside the device's own copy, PyTorch's kernels and cuDNN (bench/device.cpp)."""
-import ctypes
+"""PyTorch's kernels and cuDNN, beside hnorm on a device."""
 import time
 
-from . import report
-from .library import Library
-from .peers import EPS, Row
-
-LEAST_TIMING = 2e-3  # seconds: a wait for the device, at the end of each, must not show
-
-
-class OnDevice(Library):
-    def __init__(self, device, build, note):
-        super().__init__(build / "bin/libhnorm_device_bench.so")
-        self.library.hnorm_compare_open.argtypes = [ctypes.c_char_p, ctypes.c_int64]
-        self.target = device
-        self._call(self.library.hnorm_compare_use, device.encode())
-
-    def open(self, row):
-        self._call(self.library.hnorm_compare_open, row.encode(), report.bytes_moved(row))
-
-    def contenders(self, row, note):
-        return {name: self._timer(name) for name in ("hnorm", "floor")}
+from .peers import EPS, PeerRow
 
 
 def device_peers(device, note):
@@ -69,7 +50,7 @@ class Torch:
         return flat.view(n, *spatial, c).permute(0, len(row.shape) - 1, *range(1, len(row.shape) - 1))
 
     def contenders(self, name, memory):
-        row, torch = Row(name), self.torch
+        row, torch = PeerRow(name), self.torch
         if row.op not in ("forward", "normalize", "backward") or not row.direct or self.cudnn and row.op == "normalize":
             return {}
         x, dy = (self._tensor(memory(which), row) for which in ("x", "dy"))

@@ -1,6 +1,6 @@
 """Pictures of a comparison: GB/s by shape with the copy floor as the top line, and the speed of one variant over another.
 
-python -m bench.compare.plot FILE.json FOLDER draws from rows written earlier."""
+python -m bench.plot FILE.json FOLDER draws from rows written earlier."""
 import json
 import sys
 from collections import defaultdict

@@ -1,4 +1,4 @@
-// For a shared library's C functions that a program in another language calls (bench/compare): one source of it includes this.
+// For a shared library's C functions that a program in another language calls (bench/library.py): one source of it includes this.
 #pragma once
 
 #include <exception>
@@ -6,11 +6,11 @@
 
 #define HNORM_EXPORT extern "C" __attribute__((visibility("default")))
 
-namespace hnorm::tune {
+namespace hnorm::bench {
 
 inline std::string error;
 
-// 0, or 1 and a reason in hnorm_compare_error().
+// 0, or 1 and a reason in hnorm_bench_error().
 template <typename Work>
 int guarded(const Work &work) {
     try {
@@ -22,6 +22,6 @@ int guarded(const Work &work) {
     }
 }
 
-}  // namespace hnorm::tune
+}  // namespace hnorm::bench
 
-HNORM_EXPORT const char *hnorm_compare_error() { return hnorm::tune::error.c_str(); }
+HNORM_EXPORT const char *hnorm_bench_error() { return hnorm::bench::error.c_str(); }

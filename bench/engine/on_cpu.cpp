@@ -2,7 +2,7 @@
 
 #include "place.h"
 
-namespace hnorm::tune {
+namespace hnorm::bench {
 
 void use(const std::string &row) {
     if (hnorm_set_target(row.c_str()) != HNORM_OK) throw std::runtime_error(hnorm_last_error());
@@ -14,7 +14,14 @@ std::vector<std::string> table_rows() {
     return names;
 }
 
-std::string machine() { return "{\"threads\": " + std::to_string(hnorm_get_num_threads()) + "}"; }
+std::string machine() {
+    std::string usable;
+    for (int i = 0; i < hnorm_target_count(); i++)
+        if (!hnorm_target_unusable(i)) usable += (usable.empty() ? "\"" : ", \"") + table_rows()[i] + "\"";
+    return std::string("{\"target\": \"") + hnorm_target() + "\", \"targets\": [" + usable +
+           "], \"threads\": " + std::to_string(hnorm_get_num_threads()) + ", \"copy_vectors\": \"" + copy_vectors() +
+           "\"}";
+}
 std::vector<int> thread_counts() { return {1, 3}; }
 double least_timing() { return 200e-6; }
 
@@ -25,4 +32,4 @@ void wait() {}
 
 std::function<void()> floor_of(Calls &calls, const Case &c) { return calls.floor(c); }
 
-}  // namespace hnorm::tune
+}  // namespace hnorm::bench

@@ -1,0 +1,100 @@
+// The engine as C functions, for a program in another language that brings contenders of its own (bench/library.py). One case
+// at a time; not thread-safe.
+#include <map>
+#include <memory>
+#include <stdexcept>
+
+#include "contenders.h"
+#include "exports.h"
+
+namespace {
+
+using namespace hnorm::bench;
+
+Calls calls;
+std::map<std::string, Contender> contenders;
+std::map<std::string, std::vector<double>> seconds;
+std::vector<char> eviction;
+
+void add(const Contender &contender) { contenders[contender.name] = contender; }
+
+// Replaces what the caches hold.
+void evict() {
+    for (size_t i = 0; i < eviction.size(); i += 64) eviction[i]++;
+}
+
+std::string text;  // of the last answer
+
+}  // namespace
+
+// As JSON: the target or device in use, and the number of threads.
+HNORM_EXPORT const char *hnorm_bench_machine() {
+    text.clear();
+    guarded([] { text = machine(); });
+    return text.c_str();
+}
+
+HNORM_EXPORT int hnorm_bench_set_threads(int threads) {
+    return guarded([=] {
+        if (hnorm_set_num_threads(threads) != HNORM_OK) throw std::runtime_error(hnorm_last_error());
+    });
+}
+
+// Opens a case: its tensors are filled, and it gets its contenders: the rows of the dispatch table and the floor; of f32's forward
+// and backward the plain loop; of "copy" the other copies. 0, or 1 and a reason in hnorm_bench_error().
+HNORM_EXPORT int hnorm_bench_open(const char *name) {
+    return guarded([&] {
+        const Case c = parse_case(name);
+        contenders.clear();
+        calls.reserve({c});
+        place(calls);
+        calls.prepare(c, Data::kPlain);
+        send();
+        add(floor(calls, c));
+        const bool is_copy = c.operation->function == Function::kCopy;
+        for (const Contender &contender : is_copy ? copies(calls, c) : kernels(calls, c)) add(contender);
+        if (has_plain_loop(c)) add(plain_loop(calls, c));
+    });
+}
+
+// A contender of the caller's: seconds of a call, over so many; below 0: it failed.
+HNORM_EXPORT void hnorm_bench_add(const char *name, double (*time)(int calls)) {
+    add({name, [=](int calls) {
+             const double result = time(calls);
+             if (result < 0) throw std::runtime_error("a contender failed");
+             return result;
+         }});
+}
+
+// The address, where the calls take it, of x, dy, residual, y, dresidual; gamma, beta, dgamma, dbeta (float); mean, variance
+// (double).
+HNORM_EXPORT void *hnorm_bench_memory(const char *name) { return calls.address(name); }
+
+// Seconds of a call, over so many; below 0: it failed.
+HNORM_EXPORT double hnorm_bench_time(const char *name, int times) {
+    double result = -1;
+    guarded([&] { result = contenders.at(name).time(times); });
+    return result;
+}
+
+// Times the contenders with these names (rounds.h). evict_bytes: of the caches to be emptied before each timing, or 0.
+HNORM_EXPORT int hnorm_bench_measure(const char *const *names, int count, double effort_seconds, int least, int most,
+                                     int64_t evict_bytes, int settle) {
+    return guarded([&] {
+        std::vector<Contender> chosen;
+        for (int i = 0; i < count; i++) chosen.push_back(contenders.at(names[i]));
+        Conditions conditions;
+        conditions.least_timing = least_timing();
+        conditions.settle = settle != 0;
+        eviction.resize(evict_bytes);
+        if (evict_bytes) conditions.before = evict;
+        const auto found = rounds(chosen, {effort_seconds, least, most}, conditions);
+        for (int i = 0; i < count; i++) seconds[names[i]] = found[i];
+    });
+}
+
+// Of the last measurement: seconds of a call by round, and in `count` how many.
+HNORM_EXPORT const double *hnorm_bench_seconds(const char *name, int *count) {
+    *count = static_cast<int>(seconds[name].size());
+    return seconds[name].data();
+}

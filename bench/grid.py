@@ -1,0 +1,105 @@
+"""./dev bench --grid: odd shapes, for calls that take longer than they should.
+
+A shape is odd by its channels and positions; each comes in every size. A call is held to two others: to the median of the
+shapes of its size, and to plain loops (engine/plain.h), which know nothing of shapes either. Where tensors are below 4 KB there
+is the call's fixed cost instead: what it takes beyond the plain loops."""
+from collections import defaultdict
+
+from . import estimate, report
+from .report import Progress
+from .rows import Row, computes
+
+# Elements of a tensor, by the name of the size.
+SIZES = {"1 KB": 250, "4 KB": 1000, "16 KB": 4000, "64 KB": 1 << 14, "512 KB": 1 << 17, "4 MB": 1 << 20, "16 MB": 1 << 22}
+SMALL = 4096  # bytes
+# N, C, S; 0 is what makes the size.
+SHAPES = (
+    # one channel
+    (0, 1, 1), (0, 1, 2), (0, 1, 3), (0, 1, 7), (0, 1, 15), (0, 1, 49), (0, 1, 196), (1, 1, 0),
+    # few channels, small planes
+    (0, 2, 1), (0, 3, 1), (0, 7, 1), (0, 15, 1), (0, 2, 4), (0, 3, 3), (0, 3, 15), (0, 5, 9), (0, 8, 4), (0, 11, 7), (0, 15, 15),
+    # few channels, large planes
+    (1, 2, 0), (1, 3, 0), (1, 7, 0), (1, 15, 0), (4, 3, 0),
+    # one position
+    (0, 16, 1), (0, 17, 1), (0, 64, 1), (0, 1000, 1), (2, 0, 1), (16, 0, 1),
+    # one sample of many channels
+    (1, 0, 2), (1, 0, 3), (1, 0, 7), (1, 0, 15), (1, 0, 16), (1, 0, 49), (4, 0, 9),
+    # many samples
+    (0, 17, 2), (0, 64, 4), (0, 33, 7), (0, 64, 15), (0, 64, 49), (0, 16, 196),
+)
+OPS = ("forward", "backward")
+THREADS = (1, 2)
+EFFORT = (0, 5, 5)  # five rounds
+OF_MEDIAN, OF_PLAIN, BEYOND = 3, 1, 1  # the targets; the last in microseconds
+WORST = 25
+
+
+def shapes(size):
+    """{shape: its entry of SHAPES} of a size's number of elements, within a tenth."""
+    found = {}
+    for shape in SHAPES:
+        rest = 1
+        for extent in shape:
+            rest *= extent or 1
+        n, c, s = (extent or round(size / rest) for extent in shape)
+        if abs(n * c * s - size) <= size / 10:
+            found.setdefault(f"{n}x{c}x{s}", "x".join(str(extent or "?") for extent in shape))
+    return found
+
+
+def measure(library, ops, groups, layouts):
+    """A dictionary a row."""
+    target = library.target
+    rows = [(size, oddness, f"{op}/{group}/{layout}/f32/{shape}")
+            for size, elements in SIZES.items() for shape, oddness in shapes(elements).items()
+            for layout in layouts for op in ops for group in groups if computes(shape, group)]
+    progress = Progress(len(rows), "grid")
+    found, of_kind = [], defaultdict(list)
+    for size, oddness, name in rows:
+        library.open(name)
+        row = Row(name)
+        for threads in THREADS:
+            library.set_threads(threads)
+            seconds = library.measure((target, "plain"), EFFORT)
+            entry = report.entry(name, f"{target}/threads{threads}", size, seconds[target], "of_plain",
+                                 estimate.ratios(seconds, target, "plain"))
+            one = entry | {"row": name, "oddness": oddness, "threads": threads, "bytes": row.bytes,
+                           "plain_time": report.median(seconds["plain"]) * 1e6}
+            of_kind[size, threads, row.layout, row.op].append((one, one["real_time"] / row.elements))
+            found.append(one)
+        progress.step()
+    for ones in of_kind.values():
+        middle = report.median(time for _, time in ones)
+        for one, time in ones:
+            one["of_median"] = time / middle
+    return found
+
+
+def summary(found):
+    """The worst rows of each kind, one of each oddness: the same in another size says little more."""
+    def beyond(one):
+        return one["real_time"] - one["plain_time"]
+
+    kinds = (
+        (f"time over the median of its size, layout and operation (target: under {OF_MEDIAN})", found,
+         lambda one: one["of_median"], OF_MEDIAN),
+        (f"time over the plain loops' (target: under {OF_PLAIN})",
+         [one for one in found if one["bytes"] >= SMALL], lambda one: one["of_plain"], OF_PLAIN),
+        (f"us beyond the plain loops', below {SMALL} bytes (target: under {BEYOND})",
+         [one for one in found if one["bytes"] < SMALL], beyond, BEYOND))
+    missed = set()
+    for title, of_kind, value, limit in kinds:
+        by_oddness = defaultdict(list)
+        for one in of_kind:
+            by_oddness[one["oddness"]].append(one)
+        missing = {one["name"] for one in of_kind if value(one) >= limit}
+        missed |= missing
+        print(f"\n{title}: {len(missing)} of {len(of_kind)} rows miss it. The worst of each oddness:")
+        print(f"{'NxCxS':12} {'rows that miss':>16}  {'op/group/layout/type/NxCxS':56} {'threads':>7} {'time us':>11} "
+              f"{'plain us':>11} {'':>8}")
+        for oddness, ones in sorted(by_oddness.items(), key=lambda item: -max(map(value, item[1])))[:WORST]:
+            worst = max(ones, key=value)
+            misses = f"{sum(one['name'] in missing for one in ones)} of {len(ones)}"
+            print(f"{oddness:12} {misses:>16}  {worst['row']:56} {worst['threads']:7} {worst['real_time']:11.2f} "
+                  f"{worst['plain_time']:11.2f} {value(worst):8.2f}")
+    print(f"\n{len(missed)} of {len(found)} rows miss a target")
