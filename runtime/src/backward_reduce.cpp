@@ -200,15 +200,16 @@ private:
 
 hnorm_status Cpu::reduce(const Planes &x, const Planes &dy, const Normalization &by, const Gate &gate,
                          const GroupSums &sums, Gradient *) const {
-    const SumsView all = sums_view(x, &dy, sums.group);
+    const SumsView given = sums_view(x, &dy, sums.group);
+    const SumsView all = gate.m.stride_n == given.x.g0.extent ? one_row(given) : given;
     HNORM_TRY(for_channels(all, [&](const SumsView &view, int64_t first) {
         const Range range = {0, 1, first, first + 1};
         const detail::Gate of_view = {gate.m.from(range), gate.a.from(range), gate.b.from(range), gate.slope};
         return GroupGradientSums(*this, view, of_view).compute(sums.dy + first, sums.dy_xmu + first);
     }));
     // About the mean itself.
-    for (int64_t n = 0, i = 0; n < all.x.g1.extent; ++n) {
-        for (int64_t c = 0; c < all.x.g0.extent; ++c, ++i) {
+    for (int64_t n = 0, i = 0; n < given.x.g1.extent; ++n) {
+        for (int64_t c = 0; c < given.x.g0.extent; ++c, ++i) {
             const double offset = by.mean.at(n, c) - static_cast<double>(gate.m.at(n, c));
             sums.dy_xmu[i] = sums.dy_xmu[i] - offset * sums.dy[i];
         }

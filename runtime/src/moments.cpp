@@ -239,15 +239,14 @@ void pack(const View &view, char *to) {
 }  // namespace
 
 hnorm_status Cpu::moments(const Planes &x, const Grouping &group, double divisor, double *mean, double *m2) const {
-    SumsView all = sums_view(x, nullptr, group);
+    SumsView all = one_row(sums_view(x, nullptr, group));
     ScratchOf<char> packed;
     // Kernels want the positions of a plane adjacent. Only channels of one position can be apart.
     if (all.planes != kLast && all.x.s.extent > 1 && all.x.s.stride != 1) {
         HNORM_TRY(packed.reserve(function, all.x.elements() * all.x.element_size()));
         pack(all.x, packed.data());
-        const int64_t positions = all.x.s.extent, groups = all.x.g0.extent;
-        all.x = {packed.data(),         all.x.type, {positions, 1}, {}, {groups, positions},
-                 {all.x.g1.extent, groups * positions}};
+        const int64_t positions = all.x.s.extent;
+        all.x = {packed.data(), all.x.type, {positions, 1}, {}, {all.x.groups(), positions}, {}};
     }
     const auto compute = [&](double by, double *means, double *m2s) {
         return for_channels(all, [&](const SumsView &view, int64_t first) {

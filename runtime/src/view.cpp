@@ -99,6 +99,18 @@ SumsView sums_view(const Planes &x, const Planes *dy, const Grouping &grouping) 
     return seen;
 }
 
+SumsView one_row(SumsView view) {
+    const auto even = [](const View &v) { return v.g0.extent == 1 || v.g1.stride == v.g0.extent * v.g0.stride; };
+    if (view.planes == kLast || view.x.g1.extent == 1 || !even(view.x) || !even(view.dy)) {
+        return view;
+    }
+    for (View *v : {&view.x, &view.dy}) {
+        v->g0 = {v->groups(), v->g0.extent == 1 ? v->g1.stride : v->g0.stride};
+        v->g1 = {};
+    }
+    return view;
+}
+
 View few_channels_part(View view, int64_t i) {
     view.data = view.at(i, 0, 0, 0);
     view.s.extent /= kFewChannelsParts;

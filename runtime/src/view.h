@@ -44,6 +44,9 @@ struct SumsView {
     int64_t merged = 1;
 };
 SumsView sums_view(const Planes &x, const Planes *dy, const Grouping &grouping);
+// The same with all groups along g0, if planes are channels-first and groups are evenly apart. Values
+// of the groups must be dense. So thousands of samples of few groups are one row of groups.
+SumsView one_row(SumsView view);
 
 // The parts of the positions of few channels. part: every 32nd position from the i-th on. parts:
 // all parts of a dense view as the channels of one, part after part. remainder: the positions after
