@@ -21,6 +21,9 @@ inline transcription::Group transcribed_group(const Tensor &x, hnorm_group group
     if (group == HNORM_INSTANCE) return {x.plane(n, c), x.positions(), 1, 0, last, narrow};
     if (x.positions() == 1)
         return {x.plane(0, c), x.samples(), 1, 0, true, transcription::narrow(x.samples(), x.channels()), samples};
+    // Many samples of tiny planes: samples are positions, and positions planes.
+    if (order == Order::kWhole && !last && x.positions() < 16 && x.samples() >= 256)
+        return {x.plane(0, c), x.samples(), x.positions(), 1, true, false, samples};
     return {x.plane(0, c), x.positions(), x.samples(), samples, last, narrow};
 }
 

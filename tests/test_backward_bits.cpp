@@ -50,7 +50,9 @@ TEST_CASE("gradients of ranks 2 to 5 with padded strides have the transcription'
                   {2, 5, 1, 1},
                   {1, 2, 33, 65},
                   {3, 2, 5, 7, 11},
-                  {2, 3, 1, 40, 1}},
+                  {2, 3, 1, 40, 1},
+                  {300, 3, 5},
+                  {1025, 1, 2}},
                  {Padding{0, 0, false}, Padding{1, 0, true}, Padding{16, 64, true}}, check_case);
 }
 
@@ -70,7 +72,7 @@ TEST_CASE("gradients of groups beyond float's range, NaN and infinities have the
 TEST_CASE("gradients whose sums of dy alone come near float's range, or leave it, have the transcription's bits") {
     uint64_t seed = 2000;
     for (const Shape &shape :
-         std::vector<Shape>{{70, 9, 1}, {70, 9, 3}, {9, 9, 15}, {70, 9, 16}, {33, 8, 49}, {3, 5, 1000}, {2, 3, 4097}}) {
+         std::vector<Shape>{{70, 9, 1}, {70, 9, 3}, {9, 9, 15}, {70, 9, 16}, {33, 8, 49}, {3, 5, 1000}, {2, 3, 4097}, {300, 9, 3}, {600, 1, 15}}) {
         for (const auto &[scale, ratio] : std::vector<std::pair<double, double>>{{1e36, 0}, {5e36, 0}, {3e36, 3}}) {
             Case test_case = varied(shape, seed++), dy_case;
             test_case.mixed = false;

@@ -56,7 +56,8 @@ TEST_CASE("ranks 2 to 5 with padded strides give the transcription's bits") {
     const std::vector<Shape> shapes = {
         {1, 1},          {17, 70},         {611, 3},          {550, 15, 1, 1}, {2, 33},
         {4, 3, 1},       {4, 3, 29},       {2, 5, 1, 1},      {2, 5, 7, 9},    {1, 2, 33, 65},
-        {2, 3, 2, 3, 4}, {3, 2, 5, 7, 11}, {1, 2, 9, 21, 23}, {5, 4, 1, 1, 1}, {2, 3, 1, 40, 1}};
+        {2, 3, 2, 3, 4}, {3, 2, 5, 7, 11}, {1, 2, 9, 21, 23}, {5, 4, 1, 1, 1}, {2, 3, 1, 40, 1},
+        {300, 3, 5},     {255, 4, 15},     {256, 4, 15},      {1025, 1, 2}};
     check_padded(shapes, {Padding{0, 0, false}, Padding{1, 0, true}, Padding{0, 1, false}, Padding{16, 64, true}},
                  check_forward_bits);
 }
@@ -73,6 +74,8 @@ TEST_CASE("groups beyond float's range, NaN and infinities among ordinary ones g
                  {3, 5, 12'545},
                  {2, 130, 33},
                  {5, 70, 7, 7},
-                 {30, 9, 70, 70}},
+                 {30, 9, 70, 70},
+                 {300, 9, 3},
+                 {600, 1, 15}},
                 check_forward_bits);
 }

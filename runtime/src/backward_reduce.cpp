@@ -60,15 +60,16 @@ public:
 private:
     // The greatest magnitudes of the sample, and whether those of all are to be measured.
     hnorm_status sample() {
-        TensorBuffer x(x_), dy(view_.dy);
+        const View seen_x = sampled_.seen(x_), seen_dy = sampled_.seen(view_.dy);
+        TensorBuffer x(seen_x), dy(seen_dy);
         const auto values = [&](const Values<float> &v) { return GroupBuffer(v.data, x_, v.stride_n); };
         GroupBuffer m = values(gate_.m), a = values(gate_.a), b = values(gate_.b);
         GroupBuffer of_dy(sample_dy_, x_), of_x(sample_x_, x_);
-        sampled_.prefetch(x_);
-        sampled_.prefetch(view_.dy);
+        sampled_.prefetch(seen_x);
+        sampled_.prefetch(seen_dy);
         const SerialScope serial(serial_);
         HNORM_TRY(kernel_status(
-            on_.function, kernels_of(hnorm_kernels_backward_sample, on_, x_.type)[view_.planes](
+            on_.function, kernels_of(hnorm_kernels_backward_sample, on_, x_.type)[sampled_.planes()](
                               x, dy, m, a, b, slope_bits(gate_.slope), sampled_.buffer(), of_dy, of_x)));
         int ordinary = 1;
         for (int64_t g = 0; g < x_.groups(); ++g) {
@@ -106,9 +107,14 @@ private:
                                                {scale_dy_ + first, channels}};
         RepeatedFloats repeated[kValues];
         Values<float> of_parts[kValues];
-        for (int i = 0; i < kValues && view_.dense; ++i) {
-            HNORM_TRY(repeated[i].repeat(on_.function, x, values[i].data, values[i].stride_n));
+        for (int i = 0; i < kValues && (view_.dense || view_.transposed); ++i) {
+            HNORM_TRY(view_.dense ? repeated[i].repeat(on_.function, x, values[i].data, values[i].stride_n)
+                                  : repeated[i].repeat_positions(on_.function, x, values[i].data));
             of_parts[i] = {repeated[i].data, repeated[i].stride_n};
+        }
+        if (view_.transposed) {
+            return sum_part(positions_as_channels(x), positions_as_channels(dy), of_parts, sums_.from(first), channels,
+                            x.r.extent);
         }
         return for_parts(on_.function, view_, x, sums_.from(first),
                          [&](const auto &of, int64_t repeats, const Sums &sums, int64_t sums_n) {
@@ -118,8 +124,8 @@ private:
 
     // values: m, a, b, and the scales of x and dy
     hnorm_status sum_part(const View &x, const View &dy, const Values<float> *values, const Sums &sums,
-                          int64_t sums_n) {
-        RunSums runs(x, view_.planes, measured_ ? sums : Sums{sums.e, sums.q, {}}, sums_n);
+                          int64_t sums_n, int64_t together = 1) {
+        RunSums runs(x, view_.planes, measured_ ? sums : Sums{sums.e, sums.q, {}}, sums_n, together);
         HNORM_TRY(runs.reserve(on_.function));
         TensorBuffer x_buffer(x), dy_buffer(dy);
         const auto buffer = [&](int i) { return GroupBuffer(values[i].data, x, values[i].stride_n); };

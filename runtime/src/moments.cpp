@@ -64,14 +64,14 @@ private:
 
     // The centers and spreads of the groups in the range, by their scales.
     hnorm_status sample(const Range &range, int32_t *spread) {
-        const View part = cropped(x_, range);
+        const View part = sampled_.seen(cropped(x_, range));
         const int64_t first = x_.first(range), stride_n = x_.g0.extent;
         TensorBuffer x(part);
         GroupBuffer scale(scale_ + first, part, stride_n), center(center_ + first, part, stride_n);
         GroupBuffer spreads(spread + first, part, stride_n);
         sampled_.prefetch(part);
         const SerialScope serial(serial_);
-        return kernel_status(on_.function, kernels_of(hnorm_kernels_sample, on_, x_.type)[view_.planes](
+        return kernel_status(on_.function, kernels_of(hnorm_kernels_sample, on_, x_.type)[sampled_.planes()](
                                                x, scale, sampled_.buffer(), center, spreads));
     }
 
@@ -98,6 +98,12 @@ private:
         const View part = cropped(x_, range);
         const int64_t first = x_.first(range), channels = x_.g0.extent;
         RepeatedFloats centers, scales;
+        if (view_.transposed) {
+            HNORM_TRY(centers.repeat_positions(on_.function, part, center_ + first));
+            HNORM_TRY(scales.repeat_positions(on_.function, part, scale_ + first));
+            return sum_part(positions_as_channels(part), centers.data, scales.data, 0, sums_.from(first), channels,
+                            part.r.extent);
+        }
         if (view_.dense) {
             HNORM_TRY(centers.repeat(on_.function, part, center_ + first, channels));
             HNORM_TRY(scales.repeat(on_.function, part, scale_ + first, channels));
@@ -111,8 +117,8 @@ private:
     }
 
     hnorm_status sum_part(const View &part, const float *centers, const float *scales, int64_t values_n,
-                          const Sums &sums, int64_t stride_n) {
-        RunSums runs(part, view_.planes, scaled_ ? sums : Sums{sums.e, sums.q, {}}, stride_n);
+                          const Sums &sums, int64_t stride_n, int64_t together = 1) {
+        RunSums runs(part, view_.planes, scaled_ ? sums : Sums{sums.e, sums.q, {}}, stride_n, together);
         HNORM_TRY(runs.reserve(on_.function));
         TensorBuffer x(part);
         GroupBuffer center(centers, part, values_n), scale(scales, part, values_n);

@@ -24,7 +24,8 @@ int64_t neighbours(PlaneClass planes) { return planes == kSmall || planes == kLa
 }  // namespace
 
 SamplePlaces::SamplePlaces(const SumsView &view)
-    : planes_(view.planes),
+    : transposed_(view.transposed),
+      planes_(transposed_ ? kTiny : view.planes),
       count_(rows_sampled(view.x.r.extent * (view.x.s.extent / neighbours(planes_)))),
       buffer_(places_, halide_type_of<int32_t>(), {{2, 1}, {count_, 2}}) {
     // The divisions take as long as a small block's sums, and the next block has the same.
@@ -47,6 +48,9 @@ SamplePlaces::SamplePlaces(const SumsView &view)
         latest.samples = samples;
     }
     std::copy_n(&latest.places[0][0], 2 * count_, &places_[0][0]);
+    for (int32_t i = 0; i < count_ && transposed_; ++i) {
+        std::swap(places_[i][0], places_[i][1]);
+    }
 }
 
 void SamplePlaces::prefetch(const View &x) const {
@@ -84,8 +88,9 @@ bool all_finite(const double *values, int64_t count) {
     });
 }
 
-RunSums::RunSums(const View &x, PlaneClass planes, const Sums &sums, int64_t stride_n)
+RunSums::RunSums(const View &x, PlaneClass planes, const Sums &sums, int64_t stride_n, int64_t together)
     : x_(x),
+      together_(together),
       runs_(runs_of(planes, x.s.extent, x.r.extent)),
       sums_(sums),
       stride_n_(stride_n),
@@ -95,7 +100,7 @@ RunSums::RunSums(const View &x, PlaneClass planes, const Sums &sums, int64_t str
       second_(halide_type_of<int32_t>(), x, runs_, runs() == 1 ? stride_n : x.g0.extent * runs()) {}
 
 hnorm_status RunSums::reserve(const char *function) {
-    if (runs() == 1) {  // its own sum
+    if (in_place()) {  // its own sum
         e_.at(sums_.e);
         q_.at(sums_.q);
         first_.at(sums_.greatest[0]);
@@ -114,8 +119,35 @@ hnorm_status RunSums::reserve(const char *function) {
     return HNORM_OK;
 }
 
+// The planes of a group in their order, and in each plane its runs.
+void RunSums::add_up_together() const {
+    const int64_t width = x_.g0.extent;
+    for (int64_t g = 0; g < width / together_; ++g) {
+        double e = 0, q = 0;
+        int32_t greatest[2] = {0, 0};
+        for (int64_t i = g * together_; i < (g + 1) * together_; ++i) {
+            for (int64_t j = 0; j < runs(); ++j) {
+                e += values_[j * width + i];
+                q += values_[size() + j * width + i];
+                for (int k = 0; k < 2 && sums_.greatest[k]; ++k) {
+                    greatest[k] = std::max(greatest[k], bits_[k * size() + j * width + i]);
+                }
+            }
+        }
+        sums_.e[g] = e;
+        sums_.q[g] = q;
+        for (int k = 0; k < 2 && sums_.greatest[k]; ++k) {
+            sums_.greatest[k][g] = greatest[k];
+        }
+    }
+}
+
 void RunSums::add_up() const {
-    if (runs() == 1) {
+    if (in_place()) {
+        return;
+    }
+    if (together_ > 1) {
+        add_up_together();
         return;
     }
     const int64_t c = x_.g0.extent;

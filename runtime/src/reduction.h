@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "buffers.h"
 #include "call.h"
@@ -34,7 +35,8 @@ struct Sums {
 // What a kernel gives by run, and its sum: `sums`, of samples that lie stride_n apart.
 class RunSums {
 public:
-    RunSums(const View &x, PlaneClass planes, const Sums &sums, int64_t stride_n);
+    // together: neighbours in x that are one group of `sums`.
+    RunSums(const View &x, PlaneClass planes, const Sums &sums, int64_t stride_n, int64_t together = 1);
     hnorm_status reserve(const char *function);
 
     halide_buffer_t *e() { return e_; }
@@ -57,8 +59,11 @@ private:
     };
     int64_t runs() const { return runs_.a * runs_.b; }
     int64_t size() const { return x_.groups() * runs(); }
+    bool in_place() const { return runs() == 1 && together_ == 1; }
+    void add_up_together() const;
 
     const View x_;
+    const int64_t together_;
     const Runs runs_;
     const Sums sums_;
     const int64_t stride_n_;
@@ -68,9 +73,20 @@ private:
     const int32_t *bits_ = nullptr;
 };
 
-// Floats of groups, where each part of few channels has them side by side: repeated for each part.
+// Floats of groups, repeated side by side.
 class RepeatedFloats {
 public:
+    // For each position of transposed planes. x has one sample.
+    hnorm_status repeat_positions(const char *function, const View &x, const float *values) {
+        const int64_t positions = x.r.extent;
+        HNORM_TRY(scratch_.reserve(function, x.g0.extent * positions));
+        for (int64_t c = 0; c < x.g0.extent; ++c) {
+            std::fill_n(scratch_.data() + c * positions, positions, values[c]);
+        }
+        data = scratch_.data();
+        return HNORM_OK;
+    }
+    // For each part of few channels.
     hnorm_status repeat(const char *function, const View &x, const float *values, int64_t values_n) {
         const int64_t samples = values_n == 0 ? 1 : x.g1.extent, width = x.g0.extent * kFewChannelsParts;
         HNORM_TRY(scratch_.reserve(function, samples * width));
@@ -199,12 +215,12 @@ hnorm_status for_marked(const SumsView &view, const Marks &marks, const Visit &v
     return HNORM_OK;
 }
 
-// Calls reduce(view, first) for the view's groups: at once, or channel by channel if planes of class
-// last have channels that are apart, for their kernels want them adjacent. first: the first group's
-// place.
+// Calls reduce(view, first) for the view's groups: at once, or channel by channel if the CPU's kernels
+// want them adjacent. first: the first group's place.
 template <typename Reduce>
 hnorm_status for_channels(const SumsView &view, const Reduce &reduce) {
-    if (view.planes != kLast || view.adjacent) {
+    const auto dense = [](const View &v) { return v.g0.extent == 1 || v.g0.stride == v.r.extent; };
+    if (view.planes != kLast || view.adjacent || (view.transposed && dense(view.x) && dense(view.dy))) {
         return reduce(view, 0);
     }
     SumsView channel = view;
@@ -221,6 +237,14 @@ hnorm_status for_channels(const SumsView &view, const Reduce &reduce) {
 class SamplePlaces {
 public:
     explicit SamplePlaces(const SumsView &view);
+    // The class of the kernel, and how it sees a tensor of the view: transposed planes as they lie.
+    PlaneClass planes() const { return planes_; }
+    View seen(View view) const {
+        if (transposed_) {
+            std::swap(view.s, view.r);
+        }
+        return view;
+    }
     halide_buffer_t *buffer() { return buffer_; }
     // Prefetches the rows of all groups together, for large planes. Otherwise the sample waits for
     // memory row by row. That took a fifth of the time of instance norm out of cache.
@@ -229,6 +253,7 @@ public:
 private:
     static constexpr int32_t kMost = 48;
     int32_t places_[kMost][2];
+    const bool transposed_;
     const PlaneClass planes_;
     const int32_t count_;
     Buffer<2> buffer_;

@@ -7,7 +7,7 @@ namespace hnorm::detail {
 namespace {
 
 // Part of the order of summation.
-constexpr int64_t kMostFewChannels = 15, kLeastPositions = 512;
+constexpr int64_t kMostFewChannels = 15, kLeastPositions = 512, kLeastTransposed = 256;
 
 // Whether work on all of the tensors together sees them as channels-last. The layouts can differ in
 // two cases. If planes have one position, channels-first kernels take all tensors: they allow any
@@ -25,6 +25,11 @@ View of_samples(const Planes &p) {
 }
 View over_samples(const Planes &p) {
     return {p.data, p.type, {p.s, p.stride_s}, {p.n, p.stride_n}, {p.c, p.stride_c}, {}};
+}
+// Many samples of tiny planes: the samples are positions, and the positions planes.
+bool can_be_transposed(const Planes &p) { return plane_class(p.s) == kTiny && p.s > 1 && p.n >= kLeastTransposed; }
+View transposed(const Planes &p) {
+    return {p.data, p.type, {p.n, p.stride_n}, {p.s, p.stride_s}, {p.c, p.stride_c}, {}};
 }
 // The samples of planes of one position, as the positions of one plane.
 View one_plane(const Planes &p) { return {p.data, p.type, {p.n, p.stride_n}, {}, {p.c, p.stride_c}, {}}; }
@@ -87,13 +92,16 @@ SumsView sums_view(const Planes &x, const Planes *dy, const Grouping &grouping) 
         return channels_view(x, grouping.together);
     }
     const bool batch = grouping.by == HNORM_BATCH, is_plane = batch && x.s == 1;
-    const auto of = [&](const Planes &p) { return is_plane ? one_plane(p) : batch ? over_samples(p) : of_samples(p); };
     SumsView seen = {};
+    seen.transposed = batch && !last && can_be_transposed(x);
+    const auto of = [&](const Planes &p) {
+        return is_plane ? one_plane(p) : seen.transposed ? transposed(p) : batch ? over_samples(p) : of_samples(p);
+    };
     seen.x = of(tensors[0]);
     seen.dy = of(tensors[1]);
-    seen.planes = last || is_plane ? kLast : plane_class(x.s);
+    seen.planes = last || is_plane || seen.transposed ? kLast : plane_class(x.s);
     seen.adjacent = last;
-    seen.few_channels = seen.planes == kLast && has_few_channels(seen.x);
+    seen.few_channels = seen.planes == kLast && !seen.transposed && has_few_channels(seen.x);
     seen.dense = seen.few_channels && is_dense(seen.x) && is_dense(seen.dy);
     seen.merged = grouping.together;
     return seen;
@@ -109,6 +117,10 @@ SumsView one_row(SumsView view) {
         v->g1 = {};
     }
     return view;
+}
+
+View positions_as_channels(const View &view) {
+    return {view.data, view.type, view.s, {}, {view.g0.extent * view.r.extent, view.r.stride}, {}};
 }
 
 View few_channels_part(View view, int64_t i) {

@@ -41,12 +41,17 @@ struct SumsView {
     bool few_channels;  // docs/order.md, "Few channels"
     bool dense;         // few channels whose parts lie side by side
     bool adjacent;      // planes of class last have adjacent channels
+    bool transposed;    // class last: the samples of tiny planes are positions, and positions are planes
     int64_t merged = 1;
 };
 SumsView sums_view(const Planes &x, const Planes *dy, const Grouping &grouping);
 // The same with all groups along g0, if planes are channels-first and groups are evenly apart. Values
 // of the groups must be dense. So thousands of samples of few groups are one row of groups.
 SumsView one_row(SumsView view);
+
+// Transposed planes as the CPU's kernels sum them: each position of each channel is a channel. The
+// channels must be dense. Values of channels are repeated for each position.
+View positions_as_channels(const View &view);
 
 // The parts of the positions of few channels. part: every 32nd position from the i-th on. parts:
 // all parts of a dense view as the channels of one, part after part. remainder: the positions after
