@@ -24,6 +24,10 @@ struct Operands {
     bool per_sample() const {
         return std::any_of(values.begin(), values.end(), [](const Values<float> &v) { return v.stride_n != 0; });
     }
+    bool dense() const {
+        return std::all_of(values.begin(), values.end(),
+                           [this](const Values<float> &v) { return v.stride_n == tensors[0].c; });
+    }
     Operands from(const Part &part) const {
         Operands result;
         std::transform(tensors.begin(), tensors.end(), result.tensors.begin(),
@@ -70,7 +74,7 @@ template <size_t kTensors, size_t kValues, typename Launch>
 hnorm_status launch_pointwise(const CpuCall &on, const Operands<kTensors, kValues> &of, bool lines,
                               const Launch &launch) {
     using Floats = std::array<Values<float>, kValues>;
-    const PointwiseView view = pointwise_view(of.tensors.data(), kTensors, of.per_sample());
+    const PointwiseView view = pointwise_view(of.tensors.data(), kTensors, of.per_sample(), of.dense());
     const View &x = view.tensors[0];
     const SerialScope serial(on.is_serial(x.elements()));
     const auto call = [&](const Floats &values, const auto &piece) {
@@ -94,7 +98,7 @@ hnorm_status launch_pointwise(const CpuCall &on, const Operands<kTensors, kValue
     case Split::kFlat: {
         // Elements of a sample that a task has: their values stay in the first cache.
         constexpr int64_t kTogether = 2048;
-        const int64_t positions = of.tensors[0].s, channels = of.tensors[0].c;
+        const int64_t positions = of.tensors[0].s, channels = x.g0.extent / positions;
         const int64_t step = std::max<int64_t>(kTogether / positions / kLine, 1) * kLine;  // whole lines of channels
         const auto compute = [&](int64_t i) {
             const int64_t begin = i * step, end = std::min(begin + step, channels), size = (end - begin) * positions;

@@ -65,12 +65,18 @@ PointwiseView pointwise(const Planes *tensors, int count, bool per_sample, bool 
     return seen;
 }
 
-// A view over samples. The values are repeated once for all samples, which pays only if there are
-// several samples.
+// The values are repeated once for all samples, which pays if there are several samples, or none to
+// go over but this one.
 bool can_be_flat(const View &view) {
-    constexpr int64_t kMostPositions = 15, kLeastSamples = 8;
-    return view.s.extent <= kMostPositions && view.r.extent >= kLeastSamples &&
-           (view.g0.extent == 1 || view.g0.stride == view.s.extent);
+    constexpr int64_t kLeastSamples = 8;
+    return plane_class(view.s.extent) == kTiny && (view.r.extent == 1 || view.r.extent >= kLeastSamples) &&
+           view.g1.extent == 1 && (view.g0.extent == 1 || view.g0.stride == view.s.extent);
+}
+bool is_even(const View &v) { return v.g0.extent == 1 || v.g1.stride == v.g0.extent * v.g0.stride; }
+View all_in_g0(View view) {
+    view.g0 = {view.groups(), view.g0.extent == 1 ? view.g1.stride : view.g0.stride};
+    view.g1 = {};
+    return view;
 }
 View flat(const View &view) {
     return {view.data, view.type, view.r, {}, {view.g0.extent * view.s.extent, 1}, {}};
@@ -108,13 +114,9 @@ SumsView sums_view(const Planes &x, const Planes *dy, const Grouping &grouping) 
 }
 
 SumsView one_row(SumsView view) {
-    const auto even = [](const View &v) { return v.g0.extent == 1 || v.g1.stride == v.g0.extent * v.g0.stride; };
-    if (view.planes == kLast || view.x.g1.extent == 1 || !even(view.x) || !even(view.dy)) {
-        return view;
-    }
-    for (View *v : {&view.x, &view.dy}) {
-        v->g0 = {v->groups(), v->g0.extent == 1 ? v->g1.stride : v->g0.stride};
-        v->g1 = {};
+    if (view.planes != kLast && view.x.g1.extent > 1 && is_even(view.x) && is_even(view.dy)) {
+        view.x = all_in_g0(view.x);
+        view.dy = all_in_g0(view.dy);
     }
     return view;
 }
@@ -143,13 +145,18 @@ View few_channels_remainder(View view) {
     return view;
 }
 
-PointwiseView pointwise_view(const Planes *tensors, int count, bool per_sample) {
+PointwiseView pointwise_view(const Planes *tensors, int count, bool per_sample, bool dense) {
     const bool last = channels_last(tensors, count);
     PointwiseView seen = pointwise(tensors, count, per_sample, last);
     View *const begin = seen.tensors.data(), *const end = begin + count;
-    if (last && has_few_channels(*begin) && std::all_of(begin, end, is_dense)) {
-        seen.split = Split::kParts;
-    } else if (!last && !per_sample && std::all_of(begin, end, can_be_flat)) {
+    if (last) {
+        seen.split = has_few_channels(*begin) && std::all_of(begin, end, is_dense) ? Split::kParts : Split::kNone;
+        return seen;
+    }
+    if (per_sample && dense && std::all_of(begin, end, is_even)) {
+        std::transform(begin, end, begin, all_in_g0);
+    }
+    if (std::all_of(begin, end, can_be_flat)) {
         std::transform(begin, end, begin, flat);
         seen.planes = kLast;
         seen.split = Split::kFlat;

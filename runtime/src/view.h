@@ -65,9 +65,9 @@ View few_channels_remainder(View view);
 enum class Split {
     kNone,
     kParts,  // few channels, dense: the parts at once, and the remainder
-    // Small channels-first planes of batch norm. A sample is one position, and each of its elements
-    // is a channel, with the values of the channel that it belongs to. So vectors are full for
-    // every size of planes.
+    // Tiny channels-first planes. A sample is one position, and each of its elements is a channel,
+    // with the values of the channel that it belongs to. So vectors are full for every size of
+    // planes.
     kFlat
 };
 constexpr int kMostTensors = 3;
@@ -76,9 +76,10 @@ struct PointwiseView {
     PlaneClass planes;
     Split split = Split::kNone;
 };
-// per_sample: whether values of the groups differ between samples.
-PointwiseView pointwise_view(const Planes *tensors, int count, bool per_sample);
-// The same for devices, which split nothing.
+// per_sample: whether values of the groups differ between samples. dense: then these are dense
+// arrays, so that all groups may be along g0.
+PointwiseView pointwise_view(const Planes *tensors, int count, bool per_sample, bool dense);
+// The same for devices, which split nothing and take groups as they are.
 PointwiseView pointwise_view_on_device(const Planes *tensors, int count, bool per_sample);
 
 }  // namespace hnorm::detail
