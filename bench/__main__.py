@@ -98,7 +98,7 @@ def bench(options, variants):
 
 def beside_floor(hnorm, row, peers, effort, evict, shape_list):
     names = hnorm.contenders(row)
-    labels = dict.fromkeys(names, "copy") | hnorm.labels
+    labels = {name: f"copy/{name}" for name in names} | hnorm.labels
     of_others = {name: timer for peer in peers for name, timer in peer.contenders(row, hnorm.memory).items()}
     for name, timer in of_others.items():
         hnorm.add(name, timer)
