@@ -81,7 +81,7 @@ def bench(options, variants):
                 if options.data:
                     entries = data.entries(hnorm, row, kinds[name], effort, name)
                 else:
-                    entries = beside_floor(hnorm, row, peers, effort, evict, name)
+                    entries = beside_floor(hnorm, row, peers, effort, evict, name, bool(peers) and not options.device)
                 for entry in entries:
                     report.line(entry, ratio)
                 found += entries
@@ -96,13 +96,13 @@ def bench(options, variants):
         subprocess.run([ROOT / ".venv/bin/python", "-m", "bench.plot", written, options.plot], check=True)
 
 
-def beside_floor(hnorm, row, peers, effort, evict, shape_list):
+def beside_floor(hnorm, row, peers, effort, evict, shape_list, settle):
     names = hnorm.contenders(row)
     labels = {name: f"copy/{name}" for name in names} | hnorm.labels
     of_others = {name: timer for peer in peers for name, timer in peer.contenders(row, hnorm.memory).items()}
     for name, timer in of_others.items():
         hnorm.add(name, timer)
-    seconds = hnorm.measure([*names, *of_others, "floor"], effort, evict, bool(of_others))
+    seconds = hnorm.measure([*names, *of_others, "floor"], effort, evict, settle)
     found = []
     for name, times in seconds.items():
         label = "copy/floor" if name == "floor" else f"peer/{name}" if name in of_others else labels[name]

@@ -42,7 +42,7 @@ def shapes(size):
         for extent in shape:
             rest *= extent or 1
         n, c, s = (extent or round(size / rest) for extent in shape)
-        if abs(n * c * s - size) <= size / 10:
+        if abs(n * c * s - size) <= size / 10 and n * s > 1:  # else no group has two elements
             found.setdefault(f"{n}x{c}x{s}", "x".join(str(extent or "?") for extent in shape))
     return found
 
