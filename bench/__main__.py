@@ -54,17 +54,18 @@ def bench(options, variants):
     if options.data:
         kinds, ops = data.plan(options.shapes, options.data), data.OPS
         lists = list(kinds)
-    names = {name: rows(read_shapes(named_list(name)), options.op or ops, options.type or ("f32",), options.group or GROUPS,
-                        options.layout or LAYOUTS) for name in lists}
+    names = {name: rows(read_shapes(named_list(name)), options.op or ops, options.type or ("f32",),
+                        options.group or GROUPS, options.layout or LAYOUTS) for name in lists}
     every = [row for of_list in names.values() for row in of_list]
     if not every:
         raise ValueError(f"no row of {', '.join(lists)} is left: the arguments ask for none that its shapes have")
     hnorm = (variants if options.variants else Built)(options, build, every, note)
     threads = hnorm.machine.get("threads", "")
     peers = peers_of(options, threads)
-    context = {"date": report.now(), "command": shlex.join(["./dev", "bench", *sys.argv[1:]]), "cpu_name": cpu_name(),
-               "hnorm_target": hnorm.target, "hnorm_threads": str(threads),
-               "copy_vectors": hnorm.machine.get("copy_vectors", ""), "peers": ", ".join(peer.version for peer in peers)}
+    context = {"date": report.now(), "command": shlex.join(["./dev", "bench", *sys.argv[1:]]),
+               "cpu_name": cpu_name(), "hnorm_target": hnorm.target, "hnorm_threads": str(threads),
+               "copy_vectors": hnorm.machine.get("copy_vectors", ""),
+               "peers": ", ".join(peer.version for peer in peers)}
     note(f"{context['cpu_name']}, {hnorm.target}" + (f", threads: {threads}" if threads else ""))
     if options.grid:
         found = grid.measure(hnorm, options.op or grid.OPS, options.group or GROUPS, options.layout or LAYOUTS)
@@ -115,7 +116,7 @@ def beside_floor(hnorm, row, peers, effort, evict, shape_list, settle):
 
 
 def main(variants=None):
-    """variants: the class of a library with other schedules' kernels, which the tuner's builder makes (tune/bench.py)."""
+    """variants: the class of a library with other schedules' kernels, which the tuner makes (tune/bench.py)."""
     options = parse(sys.argv[1:])
     try:
         bench(options, variants)

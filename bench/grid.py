@@ -1,8 +1,8 @@
 """./dev bench --grid: odd shapes, for calls that take longer than they should.
 
-A shape is odd by its channels and positions; each comes in every size. A call is held to two others: to the median of the
-shapes of its size, and to plain loops (engine/plain.h), which know nothing of shapes either. Where tensors are below 4 KB there
-is the call's fixed cost instead: what it takes beyond the plain loops."""
+A shape is odd by its channels and positions; each comes in every size. A call is held to two others: to the median of
+the shapes of its size, and to plain loops (engine/plain.h), which know nothing of shapes either. Where tensors are
+below 4 KB the target is the call's fixed cost: what it takes beyond the plain loops."""
 from collections import defaultdict
 
 from . import estimate, report
@@ -10,14 +10,16 @@ from .report import Progress
 from .rows import Row, computes
 
 # Elements of a tensor, by the name of the size.
-SIZES = {"1 KB": 250, "4 KB": 1000, "16 KB": 4000, "64 KB": 1 << 14, "512 KB": 1 << 17, "4 MB": 1 << 20, "16 MB": 1 << 22}
+SIZES = {"1 KB": 250, "4 KB": 1000, "16 KB": 4000, "64 KB": 1 << 14, "512 KB": 1 << 17, "4 MB": 1 << 20,
+         "16 MB": 1 << 22}
 SMALL = 4096  # bytes
 # N, C, S; 0 is what makes the size.
 SHAPES = (
     # one channel
     (0, 1, 1), (0, 1, 2), (0, 1, 3), (0, 1, 7), (0, 1, 15), (0, 1, 49), (0, 1, 196), (1, 1, 0),
     # few channels, small planes
-    (0, 2, 1), (0, 3, 1), (0, 7, 1), (0, 15, 1), (0, 2, 4), (0, 3, 3), (0, 3, 15), (0, 5, 9), (0, 8, 4), (0, 11, 7), (0, 15, 15),
+    (0, 2, 1), (0, 3, 1), (0, 7, 1), (0, 15, 1),
+    (0, 2, 4), (0, 3, 3), (0, 3, 15), (0, 5, 9), (0, 8, 4), (0, 11, 7), (0, 15, 15),
     # few channels, large planes
     (1, 2, 0), (1, 3, 0), (1, 7, 0), (1, 15, 0), (4, 3, 0),
     # one position

@@ -47,7 +47,10 @@ if(NOT HNORM_PYTHON)
     set(check_space "${CMAKE_COMMAND}" -E echo "skipped: no python in .venv, where ./dev puts it")
 endif()
 foreach(program IN ITEMS bench tune)
-    set(check "${CMAKE_COMMAND}" -E env "PYTHONPATH=${PROJECT_SOURCE_DIR}" "${HNORM_PYTHON}" -m unittest tests/check_${program}.py)
+    set(check
+        "${CMAKE_COMMAND}" -E env "PYTHONPATH=${PROJECT_SOURCE_DIR}" "${HNORM_PYTHON}" -m unittest
+        tests/check_${program}.py
+    )
     if(NOT HNORM_PYTHON)
         set(check ${check_space})
     endif()

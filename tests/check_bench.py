@@ -1,4 +1,4 @@
-"""What ./dev bench promises of its arguments and rows, without a compiler or a clock: python -m unittest tests/check_bench.py"""
+"""What ./dev bench promises of its arguments and rows, without a clock: python -m unittest tests/check_bench.py"""
 import contextlib
 import io
 import math

@@ -1,4 +1,4 @@
-"""python -m tune.bench: `./dev bench`, with the schedules that the tuner's builder compiles beside the library's (--variants)."""
+"""python -m tune.bench: `./dev bench`, with the schedules that the tuner's builder compiles (--variants)."""
 import os
 import sys
 

@@ -24,9 +24,10 @@ void memcpy_range(const float *x, float *y, int64_t count) { std::memcpy(y, x, c
 
 #if defined(__x86_64__)
 
-// Functions of one instruction set, in intrinsics, so that the vector's width is what the name says whatever the compiler prefers.
-// Four vectors a turn: in cache the loop's own instructions must not be the limit. The whole vectors end at a multiple of 64
-// floats; only a tensor's last task has a rest. This file is compiled so that no loop becomes a call of memcpy.
+// Functions of one instruction set, in intrinsics, so that the vector's width is what the name says whatever the
+// compiler prefers. Four vectors a turn: in cache the loop's own instructions must not be the limit. The whole vectors
+// end at a multiple of 64 floats; only a tensor's last task has a rest. This file is compiled so that no loop becomes a
+// call of memcpy.
 #define HNORM_COPY(name, isa, width, load, store)                                     \
     __attribute__((target(isa))) void name(const float *x, float *y, int64_t count) { \
         int64_t i = 0;                                                                \
