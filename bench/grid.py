@@ -107,8 +107,8 @@ def summary(found):
         missing = {one["name"] for one in of_kind if value(one) >= limit}
         missed |= missing
         print(f"\n{title} (target: under {limit}): {len(missing)} of {len(of_kind)} rows miss it")
-        print(f"{'NxCxS':12} {'rows that miss':>16}  {'the worst: op/group/layout/type/NxCxS':56} {'threads':>7} {'time us':>11} "
-              f"{'plain us':>11} {'':>8}")
+        print(f"{'NxCxS':12} {'rows that miss':>16}  {'the worst: op/group/layout/type/NxCxS':56} {'threads':>7} "
+              f"{'time us':>11} {'plain us':>11} {'':>8}")
         for oddness, ones in sorted(by_oddness.items(), key=lambda item: -max(map(value, item[1])))[:WORST]:
             worst = max(ones, key=value)
             misses = f"{sum(one['name'] in missing for one in ones)} of {len(ones)}"
