@@ -118,7 +118,7 @@ def parse(arguments):
 
 def needs(options):
     """(environment, target of the build)"""
-    environment = ".venv-peers" if options.peers and not options.device else ".venv"
+    environment = ".venv-peers" if options.peers else ".venv"
     if options.variants:
         return environment, "hnorm_generators"
     return environment, "hnorm_device_bench" if options.device else "hnorm_bench"

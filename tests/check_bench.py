@@ -36,7 +36,7 @@ class Arguments(unittest.TestCase):
     def test_what_is_built_follows_from_the_arguments(self):
         for arguments, expected in (([], (".venv", "hnorm_bench")), (["--peers"], (".venv-peers", "hnorm_bench")),
                                     (["--variants"], (".venv", "hnorm_generators")),
-                                    (["--device", "cuda", "--peers"], (".venv", "hnorm_device_bench"))):
+                                    (["--device", "cuda", "--peers"], (".venv-peers", "hnorm_device_bench"))):
             self.assertEqual(needs(parse(arguments)), expected)
 
 
