@@ -28,7 +28,7 @@ class Built(Library):
         for target in targets:
             if target not in usable:
                 raise ValueError(f"--target is '{target}': this machine runs {', '.join(usable)}")
-        self.labels = {target: f"{target}/{'hnorm' if options.device else 'tuned'}" for target in targets}
+        self.labels = {target: f"{target}/tuned" for target in targets}
 
     def contenders(self, row):
         return ["memcpy", "streaming"] if row.startswith("copy/") else list(self.labels)
