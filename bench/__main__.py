@@ -28,7 +28,7 @@ class Built(Library):
         for target in targets:
             if target not in usable:
                 raise ValueError(f"--target is '{target}': this machine runs {', '.join(usable)}")
-        self.labels = {target: f"{target}/{'hnorm' if options.device else 'tuned'}" for target in targets}
+        self.labels = {target: f"{target}/tuned" for target in targets}
 
     def contenders(self, row):
         return ["memcpy", "streaming"] if row.startswith("copy/") else list(self.labels)
@@ -54,17 +54,18 @@ def bench(options, variants):
     if options.data:
         kinds, ops = data.plan(options.shapes, options.data), data.OPS
         lists = list(kinds)
-    names = {name: rows(read_shapes(named_list(name)), options.op or ops, options.type or ("f32",), options.group or GROUPS,
-                        options.layout or LAYOUTS) for name in lists}
+    names = {name: rows(read_shapes(named_list(name)), options.op or ops, options.type or ("f32",),
+                        options.group or GROUPS, options.layout or LAYOUTS) for name in lists}
     every = [row for of_list in names.values() for row in of_list]
     if not every:
         raise ValueError(f"no row of {', '.join(lists)} is left: the arguments ask for none that its shapes have")
     hnorm = (variants if options.variants else Built)(options, build, every, note)
     threads = hnorm.machine.get("threads", "")
     peers = peers_of(options, threads)
-    context = {"date": report.now(), "command": shlex.join(["./dev", "bench", *sys.argv[1:]]), "cpu_name": cpu_name(),
-               "hnorm_target": hnorm.target, "hnorm_threads": str(threads),
-               "copy_vectors": hnorm.machine.get("copy_vectors", ""), "peers": ", ".join(peer.version for peer in peers)}
+    context = {"date": report.now(), "command": shlex.join(["./dev", "bench", *sys.argv[1:]]),
+               "cpu_name": cpu_name(), "hnorm_target": hnorm.target, "hnorm_threads": str(threads),
+               "copy_vectors": hnorm.machine.get("copy_vectors", ""),
+               "peers": ", ".join(peer.version for peer in peers)}
     note(f"{context['cpu_name']}, {hnorm.target}" + (f", threads: {threads}" if threads else ""))
     if options.grid:
         found = grid.measure(hnorm, options.op or grid.OPS, options.group or GROUPS, options.layout or LAYOUTS)
@@ -81,9 +82,10 @@ def bench(options, variants):
                 if options.data:
                     entries = data.entries(hnorm, row, kinds[name], effort, name)
                 else:
-                    entries = beside_floor(hnorm, row, peers, effort, evict, name)
+                    entries = beside_floor(hnorm, row, peers, effort, evict, name, bool(peers) and not options.device)
                 for entry in entries:
-                    report.line(entry, ratio)
+                    if "/copy/floor" not in entry["name"] or row.startswith("copy/"):  # else `of floor` says it
+                        report.line(entry, ratio)
                 found += entries
     if options.data:
         data.summary(found)
@@ -96,13 +98,13 @@ def bench(options, variants):
         subprocess.run([ROOT / ".venv/bin/python", "-m", "bench.plot", written, options.plot], check=True)
 
 
-def beside_floor(hnorm, row, peers, effort, evict, shape_list):
+def beside_floor(hnorm, row, peers, effort, evict, shape_list, settle):
     names = hnorm.contenders(row)
-    labels = dict.fromkeys(names, "copy") | hnorm.labels
+    labels = {name: f"copy/{name}" for name in names} | hnorm.labels
     of_others = {name: timer for peer in peers for name, timer in peer.contenders(row, hnorm.memory).items()}
     for name, timer in of_others.items():
         hnorm.add(name, timer)
-    seconds = hnorm.measure([*names, *of_others, "floor"], effort, evict, bool(of_others))
+    seconds = hnorm.measure([*names, *of_others, "floor"], effort, evict, settle)
     found = []
     for name, times in seconds.items():
         label = "copy/floor" if name == "floor" else f"peer/{name}" if name in of_others else labels[name]
@@ -115,7 +117,7 @@ def beside_floor(hnorm, row, peers, effort, evict, shape_list):
 
 
 def main(variants=None):
-    """variants: the class of a library with other schedules' kernels, which the tuner's builder makes (tune/bench.py)."""
+    """variants: the class of a library with other schedules' kernels, which the tuner makes (tune/bench.py)."""
     options = parse(sys.argv[1:])
     try:
         bench(options, variants)

@@ -1,18 +1,21 @@
-"""What `./dev bench` may be asked for, and what it needs for that: python -m bench.arguments FILE ARGUMENTS writes the name of the
-environment and the targets to build into FILE."""
+"""What `./dev bench` may be asked for, and what it needs for that.
+
+python -m bench.arguments FILE ARGUMENTS writes the name of the environment and the target to build into FILE."""
 import argparse
 import sys
 from pathlib import Path
 
 from .kinds import GRADIENTS, KINDS
-from .rows import GROUPS, LAYOUTS, MAIN_OPS, OPERATIONS, ROOT, TYPES, RowError, groups_of_channels, named_list, read_shapes
+from .rows import (GROUPS, LAYOUTS, MAIN_OPS, OPERATIONS, ROOT, TYPES, RowError, groups_of_channels, named_list,
+                   read_shapes)
 
 VARIANTS = ("tuned", "untuned", "naive", "mullapudi2016", "adams2019", "li2018")
 DEVICES = ("cuda", "opencl")
 
-DESCRIPTION = f"""\
-Times the library's calls beside the copy floor: an ordinary copy of the same tensors on the same threads (of two tensors that
-are read it is their sum into a third). Run it on an idle machine. docs/benchmarks.md says how it measures.
+DESCRIPTION = """\
+Times the library's calls beside the copy floor: an ordinary copy of the same tensors on the same threads. Where a call
+reads two tensors, the floor is their sum into a third. Run it on an idle machine. docs/benchmarks.md says how it
+measures.
 
   ./dev bench --quick                         the library, over the shapes of bench/shapes/standard.txt
   ./dev bench --shapes resnet50 --peers       beside other libraries
@@ -23,9 +26,10 @@ are read it is their sum into a third). Run it on an idle machine. docs/benchmar
 Rows are named op/group/layout/type/shape/target/variant. Columns:
   time       of one call, the median over the rounds
   GB/s       of the tensors that the call must read and write at least
-  of floor   the floor's time over the row's in the same round: the median, and its 95% interval. 1 is as fast as copying"""
+  of floor   the floor's time over the row's in the same round: the median, and its 95% interval. 1: level"""
 EPILOG = f"""\
-operations: {', '.join(OPERATIONS)}
+operations: {', '.join(MAIN_OPS)},
+  {', '.join(op for op in OPERATIONS if op not in MAIN_OPS)}
 environment: HNORM_NUM_THREADS (default: all cores), HNORM_TARGET"""
 
 
@@ -50,19 +54,22 @@ def some_of(allowed):
 
 
 def parse(arguments):
-    parser = Parser(prog="./dev bench", usage="./dev bench [ARGUMENTS]", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False,
-                    formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog="./dev bench", usage="./dev bench [ARGUMENTS]", description=DESCRIPTION, epilog=EPILOG,
+                    allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_argument_group("what is timed beside the library (default: the floor alone)").add_argument
     rows = parser.add_argument_group("rows").add_argument
     how = parser.add_argument_group("how").add_argument
     kinds = [*KINDS, *GRADIENTS]
     what("--peers", action="store_true",
-         help="PyTorch, oneDNN, ONNX Runtime and ncnn, where they compute the same; with --device PyTorch's kernels and cuDNN")
+         help="PyTorch, oneDNN, ONNX Runtime and ncnn, where they compute the same; with --device PyTorch's kernels "
+              "and cuDNN")
     what("--variants", nargs="?", const=list(VARIANTS), type=some_of(VARIANTS), metavar="NAMES",
-         help=f"other schedules: of {','.join(VARIANTS)}; without NAMES all")
+         help=f"other schedules: of {', '.join(VARIANTS)}; without NAMES all. A comma between, no space")
     what("--data", nargs="?", const=kinds, type=some_of(kinds), metavar="KINDS",
-         help=f"no other contenders but other data, beside normally distributed: of {','.join(kinds)}; without KINDS all")
-    what("--grid", action="store_true", help="odd shapes, in place of lists, against plain loops; prints the worst rows")
+         help=f"no other contenders but other data, beside normally distributed: of {', '.join(kinds)}; without KINDS "
+              "all. A comma between, no space")
+    what("--grid", action="store_true",
+         help="odd shapes, in place of lists, against each other and plain loops; prints the worst rows")
     rows("--shapes", action="append", metavar="LIST",
          help="a list of bench/shapes/, or a file: a shape a line, as 32x64x56x56; may be repeated, as all of these "
               "(default: standard; with --data: data, pictures)")
@@ -110,11 +117,12 @@ def parse(arguments):
 
 
 def needs(options):
-    """(environment, targets of the build)"""
-    environment = ".venv-peers" if options.peers and not options.device else ".venv"
-    return environment, "hnorm_device_bench" if options.device else "hnorm_generators" if options.variants else "hnorm_bench"
+    """(environment, target of the build)"""
+    environment = ".venv-peers" if options.peers else ".venv"
+    if options.variants:
+        return environment, "hnorm_generators"
+    return environment, "hnorm_device_bench" if options.device else "hnorm_bench"
 
 
 if __name__ == "__main__":
-    environment, targets = needs(parse(sys.argv[2:]))
-    Path(sys.argv[1]).write_text(f"{environment} {targets}\n")
+    Path(sys.argv[1]).write_text(" ".join(needs(parse(sys.argv[2:]))) + "\n")

@@ -1,7 +1,7 @@
 """./dev bench --data: the library's times on kinds of data, over those on normally distributed data.
 
-All kinds of a row are timed in turn and in the same memory, which is filled anew before each timing: where a tensor's pages lie
-makes a difference, too."""
+All kinds of a row are timed in turn and in the same memory, which is filled anew before each timing: where a tensor's
+pages lie makes a difference, too."""
 import ctypes
 import math
 import statistics
@@ -55,8 +55,8 @@ def _after_filling(hnorm, filling):
 
 
 def summary(found):
-    """A line for each op and kind, the worst at the end. A kind's worst row is that whose interval begins highest: of many
-    noisy medians the highest is there by chance."""
+    """A line for each op and kind, the worst at the end. A kind's worst row is that whose interval begins highest: of
+    many noisy medians the highest is there by chance."""
     kinds = {}
     for entry in found:
         op, *_, kind = entry["name"].split("/")

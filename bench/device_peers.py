@@ -26,8 +26,8 @@ def device_peers(device, note):
 
 
 class Torch:
-    """PyTorch's own kernels, or cuDNN's through it, on hnorm's memory and PyTorch's current stream, the default one, as hnorm.
-    Outputs come from PyTorch's allocator, which takes them from a pool."""
+    """PyTorch's own kernels, or cuDNN's through it, on hnorm's memory and PyTorch's current stream, the default one, as
+    hnorm. Outputs come from PyTorch's allocator, which takes them from a pool."""
 
     def __init__(self, torch, cudnn):
         torch.set_grad_enabled(False)

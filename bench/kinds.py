@@ -35,8 +35,8 @@ class Tensor:
 
 
 def probed(tensor):
-    """The places of the sample that gives a group its center (docs/order.md, "The sample"), as two arrays: planes, and positions in
-    them."""
+    """The places of the sample that gives a group its center (docs/order.md, "The sample"), as two arrays: planes, and
+    positions in them."""
     width = 1 if tensor.row.last or tensor.positions < 16 or tensor.shape[2] == 1 else 4
     of_plane = tensor.positions // width
     total = tensor.planes * of_plane
@@ -95,7 +95,8 @@ def _bright_object(tensor):
     """A square, bright, somewhere in each plane, on a dark ground; noise over both."""
     n, c, s = tensor.shape
     inside = numpy.ones((n, c, s), bool)
-    for extent, at in ((s // tensor.width, numpy.arange(s) // tensor.width), (tensor.width, numpy.arange(s) % tensor.width)):
+    for extent, at in ((s // tensor.width, numpy.arange(s) // tensor.width),
+                       (tensor.width, numpy.arange(s) % tensor.width)):
         size = max(1, round(extent * math.sqrt(OBJECT)))
         start = tensor.random.integers(extent - size + 1, size=(n, c, 1))
         inside &= (at >= start) & (at < start + size)
@@ -137,8 +138,8 @@ REFERENCE = "normal"
 
 
 def has(kind, tensor):
-    """Whether the kind is one by itself there: a plane of one position is no picture, and where all of a group is probed the
-    outliers are all there is."""
+    """Whether the kind is one by itself there: a plane of one position is no picture, and where all of a group is
+    probed the outliers are all there is."""
     if kind in ("smooth", "bright_object"):
         return tensor.shape[2] > 1
     if kind == "probed_outliers":

@@ -12,8 +12,8 @@ class Library:
         library.hnorm_bench_memory.restype = ctypes.c_void_p
         library.hnorm_bench_time.restype = ctypes.c_double
         library.hnorm_bench_seconds.restype = ctypes.POINTER(ctypes.c_double)
-        library.hnorm_bench_measure.argtypes = [ctypes.POINTER(ctypes.c_char_p), ctypes.c_int, ctypes.c_double, ctypes.c_int,
-                                                ctypes.c_int, ctypes.c_int64, ctypes.c_int]
+        library.hnorm_bench_measure.argtypes = [ctypes.POINTER(ctypes.c_char_p), ctypes.c_int, ctypes.c_double,
+                                                ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int]
         machine = library.hnorm_bench_machine().decode()
         if not machine:
             raise self._reason()
@@ -58,9 +58,9 @@ class Library:
         self.library.hnorm_bench_add(name.encode(), callback)
 
     def measure(self, names, effort, evict=0, settle=False):
-        """{name: seconds of a call by round}; where a contender is slow its list is shorter. effort: seconds for each, least
-        rounds, most. evict: so many bytes of the caches before each timing, of one call then. settle: whether to wait before
-        each until other libraries' threads are at rest."""
+        """{name: seconds of a call by round}; where a contender is slow its list is shorter. effort: seconds for each,
+        least rounds, most. evict: so many bytes of the caches before each timing, of one call then. settle: whether to
+        wait before each until other libraries' threads are at rest."""
         encoded = (ctypes.c_char_p * len(names))(*(name.encode() for name in names))
         self._failure = None
         self._call(self.library.hnorm_bench_measure, encoded, len(names), *effort, evict, settle)

@@ -1,7 +1,8 @@
-"""Other libraries, on hnorm's memory and with as many threads. Each says what it computes; what it does not is left out.
+"""Other libraries, on hnorm's memory and with as many threads. Each says what it computes; what it does not is left
+out.
 
-Outputs are allocated beforehand but where a library cannot take them: PyTorch's instance norm of channels-last tensors, and its
-allocations are then part of its time."""
+Outputs are allocated beforehand but where a library cannot take them: PyTorch's instance norm of channels-last tensors,
+and its allocations are then part of its time."""
 import ctypes
 import math
 import os
@@ -75,16 +76,19 @@ class PyTorch:
         mean, variance = torch.zeros(channels), torch.ones(channels)
         if not row.direct:
             if row.op == "forward":
-                return {"pytorch": timer_of(lambda: torch.instance_norm(x, weight, bias, None, None, True, 0.0, EPS, False))}
+                return {"pytorch": timer_of(
+                    lambda: torch.instance_norm(x, weight, bias, None, None, True, 0.0, EPS, False))}
             return {}
         empty = torch.empty(0)
         dweight, dbias = torch.empty(channels), torch.empty(channels)
         calls = {
-            "forward": lambda: torch.native_batch_norm(x, weight, bias, None, None, True, 0.0, EPS, out=(y, mean, variance)),
+            "forward": lambda: torch.native_batch_norm(x, weight, bias, None, None, True, 0.0, EPS,
+                                                       out=(y, mean, variance)),
             "normalize": lambda: torch.native_batch_norm(x, weight, bias, mean, variance, False, 0.0, EPS,
                                                          out=(y, empty, empty)),
             "backward": lambda: torch.ops.aten.native_batch_norm_backward.out(
-                dy, x, weight, None, None, mean, variance, True, EPS, [True, True, True], out0=y, out1=dweight, out2=dbias),
+                dy, x, weight, None, None, mean, variance, True, EPS, [True, True, True], out0=y, out1=dweight,
+                out2=dbias),
         }
         return _working({"pytorch": timer_of(calls[row.op])})
 

@@ -1,4 +1,5 @@
-"""Pictures of a comparison: GB/s by shape with the copy floor as the top line, and the speed of one variant over another.
+"""Pictures of a comparison: GB/s by shape with the copy floor as the top line, and the speed of one variant over
+another.
 
 python -m bench.plot FILE.json FOLDER draws from rows written earlier."""
 import json
@@ -16,8 +17,8 @@ import numpy as np  # noqa: E402
 COLOURS = {"floor": "black", "tuned": "#d62728", "untuned": "#ff9896", "naive": "#c7c7c7", "mullapudi2016": "#aec7e8",
            "adams2019": "#98df8a", "li2018": "#c5b0d5", "pytorch": "#ff9f1c", "onednn": "#0071c5",
            "onednn_preferred": "#60b0f0", "onnxruntime": "#555555", "ncnn": "#2ca02c"}
-LABELS = {"tuned": "hnorm", "untuned": "hnorm, untuned default", "naive": "hnorm, naive schedule", "floor": "copy floor",
-          "pytorch": "PyTorch", "onednn": "oneDNN", "onednn_preferred": "oneDNN, blocked layout",
+LABELS = {"tuned": "hnorm", "untuned": "hnorm, untuned default", "naive": "hnorm, naive schedule",
+          "floor": "copy floor", "pytorch": "PyTorch", "onednn": "oneDNN", "onednn_preferred": "oneDNN, blocked layout",
           "onnxruntime": "ONNX Runtime"}
 
 
@@ -42,8 +43,8 @@ def _bars(op, of_op, name, context, folder):
         width = 0.8 / len(bars)
         for i, variant in enumerate(bars):
             at = [(x, found[shape, variant]) for x, shape in enumerate(shapes) if (shape, variant) in found]
-            axis.bar([x + (i + 0.5) * width - 0.4 for x, _ in at], [row["bytes_per_second"] * 1e-9 for _, row in at], width,
-                     color=COLOURS[variant], label=LABELS.get(variant, variant))
+            axis.bar([x + (i + 0.5) * width - 0.4 for x, _ in at], [row["bytes_per_second"] * 1e-9 for _, row in at],
+                     width, color=COLOURS[variant], label=LABELS.get(variant, variant))
         for x, shape in enumerate(shapes):
             floor = found[shape, "floor"]["bytes_per_second"] * 1e-9
             axis.hlines(floor, x - 0.45, x + 0.45, color="black", label=None if x else LABELS["floor"])
@@ -71,7 +72,8 @@ def _heat(by_op, name, context, folder):
         found = by_op[op][tuple(key)]
         for i, shape in enumerate(shapes):
             values[i, j] = found.get((shape, "tuned"), {}).get("of_untuned", np.nan)
-    figure, axis = plt.subplots(figsize=(max(9, 2.5 + 0.62 * len(columns)), 2.6 + 0.34 * len(shapes)), layout="constrained")
+    figure, axis = plt.subplots(figsize=(max(9, 2.5 + 0.62 * len(columns)), 2.6 + 0.34 * len(shapes)),
+                                layout="constrained")
     image = axis.imshow(np.log2(values), cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
     for i in range(len(shapes)):
         for j in range(len(columns)):

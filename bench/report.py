@@ -13,7 +13,7 @@ NAME_WIDTH = 92
 
 
 def entry(row, label, shape_list, seconds, name, ratios):
-    """One row of the JSON file, with the median of the ratios under `name`. label: TARGET/VARIANT; seconds: by round."""
+    """A row of the JSON file, with the median of the ratios under `name`. label: TARGET/VARIANT; seconds: by round."""
     low, middle, high = estimate.interval(ratios)
     full, time_ = f"{row}/{label}", median(seconds)
     return {
@@ -25,8 +25,8 @@ def entry(row, label, shape_list, seconds, name, ratios):
 
 
 def heading(ratio):
-    print(f"{'op/group/layout/type/shape/target/variant':{NAME_WIDTH}} {'time':>12} {'GB/s':>8} {ratio.replace('_', ' '):>11}"
-          "  95% interval", flush=True)
+    print(f"{'op/group/layout/type/shape/target/variant':{NAME_WIDTH}} {'time':>12} {'GB/s':>8} "
+          f"{ratio.replace('_', ' '):>11}  95% interval", flush=True)
 
 
 def line(row, ratio):

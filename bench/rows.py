@@ -73,10 +73,14 @@ def rows(lines, ops, types=TYPES, groups=GROUPS, layouts=LAYOUTS):
         named = [word for word in words if word in all_]
         return [one for one in asked if not named or one in named]
 
-    return list(dict.fromkeys(
-        f"{op}/{group}/{layout}/{type_}/{shape}" for op in ops for shape, words in lines
-        for group in narrowed(groups, GROUPS, words) for layout in narrowed(layouts, LAYOUTS, words)
-        for type_ in narrowed(types, TYPES, words) if computes(shape, group)))
+    found = []
+    for op in ops:
+        for shape, words in lines:
+            of_shape = [f"{op}/{group}/{layout}/{type_}/{shape}" for type_ in narrowed(types, TYPES, words)
+                        for group in narrowed(groups, GROUPS, words) for layout in narrowed(layouts, LAYOUTS, words)
+                        if computes(shape, group)]
+            found += of_shape[:1] if op == "copy" else of_shape  # which knows no groups and layouts
+    return list(dict.fromkeys(found))
 
 
 def computes(shape, group):

@@ -46,12 +46,17 @@ set(check_space "${HNORM_PYTHON}" -m tune.check_space --build "${PROJECT_BINARY_
 if(NOT HNORM_PYTHON)
     set(check_space "${CMAKE_COMMAND}" -E echo "skipped: no python in .venv, where ./dev puts it")
 endif()
-set(check_tune "${CMAKE_COMMAND}" -E env "PYTHONPATH=${PROJECT_SOURCE_DIR}" "${HNORM_PYTHON}" -m unittest tests/check_tune.py)
-if(NOT HNORM_PYTHON)
-    set(check_tune ${check_space})
-endif()
-add_test(NAME "tune: what it promises of itself" COMMAND ${check_tune} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
-set_tests_properties("tune: what it promises of itself" PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: ")
+foreach(program IN ITEMS bench tune)
+    set(check
+        "${CMAKE_COMMAND}" -E env "PYTHONPATH=${PROJECT_SOURCE_DIR}" "${HNORM_PYTHON}" -m unittest
+        tests/check_${program}.py
+    )
+    if(NOT HNORM_PYTHON)
+        set(check ${check_space})
+    endif()
+    add_test(NAME "${program}: what it promises of itself" COMMAND ${check} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+    set_tests_properties("${program}: what it promises of itself" PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: ")
+endforeach()
 add_test(NAME "space: random points give the same bits" COMMAND ${check_space} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
 set_tests_properties("space: random points give the same bits" PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: " TIMEOUT 600)
 

@@ -3,12 +3,9 @@ import itertools
 import json
 import math
 import random
-import tempfile
 import unittest
-from pathlib import Path
 
 from bench import estimate
-from bench.rows import MAIN_OPS, RowError, read_shapes, rows
 from tune.schedule import Schedule, known_targets
 from tune.space import Manifest, Slot
 
@@ -88,25 +85,6 @@ class Devices(unittest.TestCase):
     def test_cpus_and_devices_have_files_of_their_own(self):
         self.assertEqual([schedule.target for schedule in DEVICES], ["cuda", "opencl"])
         self.assertFalse({schedule.target for schedule in CPUS} & {"cuda", "opencl"})
-
-
-class Shapes(unittest.TestCase):
-    def read(self, text):
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "shapes.txt"
-            path.write_text(text)
-            return read_shapes(path)
-
-    def test_words_narrow_a_shapes_rows(self):
-        lines = self.read("2x3x4x5 instance channels_first f32  # a comment\n\n8x16\n")
-        self.assertEqual(rows(lines[:1], MAIN_OPS), [f"{op}/instance/channels_first/f32/2x3x4x5" for op in MAIN_OPS])
-        self.assertTrue(all("/batch/" in row for row in rows(lines[1:], MAIN_OPS)), "groups of one element")
-
-    def test_errors_name_line_and_word(self):
-        for text, words in (("2x0x4\n", "line 1: '2x0x4' is no shape"), ("\n2x3 nhwc\n", "line 2: 'nhwc' is no group"),
-                            ("# nothing\n", "names no shape")):
-            with self.assertRaisesRegex(RowError, words):
-                self.read(text)
 
 
 class Estimates(unittest.TestCase):

@@ -6,8 +6,8 @@ from .build import rows_of
 # Without those that call no kernel of their own.
 TUNED_OPS = tuple(op for op in OPERATIONS if op not in ("backward_apply", "forward_relu", "backward_relu", "copy"))
 
-# Rows for bits: every length modulo vectors and rows, few and many groups; small, since there are many. They run with the
-# threads that the runner sets and BIT_DISPATCH, so that small tensors take every kernel as well.
+# Rows for bits: every length modulo vectors and rows, few and many groups; small, since there are many. They run with
+# the threads that the runner sets and BIT_DISPATCH, so that small tensors take every kernel as well.
 BIT_DISPATCH = {"serial_below": 0}
 BIT_SHAPES = {
     "tiny": ("3x17x2", "2x33x7", "5x70x15", "1x129x9"),
@@ -21,8 +21,8 @@ BIT_SHAPES = {
 def bit_rows(slot, served):
     """served: the classes of planes that the kernel takes (Manifest.served)."""
     layout = "channels_last" if slot.planes == "last" else "channels_first"
-    return [f"{op}/{group}/{layout}/{slot.type}/{shape}" for op in (*TUNED_OPS, "backward_apply") for group in GROUPS for planes in served
-            for shape in BIT_SHAPES[planes] if computes(shape, group)]
+    return [f"{op}/{group}/{layout}/{slot.type}/{shape}" for op in (*TUNED_OPS, "backward_apply") for group in GROUPS
+            for planes in served for shape in BIT_SHAPES[planes] if computes(shape, group)]
 
 
 def rows_for_bits(builder, slots):

@@ -1,5 +1,5 @@
-"""./dev bench --variants: the kernels by every schedule, as shipped, untuned, naive, and by Halide's autoschedulers, in one
-shared library."""
+"""./dev bench --variants: the kernels by every schedule, as shipped, untuned, naive, and by Halide's autoschedulers, in
+one shared library."""
 import ctypes
 import os
 import zlib
@@ -34,7 +34,7 @@ class Variants(Library):
 
     def __init__(self, options, build, rows, note):
         manifest = Manifest()
-        schedule = self.schedule = Schedule.of_target(options.target[0] if options.target else best_target(manifest), manifest)
+        schedule = Schedule.of_target(options.target[0] if options.target else best_target(manifest), manifest)
         self.target, names = schedule.target, list(dict.fromkeys([VARIANTS[0], *options.variants]))
         self.labels = {name: f"{self.target}/{name}" for name in names}
         self.note, jobs = note, len(os.sched_getaffinity(0))
@@ -45,7 +45,8 @@ class Variants(Library):
         self.uses = {line["case"]: line["kernels"] for line in rows_of(builder.probe(), ["uses"], rows)}
         called = {name for kernels in self.uses.values() for name in kernels}
         slots = [slot for slot in manifest.slots() if str(slot) in called]
-        # What has no kernel of its own by a variant has the shipped one's, so that calls reach the others; failures say where.
+        # What has no kernel of its own by a variant has the shipped one's, so that calls reach the others; failures say
+        # where.
         shipped = {slot: schedule.point(slot) for slot in slots}
         table, self.failures = {}, {}
         for name in names:
@@ -62,8 +63,8 @@ class Variants(Library):
         super().__init__(builder.shared_library(folder / "libhnorm_variants.so", table))
 
     def contenders(self, row):
-        """Of the open row: the variants without those that refuse it, whose kernel is another variant's, or that give other bits
-        than the shipped kernels: said."""
+        """Of the open row: the variants without those that refuse it, whose kernel is another variant's, or that give
+        other bits than the shipped kernels: said."""
         found, expected = [], None
         for name in self.labels:
             if any(slot in self.failures[name] for slot in self.uses[row]):

@@ -1,4 +1,5 @@
-// The calls that are compared: hnorm's own functions, as a program makes them, on tensors of any shape, layout and type.
+// The calls that are compared: hnorm's own functions, as a program makes them, on tensors of any shape, layout and
+// type.
 #pragma once
 
 #include <hnorm/hnorm.h>

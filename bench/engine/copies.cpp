@@ -24,124 +24,45 @@ void memcpy_range(const float *x, float *y, int64_t count) { std::memcpy(y, x, c
 
 #if defined(__x86_64__)
 
-// One function an instruction set, in intrinsics, so that the vector's width is what the name says whatever the
+// Functions of one instruction set, in intrinsics, so that the vector's width is what the name says whatever the
 // compiler prefers. Four vectors a turn: in cache the loop's own instructions must not be the limit. The whole vectors
 // end at a multiple of 64 floats; only a tensor's last task has a rest. This file is compiled so that no loop becomes a
 // call of memcpy.
-
-__attribute__((target("avx512f"))) void ordinary_avx512(const float *x, float *y, int64_t count) {
-    int64_t i = 0;
-    for (; i + 64 <= count; i += 64) {
-        const __m512 a = _mm512_loadu_ps(x + i), b = _mm512_loadu_ps(x + i + 16);
-        const __m512 c = _mm512_loadu_ps(x + i + 32), d = _mm512_loadu_ps(x + i + 48);
-        _mm512_storeu_ps(y + i, a);
-        _mm512_storeu_ps(y + i + 16, b);
-        _mm512_storeu_ps(y + i + 32, c);
-        _mm512_storeu_ps(y + i + 48, d);
+#define HNORM_COPY(name, isa, width, load, store)                                     \
+    __attribute__((target(isa))) void name(const float *x, float *y, int64_t count) { \
+        int64_t i = 0;                                                                \
+        for (; i + 4 * width <= count; i += 4 * width) {                              \
+            const auto a = load(x + i), b = load(x + i + width);                      \
+            const auto c = load(x + i + 2 * width), d = load(x + i + 3 * width);      \
+            store(y + i, a);                                                          \
+            store(y + i + width, b);                                                  \
+            store(y + i + 2 * width, c);                                              \
+            store(y + i + 3 * width, d);                                              \
+        }                                                                             \
+        for (; i < count; i++) y[i] = x[i];                                           \
     }
-    for (; i < count; i++) y[i] = x[i];
-}
 
-__attribute__((target("avx512f"))) void streaming_avx512(const float *x, float *y, int64_t count) {
-    int64_t i = 0;
-    for (; i + 64 <= count; i += 64) {
-        const __m512 a = _mm512_loadu_ps(x + i), b = _mm512_loadu_ps(x + i + 16);
-        const __m512 c = _mm512_loadu_ps(x + i + 32), d = _mm512_loadu_ps(x + i + 48);
-        _mm512_stream_ps(y + i, a);
-        _mm512_stream_ps(y + i + 16, b);
-        _mm512_stream_ps(y + i + 32, c);
-        _mm512_stream_ps(y + i + 48, d);
+#define HNORM_COPIES(name, isa, width, prefix)                                                                  \
+    HNORM_COPY(ordinary_##name, isa, width, prefix##_loadu_ps, prefix##_storeu_ps)                              \
+    HNORM_COPY(unfenced_##name, isa, width, prefix##_loadu_ps, prefix##_stream_ps)                              \
+    __attribute__((target(isa))) void streaming_##name(const float *x, float *y, int64_t count) {               \
+        unfenced_##name(x, y, count);                                                                           \
+        _mm_sfence();                                                                                           \
+    }                                                                                                           \
+    __attribute__((target(isa))) void add_##name(const float *x, const float *y, float *z, int64_t count) {     \
+        int64_t i = 0;                                                                                          \
+        for (; i + 2 * width <= count; i += 2 * width) {                                                        \
+            const auto a = prefix##_add_ps(prefix##_loadu_ps(x + i), prefix##_loadu_ps(y + i));                 \
+            const auto b = prefix##_add_ps(prefix##_loadu_ps(x + i + width), prefix##_loadu_ps(y + i + width)); \
+            prefix##_storeu_ps(z + i, a);                                                                       \
+            prefix##_storeu_ps(z + i + width, b);                                                               \
+        }                                                                                                       \
+        for (; i < count; i++) z[i] = x[i] + y[i];                                                              \
     }
-    for (; i < count; i++) y[i] = x[i];
-    _mm_sfence();
-}
 
-__attribute__((target("avx"))) void ordinary_avx(const float *x, float *y, int64_t count) {
-    int64_t i = 0;
-    for (; i + 32 <= count; i += 32) {
-        const __m256 a = _mm256_loadu_ps(x + i), b = _mm256_loadu_ps(x + i + 8);
-        const __m256 c = _mm256_loadu_ps(x + i + 16), d = _mm256_loadu_ps(x + i + 24);
-        _mm256_storeu_ps(y + i, a);
-        _mm256_storeu_ps(y + i + 8, b);
-        _mm256_storeu_ps(y + i + 16, c);
-        _mm256_storeu_ps(y + i + 24, d);
-    }
-    for (; i < count; i++) y[i] = x[i];
-}
-
-__attribute__((target("avx"))) void streaming_avx(const float *x, float *y, int64_t count) {
-    int64_t i = 0;
-    for (; i + 32 <= count; i += 32) {
-        const __m256 a = _mm256_loadu_ps(x + i), b = _mm256_loadu_ps(x + i + 8);
-        const __m256 c = _mm256_loadu_ps(x + i + 16), d = _mm256_loadu_ps(x + i + 24);
-        _mm256_stream_ps(y + i, a);
-        _mm256_stream_ps(y + i + 8, b);
-        _mm256_stream_ps(y + i + 16, c);
-        _mm256_stream_ps(y + i + 24, d);
-    }
-    for (; i < count; i++) y[i] = x[i];
-    _mm_sfence();
-}
-
-void ordinary_sse2(const float *x, float *y, int64_t count) {
-    int64_t i = 0;
-    for (; i + 16 <= count; i += 16) {
-        const __m128 a = _mm_loadu_ps(x + i), b = _mm_loadu_ps(x + i + 4);
-        const __m128 c = _mm_loadu_ps(x + i + 8), d = _mm_loadu_ps(x + i + 12);
-        _mm_storeu_ps(y + i, a);
-        _mm_storeu_ps(y + i + 4, b);
-        _mm_storeu_ps(y + i + 8, c);
-        _mm_storeu_ps(y + i + 12, d);
-    }
-    for (; i < count; i++) y[i] = x[i];
-}
-
-void streaming_sse2(const float *x, float *y, int64_t count) {
-    int64_t i = 0;
-    for (; i + 16 <= count; i += 16) {
-        const __m128 a = _mm_loadu_ps(x + i), b = _mm_loadu_ps(x + i + 4);
-        const __m128 c = _mm_loadu_ps(x + i + 8), d = _mm_loadu_ps(x + i + 12);
-        _mm_stream_ps(y + i, a);
-        _mm_stream_ps(y + i + 4, b);
-        _mm_stream_ps(y + i + 8, c);
-        _mm_stream_ps(y + i + 12, d);
-    }
-    for (; i < count; i++) y[i] = x[i];
-    _mm_sfence();
-}
-
-__attribute__((target("avx512f"))) void add_avx512(const float *x, const float *y, float *z, int64_t count) {
-    int64_t i = 0;
-    for (; i + 32 <= count; i += 32) {
-        const __m512 a = _mm512_add_ps(_mm512_loadu_ps(x + i), _mm512_loadu_ps(y + i));
-        const __m512 b = _mm512_add_ps(_mm512_loadu_ps(x + i + 16), _mm512_loadu_ps(y + i + 16));
-        _mm512_storeu_ps(z + i, a);
-        _mm512_storeu_ps(z + i + 16, b);
-    }
-    for (; i < count; i++) z[i] = x[i] + y[i];
-}
-
-__attribute__((target("avx"))) void add_avx(const float *x, const float *y, float *z, int64_t count) {
-    int64_t i = 0;
-    for (; i + 16 <= count; i += 16) {
-        const __m256 a = _mm256_add_ps(_mm256_loadu_ps(x + i), _mm256_loadu_ps(y + i));
-        const __m256 b = _mm256_add_ps(_mm256_loadu_ps(x + i + 8), _mm256_loadu_ps(y + i + 8));
-        _mm256_storeu_ps(z + i, a);
-        _mm256_storeu_ps(z + i + 8, b);
-    }
-    for (; i < count; i++) z[i] = x[i] + y[i];
-}
-
-__attribute__((target("sse2"))) void add_sse2(const float *x, const float *y, float *z, int64_t count) {
-    int64_t i = 0;
-    for (; i + 8 <= count; i += 8) {
-        const __m128 a = _mm_add_ps(_mm_loadu_ps(x + i), _mm_loadu_ps(y + i));
-        const __m128 b = _mm_add_ps(_mm_loadu_ps(x + i + 4), _mm_loadu_ps(y + i + 4));
-        _mm_storeu_ps(z + i, a);
-        _mm_storeu_ps(z + i + 4, b);
-    }
-    for (; i < count; i++) z[i] = x[i] + y[i];
-}
+HNORM_COPIES(avx512, "avx512f", 16, _mm512)
+HNORM_COPIES(avx, "avx", 8, _mm256)
+HNORM_COPIES(sse2, "sse2", 4, _mm)
 
 struct Vectors {
     const char *name;

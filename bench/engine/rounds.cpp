@@ -12,11 +12,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr double kSlow = 20;  // times as long as the fastest
-// A timing begins when none of the process's threads has worked for a glance, or after the longest wait. Threads of ONNX Runtime
-// spin for longer than 10 ms.
+constexpr double kSlow = 20;    // times as long as the fastest
+constexpr double kLong = 0.05;  // seconds of a call that says by itself how long it takes
+// A timing begins when none of the process's threads has worked for a glance, or after the longest wait. Threads of
+// ONNX Runtime spin for longer than 10 ms.
 constexpr double kGlance = 2e-3, kLongestWait = 1;
-// Then caches are others': on a shared machine it took 2 to 4 ms of calls until 13 MB were read at the L3 cache's speed again.
+// Then caches are others': on a shared machine it took 2 to 4 ms of calls until 13 MB were read at the L3 cache's speed
+// again.
 constexpr double kWarm = 6e-3;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -37,8 +39,9 @@ std::vector<std::vector<double>> rounds(const std::vector<Contender> &contenders
     const size_t count = contenders.size();
     std::vector<double> once(count);
     for (size_t which = 0; which < count; which++) {
-        contenders[which].time(1);
-        once[which] = std::max(std::min(contenders[which].time(1), contenders[which].time(1)), 1e-9);
+        once[which] = contenders[which].time(1);
+        if (once[which] < kLong)
+            once[which] = std::max(std::min(contenders[which].time(1), contenders[which].time(1)), 1e-9);
     }
     const double fastest = *std::min_element(once.begin(), once.end());
     const auto is_slow = [&](size_t which) { return once[which] > kSlow * fastest; };

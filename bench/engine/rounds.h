@@ -1,10 +1,10 @@
 // The one way in which things are timed side by side: a benchmark's row, a comparison with other libraries, a tuner's
 // candidates, the demo's table.
 //
-// - Rounds. A machine's speed drifts (clock, temperature, neighbours on a shared host) by more than what is to be measured. A
-//   round times every contender once, within milliseconds; ratios within a round are free of the drift.
-// - A random order in each round. What runs first finds the caches as another left them; in an order that turns or alternates
-//   the same neighbours are before a contender again and again (docs/tuning.md, "The estimator", has figures).
+// - Rounds. A machine's speed drifts (clock, temperature, neighbours on a shared host) by more than what is to be
+//   measured. A round times every contender once, within milliseconds; ratios within a round are free of the drift.
+// - A random order in each round. What runs first finds the caches as another left them; in an order that turns or
+//   alternates the same neighbours come before a contender again and again (docs/tuning.md, "The estimator").
 // - A timing lasts a while, many calls for small tensors, so that the clock's cost and grain vanish.
 #pragma once
 
@@ -33,7 +33,8 @@ struct Conditions {
     bool settle = false;
 };
 
-// Seconds of a call, by contender and round. Those that take over 20 times as long as the fastest have the least rounds only.
+// Seconds of a call, by contender and round. Those that take over 20 times as long as the fastest have the least rounds
+// only.
 std::vector<std::vector<double>> rounds(const std::vector<Contender> &contenders, const Effort &effort,
                                         const Conditions &conditions = {});
 

@@ -1,5 +1,5 @@
-// The engine as C functions, for a program in another language that brings contenders of its own (bench/library.py). One case
-// at a time; not thread-safe.
+// The engine as C functions, for a program in another language that brings contenders of its own (bench/library.py).
+// One case at a time; not thread-safe.
 #include <map>
 #include <memory>
 #include <stdexcept>
@@ -40,8 +40,8 @@ HNORM_EXPORT int hnorm_bench_set_threads(int threads) {
     });
 }
 
-// Opens a case: its tensors are filled, and it gets its contenders: the rows of the dispatch table and the floor; of f32's forward
-// and backward the plain loop; of "copy" the other copies. 0, or 1 and a reason in hnorm_bench_error().
+// Opens a case: its tensors are filled, and it gets its contenders: the rows of the dispatch table and the floor; of
+// f32's forward and backward the plain loop; of "copy" the other copies. 0, or 1 and a reason in hnorm_bench_error().
 HNORM_EXPORT int hnorm_bench_open(const char *name) {
     return guarded([&] {
         const Case c = parse_case(name);
@@ -66,8 +66,8 @@ HNORM_EXPORT void hnorm_bench_add(const char *name, double (*time)(int calls)) {
          }});
 }
 
-// The address, where the calls take it, of x, dy, residual, y, dresidual; gamma, beta, dgamma, dbeta (float); mean, variance
-// (double).
+// The address, where the calls take it, of x, dy, residual, y, dresidual; gamma, beta, dgamma, dbeta (float); mean,
+// variance (double).
 HNORM_EXPORT void *hnorm_bench_memory(const char *name) { return calls.address(name); }
 
 // Seconds of a call, over so many; below 0: it failed.

@@ -51,8 +51,8 @@ void show_table(std::ostream &out) {
         << (threads == 1 ? " thread" : " threads") << ".\nThe floor copies the tensor with ordinary stores ("
         << copy_vectors()
         << ") on the same threads; `of floor` is its time over\n"
-           "forward's, the median of rounds that time both side by side. Last, the fastest of ordinary stores (floor),\n"
-           "memcpy and streaming stores, relative to the floor.\n\n"
+           "forward's, the median of rounds that time both side by side. Last, the fastest of ordinary stores\n"
+           "(floor), memcpy and streaming stores, relative to the floor.\n\n"
         << "shape          group      time us    GB/s    floor us  of floor  fastest copy" << std::endl;
     for (const std::string shape : kShapes) {
         const std::string format = "/channels_first/f32/" + shape;

@@ -1,13 +1,12 @@
-// Runs hnorm's functions with each row of a table that the tuner made: "base", whose kernels are compiled with the values in
-// use, and "candidate_...", in which some kernels are replaced. Reads rows' names from the standard input, one a line, and
-// writes a line of JSON for each.
+// Runs hnorm's functions with each row of a table that the tuner made: "base", whose kernels are compiled with the
+// values in use, and "candidate_...", in which some kernels are replaced. Reads rows' names from the standard input,
+// one a line, and writes a line of JSON for each.
 //
-//   runner machine                      the machine's threads, or the device's name; no input
-//   runner uses [THREADS]               which kernels each row calls (a table of probes)
-//   runner bits                         which candidates' results are not those of base, bit for bit, and which calls failed
-//   runner measure SECONDS LEAST MOST   seconds of a call by table row and round: LEAST rounds, and more until SECONDS have
-//                                       passed for each table row, at most MOST. A last argument "floor" adds the copy floor
-//                                       (bench/engine/copies.h, or the device's own copy), a table row as the others
+//   runner machine         what it runs on: the number of threads, or the device's name; no input
+//   runner uses [THREADS]  which kernels each row calls (a table of probes)
+//   runner bits            which candidates' results are not those of base, bit for bit, and which calls failed
+//   runner measure SECONDS LEAST MOST [floor]
+//                          seconds of a call by table row and round (bench/engine/rounds.h); "floor" adds the floor
 #include "../../bench/engine/contenders.h"
 #include "json.h"
 #include "probe.h"
