@@ -43,7 +43,7 @@ hnorm_status hnorm_activation_backward(const hnorm_tensor *y, const hnorm_tensor
     float slope;
     HNORM_TRY(read_activation(function, "", activation, negative_slope, &slope));
     Machine machine;
-    HNORM_TRY(find_machine(function, from_y.planes.device, &machine));
+    HNORM_TRY(find_machine(function, from_y.planes.device, &machine, kBackward));
     if (from_y.planes.empty()) {
         return HNORM_OK;
     }

@@ -53,7 +53,7 @@ hnorm_status compute_backward(const char *function, const Machine &machine, cons
     const bool wanted = b.dx || b.dgamma || b.dbeta;
     GradientSums sums(b);
     HNORM_TRY(sums.reserve(function));
-    const bool past_cache = b.dx && goes_past_cache(*machine.target, *b.dx, {&b.x, &b.dy});
+    const bool past_cache = b.dx && goes_past_cache(machine.dispatch(*b.dx), *b.dx, {&b.x, &b.dy});
     const auto compute = [&](const Range &range) {
         HNORM_TRY(behind.compute_dz(function, machine, range));
         if (wanted) {
@@ -88,7 +88,7 @@ hnorm_status hnorm_backward(const hnorm_tensor *x, const hnorm_tensor *dy, hnorm
                             &repeated, &b));
     HNORM_TRY(check_group_size(function, *x, b.x, {b.group, b.together}, ""));
     Machine machine;
-    HNORM_TRY(find_machine(function, b.x.device, &machine));
+    HNORM_TRY(find_machine(function, b.x.device, &machine, kBackward));
     if (b.x.empty()) {
         return write_zeros(function, machine, b);
     }

@@ -110,7 +110,7 @@ hnorm_status hnorm_backward_apply(const hnorm_tensor *x, const hnorm_tensor *dy,
     }
     HNORM_TRY(check_eps(function, "eps", eps));
     Machine machine;
-    HNORM_TRY(find_machine(function, in.device, &machine));
+    HNORM_TRY(find_machine(function, in.device, &machine, kBackward));
     if (in.empty()) {
         return HNORM_OK;
     }
@@ -124,7 +124,7 @@ hnorm_status hnorm_backward_apply(const hnorm_tensor *x, const hnorm_tensor *dy,
                         function, i, count[i]);
         }
     }
-    const bool past_cache = goes_past_cache(*machine.target, tensors.dx.planes, {&in, &tensors.dy.planes});
+    const bool past_cache = goes_past_cache(machine.dispatch(in), tensors.dx.planes, {&in, &tensors.dy.planes});
     const auto compute = [&](const Range &range) {
         const Planes x = cropped(in, range);
         const AffineView affine_view = view.from(range.n_begin, range.c_begin);

@@ -256,7 +256,7 @@ hnorm_status hnorm_backward_reduce(const hnorm_tensor *x, const hnorm_tensor *dy
     HNORM_TRY(check_written(function, sums, tensors, {means}));
     HNORM_TRY(check_written(function, {"sum_dy_xmu", sum_dy_xmu, groups}, tensors, {means, sums}));
     Machine machine;
-    HNORM_TRY(find_machine(function, in.device, &machine));
+    HNORM_TRY(find_machine(function, in.device, &machine, kBackward));
     if (machine.device) {
         if (!in.empty()) {
             return machine.device->backward_reduce(function, in, tensors.dy.planes, group, mean, sum_dy, sum_dy_xmu);

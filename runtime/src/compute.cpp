@@ -34,10 +34,11 @@ Planes one_plane(const Planes &x) {
 }
 
 bool runs_serially(const Machine &machine, const Planes &x) {
-    return machine.threads == 1 || x.elements() < machine.target->serial_below;
+    return machine.threads == 1 || x.elements() < machine.dispatch(x).serial_below;
 }
 
-hnorm_status find_machine(const char *function, hnorm_device device, Machine *machine) {
+hnorm_status find_machine(const char *function, hnorm_device device, Machine *machine, Operation operation) {
+    machine->operation = operation;
     machine->device = device_of_thread(device);
     if (machine->device) {
         return HNORM_OK;

@@ -17,12 +17,15 @@ struct Machine {
     const Device *device = nullptr;  // null: the CPU
     const Target *target = nullptr;
     int threads = 0;
+    Operation operation = kForward;
     FloatEnvironment floats = {};
+
+    const Dispatch &dispatch(const Planes &x) const { return target->dispatch[operation][x.type]; }
 };
 
-// Finds the machine for tensors of a device. On the CPU it fails if the environment variables name
-// a target that cannot run, or a number of threads that is not valid.
-hnorm_status find_machine(const char *function, hnorm_device device, Machine *machine);
+// Finds the machine for an operation on tensors of a device. On the CPU it fails if the environment
+// variables name a target that cannot run, or a number of threads that is not valid.
+hnorm_status find_machine(const char *function, hnorm_device device, Machine *machine, Operation operation = kForward);
 
 // A row's kernels for the tensor's elements, by class.
 template <typename Kernel>

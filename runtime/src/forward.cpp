@@ -11,7 +11,7 @@ hnorm_status compute_forward(const char *function, const Machine &machine, const
                              const AffineView &affine, double eps, const PostOps &post, const Planes &y, double *mean,
                              double *variance) {
     const auto total = static_cast<double>(group.size(x));
-    const bool past_cache = goes_past_cache(*machine.target, y, {&x, post.residual});
+    const bool past_cache = goes_past_cache(machine.dispatch(y), y, {&x, post.residual});
     const GroupValues means = group_values(mean, x, group.by), variances = group_values(variance, x, group.by);
     return Blocks(machine, x, group).for_each(function, [&](const Range &range) {
         const Planes part = cropped(x, range);

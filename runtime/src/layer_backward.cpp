@@ -71,7 +71,7 @@ hnorm_status backward(const char *function, hnorm_layer *layer, const hnorm_tens
     AffineView affine_view;
     HNORM_TRY(read_affine(function, &affine, in, &affine_view, nullptr));
     Machine machine;
-    HNORM_TRY(find_machine(function, in.device, &machine));
+    HNORM_TRY(find_machine(function, in.device, &machine, kBackward));
     if (in.empty()) {
         return HNORM_OK;
     }

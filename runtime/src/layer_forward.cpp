@@ -42,7 +42,8 @@ hnorm_status forward(const char *function, hnorm_layer *layer, const hnorm_tenso
         HNORM_TRY(check_tracked(function, *layer));
     }
     Machine machine;
-    HNORM_TRY(find_machine(function, in.device, &machine));
+    const bool sums = layer->training || !layer->tracks();
+    HNORM_TRY(find_machine(function, in.device, &machine, sums ? kForward : kNormalize));
     if (in.empty()) {
         return HNORM_OK;
     }

@@ -91,7 +91,7 @@ hnorm_status normalize_range(const char *function, const Machine &machine, const
 hnorm_status compute_normalize(const char *function, const Machine &machine, const Planes &x, const GroupValues &mean,
                                const GroupValues &variance, const AffineView &affine, double eps, const PostOps &post,
                                const Planes &y) {
-    const bool past_cache = goes_past_cache(*machine.target, y, {&x, post.residual});
+    const bool past_cache = goes_past_cache(machine.dispatch(y), y, {&x, post.residual});
     const auto compute = [&](const Range &range) {
         return normalize_range(function, machine, range, x, mean, variance, affine, eps, post, y, past_cache);
     };
@@ -122,7 +122,7 @@ hnorm_status hnorm_normalize(const hnorm_tensor *x, hnorm_group group, const dou
     PostOps post_ops;
     HNORM_TRY(read_post_ops(function, post, {"x", x, in}, {"y", y, out}, &residual, &post_ops));
     Machine machine;
-    HNORM_TRY(find_machine(function, in.device, &machine));
+    HNORM_TRY(find_machine(function, in.device, &machine, kNormalize));
     if (in.empty()) {
         return HNORM_OK;
     }
@@ -158,7 +158,7 @@ hnorm_status hnorm_batch_normalization(const hnorm_tensor *x, int64_t length, co
     }
     HNORM_TRY(check_eps(function, "variance_epsilon", variance_epsilon));
     Machine machine;
-    HNORM_TRY(find_machine(function, in.device, &machine));
+    HNORM_TRY(find_machine(function, in.device, &machine, kNormalize));
     if (in.empty()) {
         return HNORM_OK;
     }

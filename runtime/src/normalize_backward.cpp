@@ -45,7 +45,7 @@ hnorm_status compute_normalize_backward(const char *function, const Machine &mac
         HNORM_TRY(coefficients.compute(function, b.x, mean, variance, b.affine, b.eps,
                                        {{&zero, 0, 0}, {&zero, 0, 0}, {&one, 0, 0}}));
         HNORM_TRY(compute_backward_apply(function, machine, b.x, b.dy, coefficients, gate.gate(), *b.dx,
-                                         goes_past_cache(*machine.target, *b.dx, {&b.x, &b.dy})));
+                                         goes_past_cache(machine.dispatch(*b.dx), *b.dx, {&b.x, &b.dy})));
     } else if (b.dx) {
         HNORM_TRY(compute_frozen_dx(function, machine, b));
     }
@@ -81,7 +81,7 @@ hnorm_status hnorm_normalize_backward(const hnorm_tensor *x, const hnorm_tensor 
                     static_cast<int>(post->activation));
     }
     Machine machine;
-    HNORM_TRY(find_machine(function, b.dy.device, &machine));
+    HNORM_TRY(find_machine(function, b.dy.device, &machine, kBackward));
     if (b.dy.empty()) {
         return write_zeros(function, machine, b);
     }
