@@ -8,7 +8,7 @@ if(CMAKE_CROSSCOMPILING)
 endif()
 set(HNORM_DEVICES "${default_devices}" CACHE STRING "The devices that there are kernels for: cuda;opencl, none if empty")
 
-json_array(device_features "${manifest_json}" device_features)
+json_items(device_features GET "${manifest_json}" device_features)
 foreach(device IN LISTS HNORM_DEVICES)
     set(schedule "${PROJECT_SOURCE_DIR}/schedules/${device}.json")
     if(NOT EXISTS "${schedule}")

@@ -109,7 +109,9 @@ struct hnorm_layer {
             }
             new_mean /= static_cast<double>(samples);
             new_variance /= static_cast<double>(samples);
-            if (!onnx) new_variance *= count / (count - 1);  // unbiased
+            if (!onnx) {
+                new_variance *= count / (count - 1);  // unbiased
+            }
             means[c] = (1 - momentum) * means[c] + momentum * new_mean;
             variances[c] = (1 - momentum) * variances[c] + momentum * new_variance;
         }
