@@ -1,211 +1,175 @@
-# Reads the manifest (generators/kernels.json) and the schedule files, and writes the dispatch table from them.
+# The writer of dispatch tables (runtime/src/kernels.h, device_kernels.h), for the build, which includes this file, and for the
+# tuner, whose tables have a row for each of its candidates:
+#
+#   cmake -D TABLE=FILE -D OUT=FILE -P KernelTable.cmake
+#
+# Both set rows and device_rows, the names of the rows; for each kernel of a row symbol_ROW_KERNEL_PLANES_TYPE, and for those of groups
+# on devices symbol_ROW_KERNEL; and declarations_KERNEL (hnorm_add_symbol). A row has no other kernels. TABLE, a script of the
+# tuner's, sets besides: schedule_file, whose CPU features and dispatch values all rows have; dispatch_overrides; code that comes first
+# (prelude); and, where there are device_rows, the table's namespace and name (devices_namespace, devices).
+cmake_policy(VERSION 3.28) # as a script it has no project's
+include("${CMAKE_CURRENT_LIST_DIR}/Manifest.cmake")
 
-# hnorm_targets_best_first(OUT ARCHITECTURE FILE...): schedule files of CPUs by their "rank", the highest first, but those of other
-# architectures behind
-function(hnorm_targets_best_first out architecture)
-    set(ranked "")
-    set(others "")
-    foreach(file IN LISTS ARGN)
-        file(READ "${file}" json)
-        string(JSON device ERROR_VARIABLE of_cpu GET "${json}" device)
-        if(of_cpu STREQUAL "NOTFOUND")
-            continue()
+# hnorm_add_symbol(PREFIX KERNEL SLOT ROW SYMBOL): SLOT is KERNEL_PLANES_TYPE or KERNEL. What has a scope in C++ is declared already.
+macro(hnorm_add_symbol prefix kernel slot row symbol)
+    set("symbol_${row}_${slot}" "${symbol}")
+    if(NOT "${symbol}" MATCHES "::")
+        string(APPEND ${prefix}declarations_${kernel} "std::remove_pointer_t<hnorm::detail::${${prefix}signature_of_${kernel}}> ${symbol};\n")
+    endif()
+endmacro()
+
+# A row's kernels by class, as "a, nullptr, b, c"
+function(hnorm_classes out row kernel type)
+    set(symbols "")
+    foreach(planes IN LISTS planes_classes)
+        set(symbol "symbol_${row}_${kernel}_${planes}_${type}")
+        if(NOT DEFINED ${symbol})
+            set(${symbol} nullptr)
         endif()
-        string(JSON rank GET "${json}" rank)
-        string(JSON arch GET "${json}" halide_arch)
-        if(arch STREQUAL architecture)
-            list(APPEND ranked "${rank}|${file}")
-        else()
-            list(APPEND others "${rank}|${file}")
-        endif()
+        list(APPEND symbols "${${symbol}}")
     endforeach()
-    list(SORT ranked COMPARE NATURAL ORDER DESCENDING)
-    list(SORT others COMPARE NATURAL ORDER DESCENDING)
-    list(APPEND ranked ${others})
-    list(TRANSFORM ranked REPLACE "^[0-9]+\\|" "")
-    set(${out} ${ranked} PARENT_SCOPE)
+    list(JOIN symbols ", " symbols)
+    set(${out} "${symbols}" PARENT_SCOPE)
 endfunction()
 
-# json_array(OUT JSON PATH...): an array of strings as a list
-function(json_array out json)
-    string(JSON count LENGTH "${json}" ${ARGN})
-    set(values "")
-    if(count GREATER 0)
-        math(EXPR last "${count} - 1")
-        foreach(i RANGE ${last})
-            string(JSON value GET "${json}" ${ARGN} ${i})
-            list(APPEND values "${value}")
-        endforeach()
-    endif()
-    set(${out} ${values} PARENT_SCOPE)
-endfunction()
-
-# json_assignments(OUT JSON PATH...): an object as a list of name=value
-function(json_assignments out json)
-    string(JSON count LENGTH "${json}" ${ARGN})
-    set(values "")
-    if(count GREATER 0)
-        math(EXPR last "${count} - 1")
-        foreach(i RANGE ${last})
-            string(JSON name MEMBER "${json}" ${ARGN} ${i})
-            string(JSON value GET "${json}" ${ARGN} ${name})
-            list(APPEND values "${name}=${value}")
-        endforeach()
-    endif()
-    set(${out} ${values} PARENT_SCOPE)
-endfunction()
-
-# Sets kernels, kernel_features, planes_classes, element_types, and for each kernel generator_of_, signature_of_, planes_of_ and
-# parameters_of_KERNEL.
-macro(hnorm_read_manifest file)
-    file(READ "${file}" manifest_json)
-    json_array(planes_classes "${manifest_json}" planes)
-    json_array(element_types "${manifest_json}" types)
-    json_array(kernel_features "${manifest_json}" features)
-    # Halide's names of the sanitizers
-    if(HNORM_SANITIZE MATCHES address)
-        list(APPEND kernel_features asan)
-    endif()
-    if(HNORM_SANITIZE MATCHES thread)
-        list(APPEND kernel_features tsan)
-    endif()
-    list(JOIN kernel_features "-" kernel_features)
-    set(kernels "")
-    string(JSON kernel_count LENGTH "${manifest_json}" kernels)
-    math(EXPR kernel_last "${kernel_count} - 1")
-    foreach(kernel_index RANGE ${kernel_last})
-        string(JSON kernel GET "${manifest_json}" kernels ${kernel_index} name)
-        list(APPEND kernels ${kernel})
-        string(JSON generator_of_${kernel} GET "${manifest_json}" kernels ${kernel_index} generator)
-        string(JSON signature_of_${kernel} GET "${manifest_json}" kernels ${kernel_index} signature)
-        json_array(planes_of_${kernel} "${manifest_json}" kernels ${kernel_index} planes)
-        json_assignments(parameters_of_${kernel} "${manifest_json}" kernels ${kernel_index} parameters)
-    endforeach()
-endmacro()
-
-# Sets target, halide_target and schedule_json.
-macro(hnorm_read_schedule file)
-    file(READ "${file}" schedule_json)
-    string(JSON target GET "${schedule_json}" target)
-    string(JSON halide_arch GET "${schedule_json}" halide_arch)
-    json_array(halide_features "${schedule_json}" halide_features)
-    set(halide_target ${halide_arch} linux ${halide_features})
-    list(JOIN halide_target "-" halide_target)
-endmacro()
-
-# hnorm_knobs(OUT KERNEL PLANES TYPE): the schedule file's values as name=value; an object named by the type replaces some
-function(hnorm_knobs out kernel planes type)
-    json_assignments(values "${schedule_json}" kernels ${kernel} ${planes})
-    string(JSON replaced ERROR_VARIABLE none GET "${schedule_json}" kernels ${kernel} ${planes} ${type})
-    list(FILTER values EXCLUDE REGEX "^(${element_pattern})=")
-    if(none STREQUAL "NOTFOUND")
-        json_assignments(own "${replaced}")
-        foreach(value IN LISTS own)
-            string(REGEX REPLACE "=.*" "" name "${value}")
-            list(FILTER values EXCLUDE REGEX "^${name}=")
-            list(APPEND values "${value}")
-        endforeach()
-    endif()
-    set(${out} ${values} PARENT_SCOPE)
-endfunction()
-
-# The table: for each kernel a row, a source of its own (runtime/src/kernels.h), which hnorm_table_add fills while
-# hnorm_table_begin_target and hnorm_table_end_target stand around a target's kernels; and the list of targets.
-macro(hnorm_table_begin)
-    list(JOIN element_types "|" element_pattern)
-    set(table_index 0)
-    set(table_features "")
-    set(table_targets "")
-    foreach(kernel IN LISTS kernels)
-        set(table_declarations_${kernel} "")
-        set(table_row_${kernel} "")
-    endforeach()
-endmacro()
-
-macro(hnorm_table_begin_target)
-    foreach(kernel IN LISTS kernels)
+# hnorm_add_target(NAME INDEX): appends the target of the schedule file just read to target_features and target_rows. INDEX: of its
+# kernels in the rows, -1 where the library does not have them
+macro(hnorm_add_target name index)
+    json_items(cpu_features GET "${schedule_json}" cpu_features)
+    list(TRANSFORM cpu_features REPLACE "(.+)" "\"\\1\", ")
+    list(JOIN cpu_features "" cpu_features)
+    string(MAKE_C_IDENTIFIER "features_${name}" features_name)
+    string(APPEND target_features "const char *const ${features_name}[] = {${cpu_features}nullptr};\n")
+    string(APPEND target_rows "    {\n        .name = \"${name}\",\n        .features = ${features_name},\n        .index = ${index},\n")
+    string(APPEND target_rows "        .dispatch =\n            {\n")
+    json_items(operations GET "${cpu_space_json}" dispatch operations)
+    foreach(operation IN LISTS operations)
+        string(APPEND target_rows "                {\n                    // ${operation}\n")
         foreach(type IN LISTS element_types)
-            set(entries_${kernel}_${type} "")
+            hnorm_dispatch(values ${operation} ${type})
+            list(TRANSFORM values REPLACE "(.+)=(.+)" ".\\1 = \\2")
+            list(JOIN values ", " values)
+            string(APPEND target_rows "                    {${values}},\n")
         endforeach()
+        string(APPEND target_rows "                },\n")
     endforeach()
+    string(APPEND target_rows "            },\n    },\n")
 endmacro()
 
-macro(hnorm_table_add kernel type symbol)
-    string(APPEND table_declarations_${kernel}
-           "std::remove_pointer_t<hnorm::detail::${signature_of_${kernel}}> ${symbol};\n"
-    )
-    list(APPEND entries_${kernel}_${type} ${symbol})
-endmacro()
-# where the manifest has no such kernel
-macro(hnorm_table_add_none kernel type)
-    list(APPEND entries_${kernel}_${type} nullptr)
-endmacro()
+function(hnorm_targets_source out)
+    string(CONFIGURE [=[
+// Made by cmake/KernelTable.cmake from generators/kernels.json and schedules/: edit those.
+#include "kernels.h"
 
-macro(hnorm_table_end_target)
-    foreach(kernel IN LISTS kernels)
-        string(APPEND table_row_${kernel} "    {\n        // ${target}\n")
-        foreach(type IN LISTS element_types)
-            list(JOIN entries_${kernel}_${type} ", " entries)
-            string(APPEND table_row_${kernel} "        {${entries}},\n")
-        endforeach()
-        string(APPEND table_row_${kernel} "    },\n")
-    endforeach()
-    hnorm_table_add_target(${table_index})
-    math(EXPR table_index "${table_index} + 1")
-endmacro()
-
-# The target of the schedule file just read; index: of its kernels in the rows, -1 where the library does not have them
-macro(hnorm_table_add_target index)
-    json_array(cpu_features "${schedule_json}" cpu_features)
-    list(JOIN cpu_features "\", \"" cpu_features)
-    string(MAKE_C_IDENTIFIER "features_${target}" features_name)
-    string(APPEND table_features "const char *const ${features_name}[] = {\"${cpu_features}\", nullptr};\n")
-    string(APPEND table_targets "    {\n        .name = \"${target}\",\n        .features = ${features_name},\n")
-    string(APPEND table_targets "        .index = ${index},\n")
-    json_assignments(dispatch "${schedule_json}" dispatch)
-    foreach(value IN LISTS dispatch)
-        string(REPLACE "=" " = " value "${value}")
-        string(APPEND table_targets "        .${value},\n")
-    endforeach()
-    string(APPEND table_targets "    },\n")
-endmacro()
-
-# hnorm_write_table(OUT FOLDER): the sources
-function(hnorm_write_table out folder)
-    set(made_by "// Made by CMake from generators/kernels.json and schedules/*.json: edit those.\n#include \"kernels.h\"\n")
-    set(sources "${folder}/targets.cpp")
-    file(CONFIGURE OUTPUT "${folder}/targets.cpp" @ONLY CONTENT [=[
-@made_by@
 namespace hnorm::detail {
 
 namespace {
-@table_features@}  // namespace
+@target_features@}  // namespace
 
 const Target hnorm_targets[] = {
-@table_targets@};
+@target_rows@};
 const int hnorm_targets_count = sizeof(hnorm_targets) / sizeof(hnorm_targets[0]);
 
 }  // namespace hnorm::detail
-]=])
-    foreach(kernel IN LISTS kernels)
-        set(signature ${signature_of_${kernel}})
-        set(declarations "${table_declarations_${kernel}}")
-        set(row "${table_row_${kernel}}")
-        file(CONFIGURE OUTPUT "${folder}/kernels_${kernel}.cpp" @ONLY CONTENT [=[
-@made_by@
+]=] source @ONLY)
+    set(${out} "${source}" PARENT_SCOPE)
+endfunction()
+
+function(hnorm_kernel_source out kernel)
+    set(table "")
+    foreach(row IN LISTS rows)
+        string(APPEND table "    {\n        // ${row}\n")
+        foreach(type IN LISTS element_types)
+            hnorm_classes(symbols ${row} ${kernel} ${type})
+            string(APPEND table "        {${symbols}},\n")
+        endforeach()
+        string(APPEND table "    },\n")
+    endforeach()
+    list(LENGTH rows count)
+    set(signature ${signature_of_${kernel}})
+    set(declarations "${declarations_${kernel}}")
+    string(CONFIGURE [=[
+// Made by cmake/KernelTable.cmake from generators/kernels.json and schedules/: edit those.
 #include <type_traits>
+
+#include "kernels.h"
 
 extern "C" {
 @declarations@}
 
 namespace hnorm::detail {
 
-const @signature@ hnorm_kernels_@kernel@[@table_index@][kElementTypes][kPlaneClasses] = {
-@row@};
+const @signature@ hnorm_kernels_@kernel@[@count@][kElementTypes][kPlaneClasses] = {
+@table@};
 
 }  // namespace hnorm::detail
-]=])
-        list(APPEND sources "${folder}/kernels_${kernel}.cpp")
-    endforeach()
-    set(${out} ${sources} PARENT_SCOPE)
+]=] source @ONLY)
+    set(${out} "${source}" PARENT_SCOPE)
 endfunction()
+
+# hnorm_devices_source(OUT NAMESPACE NAME): a DeviceKernels for each of device_rows
+function(hnorm_devices_source out namespace name)
+    set(table "")
+    set(declarations "")
+    foreach(row IN LISTS device_rows)
+        string(APPEND table "    {\n        .name = \"${row}\",\n        .of =\n            {\n")
+        foreach(type IN LISTS element_types)
+            string(APPEND table "                {\n                    // ${type}\n")
+            foreach(kernel IN LISTS device_kernels)
+                hnorm_classes(symbols ${row} ${kernel} ${type})
+                string(APPEND table "                    .${kernel} = {${symbols}},\n")
+            endforeach()
+            string(APPEND table "                },\n")
+        endforeach()
+        string(APPEND table "            },\n")
+        foreach(kernel IN LISTS device_group_kernels)
+            string(APPEND table "        .${kernel} = ${symbol_${row}_${kernel}},\n")
+        endforeach()
+        string(APPEND table "    },\n")
+    endforeach()
+    foreach(kernel IN LISTS device_kernels device_group_kernels)
+        string(APPEND declarations "${device_declarations_${kernel}}")
+    endforeach()
+    string(CONFIGURE [=[
+// Made by cmake/KernelTable.cmake from generators/kernels.json and schedules/: edit those.
+#include <type_traits>
+
+#include "device_kernels.h"
+
+extern "C" {
+@declarations@}
+
+namespace @namespace@ {
+
+const hnorm::detail::DeviceKernels @name@[] = {
+@table@};
+const int @name@_count = sizeof(@name@) / sizeof(@name@[0]);
+
+}  // namespace @namespace@
+]=] source @ONLY)
+    set(${out} "${source}" PARENT_SCOPE)
+endfunction()
+
+if(NOT CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
+    return()
+endif()
+set(root "${CMAKE_CURRENT_LIST_DIR}/..")
+file(READ "${root}/schedules/space/cpu.json" cpu_space_json)
+hnorm_read_manifest("${root}/generators/kernels.json")
+include("${TABLE}")
+hnorm_read_schedule("${schedule_file}")
+set(index 0)
+foreach(row IN LISTS rows)
+    hnorm_add_target(${row} ${index})
+    math(EXPR index "${index} + 1")
+endforeach()
+hnorm_targets_source(sources)
+foreach(kernel IN LISTS kernels)
+    hnorm_kernel_source(source ${kernel})
+    string(APPEND sources "${source}")
+endforeach()
+if(device_rows)
+    hnorm_devices_source(source ${devices_namespace} ${devices})
+    string(APPEND sources "${source}")
+endif()
+file(WRITE "${OUT}" "${prelude}\n${sources}")

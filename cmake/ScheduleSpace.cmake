@@ -1,19 +1,17 @@
-# hnorm_write_cpu_space(SPACE FILE), hnorm_write_gpu_space(SPACE FILE): the knobs of schedules/space/ as the macros that
+# hnorm_write_cpu_space(JSON FILE), hnorm_write_gpu_space(JSON FILE): the knobs of schedules/space/ as the macros that
 # schedules/cpu_knobs.h and schedules/gpu_knobs.h read.
-include(KernelTable) # json_array
+include(Manifest)
 
 # The lines X(name, default, legal values...) of a space's knobs.
 function(hnorm_knob_lines out json)
     set(knobs "")
-    string(JSON count LENGTH "${json}" knobs)
-    math(EXPR last "${count} - 1")
-    foreach(i RANGE ${last})
-        string(JSON name MEMBER "${json}" knobs ${i})
+    json_items(names MEMBER "${json}" knobs)
+    foreach(name IN LISTS names)
         string(JSON default GET "${json}" knobs ${name} default)
         if(default STREQUAL "target")
             set(default hnorm::kOfTarget)
         endif()
-        json_array(values "${json}" knobs ${name} values)
+        json_items(values GET "${json}" knobs ${name} values)
         list(JOIN values ", " values)
         string(APPEND knobs " \\\n    X(${name}, ${default}, ${values})")
     endforeach()
@@ -23,25 +21,23 @@ endfunction()
 # The lines X(value, value, ...) of an array of arrays.
 function(hnorm_tuple_lines out json)
     set(lines "")
-    string(JSON count LENGTH "${json}" ${ARGN})
-    math(EXPR last "${count} - 1")
-    foreach(i RANGE ${last})
-        json_array(tuple "${json}" ${ARGN} ${i})
+    json_items(tuples GET "${json}" ${ARGN})
+    foreach(tuple IN LISTS tuples)
+        json_items(tuple GET "${tuple}")
         list(JOIN tuple ", " tuple)
         string(APPEND lines " \\\n    X(${tuple})")
     endforeach()
     set(${out} "${lines}" PARENT_SCOPE)
 endfunction()
 
-function(hnorm_write_cpu_space space file)
-    file(READ "${space}" json)
+function(hnorm_write_cpu_space json file)
     hnorm_knob_lines(knobs "${json}")
-    json_array(names "${json}" vectors names)
+    json_items(names GET "${json}" vectors names)
     list(TRANSFORM names REPLACE "(.+)" " \\\\\n    X(\\1)" OUTPUT_VARIABLE vectors)
     list(JOIN vectors "" vectors)
     hnorm_tuple_lines(ordered "${json}" ordered pairs)
     file(CONFIGURE OUTPUT "${file}" @ONLY CONTENT [=[
-// Made by CMake from @space@: edit that.
+// Made by CMake from schedules/space/: edit that.
 #pragma once
 
 // X(name, default, legal values...)
@@ -55,16 +51,15 @@ function(hnorm_write_cpu_space space file)
 ]=])
 endfunction()
 
-function(hnorm_write_gpu_space space file)
-    file(READ "${space}" json)
+function(hnorm_write_gpu_space json file)
     hnorm_knob_lines(knobs "${json}")
     string(JSON threads GET "${json}" blocks threads)
     hnorm_tuple_lines(products "${json}" blocks products)
-    json_assignments(lanes "${json}" blocks lanes)
+    json_values(lanes "${json}" blocks lanes)
     list(TRANSFORM lanes REPLACE "(.+)=(.+)" " \\\\\n    X(\\1, \\2)")
     list(JOIN lanes "" lanes)
     file(CONFIGURE OUTPUT "${file}" @ONLY CONTENT [=[
-// Made by CMake from @space@: edit that.
+// Made by CMake from schedules/space/: edit that.
 #pragma once
 
 // X(name, default, legal values...)

@@ -1,6 +1,6 @@
 """What each kernel of a build costs: seconds of compilation (from ninja's log) and bytes of its object.
 
-    kernel_costs.py BUILD_FOLDER     a table by kernel, class of planes, type and target, and BUILD_FOLDER/kernel_costs.csv
+    kernel_costs.py BUILD    a table by kernel, class of planes, type and target, and BUILD/kernel_costs.csv
 
 Times are those of each kernel's last compilation, with as many beside it as the build ran.
 """

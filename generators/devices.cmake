@@ -2,31 +2,30 @@
 #
 # Sets for the parent: HNORM_DEVICE_OBJECTS, HNORM_DEVICE_TABLE (a source), HNORM_DEVICE_RUNTIME (an object). Target
 # hnorm_device_kernels makes them.
-include(DeviceTable)
-
 set(default_devices cuda opencl)
 if(CMAKE_CROSSCOMPILING)
     set(default_devices "")
 endif()
 set(HNORM_DEVICES "${default_devices}" CACHE STRING "The devices that there are kernels for: cuda;opencl, none if empty")
 
-set(device_objects "")
-set(device_declarations "")
-set(device_rows "")
-json_array(device_features "${manifest_json}" device_features)
-list(JOIN device_features "-" device_features)
-hnorm_read_device_kernels(device_kernels "${manifest_json}")
-hnorm_read_device_kernels(device_group_kernels "${manifest_json}")
+json_items(device_features GET "${manifest_json}" device_features)
 foreach(device IN LISTS HNORM_DEVICES)
     set(schedule "${PROJECT_SOURCE_DIR}/schedules/${device}.json")
     if(NOT EXISTS "${schedule}")
         message(FATAL_ERROR "HNORM_DEVICES names ${device}, but schedules/ has no ${device}.json")
     endif()
     hnorm_read_schedule("${schedule}")
-    hnorm_add_device()
+    hnorm_check_schedule("${schedule}" device_kernels device_ "${gpu_space_json}")
+    list(APPEND device_rows ${target})
+    hnorm_compile_kernels(device_objects device_kernels device_ "${device_features}")
+    foreach(kernel IN LISTS device_group_kernels)
+        hnorm_compile_kernel(device_ ${kernel} ${kernel} "${device_features}")
+        list(APPEND device_objects "${object}")
+    endforeach()
 endforeach()
 set(device_table "${CMAKE_CURRENT_BINARY_DIR}/device_table.cpp")
-hnorm_write_device_table("${device_table}")
+hnorm_devices_source(source hnorm::detail hnorm_devices)
+file(CONFIGURE OUTPUT "${device_table}" CONTENT "${source}" @ONLY)
 
 # Halide's runtime with its parts for devices, which open the drivers where a program uses one.
 set(device_runtime "${folder}/halide_runtime_devices${CMAKE_CXX_OUTPUT_EXTENSION}")

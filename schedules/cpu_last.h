@@ -62,8 +62,7 @@ inline void apply_last(const Axes &v, Func y, const CpuKnobs &knobs, int values_
         specialize(stage, variants);
     };
     // One position after the other, in the order of memory: two or four side by side took 1.6 times as long at 256 channels. But
-    // where the coefficients of all channels would leave the first cache from one position to the next, four share them.
-    constexpr int kFirstCache = 24 << 10, kTogether = 4;
+    // where the coefficients of all channels would leave the first cache from one position to the next, some share them.
     const int bytes = values_per_group * static_cast<int>(sizeof(float));
     Var steps("steps"), step("step");
     const auto split = [&](Stage stage) {
@@ -78,8 +77,9 @@ inline void apply_last(const Axes &v, Func y, const CpuKnobs &knobs, int values_
     }
     const auto vectors = [&](Stage stage) { return split(stage).vectorize(v.g0, knobs.store_vector, kTail); };
     if (bytes > 0) {
-        Stage many = vectors(y.specialize(extent(2) * bytes >= kFirstCache));
-        tasks(many.split(v.s, steps, step, kTogether, kTail).unroll(step), {step, v.g0, steps, v.r, ss, rs, v.g1});
+        Stage many = vectors(y.specialize(extent(2) * bytes >= knobs.share_bytes));
+        tasks(many.split(v.s, steps, step, knobs.share_positions, kTail).unroll(step),
+              {step, v.g0, steps, v.r, ss, rs, v.g1});
     }
     tasks(vectors(y), {v.g0, v.s, v.r, ss, rs, v.g1});
 }

@@ -15,7 +15,7 @@ target_include_directories(
 if(HNORM_DEVICES)
     set(number 100)
     foreach(layout IN LISTS layouts)
-        foreach(type IN ITEMS f32 f16 bf16)
+        foreach(type IN LISTS types)
             math(EXPR number "${number} + 1")
             catch_discover_tests(
                 test_devices

@@ -40,6 +40,35 @@ hnorm_test_refused(
     ${gpu} store_threads=64 store_rows=32
 )
 
+# What a schedule file names must exist: a slip would pass for a default. CMake breaks the lines of its messages.
+function(hnorm_test_schedule name message json)
+    add_test(NAME "space: ${name}" COMMAND "${CMAKE_COMMAND}" -D "JSON=${json}" -P "${CMAKE_CURRENT_SOURCE_DIR}/check_schedule.cmake")
+    if(message)
+        set_tests_properties("space: ${name}" PROPERTIES PASS_REGULAR_EXPRESSION "${message}")
+    endif()
+endfunction()
+hnorm_test_schedule("a schedule file may name nothing" "" "{}")
+hnorm_test_schedule(
+    "a kernel that there is none of is refused" "schedules/test.json: kernels has 'moment': it must be one of sample"
+    [[{"kernels": {"moment": {}}}]]
+)
+hnorm_test_schedule(
+    "a class that a kernel has not is refused" "kernels.moments has 'huge': it must be one of tiny"
+    [[{"kernels": {"moments": {"huge": {}}}}]]
+)
+hnorm_test_schedule(
+    "a knob that a kernel does not read is refused" "kernels.moments.tiny.f16 has 'sweep': it must be one"
+    [[{"kernels": {"moments": {"tiny": {"vector": 4, "f16": {"sweep": 8}}}}}]]
+)
+hnorm_test_schedule(
+    "a value of a schedule file that is not legal is refused" "kernels.moments.tiny: knob vector is 5: it must be one"
+    [[{"kernels": {"moments": {"tiny": {"vector": 5}}}}]]
+)
+hnorm_test_schedule(
+    "a dispatch value that there is none of is refused" "dispatch.backward has 'serial': it must be one of"
+    [[{"dispatch": {"serial_below": 0, "backward": {"f16": {"block_elements": 4096}, "serial": 1}}}]]
+)
+
 # With the tuner's own means, which need nothing that requirements.txt has not.
 find_program(HNORM_PYTHON python PATHS "${PROJECT_SOURCE_DIR}/.venv/bin" NO_DEFAULT_PATH)
 set(check_space "${HNORM_PYTHON}" -m tune.check_space --build "${PROJECT_BINARY_DIR}")

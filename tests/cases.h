@@ -112,7 +112,9 @@ inline std::set<int> classes_shared(const std::vector<Shape> &shapes, GroupCount
     for (const Shape &shape : shapes) {
         const Tensor x(shape);
         bool all = count == GroupCount::kFew ? x.channels() < kMostThreads : x.channels() > 2 * kMostThreads;
-        for (int i = 0; i < hnorm_targets_count; i++) all = all && x.size() >= hnorm_targets[i].serial_below;
+        for (int i = 0; i < hnorm_targets_count; i++)
+            for (const auto &operation : hnorm_targets[i].dispatch)
+                for (const Dispatch &dispatch : operation) all = all && x.size() >= dispatch.serial_below;
         if (all) result.insert(plane_class(x.positions()));
     }
     return result;

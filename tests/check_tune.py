@@ -46,12 +46,14 @@ class Space(unittest.TestCase):
                 for value, factor in itertools.product(knobs[knob], knobs.get(other, [blocks["lanes"][slot.planes]])):
                     problem = space.problem(slot, {knob: value} | ({other: factor} if other in knobs else {}))
                     if value * factor > blocks["threads"]:
-                        self.assertIn(f"{slot}: knob {knob} is {value}: it must be at most {blocks['threads'] // factor} where "
-                                      f"{other} is {factor}: a block has at most", problem)
+                        most = blocks["threads"] // factor
+                        self.assertIn(f"{slot}: knob {knob} is {value}: it must be at most {most} where {other} is "
+                                      f"{factor}: a block has at most", problem)
                         refused += 1
                     allowed += problem is None
             self.assertTrue(allowed and refused, slot)
-        self.assertIn("knob store_rows does not concern it", space.problem(Slot("moments", "last", "f32"), {"store_rows": 4}))
+        self.assertIn("knob store_rows does not concern it",
+                      space.problem(Slot("moments", "last", "f32"), {"store_rows": 4}))
 
 
 class Files(unittest.TestCase):

@@ -1,6 +1,7 @@
-"""kernel_arguments.py MANIFEST HEADERS FOLDER...: whether the types in the runtime's HEADERS are those of the kernels that Halide
-compiled, whose own headers lie in FOLDER: the same arguments, in the same order and under the same names. What a kernel gives for each
-run or group has no names of its own there (runs_0, runs_1): of those the number counts.
+"""kernel_arguments.py MANIFEST HEADERS FOLDER...: whether the types in the runtime's HEADERS are those of the
+kernels that Halide compiled, whose own headers lie in FOLDER: the same arguments, in the same order and under the
+same names. What a kernel gives for each run or group has no names of its own there (runs_0, runs_1): of those the
+number counts.
 """
 
 import json
@@ -35,7 +36,7 @@ def main():
     headers = [Path(name).read_text() for name in sys.argv[2:4]]
     types = {name: arguments(text) for header in headers for name, text in TYPE.findall(header)}
     cpu = {kernel["name"]: kernel for kernel in manifest["kernels"]}
-    device = {kernel["name"]: kernel for part in ("device_kernels", "device_group_kernels") for kernel in manifest[part]}
+    device = {kernel["name"]: kernel for kernel in manifest["device_kernels"] + manifest["device_group_kernels"]}
     checked, wrong = set(), 0
     for folder in sys.argv[4:]:
         for path in sorted(Path(folder).glob("hnorm_kernel_*.h")):

@@ -1,10 +1,10 @@
 """Makes golden_layers.txt, what PyTorch's normalization layers give over ten training steps and one in evaluation.
 
-Run once, with PyTorch 1.13: python make_golden.py > golden_layers.txt. PyTorch is no dependency of the tests, which read the
-file (test_golden.cpp). Everything is computed in double from inputs that are floats.
+Run once, with PyTorch 1.13: python make_golden.py > golden_layers.txt. PyTorch is no dependency of the tests, which
+read the file (test_golden.cpp). Everything is computed in double from inputs that are floats.
 
-Each line: layer, affine, momentum, step (0: evaluation after the steps), what, values. PyTorch's instance norm has no cumulative
-average (momentum none).
+Each line: layer, affine, momentum, step (0: evaluation after the steps), what, values. PyTorch's instance norm has
+no cumulative average (momentum none).
 """
 
 import numpy

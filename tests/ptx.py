@@ -1,8 +1,9 @@
 """ptx.py PTXAS OBJECTS_FILE: the PTX in the kernels for CUDA, without a GPU.
 
-None of it may fuse a product with a sum, flush subnormals or approximate, whatever the compiler: the bits are the CPU's. Where
-PTXAS is a program it compiles all for GPUs from the oldest to the newest, with the limit of registers that Halide's runtime
-sets, and nothing may spill but a few bytes of the programs that add runs, where groups are rarely summed again. Prints what each takes.
+None of it may fuse a product with a sum, flush subnormals or approximate, whatever the compiler: the bits are the
+CPU's. Where PTXAS is a program it compiles all for GPUs from the oldest to the newest, with the limit of registers
+that Halide's runtime sets, and nothing may spill but a few bytes of the programs that add runs, where groups are
+rarely summed again. Prints what each takes.
 """
 
 import re
@@ -34,7 +35,8 @@ def compile_program(ptxas, architecture, name, text):
     if done.returncode:
         return name, architecture, None, [done.stderr.strip()]
     registers = [int(n) for n in re.findall(r"Used (\d+) registers", done.stderr)]
-    found = re.findall(r"Function properties for (\w+).*?(\d+) bytes spill stores, (\d+) bytes spill loads", done.stderr, re.DOTALL)
+    found = re.findall(r"Function properties for (\w+).*?(\d+) bytes spill stores, (\d+) bytes spill loads",
+                       done.stderr, re.DOTALL)
     spills = [f"{function} spills {n} bytes" for function, *bytes_ in found for n in bytes_
               if int(n) > (RARE_SPILLS if RARE.match(f"{name} {function}") else 0)]
     return name, architecture, registers, spills

@@ -96,9 +96,9 @@ void check_parts(const Planes &y) {
 bool whole(const Planes &y) { return LineParts(y).tasks() == 1; }
 
 bool goes(const Planes &y, std::initializer_list<const Planes *> inputs, int64_t percent) {
-    Target target = {};
-    target.past_cache_percent = percent;
-    return goes_past_cache(target, y, inputs);
+    Dispatch dispatch = {};
+    dispatch.past_cache_percent = percent;
+    return goes_past_cache(dispatch, y, inputs);
 }
 
 // While it lives, outputs of that many bytes together with their inputs go past the cache.

@@ -1,9 +1,10 @@
-"""vector_instructions.py AR OBJDUMP ARCHIVE TARGET REGISTERS: whether the hot loops of moments and backward_apply, for large planes
-and f32, of this target's kernels in the archive use the vectors that its schedule file promises.
+"""vector_instructions.py AR OBJDUMP ARCHIVE TARGET REGISTERS: whether the hot loops of moments and backward_apply,
+for large planes and f32, of this target's kernels in the archive use the vectors that its schedule file promises.
 
-Hot: innermost loops that multiply vectors of floats: those that sum rows, and the pointwise one. They must compute on REGISTERS: xmm
-(by instructions of SSE, not AVX's), ymm, zmm or v (NEON); each kernel has one that does so alone, and none does without. (What adds up
-lanes uses shorter ones too, and may be in such a loop.) Exits with 77 where the archive has no such target.
+Hot: innermost loops that multiply vectors of floats: those that sum rows, and the pointwise one. They must compute
+on REGISTERS: xmm (by instructions of SSE, not AVX's), ymm, zmm or v (NEON); each kernel has one that does so alone,
+and none does without. (What adds up lanes uses shorter ones too, and may be in such a loop.) Exits with 77 where the
+archive has no such target.
 """
 
 import re
@@ -79,7 +80,8 @@ def main(ar, objdump, archive, target, promised):
                 print(f"{member}: loop of {len(loop)} instructions, {counts} on {sorted(registers)}")
                 found.append(registers)
         if {promised} not in found or not all(promised in registers for registers in found):
-            sys.exit(f"{target} promises {promised}; {kernel} has loops on {[sorted(registers) for registers in found]}")
+            loops = [sorted(registers) for registers in found]
+            sys.exit(f"{target} promises {promised}; {kernel} has loops on {loops}")
 
 
 main(*sys.argv[1:])

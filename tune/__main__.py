@@ -1,4 +1,5 @@
-"""python -m tune: see `./dev tune --help`. ./dev sets it up: the generators built, this folder's requirements installed."""
+"""python -m tune: see `./dev tune --help`. ./dev sets it up: the generators built, this folder's requirements
+installed."""
 import argparse
 import os
 import re
@@ -41,9 +42,11 @@ def parse():
     add("--budget", type=duration, default=600.0, metavar="TIME",
         help="time for all, the rebuild included: 90s, 10m (default), 2h")
     add("--target", metavar="TARGET",
-        help="which schedule file (default: the best that this machine's CPU runs); cuda and opencl: its device, of OpenCL the "
-             "first of the first platform. Where that is a CPU bits are checked, and nothing is written: its times mean nothing")
-    add("--kernel", action="append", metavar="NAME", help="only this kernel of generators/kernels.json; may be repeated")
+        help="which schedule file (default: the best that this machine's CPU runs); cuda and opencl: its device, of "
+             "OpenCL the first of the first platform. Where that is a CPU bits are checked, and nothing is written: "
+             "its times mean nothing")
+    add("--kernel", action="append", metavar="NAME",
+        help="only this kernel of generators/kernels.json; may be repeated")
     add("--shapes", default="standard", metavar="LIST",
         help="a list of bench/shapes/, or a file: a shape a line, as 32x64x56x56 (default: standard)")
     add("--type", action="append", choices=TYPES, help="only these element types; may be repeated")
@@ -117,7 +120,8 @@ def tune(options, started):
         progress.warn(f"{meaningless}: schedules/ will be left alone")
     writes = not options.dry_run and not meaningless
 
-    others = [Schedule.of_target(target, manifest) for target in known_targets(manifest.devices) if target != schedule.target]
+    others = [Schedule.of_target(target, manifest) for target in known_targets(manifest.devices)
+              if target != schedule.target]
     # Here, since they need what ./dev installs for the tuner: --help does without.
     from .search import open_storage
     from .session import Session
@@ -125,12 +129,12 @@ def tune(options, started):
     proof = proof_of(build, schedule, folder, toolchain)
     seconds = proof.seconds(jobs) if writes else 0
     if deadline - seconds - time.time() < LEAST_SEARCH:
-        raise ValueError(f"--budget {options.budget:.0f}s leaves no time to search: {time.time() - started:.0f} s have passed, "
-                         f"and building the library with the new values takes about {seconds:.0f} s. Give it more, or run "
-                         "./dev build first")
-    session = Session(schedule, builder, rows(lines, TUNED_OPS, options.type or manifest.types), options.kernel,
-                      open_storage(folder / "journal.log"), machine, deadline,
-                      seconds, progress, options.seed, others)
+        raise ValueError(f"--budget {options.budget:.0f}s leaves no time to search: {time.time() - started:.0f} s have "
+                         f"passed, and building the library with the new values takes about {seconds:.0f} s. Give it "
+                         "more, or run ./dev build first")
+    session = Session(schedule, builder, rows(lines, TUNED_OPS, options.type or manifest.types),
+                      options.kernel, open_storage(folder / "journal.log"), machine, deadline, seconds, progress,
+                      options.seed, others)
     try:
         session.run_search()
         accepted, compared = session.final(session.validate())

@@ -8,10 +8,9 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from .space import ROOT, Slot
+from .space import ROOT
 
 BASE = "base"
-DISPATCH = ("batch_block_elements", "block_elements", "least_busy_percent", "past_cache_percent", "serial_below")  # in the order of Target, runtime/src/kernels.h
 
 
 class BuildError(Exception):
@@ -30,7 +29,7 @@ def run(command, **options):
 
 
 class Toolchain:
-    """How programs for the target are made and run. `runner`: the command before a program's path that runs it there."""
+    """How programs for the target are made and run. `runner`: the command before a program's path."""
 
     def __init__(self, cxx="c++", flags=(), runner=()):
         self.cxx, self.flags, self.runner = cxx, list(flags), list(runner)
@@ -52,10 +51,11 @@ class Toolchain:
 
 
 class Builder:
-    """A point is {knob: value} or, for the bench, other parameters of the generators. Everything it makes is kept in `folder` by content: what was compiled once is not compiled again."""
+    """A point is {knob: value} or, for the bench, other parameters of the generators. Everything it makes is kept in
+    `folder` by content: what was compiled once is not compiled again."""
 
     def __init__(self, schedule, folder, generators, halide_include, toolchain, jobs, library=None):
-        """library: a folder of the build with the kernels of the schedule file as it is; those are then not compiled."""
+        """library: a folder of the build with the kernels of the schedule file as it is; they are not compiled."""
         self.schedule, self.manifest = schedule, schedule.manifest
         self.folder, self.generators, self.toolchain, self.jobs = folder, Path(generators), toolchain, jobs
         self.halide_include, self.library_objects = halide_include, library
@@ -63,7 +63,7 @@ class Builder:
         stat = self.generators.stat()
         self.version = f"{stat.st_size} {stat.st_mtime_ns} {self.halide_target()}"
         self.programs = 0
-        self.header, self.includes, self.runner_options = "kernels.h", [ROOT / "runtime/src"], []
+        self.includes, self.runner_options = [ROOT / "runtime/src"], []
         self.group_points = {}  # of kernels without knobs, {slot: point}
         self.patience = 600  # seconds of a kernel's compilation
 
@@ -149,79 +149,69 @@ class Builder:
         dispatch: in place of the schedule file's values."""
         rows = {name: points | self.group_points for name, points in rows.items()}
         symbols = self._symbols(rows)
-        return self._link(self._source(rows, symbols, dispatch), self._objects(symbols))
+        return self._link(symbols, self._objects(symbols), dispatch)
 
     def _symbols(self, rows):
-        return {name: {slot: self.symbol(slot, point) for slot, point in points.items()} for name, points in rows.items()}
+        return {name: {slot: self.symbol(slot, point) for slot, point in points.items()}
+                for name, points in rows.items()}
 
     def _objects(self, symbols):
         return sorted({self._object(symbol) for row in symbols.values() for symbol in row.values()})
 
-    def _source(self, rows, symbols, dispatch=None):
-        return "\n".join([
-            f'#include "{self.header}"', "#include <type_traits>", 'extern "C" {',
-            *sorted({f"std::remove_pointer_t<hnorm::detail::{self._entry(slot)['signature']}> {symbol};"
-                     for row in symbols.values() for slot, symbol in row.items()}),
-            "}", self._table({name: (rows[name], row) for name, row in symbols.items()}, dispatch or {}),
-        ])
-
     def probe(self, **dispatch):
         """Links a runner that says which kernels a call takes."""
-        points = {slot: self.schedule.point(slot) for slot in self.manifest.slots()} | self.group_points
-        slots = list(points)
-        names = [f'constexpr char slot_{i}[] = "{slot}";' for i, slot in enumerate(slots)]
-        probes = {slot: f"hnorm::tune::Probe<{self._entry(slot)['signature']}, slot_{i}>::call"
+        slots = [*self.manifest.slots(), *self.group_points]
+        names = "\n".join(f'constexpr char slot_{i}[] = "{slot}";' for i, slot in enumerate(slots))
+        probes = {slot: f"hnorm::tune::Probe<hnorm::detail::{self._entry(slot)['signature']}, slot_{i}>::call"
                   for i, slot in enumerate(slots)}
-        table = "\n".join([f'#include "{self.header}"', f'#include "{ROOT}/tune/runner/probe.h"', *names,
-                           self._table({BASE: (points, probes)}, dispatch)])
-        return self._link(table, [], "probe")
+        return self._link({BASE: probes}, [], dispatch, f'#include "{ROOT}/tune/runner/probe.h"\n{names}', "probe")
 
     def _entry(self, slot):
         return self.manifest.kernels[slot.kernel]
 
-    def _table(self, rows, dispatch):
-        """rows: {name: ({slot: point}, {slot: what C++ calls the kernel})}"""
-        data = self.schedule.data
-        features = ", ".join(json.dumps(name) for name in data["cpu_features"])
-        fields = data["dispatch"] | dispatch
-        targets = []
-        for i, name in enumerate(rows):
-            targets.append(f"{{{json.dumps(name)}, features, {i}, {', '.join(str(fields[f]) for f in DISPATCH)}}}")
-        lines = ["namespace hnorm::detail {", f"const char *const features[] = {{{features}, nullptr}};",
-                 f"const Target hnorm_targets[] = {{{', '.join(targets)}}};",
-                 f"const int hnorm_targets_count = {len(rows)};"]
-        for name, entry in self.manifest.kernels.items():
-            row = ", ".join(self._kernel_row(name, kernels) for _, kernels in rows.values())
-            lines.append(f"const {entry['signature']} hnorm_kernels_{name}[{len(rows)}][kElementTypes][kPlaneClasses] = "
-                         f"{{{row}}};")
-        return "\n".join([*lines, "}"])
-
-    def _kernel_row(self, name, kernels):
-        types = ("{" + ", ".join(kernels.get(Slot(name, planes, type_), "nullptr") for planes in self.manifest.planes) + "}"
-                 for type_ in self.manifest.types)
-        return "{" + ", ".join(types) + "}"
-
-    def _link(self, table, objects, name=None):
+    def _link(self, symbols, objects, dispatch, prelude="", name=None):
         self.programs += 1
         program = self.folder / f"runner_{os.getpid()}_{name or self.programs % 2}"
-        self._link_to(program, table, [self.archive, *objects], [])
+        self._link_to(program, symbols, [self.archive, *objects], dispatch=dispatch, prelude=prelude)
         return self.toolchain.place(program)
 
     def shared_library(self, path, rows):
         """As program(), for ctypes: runner/shared.cpp's functions."""
         symbols = self._symbols(rows)
-        self._link_to(path, self._source(rows, symbols),
-                      ["-Wl,--whole-archive", self.archive, "-Wl,--no-whole-archive", *self._objects(symbols)],
+        archive = ["-Wl,--whole-archive", self.archive, "-Wl,--no-whole-archive"]
+        self._link_to(path, symbols, [*archive, *self._objects(symbols)],
                       ["-shared", "-fPIC", f"-Wl,--version-script={ROOT}/tune/runner/exported.map"])
         return path
 
-    def _link_to(self, path, table, objects, flags):
+    def _link_to(self, path, symbols, objects, flags=(), dispatch=(), prelude=""):
+        """symbols: the table's rows, {name: {slot: what C++ calls the kernel}}"""
         source = path.with_suffix(".cpp")
-        source.write_text(table)
+        self._write_table(source, symbols, dict(dispatch), prelude)
         run([self.toolchain.cxx, *self.toolchain.flags, "-std=c++17", "-O0", *flags,
-             *(f"-I{folder}" for folder in self.includes), "-isystem", self.halide_include, "-o", path, source, *objects, self.halide_runtime(), "-lpthread", "-ldl",
-             "-lm"])
+             *(f"-I{folder}" for folder in self.includes), "-isystem", self.halide_include, "-o", path, source,
+             *objects, self.halide_runtime(), "-lpthread", "-ldl", "-lm"])
         source.unlink()
+
+    def _write_table(self, source, symbols, dispatch, prelude):
+        """By the script that writes the library's."""
+        script, schedule = source.with_suffix(".cmake"), source.with_suffix(".json")
+        schedule.write_text(json.dumps(self.schedule.data))
+        overrides = " ".join(f"{name}={value}" for name, value in dispatch.items())
+        script.write_text("\n".join([
+            f"set(schedule_file [[{schedule}]])", f"set(prelude [==[{prelude}]==])",
+            f"set(dispatch_overrides {overrides})",
+            *(f"set({name} {value})" for name, value in self._table_of(" ".join(symbols)).items()),
+            *(f"hnorm_add_symbol([[{self.prefix}]] {slot.kernel} {slot.name} {row} [[{symbol}]])"
+              for row, kernels in symbols.items() for slot, symbol in kernels.items()),
+        ]))
+        run(["cmake", "-D", f"TABLE={script}", "-D", f"OUT={source}", "-P", ROOT / "cmake/KernelTable.cmake"])
+        script.unlink()
+        schedule.unlink()
+
+    prefix = ""  # of the manifest's part, as cmake/Manifest.cmake has it
+
+    def _table_of(self, rows):
+        return {"rows": rows}
 
 
 def rows_of(command, what, cases):

@@ -36,7 +36,8 @@ def main():
     parser.add_argument("--build", type=Path, required=True, help="a build folder with the library")
     parser.add_argument("--device", nargs="?", choices=known_targets(devices=True),
                         const=os.environ.get("HNORM_TEST_DEVICE") or "opencl",
-                        help="of devices' space, and on this one: without a name HNORM_TEST_DEVICE, or opencl (default: the CPU's)")
+                        help="of devices' space, and on this one: without a name HNORM_TEST_DEVICE, or opencl "
+                             "(default: the CPU's)")
     parser.add_argument("--points", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", type=int, help="so many of the rows for bits of each slot (default: all)")
@@ -48,8 +49,8 @@ def main():
     chosen = {slot: schedule.space.random_point(slot, options.seed)
               for slot in draw.sample(slots, min(options.points, len(slots)))}
     with tempfile.TemporaryDirectory() as folder:
-        builder = builder_of(schedule, Path(folder), options.build / "bin/hnorm_generators", halide_include(), Toolchain(),
-                             len(os.sched_getaffinity(0)), options.build / "generators/kernels")
+        builder = builder_of(schedule, Path(folder), options.build / "bin/hnorm_generators", halide_include(),
+                             Toolchain(), len(os.sched_getaffinity(0)), options.build / "generators/kernels")
         builder.library()
         try:
             print(rows_of(builder.probe(), ["machine"], [])[0])
@@ -62,8 +63,8 @@ def main():
         for failure in failures.values():
             print(failure)
         base = {slot: schedule.point(slot) for slot in slots}
-        program = builder.program({BASE: base, "random": base | {
-            slot: point for slot, point in chosen.items() if builder.symbol(slot, point) not in failures}}, **BIT_DISPATCH)
+        compiled = {slot: point for slot, point in chosen.items() if builder.symbol(slot, point) not in failures}
+        program = builder.program({BASE: base, "random": base | compiled}, **BIT_DISPATCH)
         calling = rows_for_bits(builder, chosen)
         missed = [str(slot) for slot, some in calling.items() if not some]
         rows = list(dict.fromkeys(row for some in calling.values()

@@ -30,8 +30,8 @@ def main():
     manifest = Manifest(devices="device" in data[0])
     old, new = (Schedule(file, manifest) for file in data)
     build = Path(os.environ.get("HNORM_BUILD", ROOT / "build/release"))
-    builder = builder_of(old, ROOT / "out/tune" / old.target, build / "bin/hnorm_generators", halide_include(), Toolchain(),
-                      len(os.sched_getaffinity(0)))
+    builder = builder_of(old, ROOT / "out/tune" / old.target, build / "bin/hnorm_generators", halide_include(),
+                         Toolchain(), len(os.sched_getaffinity(0)))
     builder.library()
     table = {name: {slot: schedule.point(slot) for slot in manifest.slots() if slot.type == "f32"}
              for name, schedule in ((BASE, old), ("new", new))}

@@ -1,11 +1,11 @@
-"""Kernels of devices: a runner whose calls run on CUDA or OpenCL (runner/on_device.cpp), with a table of device kernels a row."""
-import json
+"""Kernels of devices: a runner whose calls run on CUDA or OpenCL (runner/on_device.cpp), with a table of device
+kernels a row."""
 import shutil
 import sys
 import tempfile
 
 from .build import Builder, run
-from .space import ROOT, Manifest, Slot
+from .space import ROOT, Slot
 
 
 def builder_of(schedule, *arguments, **options):
@@ -15,7 +15,6 @@ def builder_of(schedule, *arguments, **options):
 class DeviceBuilder(Builder):
     def __init__(self, schedule, *arguments, **options):
         super().__init__(schedule, *arguments, **options)
-        self.header = "on_device.h"
         self.includes += [ROOT / "runtime/include", ROOT / "tune/runner"]
         self.runner_options = ["-D", "HNORM_ON_DEVICE=ON"]
         self.ptxas = shutil.which("ptxas") or shutil.which("ptxas", path="/usr/local/cuda/bin")
@@ -28,7 +27,8 @@ class DeviceBuilder(Builder):
         return super().symbol(slot, point)
 
     def _check(self, object_):
-        """CUDA's are held to what a test holds the library's to: a point whose registers spill, where there is ptxas, is none."""
+        """CUDA's are held to what a test holds the library's to: a point whose registers spill, where there is
+        ptxas, is none."""
         if self.schedule.device == "cuda":
             with tempfile.NamedTemporaryFile("w") as objects:
                 objects.write(str(object_))
@@ -49,27 +49,12 @@ class DeviceBuilder(Builder):
     def _runtime(self):
         return "halide_runtime_devices", ["cuda", "opencl"]
 
-    def _table(self, rows, dispatch):
-        of_device = [self._row(name, kernels) for name, (_, kernels) in rows.items()]
-        return "\n".join([
-            "namespace hnorm::detail {  // none of the CPU's", "const Target hnorm_targets[1] = {};",
-            "const int hnorm_targets_count = 0;",
-            *(f"const {entry['signature']} hnorm_kernels_{name}[1][kElementTypes][kPlaneClasses] = {{}};"
-              for name, entry in Manifest().kernels.items()),
-            "}", "namespace hnorm::tune {", "using namespace hnorm::detail;",
-            f"const hnorm_device device = HNORM_{self.schedule.device.upper()};",
-            f"const DeviceKernels device_rows[] = {{{', '.join(of_device)}}};",
-            f"const int device_rows_count = {len(rows)};", "}",
-        ])
+    prefix = "device_"
 
-    def _row(self, name, kernels):
-        types = []
-        for type_ in self.manifest.types:
-            fields = []
-            for kernel, entry in self.manifest.kernels.items():
-                planes = ", ".join(kernels.get(Slot(kernel, planes, type_), "nullptr") for planes in self.manifest.planes)
-                fields.append(f".{entry['table']} = {{{planes}}}")
-            types.append(f"{{{', '.join(fields)}}}")
-        groups = (f".{entry['table']} = {kernels[Slot(kernel, '', '')]}"
-                  for kernel, entry in self.manifest.group_kernels.items())
-        return f"{{.name = {json.dumps(name)}, .of = {{{', '.join(types)}}}, {', '.join(groups)}}}"
+    def _table_of(self, rows):
+        return {"rows": "none", "device_rows": rows, "devices_namespace": "hnorm::tune", "devices": "device_rows"}
+
+    def _write_table(self, source, symbols, dispatch, prelude):
+        device = f"HNORM_{self.schedule.device.upper()}"
+        prelude = f'#include "on_device.h"\n{prelude}\nconst hnorm_device hnorm::tune::device = {device};'
+        super()._write_table(source, symbols, dispatch, prelude)

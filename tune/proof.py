@@ -12,8 +12,8 @@ UNWANTED = ("STATE", "GPU", "TOOLS", "BENCH", "EXAMPLES")  # in a build of the t
 
 
 class Proof:
-    """In the build that ./dev uses; where its library is not for the target, not there or older than the generators, that would
-    be every target's kernels: in a build of the target alone, then."""
+    """In the build that ./dev uses; where its library is not for the target, not there or older than the generators,
+    that would be every target's kernels: in a build of the target alone, then."""
 
     library, rebuilt, test = "runtime/libhnorm.a", ("hnorm", "test_digests"), "bin/test_digests"
     held_to = "the digests"
@@ -42,7 +42,8 @@ class Proof:
 
     def _configure(self):
         run(["cmake", "--preset", "arm-64" if self.cross else "release", "-S", ROOT, "-B", self.build,
-             f"-DHNORM_GENERATORS={self.generators}", *(f"-DHNORM_BUILD_{part}=OFF" for part in UNWANTED), *self._options()])
+             f"-DHNORM_GENERATORS={self.generators}", *(f"-DHNORM_BUILD_{part}=OFF" for part in UNWANTED),
+             *self._options()])
 
     def _tests(self, program):
         """The commands that are to succeed."""
@@ -62,9 +63,10 @@ class Proof:
         for command in self._tests(self.toolchain.place(self.build / self.test)):
             result = subprocess.run(command, capture_output=True, text=True)
             if result.returncode:
-                raise BuildError(f"the results are not those of {self.held_to}:\n{(result.stdout + result.stderr)[-2000:]}")
-        progress.note("done: the library is built, and its bits are what they were" if not self.own else
-                      f"done: {target}'s kernels are built, and their bits are what they were; ./dev build makes the library")
+                output = (result.stdout + result.stderr)[-2000:]
+                raise BuildError(f"the results are not those of {self.held_to}:\n{output}")
+        built = f"{target}'s kernels are built, and their bits are what they were; ./dev build makes the library"
+        progress.note(f"done: {built}" if self.own else "done: the library is built, and its bits are what they were")
 
 
 class DeviceProof(Proof):

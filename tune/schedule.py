@@ -29,7 +29,8 @@ class Schedule:
     @classmethod
     def of_target(cls, target, manifest):
         if target not in known_targets(manifest.devices):
-            raise ValueError(f"target {target}: schedules/ has {', '.join(known_targets() + known_targets(devices=True))}")
+            known = ", ".join(known_targets() + known_targets(devices=True))
+            raise ValueError(f"target {target}: schedules/ has {known}")
         return cls(json.loads(cls.path(target).read_text()), manifest)
 
     @staticmethod
@@ -42,13 +43,20 @@ class Schedule:
 
     def point(self, slot):
         """All knobs of a kernel: what the file says, else the default; an object named by the type replaces some."""
-        values = self.data["kernels"][slot.kernel][slot.planes]
+        values = self.data["kernels"].get(slot.kernel, {}).get(slot.planes, {})
         own = values.get(slot.type, {})
         return self.space.default(slot) | {k: v for k, v in values.items() if k not in self.manifest.types} | own
 
     def problems(self):
-        problems = (self.space.problem(slot, self.point(slot)) for slot in self.manifest.slots())
-        return [problem for problem in problems if problem]
+        """What of the kernels is not legal. The build refuses the same, and what of `dispatch` is not
+        (cmake/Manifest.cmake)."""
+        problems = [f"kernels: {name} is unknown: it must be one of {', '.join(self.manifest.kernels)}"
+                    for name in self.data["kernels"] if name not in self.manifest.kernels]
+        for name, kernel in self.manifest.kernels.items():
+            problems += [f"{name}: {planes} is unknown: it must be one of {', '.join(kernel['planes'])}"
+                         for planes in self.data["kernels"].get(name, {}) if planes not in kernel["planes"]]
+        return problems + [problem for slot in self.manifest.slots()
+                           if (problem := self.space.problem(slot, self.point(slot)))]
 
     def with_points(self, points):
         """A copy in which some slots have other knobs and all others keep theirs."""
@@ -62,7 +70,7 @@ class Schedule:
                 differing = {k: v for k, v in of_type[type_].items() if line[k] != v}
                 if differing:
                     line[type_] = differing
-            data["kernels"][kernel][planes] = line
+            data["kernels"].setdefault(kernel, {})[planes] = line
         return Schedule(data, self.manifest)
 
     def text(self):

@@ -1,4 +1,4 @@
-"""Optuna proposes points of a slot's space and is told their scores: the logarithm of the speed over the old values'."""
+"""Optuna proposes points of a slot's space and is told their scores: logarithms of the speed over the old values'."""
 import hashlib
 import json
 import math
@@ -34,10 +34,14 @@ class Search:
             storage=storage, study_name=f"{slot} {key}", direction="maximize", load_if_exists=True,
             sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=8, multivariate=True, constant_liar=True))
         if not self.study.get_trials(deepcopy=False):
-            self.study.add_trial(create_trial(value=0.0, params=self._indices(base), distributions=self._distributions()))
+            self._add_trial(base, 0.0)
             for hint in hints:
                 if hint != base:
                     self.study.enqueue_trial(self._indices(hint), skip_if_exists=True)
+
+    def _add_trial(self, point, score):
+        self.study.add_trial(
+            create_trial(value=score, params=self._indices(point), distributions=self._distributions()))
 
     def _distributions(self):
         return {name: IntDistribution(0, len(values) - 1) for name, values in self.knobs.items()}
@@ -91,7 +95,7 @@ class Search:
 
     def tell_again(self, point, score):
         """Another measurement of a point: its score is the mean of all."""
-        self.study.add_trial(create_trial(value=score, params=self._indices(point), distributions=self._distributions()))
+        self._add_trial(point, score)
 
     def best(self, count=1):
         """The points whose mean scores are highest and above 0, as (point, score)."""
@@ -105,7 +109,7 @@ class Search:
 
 
 def score(rows):
-    """Of ratios by row: the mean logarithm of the medians, and what a slower row costs besides, so that a point that helps
-    some rows and hurts others is not sought."""
+    """Of ratios by row: the mean logarithm of the medians, and what a slower row costs besides, so that a point that
+    helps some rows and hurts others is not sought."""
     logs = [math.log(statistics.median(row)) for row in rows]
     return sum(logs) / len(logs) + min(0.0, min(logs) - math.log(TOLERATED))

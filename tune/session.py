@@ -9,7 +9,7 @@ from bench.rows import MAIN_OPS, Row
 
 from . import search
 from .bits import BIT_DISPATCH, rows_for_bits
-from .build import BASE, BuildError, rows_of
+from .build import BASE, rows_of
 from .space import Stopped
 
 BATCH = 6  # candidates compiled together, then measured in one program
@@ -50,7 +50,8 @@ class Session:
         self.progress.note(f"asking the runtime which kernels {len(rows)} rows call")
         self.slot_names = {str(slot): slot for slot in self.schedule.manifest.slots()}
         found = rows_of(self.builder.probe(), ["uses"], rows)
-        uses = {line["case"]: [self.slot_names[name] for name in line["kernels"] if name in self.slot_names] for line in found}
+        uses = {line["case"]: [self.slot_names[name] for name in line["kernels"] if name in self.slot_names]
+                for line in found}
         self.used_slots = {slot for slots in uses.values() for slot in slots}
         return uses
 
@@ -101,8 +102,8 @@ class Session:
         return {name: [estimate.ratios(found[row], BASE, name) for row in rows] for name in contenders}
 
     def check_bits(self, slot, points):
-        """Returns {name: why} of the contenders that do not do: whose bits differ from the base's, a defect, or that do not run,
-        as where a block asks for more than a device has."""
+        """Returns {name: why} of the contenders that do not do: whose bits differ from the base's, a defect, or that
+        do not run, as where a block asks for more than a device has."""
         program = self._program({name: {slot: point} for name, point in points.items()}, {slot.type},
                                 **BIT_DISPATCH)
         refused = {}
@@ -118,7 +119,7 @@ class Session:
     # ---- search
 
     def hints(self, slot):
-        """Points worth trying first: the untuned default, other targets' values, and those of the same kernel for f32."""
+        """Points worth trying first: the untuned default, and other targets' values."""
         hints = [self.space.default(slot)]
         for other in self.other_schedules:
             hints.append(self.space.nearest(slot, other.point(slot)))
@@ -153,8 +154,9 @@ class Session:
             pass
 
     def _try_untuned(self):
-        """The default of every f32 slot at once, in place of the values in use: from a bad file one is soon back at a sound one. Of a row
-        that calls several kernels each gets the whole gain: too much, but it is validated by itself."""
+        """The default of every f32 slot at once, in place of the values in use: from a bad file one is soon back at
+        a sound one. Of a row that calls several kernels each gets the whole gain: too much, but it is validated by
+        itself."""
         self.progress.note("trying the untuned values of all f32 kernels")
         untuned = {slot: self.space.default(slot) for slot in self.slots if self.tier[slot] < 3}
         untuned = {slot: point for slot, point in untuned.items() if point != self.base[slot]}
@@ -206,7 +208,7 @@ class Session:
         if best:  # it runs along: chance does not keep it on top
             contenders["best"] = {slot: best[0][0]}
         found = self.compare(contenders, one.rows, SEARCH_EFFORT)
-        for name, (trial, point) in points.items():
+        for name, (trial, _) in points.items():
             if name in refused:
                 one.tell(trial, why=refused[name])
             else:
@@ -238,15 +240,15 @@ class Session:
             if slot in accepted or point and self._refused(slot, point):
                 continue
             self.progress.validating(slot, len(queue))
-            for point in [point] if point else self._best_of(self.searches[slot]):
-                interval, better = self._validated(slot, point)
+            for candidate in [point] if point else self._best_of(self.searches[slot]):
+                interval, better = self._validated(slot, candidate)
                 if better or interval[0] < 1.01 or time.time() >= self.validation_end:
                     break
             if better:
-                accepted[slot] = (point, interval)
+                accepted[slot] = (candidate, interval)
                 # What helped a kernel may help those that differ from it by the type or by a residual alone.
                 queue += [(other, p) for other in self._related(slot)
-                          if (p := self.space.nearest(other, point)) != self.base[other]]
+                          if (p := self.space.nearest(other, candidate)) != self.base[other]]
         return accepted
 
     def _refused(self, slot, point):
@@ -254,8 +256,8 @@ class Session:
         return self.compile([(slot, point)]) or self.check_bits(slot, {"candidate": point})
 
     def _best_of(self, one):
-        """The search's best points, best first. Its figures are few, and the highest were chosen for being high: those near the best
-        are measured again. The others may still serve where the best makes a row slower."""
+        """The search's best points, best first. Its figures are few, and the highest were chosen for being high:
+        those near the best are measured again. The others may still serve where the best makes a row slower."""
         best = one.best(3)
         near = [point for point, score in best if score > best[0][1] - CLOSE]
         others = [point for point, _ in best if point not in near]
@@ -287,8 +289,8 @@ class Session:
     # ---- the whole file
 
     def final(self, accepted):
-        """The old file against the new, row by row. Where a row is slower, the kernel that makes it so gets values that are
-        faster everywhere, if the search knows any, else its old ones. Returns the values that stay, and
+        """The old file against the new, row by row. Where a row is slower, the kernel that makes it so gets values
+        that are faster everywhere, if the search knows any, else its old ones. Returns the values that stay, and
         {row: {what: interval of the new file's speed over it}}."""
         main = [row for row in self.uses if row.split("/")[0] in MAIN_OPS and row.split("/")[3] == "f32"]
         rows = main + [row for row in self.uses if row not in main]
@@ -303,15 +305,17 @@ class Session:
             culprits = self._culprits(slower, accepted)
             for slot in culprits:
                 other = self._replacement(slot, slower, accepted) if attempt < ATTEMPTS - 2 else None
-                accepted = {one: value for one, value in accepted.items() if one != slot} | ({slot: other} if other else {})
+                accepted = {one: value for one, value in accepted.items() if one != slot}
+                if other:
+                    accepted[slot] = other
                 self.progress.warn(f"{slot} made {len(slower)} rows slower, as {slower[0]}: "
                                    f"{'the next best values' if other else 'the old values'} instead")
             found = {row: seconds for row, seconds in found.items() if not culprits & set(self.uses[row])}
         return {}, {}
 
     def _slower_rows(self, rows, accepted, found):
-        """Measures rows into `found`; returns those proven slower than with the old file, twice: of many rows chance makes some
-        look slow."""
+        """Measures rows into `found`; returns those proven slower than with the old file, twice: of many rows chance
+        makes some look slow."""
         if not rows:
             return []
         called = {slot for row in rows for slot in self.uses[row]}
@@ -328,7 +332,8 @@ class Session:
         return slower
 
     def _culprits(self, slower, accepted):
-        """The one changed kernel without whose new values the rows are no longer slower; all that they call, if it is not one."""
+        """The one changed kernel without whose new values the rows are no longer slower; all that they call, if it
+        is not one."""
         changed = sorted({slot for row in slower for slot in self.uses[row] if slot in accepted})
         if len(changed) == 1:
             return set(changed)
@@ -347,7 +352,8 @@ class Session:
         rows = list(dict.fromkeys([*slower, *self.rows_for(slot, VALIDATION_ROWS)]))
         contenders = {f"other_{i}": _points(accepted) | {slot: point} for i, point in enumerate(others)}
         found = self.compare(contenders, rows, (0.1, 9, 60))
-        better = {name: estimate.mean_interval(ratios) for name, ratios in found.items() if estimate.proven_better(ratios)}
+        better = {name: estimate.mean_interval(ratios) for name, ratios in found.items()
+                  if estimate.proven_better(ratios)}
         if not better:
             return None
         best = max(better, key=lambda name: better[name][1])
@@ -358,8 +364,8 @@ class Session:
     def provenance(self, accepted, compared, command, shapes):
         before = self.schedule.data.get("provenance", {})
         return {
-            "method": "tuned: values proposed by Optuna's TPE, kept where measurements apart from the search proved them "
-                      "faster; the others are those of the file before (docs/tuning.md)",
+            "method": "tuned: values proposed by Optuna's TPE, kept where measurements apart from the search proved "
+                      "them faster; the others are those of the file before (docs/tuning.md)",
             **self.machine,
             "date": datetime.date.today().isoformat(),
             "command": command,
@@ -371,12 +377,13 @@ class Session:
                 for slot, (point, interval) in sorted(accepted.items())
             },
             "speed": {
-                "comment": "this file's speed over the file before, the untuned default and the copy floor, in one run: "
-                           "medians between their 95% intervals",
+                "comment": "this file's speed over the file before, the untuned default and the copy floor, in one "
+                           "run: medians between their 95% intervals",
                 **{row: {name: _rounded(interval) for name, interval in speeds.items()}
                    for row, speeds in compared.items()},
             },
-            "before": {name: before[name] for name in ("method", "cpu", "gpu", "date", "command", "notes") if name in before},
+            "before": {name: before[name] for name in ("method", "cpu", "gpu", "date", "command", "notes")
+                       if name in before},
         }
 
     def _differing(self, slot, point):

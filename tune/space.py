@@ -22,18 +22,27 @@ class Slot:
     def __str__(self):
         return f"{self.kernel}/{self.planes}/{self.type}"
 
+    @property
+    def name(self):
+        """As part of a name in C. Kernels of groups on devices have no class and type."""
+        return f"{self.kernel}_{self.planes}_{self.type}".rstrip("_")
+
 
 class Manifest:
     """generators/kernels.json: the kernels of CPUs, or those of devices."""
 
     def __init__(self, devices=False):
         data = json.loads((ROOT / "generators/kernels.json").read_text())
+        for kernel in (*data["kernels"], *data["device_kernels"], *data["device_group_kernels"]):
+            kernel.setdefault("planes", data["planes"])
+            kernel.setdefault("parameters", {})
         self.devices = devices
         self.kernels = {kernel["name"]: kernel for kernel in data["device_kernels" if devices else "kernels"]}
         # Without knobs, classes of planes and types.
         self.group_kernels = {kernel["name"]: kernel for kernel in data["device_group_kernels"]} if devices else {}
         self.features = data["device_features" if devices else "features"]
-        self.planes, self.groups, self.layouts, self.types = (data[name] for name in ("planes", "groups", "layouts", "types"))
+        self.planes, self.groups = data["planes"], data["groups"]
+        self.layouts, self.types = data["layouts"], data["types"]
 
     def slots(self):
         return [
@@ -65,7 +74,7 @@ class Space:
         return self.data["knobs"][name]["values"]
 
     def default(self, slot):
-        """What the generators take where a schedule says nothing."""
+        """What a kernel has where a schedule says nothing."""
         return {name: self._default(name) for name in self.knobs(slot)}
 
     def _default(self, name):
@@ -144,6 +153,6 @@ class GpuSpace(Space):
         threads, whole = blocks["threads"], whole | {"lanes": blocks["lanes"][slot.planes]}
         for knob, other in blocks["products"]:
             if other in whole and whole.get(knob, 0) > threads // whole[other]:
-                return (f"knob {knob} is {whole[knob]}: it must be at most {threads // whole[other]} where {other} is {whole[other]}: "
-                        f"a block has at most {threads} threads")
+                return (f"knob {knob} is {whole[knob]}: it must be at most {threads // whole[other]} where {other} is "
+                        f"{whole[other]}: a block has at most {threads} threads")
         return None

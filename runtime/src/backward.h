@@ -15,6 +15,7 @@ struct GroupSums {
 
 // hnorm_backward, and hnorm_normalize_backward, for which the statistics are constants
 struct Backward {
+    static constexpr Operation kOperation = kBackward;
     Planes x, dy;
     const Planes *dx;  // null: not wanted
     Grouping group;
@@ -39,6 +40,7 @@ struct Backward {
 
 // hnorm_backward_reduce
 struct BackwardReduce {
+    static constexpr Operation kOperation = kBackward;
     Planes x, dy;
     Values<double> mean;
     GroupSums sums;
@@ -46,6 +48,7 @@ struct BackwardReduce {
 
 // hnorm_backward_apply
 struct BackwardApply {
+    static constexpr Operation kOperation = kBackward;
     Planes x, dy;
     Normalization by;
     GroupSums sums;
@@ -55,6 +58,7 @@ struct BackwardApply {
 
 // hnorm_activation_backward
 struct ActivationBackward {
+    static constexpr Operation kOperation = kBackward;
     Planes y, dy;
     float slope;
     Planes dz;

@@ -33,7 +33,7 @@ public:
           x_(view.x),
           sampled_(view),
           gate_(gate),
-          serial_(on.is_serial(x_.elements())),
+          serial_(on.is_serial(x_.type, x_.elements())),
           measured_(gate.slope != 1 && gate.slope != 0) {}
 
     // sum_dy, sum_dy_xmu: one a group, channels adjacent; the second is about the group's m.

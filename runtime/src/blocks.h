@@ -15,23 +15,25 @@ class Blocks {
 public:
     // read: the number of tensors like x that the work reads. A block holds whole groups.
     Blocks(const CpuCall &on, const Planes &x, const Grouping &grouping, int read = 1)
-        : x_(x), channels_(x.c), samples_(x.n), serial_(on.is_serial(x.elements())) {
+        : x_(x), channels_(x.c), samples_(x.n), serial_(on.is_serial(x.type, x.elements())) {
         const hnorm_group group = grouping.by;
         const bool batch = group == HNORM_BATCH;
         if (batch && (x.s == 1 || x.layout == Layout::kChannelsLast)) {
             return;
         }
-        // Vectors run across groups of small planes.
+        // Vectors of up to 16 floats run across groups of small planes. Four blocks a thread let
+        // one thread make up for another that is late; a target has no part in that.
         constexpr int64_t kVectors = 16, kBlocksPerThread = 4;
         const int64_t of_group = x.group_size(group), groups = x.groups(group);
-        const int64_t elements = batch ? on.target->batch_block_elements : on.target->block_elements;
+        const Dispatch &dispatch = on.dispatch(x.type);
+        const int64_t elements = batch ? dispatch.batch_block_elements : dispatch.block_elements;
         int64_t together = std::max<int64_t>(elements / read / of_group, 1);
         if (!serial_) {
             together = std::min(together, std::max<int64_t>(groups / (kBlocksPerThread * on.threads), 1));
         }
         if (x.layout == Layout::kChannelsLast) {  // whole samples
             samples_ = std::clamp<int64_t>(together / x.c, 1, x.n);
-            shared_ = !serial_ && x.c * x.s > kElementsInCache;
+            shared_ = !serial_ && x.c * x.s > dispatch.sample_elements;
         } else {
             if (together >= kVectors && x.s <= 1024) {
                 together -= together % kVectors;
@@ -41,7 +43,7 @@ public:
             samples_ = batch ? x.n : std::clamp<int64_t>(together / x.c, 1, x.n);
         }
         const int64_t threads = on.threads, rounds = (count() + threads - 1) / threads;
-        if (!serial_ && !shared_ && 100 * count() < on.target->least_busy_percent * rounds * threads) {
+        if (!serial_ && !shared_ && 100 * count() < dispatch.least_busy_percent * rounds * threads) {
             channels_ = x.c;
             samples_ = x.n;
         }
@@ -62,10 +64,6 @@ public:
     }
 
 private:
-    // Channels-last samples with more elements are computed one after the other, each by all
-    // threads.
-    static constexpr int64_t kElementsInCache = 1 << 18;
-
     int64_t of_channels() const { return (x_.c + channels_ - 1) / channels_; }
     int64_t count() const { return of_channels() * ((x_.n + samples_ - 1) / samples_); }
     Range range(int64_t i) const {

@@ -15,9 +15,13 @@ struct CpuCall {
     const char *function;
     const Target *target;
     int threads;
+    Operation operation;
 
+    const Dispatch &dispatch(hnorm_type type) const { return target->dispatch[operation][type]; }
     // Whether work on so many elements stays on the calling thread.
-    bool is_serial(int64_t elements) const { return threads == 1 || elements < target->serial_below; }
+    bool is_serial(hnorm_type type, int64_t elements) const {
+        return threads == 1 || elements < dispatch(type).serial_below;
+    }
 };
 
 // A row's kernels for elements of the type, by class.
@@ -35,9 +39,10 @@ public:
     hnorm_status find(const char *function, hnorm_device device);
 
     // Runs an operation. This is the only place that asks whether a call runs on a device.
-    template <typename Operation, typename OnCpu, typename Arguments>
-    hnorm_status run(Operation Device::*on_device, OnCpu on_cpu, const Arguments &arguments) const {
-        return device_ ? (device_->*on_device)(cpu_.function, arguments) : on_cpu({cpu_}, arguments);
+    template <typename OnDevice, typename OnCpu, typename Arguments>
+    hnorm_status run(OnDevice Device::*on_device, OnCpu on_cpu, const Arguments &arguments) const {
+        return device_ ? (device_->*on_device)(cpu_.function, arguments)
+                       : on_cpu({{cpu_.function, cpu_.target, cpu_.threads, Arguments::kOperation}}, arguments);
     }
 
 private:

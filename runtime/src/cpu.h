@@ -41,7 +41,7 @@ struct Cpu : CpuCall {
     }
     // Whether the output y goes past the cache (past_cache.h); null inputs are absent.
     bool goes_past_cache(const Planes &y, std::initializer_list<const Planes *> inputs) const {
-        return detail::goes_past_cache(*target, y, inputs);
+        return detail::goes_past_cache(dispatch(y.type), y, inputs);
     }
     template <typename T>
     hnorm_status fill(T *values, int64_t count, T value) const {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "error.h"
+#include "kernels.h"
 #include "values.h"
 
 namespace hnorm::detail {
@@ -12,6 +13,7 @@ namespace hnorm::detail {
 
 // hnorm_moments
 struct Moments {
+    static constexpr Operation kOperation = kForward;
     Planes x;
     Grouping group;
     double *count, *mean, *m2;
@@ -19,6 +21,7 @@ struct Moments {
 
 // hnorm_forward
 struct Forward {
+    static constexpr Operation kOperation = kForward;
     Planes x;
     Grouping group;
     AffineView affine;
@@ -30,6 +33,7 @@ struct Forward {
 
 // hnorm_normalize
 struct Normalize {
+    static constexpr Operation kOperation = kNormalize;
     Planes x;
     Normalization by;
     PostOps post;
@@ -38,6 +42,7 @@ struct Normalize {
 
 // hnorm_batch_normalization: statistics in float, for each channel, or for each sample and channel
 struct NormalizeFloats {
+    static constexpr Operation kOperation = kNormalize;
     Planes x;
     Values<float> mean, variance;
     AffineView affine;
@@ -49,6 +54,7 @@ struct NormalizeFloats {
 // value a group, and each channel has `samples` groups. The momentum is the weight of the average
 // over the samples. The average of the variance is multiplied by `correction`.
 struct Track {
+    static constexpr Operation kOperation = kForward;
     int64_t channels, samples;
     const double *mean, *variance;
     double momentum, correction;

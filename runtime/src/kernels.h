@@ -88,23 +88,39 @@ extern KernelRow<BackwardApplyKernel> hnorm_kernels_backward_apply;
 extern KernelRow<ActivationBackwardKernel> hnorm_kernels_activation_backward;
 }
 
-// A target that the project knows, in this library or not.
-struct Target {
-    const char *name;             // "x86-64-avx2"
-    const char *const *features;  // CPU features it needs, null-terminated, as in /proc/cpuinfo ("avx2")
-    int index;                    // of its kernels in every row; -1: not in this library
-    // From the target's schedule file.
+// The operations that have dispatch values of their own. Moments alone are part of forward, and the
+// parts of backward are part of backward.
+enum Operation { kForward, kNormalize, kBackward, kOperations };
+
+// When and how the runtime uses threads and stores past the cache: the defaults are in
+// schedules/space/cpu.json, and other values in the target's schedule file. The table's writer has
+// the fields in alphabetical order.
+struct Dispatch {
     // The size of a block, in elements of the tensors that are read: a thread sums and writes the
     // groups of a block while they are in its cache. The first is for batch norm, whose groups are
     // pieces of each sample (longer pieces are better), the second for instance norm.
     int64_t batch_block_elements, block_elements;
+    // Small planes as one channels-last position (flat.h): elements of a sample that a task takes,
+    // so that their values stay in the first cache.
+    int64_t flat_elements;
     // The least percentage of threads that must be busy if each thread works on groups of its own.
     // Below it the threads share each group.
     int64_t least_busy_percent;
     // A percentage of the last-level cache. An output goes past the cache if the output and its
     // inputs take more than that. 0: never.
     int64_t past_cache_percent;
+    // Channels-last samples with more elements are computed one after the other, each by all
+    // threads.
+    int64_t sample_elements;
     int64_t serial_below;  // tensors of fewer elements run on the calling thread
+};
+
+// A target that the project knows, in this library or not.
+struct Target {
+    const char *name;             // "x86-64-avx2"
+    const char *const *features;  // CPU features it needs, null-terminated, as in /proc/cpuinfo ("avx2")
+    int index;                    // of its kernels in every row; -1: not in this library
+    Dispatch dispatch[kOperations][kElementTypes];
 };
 
 extern "C" {

@@ -33,7 +33,7 @@ public:
           view_(view),
           x_(view.x),
           sampled_(view),
-          serial_(on.is_serial(x_.elements())) {}
+          serial_(on.is_serial(x_.type, x_.elements())) {}
 
     // mean, m2: one a group, channels adjacent; m2 as divided by `divisor`.
     hnorm_status compute(double divisor, double *mean, double *m2) {

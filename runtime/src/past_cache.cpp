@@ -73,8 +73,8 @@ int64_t last_level_cache() {
     return bytes;
 }
 
-bool goes_past_cache(const Target &target, const Planes &y, std::initializer_list<const Planes *> inputs) {
-    const int64_t percent = target.past_cache_percent;
+bool goes_past_cache(const Dispatch &dispatch, const Planes &y, std::initializer_list<const Planes *> inputs) {
+    const int64_t percent = dispatch.past_cache_percent;
     if (percent == 0) {
         return false;
     }

@@ -32,7 +32,7 @@ int64_t last_level_cache();
 // target's share of the cache, and if the rows of y are whole lines, or are so long that their ends
 // can be left out. It is not if y lies among the bytes of an input, as in place. A null input is
 // absent.
-bool goes_past_cache(const Target &target, const Planes &y, std::initializer_list<const Planes *> inputs);
+bool goes_past_cache(const Dispatch &dispatch, const Planes &y, std::initializer_list<const Planes *> inputs);
 
 // For tests: in place of the cache's share, if 0 or more.
 extern "C" std::atomic<int64_t> hnorm_past_cache_bytes;

@@ -76,7 +76,7 @@ hnorm_status launch_pointwise(const CpuCall &on, const Operands<kTensors, kValue
     using Floats = std::array<Values<float>, kValues>;
     const PointwiseView view = pointwise_view(of.tensors.data(), kTensors, of.per_sample(), of.dense());
     const View &x = view.tensors[0];
-    const SerialScope serial(on.is_serial(x.elements()));
+    const SerialScope serial(on.is_serial(x.type, x.elements()));
     const auto call = [&](const Floats &values, const auto &piece) {
         PointwiseView of_piece = view;
         std::transform(view.tensors.begin(), view.tensors.begin() + kTensors, of_piece.tensors.begin(), piece);
@@ -96,10 +96,8 @@ hnorm_status launch_pointwise(const CpuCall &on, const Operands<kTensors, kValue
         return few_channels_remainder(x).s.extent == 0 ? HNORM_OK : call(of.values, few_channels_remainder);
     }
     case Split::kFlat: {
-        // Elements of a sample that a task has: their values stay in the first cache.
-        constexpr int64_t kTogether = 2048;
         const int64_t positions = of.tensors[0].s, channels = x.g0.extent / positions;
-        const int64_t step = std::max<int64_t>(kTogether / positions / kLine, 1) * kLine;  // whole lines of channels
+        const int64_t step = std::max<int64_t>(on.dispatch(x.type).flat_elements / positions / kLine, 1) * kLine;  // whole lines of channels
         const auto compute = [&](int64_t i) {
             const int64_t begin = i * step, end = std::min(begin + step, channels), size = (end - begin) * positions;
             ScratchOf<float> memory;

@@ -146,7 +146,9 @@ hnorm_status read_layout(const char *function, const char *name, const hnorm_ten
     }
     // The innermost spatial axis that has more than one position says how far apart positions are.
     int innermost = t.rank - 1;
-    while (innermost >= 2 && t.shape[innermost] == 1) --innermost;
+    while (innermost >= 2 && t.shape[innermost] == 1) {
+        --innermost;
+    }
     const int64_t distance = innermost < 2 ? 1 : t.strides[innermost];
     const bool adjacent_channels = p->c == 1 || t.strides[1] == 1;
     const bool last = innermost < 2 ? adjacent_channels : adjacent_channels && (p->c > 1 || distance != 1);
