@@ -86,7 +86,7 @@ public:
         HNORM_TRY(to->resize(function, size_));
         return to->copy_in(function, host.host_.data());
     }
-    void swap(LayerValues &other) {
+    void swap(LayerValues &other) noexcept {
         std::swap(host_, other.host_);
         std::swap(device_, other.device_);
         std::swap(on_device_, other.on_device_);

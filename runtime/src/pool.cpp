@@ -89,7 +89,7 @@ bool begin_thread(pthread_t *id) {
     }
     sigset_t blocked, before;
     sigfillset(&blocked);
-    for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS}) {
+    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS}) {
         sigdelset(&blocked, fault);
     }
     pthread_sigmask(SIG_SETMASK, &blocked, &before);

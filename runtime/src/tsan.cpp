@@ -4,7 +4,9 @@
 #include <cstring>
 
 extern "C" {
+// NOLINTBEGIN(bugprone-reserved-identifier)
 void *__tsan_memset(void *to, int value, size_t size) { return std::memset(to, value, size); }
 void *__tsan_memcpy(void *to, const void *from, size_t size) { return std::memcpy(to, from, size); }
 void *__tsan_memmove(void *to, const void *from, size_t size) { return std::memmove(to, from, size); }
+// NOLINTEND(bugprone-reserved-identifier)
 }

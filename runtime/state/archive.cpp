@@ -52,7 +52,7 @@ void add(zip_t *zip, const Member &member) {
     if (source == nullptr) fail_with(what, zip_get_error(zip));
     const zip_int64_t added = zip_file_add(zip, member.name.c_str(), source.get(), 0);
     if (added < 0) fail_with(what, zip_get_error(zip));
-    source.release();  // the archive's now
+    (void)source.release();  // the archive's now
     const auto index = static_cast<zip_uint64_t>(added);
     if (zip_set_file_compression(zip, index, ZIP_CM_STORE, 0) != 0 ||
         zip_file_set_dostime(zip, index, kDosTime, kDosDate, 0) != 0 ||
@@ -81,7 +81,7 @@ std::string make_archive(const std::vector<Member> &members) {
         return kEmptyArchive;
     }
     Error error;
-    Source source(zip_source_buffer_create(nullptr, 0, 0, error), zip_source_free);
+    const Source source(zip_source_buffer_create(nullptr, 0, 0, error), zip_source_free);
     if (source == nullptr) fail_with("no archive can be made", error);
     zip_source_keep(source.get());  // one reference is the archive's, and goes with it
     Archive archive(zip_open_from_source(source.get(), ZIP_TRUNCATE, error), zip_discard);
@@ -93,7 +93,7 @@ std::string make_archive(const std::vector<Member> &members) {
         add(archive.get(), member);
     }
     if (zip_close(archive.get()) != 0) fail_with("no archive can be made", zip_get_error(archive.get()));
-    archive.release();  // closed
+    (void)archive.release();  // closed
     return read_all(source.get());
 }
 
