@@ -6,8 +6,18 @@ import sys
 from pathlib import Path
 
 from .kinds import GRADIENTS, KINDS
-from .rows import (GROUPS, LAYOUTS, MAIN_OPS, OPERATIONS, ROOT, TYPES, RowError, groups_of_channels, named_list,
-                   read_shapes)
+from .rows import (
+    GROUPS,
+    LAYOUTS,
+    MAIN_OPS,
+    OPERATIONS,
+    ROOT,
+    TYPES,
+    RowError,
+    groups_of_channels,
+    named_list,
+    read_shapes,
+)
 
 VARIANTS = ("tuned", "untuned", "naive", "mullapudi2016", "adams2019", "li2018")
 DEVICES = ("cuda", "opencl")

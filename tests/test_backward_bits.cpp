@@ -71,8 +71,15 @@ TEST_CASE("gradients of groups beyond float's range, NaN and infinities have the
 
 TEST_CASE("gradients whose sums of dy alone come near float's range, or leave it, have the transcription's bits") {
     uint64_t seed = 2000;
-    for (const Shape &shape :
-         std::vector<Shape>{{70, 9, 1}, {70, 9, 3}, {9, 9, 15}, {70, 9, 16}, {33, 8, 49}, {3, 5, 1000}, {2, 3, 4097}, {300, 9, 3}, {600, 1, 15}}) {
+    for (const Shape &shape : std::vector<Shape>{{70, 9, 1},
+                                                 {70, 9, 3},
+                                                 {9, 9, 15},
+                                                 {70, 9, 16},
+                                                 {33, 8, 49},
+                                                 {3, 5, 1000},
+                                                 {2, 3, 4097},
+                                                 {300, 9, 3},
+                                                 {600, 1, 15}}) {
         for (const auto &[scale, ratio] : std::vector<std::pair<double, double>>{{1e36, 0}, {5e36, 0}, {3e36, 3}}) {
             Case test_case = varied(shape, seed++), dy_case;
             test_case.mixed = false;

@@ -8,7 +8,7 @@ from bench.arguments import VARIANTS
 from bench.library import Library
 from bench.rows import Row
 
-from .build import Builder, BuildError, Toolchain, rows_of
+from .build import Builder, Toolchain, rows_of
 from .machine import best_target, halide_include
 from .schedule import Schedule
 from .space import ROOT, Manifest

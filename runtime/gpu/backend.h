@@ -22,7 +22,7 @@ public:
 
     hnorm_status reserve(int64_t groups);
     float *operator[](int i) const { return scratch_[i].template as<float>(); }
-    int64_t stride_n = 0;   // between samples; 0: shared by all
+    int64_t stride_n = 0;  // between samples; 0: shared by all
 
 private:
     template <int... kAny>
@@ -54,8 +54,7 @@ struct Gpu : Call {
     // The sign of the activation: a and b of forward's pointwise part. If the slope is 1, they have
     // no effect.
     struct Gate {
-        explicit Gate(const Gpu &on)
-            : forward(on), a{on.constants.one_float, 0, 0}, b{on.constants.zero_float, 0, 0} {}
+        explicit Gate(const Gpu &on) : forward(on), a{on.constants.one_float, 0, 0}, b{on.constants.zero_float, 0, 0} {}
         Coefficients forward;
         Values<float> a, b;
         float slope = 1;

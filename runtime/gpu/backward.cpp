@@ -54,8 +54,8 @@ hnorm_status Gpu::gradient(const Planes &x, const Normalization &by, const Weigh
                   written(2), written(3), written(4));
 }
 
-hnorm_status Gpu::gradient(const Planes &x, const Normalization &by, const Grouping &group,
-                           const Values<double> &count, const GroupSums &sums, Gradient *gradient) const {
+hnorm_status Gpu::gradient(const Planes &x, const Normalization &by, const Grouping &group, const Values<double> &count,
+                           const GroupSums &sums, Gradient *gradient) const {
     const WeightedSums values = {group_values<double>(sums.dy, x, group), group_values<double>(sums.dy_xmu, x, group),
                                  count};
     return this->gradient(x, by, values, true, gradient);
@@ -115,8 +115,8 @@ hnorm_status Gpu::wide_gradient(const Planes &y, const Planes &dy, float slope, 
     const Planes tensors[] = {y, dy, dz};
     const PointwiseView seen = pointwise_view_on_device(tensors, 3, false);
     return launch(*this, y.type == HNORM_F16 ? kernels.wide_gradient_f16 : kernels.wide_gradient_bf16,
-                  On<TensorBuffer>(*this, seen.tensors[0]), On<TensorBuffer>(*this, seen.tensors[1]),
-                  slope_bits(slope), kZero, On<TensorBuffer>(*this, seen.tensors[2]));
+                  On<TensorBuffer>(*this, seen.tensors[0]), On<TensorBuffer>(*this, seen.tensors[1]), slope_bits(slope),
+                  kZero, On<TensorBuffer>(*this, seen.tensors[2]));
 }
 
 hnorm_status Gpu::narrow(const Planes &from, const Planes &to) const {

@@ -122,8 +122,7 @@ hnorm_status Gpu::coefficients(const Planes &x, const Normalization &by, Coeffic
     return launch(*this, kernels.coefficients, means, variances, gamma, beta, by.eps, kZero, m, a, b);
 }
 
-hnorm_status Gpu::normalize(const Planes &x, const Coefficients &by, const PostOps &post, const Planes &y,
-                            bool) const {
+hnorm_status Gpu::normalize(const Planes &x, const Coefficients &by, const PostOps &post, const Planes &y, bool) const {
     const Planes tensors[] = {x, y, post.residual ? *post.residual : x};
     const PointwiseView seen = pointwise_view_on_device(tensors, 3, by.stride_n != 0);
     const View &view = seen.tensors[0];

@@ -159,8 +159,7 @@ private:
 template <typename Backend>
 class SumsMemory {
 public:
-    SumsMemory(const Backend &on, const Backward &b)
-        : b_(b), groups_(b.summed().count(b.x)), dy_(on), dy_xmu_(on) {}
+    SumsMemory(const Backend &on, const Backward &b) : b_(b), groups_(b.summed().count(b.x)), dy_(on), dy_xmu_(on) {}
     hnorm_status reserve() {
         HNORM_TRY(dy_.reserve(groups_));
         return dy_xmu_.reserve(groups_);

@@ -11,10 +11,9 @@ namespace hnorm::detail {
 hnorm_status Cpu::apply(const Planes &x, const Planes &dy, const Gradient &by, const Gate &gate, const Planes &dx,
                         bool past_cache) const {
     const bool sign = gate.slope != 1;
-    const Operands<3, 7> operands = {
-        {x, dy, dx},
-        {by.array(0), by.array(1), by.array(2), by.array(3), by.array(4), sign ? gate.a : by.array(0),
-         sign ? gate.b : by.array(0)}};
+    const Operands<3, 7> operands = {{x, dy, dx},
+                                     {by.array(0), by.array(1), by.array(2), by.array(3), by.array(4),
+                                      sign ? gate.a : by.array(0), sign ? gate.b : by.array(0)}};
     const auto *const kernels = kernels_of(hnorm_kernels_backward_apply, *this, x.type);
     return for_pointwise(*this, operands, past_cache, [&](auto &call) {
         return kernels[call.planes](call.tensor(0), call.tensor(1), call.value(0), call.value(1), call.value(2),

@@ -68,9 +68,9 @@ private:
         sampled_.prefetch(seen_x);
         sampled_.prefetch(seen_dy);
         const SerialScope serial(serial_);
-        HNORM_TRY(kernel_status(
-            on_.function, kernels_of(hnorm_kernels_backward_sample, on_, x_.type)[sampled_.planes()](
-                              x, dy, m, a, b, slope_bits(gate_.slope), sampled_.buffer(), of_dy, of_x)));
+        HNORM_TRY(
+            kernel_status(on_.function, kernels_of(hnorm_kernels_backward_sample, on_, x_.type)[sampled_.planes()](
+                                            x, dy, m, a, b, slope_bits(gate_.slope), sampled_.buffer(), of_dy, of_x)));
         int ordinary = 1;
         for (int64_t g = 0; g < x_.groups(); ++g) {
             ordinary &= static_cast<int>(is_ordinary_group(g));
@@ -123,8 +123,8 @@ private:
     }
 
     // values: m, a, b, and the scales of x and dy
-    hnorm_status sum_part(const View &x, const View &dy, const Values<float> *values, const Sums &sums,
-                          int64_t sums_n, int64_t together = 1) {
+    hnorm_status sum_part(const View &x, const View &dy, const Values<float> *values, const Sums &sums, int64_t sums_n,
+                          int64_t together = 1) {
         RunSums runs(x, view_.planes, measured_ ? sums : Sums{sums.e, sums.q, {}}, sums_n, together);
         HNORM_TRY(runs.reserve(on_.function));
         TensorBuffer x_buffer(x), dy_buffer(dy);
@@ -243,7 +243,8 @@ hnorm_status hnorm_backward_reduce(const hnorm_tensor *x, const hnorm_tensor *dy
     HNORM_TRY(check_written(function, {"sum_dy_xmu", sum_dy_xmu, groups}, tensors, {means, sums}));
     Machine machine;
     HNORM_TRY(machine.find(function, in.device));
-    const BackwardReduce arguments = {in, tensors.dy.planes, group_values(mean, in, {group}), {sum_dy, sum_dy_xmu, {group}}};
+    const BackwardReduce arguments = {
+        in, tensors.dy.planes, group_values(mean, in, {group}), {sum_dy, sum_dy_xmu, {group}}};
     return machine.run(&Device::backward_reduce, compute_backward_reduce<Cpu>, arguments);
 }
 

@@ -119,7 +119,8 @@ hnorm_status compute_normalize(const Backend &on, const Normalize &a) {
         return on.normalize(x, coefficients, a.post.from(range, &residual), cropped(a.y, range), past_cache);
     };
     // Coefficients of each sample's groups: threads share that work, too.
-    return by.per_sample() ? on.for_blocks(a.x, {HNORM_INSTANCE, by.variance.together}, 1, compute) : compute(all_of(a.x));
+    return by.per_sample() ? on.for_blocks(a.x, {HNORM_INSTANCE, by.variance.together}, 1, compute)
+                           : compute(all_of(a.x));
 }
 
 template <typename Backend>

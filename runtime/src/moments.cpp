@@ -29,11 +29,7 @@ float next_scale(int32_t spread, int32_t greatest, float scale) {
 class GroupMoments {
 public:
     GroupMoments(const Cpu &on, const SumsView &view)
-        : on_(on),
-          view_(view),
-          x_(view.x),
-          sampled_(view),
-          serial_(on.is_serial(x_.type, x_.elements())) {}
+        : on_(on), view_(view), x_(view.x), sampled_(view), serial_(on.is_serial(x_.type, x_.elements())) {}
 
     // mean, m2: one a group, channels adjacent; m2 as divided by `divisor`.
     hnorm_status compute(double divisor, double *mean, double *m2) {
@@ -124,10 +120,10 @@ private:
         GroupBuffer center(centers, part, values_n), scale(scales, part, values_n);
         const SerialScope serial(serial_);
         HNORM_TRY(kernel_status(
-            on_.function, scaled_ ? kernels_of(hnorm_kernels_moments_measured, on_, x_.type)[view_.planes](
-                                        x, center, scale, runs.e(), runs.q(), runs.greatest(0))
-                                  : kernels_of(hnorm_kernels_moments, on_, x_.type)[view_.planes](
-                                        x, center, runs.e(), runs.q())));
+            on_.function,
+            scaled_ ? kernels_of(hnorm_kernels_moments_measured, on_, x_.type)[view_.planes](x, center, scale, runs.e(),
+                                                                                             runs.q(), runs.greatest(0))
+                    : kernels_of(hnorm_kernels_moments, on_, x_.type)[view_.planes](x, center, runs.e(), runs.q())));
         runs.add_up();
         return HNORM_OK;
     }

@@ -82,9 +82,8 @@ hnorm_status hnorm_batch_normalization(const hnorm_tensor *x, int64_t length, co
     const hnorm_affine affine = {scale, offset, stride_n, 1};
     AffineView affine_view;
     HNORM_TRY(read_affine(function, &affine, out, &affine_view));
-    return machine.run(
-        &Device::normalize_floats, compute_normalize_floats<Cpu>,
-        NormalizeFloats{in, {mean, stride_n}, {variance, stride_n}, affine_view, variance_epsilon, out});
+    return machine.run(&Device::normalize_floats, compute_normalize_floats<Cpu>,
+                       NormalizeFloats{in, {mean, stride_n}, {variance, stride_n}, affine_view, variance_epsilon, out});
 }
 
 }  // extern "C"

@@ -97,7 +97,8 @@ hnorm_status launch_pointwise(const CpuCall &on, const Operands<kTensors, kValue
     }
     case Split::kFlat: {
         const int64_t positions = of.tensors[0].s, channels = x.g0.extent / positions;
-        const int64_t step = std::max<int64_t>(on.dispatch(x.type).flat_elements / positions / kLine, 1) * kLine;  // whole lines of channels
+        const int64_t step = std::max<int64_t>(on.dispatch(x.type).flat_elements / positions / kLine, 1) *
+                             kLine;  // whole lines of channels
         const auto compute = [&](int64_t i) {
             const int64_t begin = i * step, end = std::min(begin + step, channels), size = (end - begin) * positions;
             ScratchOf<float> memory;
@@ -127,9 +128,8 @@ hnorm_status for_pointwise(const CpuCall &on, const Operands<kTensors, kValues> 
     if (!past_cache) {
         return launch_pointwise(on, of, false, launch);
     }
-    return for_lines(on.function, of.tensors[kTensors - 1], [&](const Part &part, bool lines) {
-        return launch_pointwise(on, of.from(part), lines, launch);
-    });
+    return for_lines(on.function, of.tensors[kTensors - 1],
+                     [&](const Part &part, bool lines) { return launch_pointwise(on, of.from(part), lines, launch); });
 }
 
 }  // namespace hnorm::detail

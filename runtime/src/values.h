@@ -14,9 +14,7 @@ struct Values {
 
     const T &at(int64_t n, int64_t c) const { return data[n * stride_n + group(c) * stride_c]; }
     // Those of a range, whose first channel begins a group.
-    Values from(const Range &range) const {
-        return {&at(range.n_begin, range.c_begin), stride_n, stride_c, together};
-    }
+    Values from(const Range &range) const { return {&at(range.n_begin, range.c_begin), stride_n, stride_c, together}; }
 
     int64_t group(int64_t c) const { return together == 1 ? c : c / together; }  // A division takes longer.
 };

@@ -78,9 +78,7 @@ View all_in_g0(View view) {
     view.g1 = {};
     return view;
 }
-View flat(const View &view) {
-    return {view.data, view.type, view.r, {}, {view.g0.extent * view.s.extent, 1}, {}};
-}
+View flat(const View &view) { return {view.data, view.type, view.r, {}, {view.g0.extent * view.s.extent, 1}, {}}; }
 
 }  // namespace
 
