@@ -176,7 +176,7 @@ class Builder:
         return self.toolchain.place(program)
 
     def shared_library(self, path, rows):
-        """As program(), for ctypes: runner/shared.cpp's functions."""
+        """As program(), for ctypes: bench/engine/shared.cpp's functions."""
         symbols = self._symbols(rows)
         archive = ["-Wl,--whole-archive", self.archive, "-Wl,--no-whole-archive"]
         self._link_to(path, symbols, [*archive, *self._objects(symbols)],

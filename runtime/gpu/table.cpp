@@ -42,23 +42,20 @@ struct Table {
         return driver_of(kDevice)->check_memory(function, name, part, memory, bytes);
     }
 
-    static constexpr Device table = {run<Moments, compute_moments<Gpu>>,
-                                     run<Forward, compute_forward<Gpu>>,
-                                     run<Normalize, compute_normalize<Gpu>>,
-                                     run<NormalizeFloats, compute_normalize_floats<Gpu>>,
-                                     run<Backward, compute_backward<Gpu>>,
-                                     run<Backward, compute_normalize_backward<Gpu>>,
-                                     run<BackwardReduce, compute_backward_reduce<Gpu>>,
-                                     run<BackwardApply, compute_backward_apply<Gpu>>,
-                                     run<ActivationBackward, compute_activation_backward<Gpu>>,
-                                     run<Track, compute_track<Gpu>>,
-                                     fill<float>,
-                                     fill<double>,
-                                     allocate,
-                                     release,
-                                     copy_in,
-                                     copy_out,
-                                     check_memory};
+    static constexpr Device table = {
+        {allocate, release, copy_in, copy_out, fill<float>, fill<double>},
+        run<Moments, compute_moments<Gpu>>,
+        run<Forward, compute_forward<Gpu>>,
+        run<Normalize, compute_normalize<Gpu>>,
+        run<NormalizeFloats, compute_normalize_floats<Gpu>>,
+        run<Backward, compute_backward<Gpu>>,
+        run<Backward, compute_normalize_backward<Gpu>>,
+        run<BackwardReduce, compute_backward_reduce<Gpu>>,
+        run<BackwardApply, compute_backward_apply<Gpu>>,
+        run<ActivationBackward, compute_activation_backward<Gpu>>,
+        run<Track, compute_track<Gpu>>,
+        check_memory,
+    };
 };
 
 }  // namespace

@@ -1,5 +1,10 @@
 #include "device.h"
 
+#include <algorithm>
+#include <cinttypes>
+#include <cstring>
+#include <new>
+
 #include "error.h"
 
 namespace hnorm::detail {
@@ -14,13 +19,36 @@ bool exists(hnorm_device device) {
     return value >= 0 && value < kDevices;
 }
 
+hnorm_status allocate(const char *function, int64_t bytes, void **memory) {
+    *memory = ::operator new(static_cast<size_t>(bytes), std::nothrow);
+    return *memory ? HNORM_OK
+                   : fail(HNORM_OUT_OF_MEMORY, "%s: no memory for %" PRId64 " bytes a layer keeps", function, bytes);
+}
+void release(void *memory) { ::operator delete(memory); }
+hnorm_status copy(const char *, void *to, const void *from, int64_t bytes) {
+    std::memcpy(to, from, static_cast<size_t>(bytes));
+    return HNORM_OK;
+}
+template <typename T>
+hnorm_status fill(const char *, T *values, int64_t count, T value) {
+    std::fill_n(values, count, value);
+    return HNORM_OK;
+}
+
 }  // namespace
+
+const Storage kCpuStorage = {allocate, release, copy, copy, fill<float>, fill<double>};
 
 const char *device_name(hnorm_device device) {
     return device == HNORM_CPU ? "HNORM_CPU" : device == HNORM_CUDA ? "HNORM_CUDA" : "HNORM_OPENCL";
 }
 
 const Device *device_of_thread(hnorm_device device) { return exists(device) ? tables[device] : nullptr; }
+
+const Storage &storage_of_thread(hnorm_device device) {
+    const Device *const table = device_of_thread(device);
+    return table ? table->storage : kCpuStorage;
+}
 
 void set_device_of_thread(hnorm_device device, const Device *table) { tables[device] = table; }
 

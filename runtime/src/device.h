@@ -17,10 +17,22 @@ struct Normalize;
 struct NormalizeFloats;
 struct Track;
 
+// Memory that outlives calls. Copies wait for the device; fills and operations do not.
+struct Storage {
+    hnorm_status (*allocate)(const char *function, int64_t bytes, void **memory);
+    void (*release)(void *memory);  // null is allowed; from any thread
+    hnorm_status (*copy_in)(const char *function, void *to, const void *from, int64_t bytes);
+    hnorm_status (*copy_out)(const char *function, void *to, const void *from, int64_t bytes);
+    hnorm_status (*fill_floats)(const char *function, float *values, int64_t count, float value);
+    hnorm_status (*fill_doubles)(const char *function, double *values, int64_t count, double value);
+};
+
 // Arguments are validated. All pointers are pointers of the device, also those in Planes and
 // values. An absent gamma or beta is null. Functions that compute queue their work and return. They
 // do not wait for the device, and they copy nothing from it.
 struct Device {
+    Storage storage;
+
     // The operations of forward.h and backward.h.
     template <typename Arguments>
     using Operation = hnorm_status (*)(const char *function, const Arguments &arguments);
@@ -34,13 +46,6 @@ struct Device {
     Operation<ActivationBackward> activation_backward;
     Operation<Track> track;
 
-    hnorm_status (*fill_floats)(const char *function, float *values, int64_t count, float value);
-    hnorm_status (*fill_doubles)(const char *function, double *values, int64_t count, double value);
-    // Memory that outlives calls. Copies wait for the device.
-    hnorm_status (*allocate)(const char *function, int64_t bytes, void **memory);
-    void (*release)(void *memory);  // null is allowed; from any thread
-    hnorm_status (*copy_in)(const char *function, void *to, const void *from, int64_t bytes);
-    hnorm_status (*copy_out)(const char *function, void *to, const void *from, int64_t bytes);
     // Whether the memory is the device's and has as many bytes, as far as the driver can tell. `part` follows the name.
     hnorm_status (*check_memory)(const char *function, const char *name, const char *part, const void *memory,
                                  int64_t bytes);
@@ -50,6 +55,9 @@ const char *device_name(hnorm_device device);  // "HNORM_CUDA"
 
 // The table of the calling thread, once it has asked for the device; null for the CPU and until then.
 const Device *device_of_thread(hnorm_device device);
+// The storage of such a device, and of the CPU.
+const Storage &storage_of_thread(hnorm_device device);
+extern const Storage kCpuStorage;
 void set_device_of_thread(hnorm_device device, const Device *table);
 
 // That `name`, a tensor or a layer, may lie on the device: it exists, and the calling thread has asked for it.

@@ -45,7 +45,7 @@ T *data_or_null(LayerValues<T> &values) {
 }
 
 // Copies of all of the layer's arrays on another device, and then these for the layer's own: a failure changes nothing.
-hnorm_status move(const char *function, hnorm_layer *layer, const Device *to) {
+hnorm_status move(const char *function, hnorm_layer *layer, const Storage &to) {
     LayerValues<float> *const floats[] = {&layer->gamma, &layer->beta, &layer->gamma_grad, &layer->beta_grad};
     LayerValues<double> *const doubles[] = {&layer->running_mean, &layer->running_var};
     LayerValues<float> moved_floats[4];
@@ -56,7 +56,7 @@ hnorm_status move(const char *function, hnorm_layer *layer, const Device *to) {
     for (int i = 0; i < 2; ++i) {
         HNORM_TRY(doubles[i]->copy_to(function, to, &moved_doubles[i]));
     }
-    HNORM_TRY(layer->record.move_to(function, to));
+    layer->record.move_to(to);
     for (int i = 0; i < 4; ++i) {
         floats[i]->swap(moved_floats[i]);
     }
@@ -162,12 +162,7 @@ hnorm_status hnorm_layer_to(hnorm_layer *layer, hnorm_device device) {
     }
     HNORM_TRY(check_device(function, "layer", layer->device));
     HNORM_TRY(check_device(function, "layer", device));
-    try {
-        HNORM_TRY(move(function, layer, device_of_thread(device)));
-    } catch (const std::bad_alloc &) {
-        return fail(HNORM_OUT_OF_MEMORY, "%s: no memory for a layer of %" PRId64 " features", function,
-                    layer->num_features);
-    }
+    HNORM_TRY(move(function, layer, storage_of_thread(device)));
     layer->device = device;
     return HNORM_OK;
 }

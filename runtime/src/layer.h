@@ -18,8 +18,8 @@ public:
 
     // Makes room for the statistics of a forward in training, and forgets the forward before.
     hnorm_status begin_training(const char *function, int64_t groups);
-    // Forgets the latest forward; the next one's statistics lie on the device (null: the CPU).
-    hnorm_status move_to(const char *function, const Device *device);
+    // Forgets the latest forward. The next one's statistics lie in the storage.
+    void move_to(const Storage &storage);
     // A forward has succeeded.
     void end(const Planes &x, const Planes &y, bool training, bool residual);
     void x_overwritten();

@@ -27,11 +27,10 @@ hnorm_status LayerRecord::begin_training(const char *function, int64_t groups) {
     return variance.resize(function, static_cast<size_t>(groups));
 }
 
-hnorm_status LayerRecord::move_to(const char *function, const Device *device) {
-    const LayerValues<double> none;
+void LayerRecord::move_to(const Storage &storage) {
     latest_.store(0, std::memory_order_relaxed);
-    HNORM_TRY(none.copy_to(function, device, &mean));
-    return none.copy_to(function, device, &variance);
+    mean.move_to(storage);
+    variance.move_to(storage);
 }
 
 void LayerRecord::end(const Planes &x, const Planes &y, bool training, bool residual) {
