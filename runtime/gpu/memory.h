@@ -2,6 +2,8 @@
 // allocates nothing and waits for nothing (freeing CUDA's memory waits for the device).
 #pragma once
 
+#include <utility>
+
 #include "driver.h"
 
 namespace hnorm::gpu {
@@ -17,13 +19,12 @@ void release_kept(Driver &driver, void *context);
 class Scratch {
 public:
     explicit Scratch(Driver &driver) : driver_(driver) {}
-    ~Scratch() {
-        if (memory_) give_back(driver_, memory_, bytes_);
-    }
+    ~Scratch() { give(); }
     Scratch(const Scratch &) = delete;
     Scratch &operator=(const Scratch &) = delete;
 
     hnorm_status reserve(const char *function, int64_t bytes) {
+        give();
         bytes_ = bytes;
         return take(function, driver_, bytes, &memory_);
     }
@@ -33,6 +34,10 @@ public:
     }
 
 private:
+    void give() {
+        if (memory_) give_back(driver_, std::exchange(memory_, nullptr), bytes_);
+    }
+
     Driver &driver_;
     void *memory_ = nullptr;
     int64_t bytes_ = 0;

@@ -48,7 +48,7 @@ struct Table {
         run<Forward, compute_forward<Gpu>>,
         run<Normalize, compute_normalize<Gpu>>,
         run<NormalizeFloats, compute_normalize_floats<Gpu>>,
-        run<Backward, compute_backward<Gpu>>,
+        run<Backward, compute_backward_of_batch<Gpu>>,
         run<Backward, compute_normalize_backward<Gpu>>,
         run<BackwardReduce, compute_backward_reduce<Gpu>>,
         run<BackwardApply, compute_backward_apply<Gpu>>,

@@ -19,7 +19,7 @@ struct Backward {
     Planes x, dy;
     const Planes *dx;  // null: not wanted
     Grouping group;
-    Normalization by;       // of backward: null statistics mean the statistics of x
+    Normalization by;       // of backward_of_batch: null statistics mean the statistics of x
     bool per_sample;        // gamma and beta, and so their gradients: N*C of them, else C
     float *dgamma, *dbeta;  // null: not wanted
     bool add = false;       // to what dgamma and dbeta hold
@@ -212,20 +212,7 @@ hnorm_status compute_backward(const Backend &on, const Backward &given) {
     BehindResidual<Backend> behind(on, given);
     HNORM_TRY(behind.reserve());
     Backward &b = behind.rest;
-    const bool wanted = b.dx || b.wants_parameters(), own = b.by.mean.data == nullptr;
-    typename Backend::template Memory<double> mean(on), variance(on);
-    if (own && wanted) {
-        const int64_t groups = b.group.count(b.x);
-        HNORM_TRY(mean.reserve(groups));
-        HNORM_TRY(variance.reserve(groups));
-        HNORM_TRY(on.for_blocks(given.x, b.group, 1, [&](const Range &range) {
-            const int64_t first = b.group.first(b.x, range);
-            const auto size = static_cast<double>(b.group.size(b.x));
-            return on.moments(cropped(given.x, range), b.group, size, mean.data() + first, variance.data() + first);
-        }));
-        b.by.mean = group_values<double>(mean.data(), b.x, b.group);
-        b.by.variance = group_values<double>(variance.data(), b.x, b.group);
-    }
+    const bool wanted = b.dx || b.wants_parameters();
     typename Backend::ChannelStatistics statistics(on);
     SumsMemory<Backend> sums(on, b);
     if (wanted) {
@@ -246,6 +233,28 @@ hnorm_status compute_backward(const Backend &on, const Backward &given) {
     return b.wants_parameters() ? on.parameter_gradients(b, sums.all()) : HNORM_OK;
 }
 
+// The same with the statistics of x, which are computed again if the arguments have none. So the
+// kernels of compute_backward need not be linked with those of moments.
+template <typename Backend>
+hnorm_status compute_backward_of_batch(const Backend &on, const Backward &given) {
+    if (given.by.mean.data || given.x.empty()) {
+        return compute_backward(on, given);
+    }
+    const int64_t groups = given.group.count(given.x);
+    const auto size = static_cast<double>(given.group.size(given.x));
+    typename Backend::template Memory<double> mean(on), variance(on);
+    HNORM_TRY(mean.reserve(groups));
+    HNORM_TRY(variance.reserve(groups));
+    HNORM_TRY(on.for_blocks(given.x, given.group, 1, [&](const Range &range) {
+        const int64_t first = given.group.first(given.x, range);
+        return on.moments(cropped(given.x, range), given.group, size, mean.data() + first, variance.data() + first);
+    }));
+    Backward b = given;
+    b.by.mean = group_values<double>(mean.data(), b.x, b.group);
+    b.by.variance = group_values<double>(variance.data(), b.x, b.group);
+    return compute_backward(on, b);
+}
+
 template <typename Backend>
 hnorm_status compute_normalize_backward(const Backend &on, const Backward &given) {
     if (given.dy.empty()) {
@@ -259,7 +268,7 @@ hnorm_status compute_normalize_backward(const Backend &on, const Backward &given
     typename Backend::ChannelStatistics statistics(on);
     HNORM_TRY(statistics.repeat(b.dy, &b.by));
     typename Backend::Gate gate(on);
-    typename Backend::Gradient gradient(on);
+    typename Backend::Gradient of_sums(on), gradient(on);
     SumsMemory<Backend> sums(on, b);
     const bool by_sign = b.dx && b.slope != 1;
     if (b.wants_parameters() || by_sign) {
@@ -267,7 +276,7 @@ hnorm_status compute_normalize_backward(const Backend &on, const Backward &given
     }
     if (b.wants_parameters()) {  // before dx, which may overwrite x or dy
         HNORM_TRY(sums.reserve());
-        HNORM_TRY(on.reduce(b.x, b.dy, b.by, gate, sums.all(), &gradient));
+        HNORM_TRY(on.reduce(b.x, b.dy, b.by, gate, sums.all(), &of_sums));
         HNORM_TRY(on.weigh(b, all, sums.all()));
     }
     if (by_sign) {  // The sign depends on x: the pointwise part of backward, with sums of 0.

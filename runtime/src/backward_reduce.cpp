@@ -214,10 +214,21 @@ hnorm_status Cpu::reduce(const Planes &x, const Planes &dy, const Normalization 
         return GroupGradientSums(*this, view, of_view).compute(sums.dy + first, sums.dy_xmu + first);
     }));
     // About the mean itself.
-    for (int64_t n = 0, i = 0; n < given.x.g1.extent; ++n) {
-        for (int64_t c = 0; c < given.x.g0.extent; ++c, ++i) {
-            const double offset = by.mean.at(n, c) - static_cast<double>(gate.m.at(n, c));
-            sums.dy_xmu[i] = sums.dy_xmu[i] - offset * sums.dy[i];
+    const int64_t channels = given.x.g0.extent;
+    for (int64_t n = 0; n < given.x.g1.extent; ++n) {
+        const double *const dy_sums = sums.dy + n * channels;
+        double *const xmu_sums = sums.dy_xmu + n * channels;
+        const float *const m = gate.m.data + n * gate.m.stride_n;
+        const auto center = [&](const auto &mean) {
+            for (int64_t c = 0; c < channels; ++c) {
+                xmu_sums[c] = xmu_sums[c] - (mean(c) - static_cast<double>(m[c])) * dy_sums[c];
+            }
+        };
+        if (by.mean.together == 1 && by.mean.stride_c == 1) {  // vectors
+            const double *const means = &by.mean.at(n, 0);
+            center([means](int64_t c) { return means[c]; });
+        } else {
+            center([&](int64_t c) { return by.mean.at(n, c); });
         }
     }
     return HNORM_OK;

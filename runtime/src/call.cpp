@@ -22,6 +22,8 @@ hnorm_status Machine::find(const char *function, hnorm_device device) {
 
 template <typename T>
 hnorm_status ScratchOf<T>::reserve(const char *function, int64_t count) {
+    delete[] large_;
+    large_ = nullptr;
     if (count > kSmall) {
         large_ = new (std::nothrow) T[static_cast<size_t>(count)];
         if (large_ == nullptr) {

@@ -13,16 +13,28 @@ hnorm_status Cpu::gradient(const Planes &x, const Normalization &by, const Group
     Scratch memory;
     HNORM_TRY(memory.reserve(function, 2 * groups));
     double *const g1 = memory.data(), *const g2 = g1 + groups;
-    const bool parts = sums.group != group;
-    if (parts) {
+    const Values<float> &gamma = by.affine.gamma;
+    if (sums.group == group) {
+        for (int64_t n = 0; n < samples; ++n) {
+            const float *const of_sample = gamma.data + n * gamma.stride_n;
+            const int64_t first = n * x.c, stride_c = gamma.stride_c;
+            wide([&]() HNORM_INLINED {
+                for (int64_t c = 0; c < x.c; ++c) {
+                    const double factor = static_cast<double>(of_sample[c * stride_c]);
+                    g1[first + c] = factor * sums.dy[first + c];
+                    g2[first + c] = factor * sums.dy_xmu[first + c];
+                }
+            });
+        }
+    } else {
         std::fill_n(g1, 2 * groups, 0.0);
-    }
-    for (int64_t n = 0, i = 0; n < samples; ++n) {
-        for (int64_t c = 0; c < x.c; ++c, ++i) {
-            const double gamma = static_cast<double>(by.affine.gamma.at(n, c));
-            const int64_t to = parts ? n * group.stride_n(x) + c / group.together : i;
-            g1[to] = parts ? g1[to] + gamma * sums.dy[i] : gamma * sums.dy[i];
-            g2[to] = parts ? g2[to] + gamma * sums.dy_xmu[i] : gamma * sums.dy_xmu[i];
+        for (int64_t n = 0, i = 0; n < samples; ++n) {
+            for (int64_t c = 0; c < x.c; ++c, ++i) {
+                const double factor = static_cast<double>(gamma.at(n, c));
+                const int64_t to = n * group.stride_n(x) + c / group.together;
+                g1[to] += factor * sums.dy[i];
+                g2[to] += factor * sums.dy_xmu[i];
+            }
         }
     }
     return gradient->compute(function, x, by, {group_values(g1, x, group), group_values(g2, x, group), count});
@@ -62,9 +74,12 @@ hnorm_status Cpu::parameter_gradients(const Backward &b, const GroupSums &sums) 
                 of_groups[c] += of_groups[first + c];
             }
         }
+        if (!b.add) {
+            std::copy_n(of_groups, parameters, gradient);
+            return;
+        }
         for (int64_t i = 0; i < parameters; ++i) {
-            const auto step = static_cast<float>(of_groups[i]);
-            gradient[i] = b.add ? gradient[i] + step : step;
+            gradient[i] += static_cast<float>(of_groups[i]);
         }
     };
     if (b.dgamma) {

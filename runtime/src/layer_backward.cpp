@@ -69,7 +69,7 @@ hnorm_status backward(const char *function, hnorm_layer *layer, const hnorm_tens
         b.by.mean = group_values<double>(layer->record.mean.data(), in, b.group);
         b.by.variance = group_values<double>(layer->record.variance.data(), in, b.group);
     }
-    return machine.run(&Device::backward, compute_backward<Cpu>, b);
+    return machine.run(&Device::backward, compute_backward_of_batch<Cpu>, b);
 }
 
 }  // namespace
