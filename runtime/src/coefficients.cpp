@@ -29,8 +29,13 @@ struct Gathered {
             }
             return;
         }
+        int64_t group = c / values.together, left = values.together - c % values.together;  // of the group
         for (int64_t i = 0; i < count; ++i) {
-            of[i] = data[(c + i) / values.together * values.stride_c];
+            of[i] = data[group * values.stride_c];
+            if (--left == 0) {
+                left = values.together;
+                ++group;
+            }
         }
     }
 };
@@ -73,10 +78,9 @@ hnorm_status Coefficients::compute(const char *function, const Planes &x, const 
 
 hnorm_status Coefficients::compute_m(const char *function, const Planes &x, const Values<double> &mean) {
     HNORM_TRY(reserve(function, x, mean.stride_n != 0, 1));
-    for_groups(x, x.c, [&](int64_t n, int64_t c, int64_t count, float *m) {
-        for (int64_t i = 0; i < count; ++i) {
-            m[i] = static_cast<float>(mean.at(n, c + i));
-        }
+    for_groups(x, kTogether, [&](int64_t n, int64_t c, int64_t count, float *m) {
+        const Gathered means(mean, n, c, count);
+        std::copy_n(means.of, count, m);
     });
     return HNORM_OK;
 }

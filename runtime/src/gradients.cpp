@@ -29,11 +29,13 @@ hnorm_status Cpu::gradient(const Planes &x, const Normalization &by, const Group
     } else {
         std::fill_n(g1, 2 * groups, 0.0);
         for (int64_t n = 0, i = 0; n < samples; ++n) {
-            for (int64_t c = 0; c < x.c; ++c, ++i) {
-                const double factor = static_cast<double>(gamma.at(n, c));
-                const int64_t to = n * group.stride_n(x) + c / group.together;
-                g1[to] += factor * sums.dy[i];
-                g2[to] += factor * sums.dy_xmu[i];
+            int64_t to = n * group.stride_n(x);
+            for (int64_t first = 0; first < x.c; first += group.together, ++to) {
+                for (int64_t c = first; c < first + group.together; ++c, ++i) {
+                    const double factor = static_cast<double>(gamma.at(n, c));
+                    g1[to] += factor * sums.dy[i];
+                    g2[to] += factor * sums.dy_xmu[i];
+                }
             }
         }
     }
