@@ -100,7 +100,7 @@ struct Dispatch {
     // groups of a block while they are in its cache. The first is for batch norm, whose groups are
     // pieces of each sample (longer pieces are better), the second for instance norm.
     int64_t batch_block_elements, block_elements;
-    // Small planes as one channels-last position (flat.h): elements of a sample that a task takes,
+    // Small planes as one channels-last position (view.h): elements of a sample that a task takes,
     // so that their values stay in the first cache.
     int64_t flat_elements;
     // The least percentage of threads that must be busy if each thread works on groups of its own.

@@ -12,7 +12,7 @@ namespace hnorm::detail {
 // compute nothing without an error.
 constexpr int64_t kMaxExtent = 2000000000;
 // The limit of the distance between positions of channels-last tensors. Tensors of few channels are
-// seen with 32 times the channels, and then positions are 32 times as far apart (narrow.h).
+// seen with 32 times the channels, and then positions are 32 times as far apart (view.h).
 constexpr int64_t kMaxPositionStride = kMaxExtent / 32;
 // The limit of elements of a tensor, padding included. Computations with it are far from
 // overflowing 64 bits.
