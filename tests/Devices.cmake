@@ -17,12 +17,17 @@ if(HNORM_DEVICES)
     foreach(layout IN LISTS layouts)
         foreach(type IN LISTS types)
             math(EXPR number "${number} + 1")
+            # Each type once; kernels of a layout differ between types in conversions alone.
+            set(label device_long)
+            if("${layout}/${type}" MATCHES "^(channels_first/f32|channels_first/f16|channels_last/bf16)$")
+                set(label device)
+            endif()
             catch_discover_tests(
                 test_devices
                 TEST_PREFIX "device kernels ${layout}/${type}:"
                 TEST_LIST device_kernels_${layout}_${type}
                 EXTRA_ARGS --warn NoTests --rng-seed ${number}
-                PROPERTIES TIMEOUT ${timeout} SKIP_REGULAR_EXPRESSION "skipped: no driver" LABELS device
+                PROPERTIES TIMEOUT ${timeout} SKIP_REGULAR_EXPRESSION "skipped: no driver" LABELS ${label}
                            ENVIRONMENT "HNORM_TEST_FORMAT=${layout}/${type}"
             )
         endforeach()
