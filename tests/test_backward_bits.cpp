@@ -56,6 +56,18 @@ TEST_CASE("gradients of ranks 2 to 5 with padded strides have the transcription'
                  {Padding{0, 0, false}, Padding{1, 0, true}, Padding{16, 64, true}}, check_case);
 }
 
+// dz gets memory of its own, in which dy's channels are no longer apart.
+TEST_CASE("few adjacent channels of x, and those of dy apart, behind a residual, have the transcription's bits") {
+    for (const Activation &activation : kActivations) {
+        Case test_case = varied({700, 5}, 3), dy_case = varied({700, 5}, 7);
+        test_case.padding = {0, 0, false};
+        dy_case.padding = {3, 5, false};
+        test_case.activation = activation;
+        test_case.residual = true;
+        check_backward_bits(test_case, dy_case);
+    }
+}
+
 TEST_CASE("gradients of groups beyond float's range, NaN and infinities have the transcription's bits") {
     check_mixed({{70, 9, 1},
                  {70, 9, 3},
