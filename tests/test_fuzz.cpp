@@ -361,7 +361,8 @@ void check_layer(Random &random, const std::string &seed) {
                 running_mean[c] += weight * (mean - running_mean[c]);
                 running_var[c] += weight * (variance * correction - running_var[c]);
                 REQUIRE(std::fabs(running_mean[c] - hnorm_layer_running_mean(layer)[c]) < 1e-12);
-                REQUIRE(std::fabs(running_var[c] / hnorm_layer_running_var(layer)[c] - 1) < 1e-12);
+                const double found = hnorm_layer_running_var(layer)[c];  // 0 for equal values and a weight of 1
+                REQUIRE(std::fabs(running_var[c] - found) <= 1e-12 * found);
                 // the layer's own from here on: their last bits differ
                 running_mean[c] = hnorm_layer_running_mean(layer)[c];
                 running_var[c] = hnorm_layer_running_var(layer)[c];
