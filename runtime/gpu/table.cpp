@@ -8,23 +8,24 @@ namespace {
 
 template <hnorm_device kDevice>
 struct Table {
-    // An operation of forward.h or backward.h as a function of Device.
-    template <typename Arguments, hnorm_status (*operation)(const Gpu &, const Arguments &)>
-    static hnorm_status run(const char *function, const Arguments &arguments) {
+    // Calls compute(the device as a backend).
+    template <typename Compute>
+    static hnorm_status on_device(const char *function, const Compute &compute) {
         const DeviceKernels *kernels;
         Constants constants;
         Driver &driver = *driver_of(kDevice);
         HNORM_TRY(begin_call(function, driver, &kernels, &constants));
-        return operation({{function, driver, *kernels, constants}}, arguments);
+        return compute(Gpu{{function, driver, *kernels, constants}});
+    }
+    // An operation of forward.h or backward.h as a function of Device.
+    template <typename Arguments, hnorm_status (*operation)(const Gpu &, const Arguments &)>
+    static hnorm_status run(const char *function, const Arguments &arguments) {
+        return on_device(function, [&](const Gpu &on) { return operation(on, arguments); });
     }
     // For values outside of tensors.
     template <typename T>
     static hnorm_status fill(const char *function, T *values, int64_t count, T value) {
-        const DeviceKernels *kernels;
-        Constants constants;
-        Driver &driver = *driver_of(kDevice);
-        HNORM_TRY(begin_call(function, driver, &kernels, &constants));
-        return Gpu{{function, driver, *kernels, constants}}.fill(values, count, value);
+        return on_device(function, [&](const Gpu &on) { return on.fill(values, count, value); });
     }
 
     static hnorm_status allocate(const char *function, int64_t bytes, void **memory) {

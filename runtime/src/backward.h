@@ -245,10 +245,7 @@ hnorm_status compute_backward_of_batch(const Backend &on, const Backward &given)
     typename Backend::template Memory<double> mean(on), variance(on);
     HNORM_TRY(mean.reserve(groups));
     HNORM_TRY(variance.reserve(groups));
-    HNORM_TRY(on.for_blocks(given.x, given.group, 1, [&](const Range &range) {
-        const int64_t first = given.group.first(given.x, range);
-        return on.moments(cropped(given.x, range), given.group, size, mean.data() + first, variance.data() + first);
-    }));
+    HNORM_TRY(moments_of_blocks(on, given.x, given.group, size, mean.data(), variance.data()));
     Backward b = given;
     b.by.mean = group_values<double>(mean.data(), b.x, b.group);
     b.by.variance = group_values<double>(variance.data(), b.x, b.group);

@@ -1,5 +1,5 @@
 // The CPU as a backend: what the operations (forward.h, backward.h) are made of there. Devices have
-// the same functions (gpu/gpu_backend.h).
+// the same functions (gpu/backend.h).
 #pragma once
 
 #include <algorithm>

@@ -61,6 +61,16 @@ struct Track {
     double *running_mean, *running_variance;
 };
 
+// The statistics of all groups. M2 is divided by `divisor`.
+template <typename Backend>
+hnorm_status moments_of_blocks(const Backend &on, const Planes &x, const Grouping &group, double divisor, double *mean,
+                               double *m2) {
+    return on.for_blocks(x, group, 1, [&](const Range &range) {
+        const int64_t first = group.first(x, range);
+        return on.moments(cropped(x, range), group, divisor, mean + first, m2 + first);
+    });
+}
+
 template <typename Backend>
 hnorm_status compute_moments(const Backend &on, const Moments &a) {
     const int64_t groups = a.group.count(a.x);
@@ -69,10 +79,7 @@ hnorm_status compute_moments(const Backend &on, const Moments &a) {
         HNORM_TRY(on.fill(a.m2, groups, 0.0));
         return on.fill(a.count, groups, 0.0);
     }
-    HNORM_TRY(on.for_blocks(a.x, a.group, 1, [&](const Range &range) {
-        const int64_t first = a.group.first(a.x, range);
-        return on.moments(cropped(a.x, range), a.group, 1, a.mean + first, a.m2 + first);
-    }));
+    HNORM_TRY(moments_of_blocks(on, a.x, a.group, 1, a.mean, a.m2));
     return on.fill(a.count, groups, static_cast<double>(a.group.size(a.x)));
 }
 

@@ -231,7 +231,8 @@ hnorm_status check_memory(const char *function, const char *name, const hnorm_te
 Planes dense_like(const Planes &p, void *memory) {
     Planes dense = p;
     dense.data = static_cast<char *>(memory);
-    const bool first = p.layout == Layout::kChannelsFirst;
+    const bool first = p.layout == Layout::kChannelsFirst && p.s > 1;  // Dense channels of one position are adjacent.
+    dense.layout = first ? Layout::kChannelsFirst : Layout::kChannelsLast;
     dense.stride_n = p.n > 1 ? p.c * p.s : 0;
     dense.stride_c = p.c == 1 ? 0 : first ? p.s : 1;
     dense.stride_s = first ? 1 : p.c;

@@ -55,10 +55,6 @@ struct Planes {
 // Some of a tensor's planes, both ranges half open.
 struct Range {
     int64_t n_begin, n_end, c_begin, c_end;
-
-    // The index of its first plane in an array with one value for each channel. The values of
-    // samples lie stride_n apart; 0 means that all samples share them.
-    int64_t first(int64_t stride_n) const { return n_begin * stride_n + c_begin; }
 };
 inline Range all_of(const Planes &x) { return {0, x.n, 0, x.c}; }
 inline Planes cropped(Planes p, const Range &range) {

@@ -106,7 +106,7 @@ SumsView sums_view(const Planes &x, const Planes *dy, const Grouping &grouping) 
     seen.planes = last || is_plane || seen.transposed ? kLast : plane_class(x.s);
     seen.adjacent = last;
     seen.few_channels = seen.planes == kLast && !seen.transposed && has_few_channels(seen.x);
-    seen.dense = seen.few_channels && seen.adjacent && is_dense(seen.x) && is_dense(seen.dy);
+    seen.dense = seen.few_channels && is_dense(seen.x) && is_dense(seen.dy);
     seen.merged = grouping.together;
     return seen;
 }
