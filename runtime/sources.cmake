@@ -7,15 +7,15 @@ set(HNORM_RUNTIME_SOURCES
     src/backward_reduce.cpp
     src/call.cpp
     src/coefficients.cpp
+    src/context.cpp
     src/cores.cpp
-    src/descriptor.cpp
     src/device.cpp
     src/error.cpp
     src/float_environment.cpp
     src/forward.cpp
+    src/given.cpp
     src/gradient_arguments.cpp
     src/gradients.cpp
-    src/kernel_memory.cpp
     src/layer.cpp
     src/layer_backward.cpp
     src/layer_copies.cpp
@@ -28,6 +28,7 @@ set(HNORM_RUNTIME_SOURCES
     src/pool.cpp
     src/post_ops.cpp
     src/reduction.cpp
+    src/scratch_memory.cpp
     src/statistics.cpp
     src/store_past_cache.cpp
     src/targets.cpp

@@ -63,9 +63,9 @@ struct Affine {
         return kind == AffineKind::kNone || kind == AffineKind::kGammaOnly ? 0 : betas[index(n, c)];
     }
     hnorm_affine view() const {
-        return {kind == AffineKind::kBetaOnly ? nullptr : gammas.data(),
-                kind == AffineKind::kGammaOnly ? nullptr : betas.data(),
-                kind == AffineKind::kSampleAndChannel ? channels : 0, 1};
+        return hnorm_affine_of_samples(kind == AffineKind::kBetaOnly ? nullptr : gammas.data(),
+                                       kind == AffineKind::kGammaOnly ? nullptr : betas.data(),
+                                       kind == AffineKind::kSampleAndChannel ? channels : 0);
     }
     // Elements of gamma's or beta's gradient.
     size_t parameters(const Tensor &x) const {
@@ -165,7 +165,7 @@ void check_forward_call(const char *function, const Tensor &x, const Post &post,
     if (!in_x && !in_residual) y.clear();
     const hnorm_tensor x_view = x.view(), y_view = y.view(),
                        residual = post.residual ? post.residual->view() : hnorm_tensor();
-    const hnorm_post_ops post_ops = {post.activation.kind, post.activation.negative_slope,
+    const hnorm_post_ops post_ops = {sizeof(hnorm_post_ops), post.activation.kind, post.activation.negative_slope,
                                      post.residual ? &residual : nullptr};
     const bool none = post.activation.kind == HNORM_NO_ACTIVATION && !post.residual;
     require_ok(function, call(&x_view, none ? nullptr : &post_ops, &y_view));
@@ -285,8 +285,9 @@ inline ParameterGradients backward(const Tensor *x, const Tensor &dy, hnorm_grou
     const hnorm_tensor y = post.y ? post.y->view() : hnorm_tensor(),
                        dresidual = post.dresidual ? post.dresidual->view() : hnorm_tensor();
     if (post.dresidual && post.dresidual != &dy) post.dresidual->clear();
-    const hnorm_post_ops_gradient post_ops = {post.activation.kind, post.activation.negative_slope,
-                                              post.y ? &y : nullptr, post.dresidual ? &dresidual : nullptr};
+    const hnorm_post_ops_gradient post_ops = {sizeof(hnorm_post_ops_gradient), post.activation.kind,
+                                              post.activation.negative_slope, post.y ? &y : nullptr,
+                                              post.dresidual ? &dresidual : nullptr};
     const bool none = post.activation.kind == HNORM_NO_ACTIVATION && !post.y && !post.dresidual;
     check_backward_call(function, x, dy, dx, post.dresidual == &dy,
                         [&](const hnorm_tensor *x_view, const hnorm_tensor *dy_view, const hnorm_tensor *dx_view) {

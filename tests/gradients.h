@@ -26,7 +26,7 @@ struct BackwardCall {
         fill(gamma, seed + 200);
         fill(beta, seed + 300);
         clear();
-        affine = {gamma.data(), beta.data(), 0, 1};
+        affine = hnorm_affine_of(gamma.data(), beta.data());
         x = in.in, dy = out.in, dx = in.out;
     }
 

@@ -62,8 +62,8 @@ public:
         };
         const hnorm_tensor x = view(x_), y = view(r.y), dy = view(dy_), dx = view(r.dx);
         const std::vector<float> gamma(channels, 1.25f), beta(channels, -0.5f);
-        const hnorm_affine affine = {gamma.data(), beta.data(), 0, 1};
-        const hnorm_post_ops_gradient post = {HNORM_RELU, 0, nullptr, nullptr};
+        const hnorm_affine affine = hnorm_affine_of(gamma.data(), beta.data());
+        const hnorm_post_ops_gradient post = {sizeof(hnorm_post_ops_gradient), HNORM_RELU, 0, nullptr, nullptr};
         const double eps = given_.scale == 1 ? 1e-5 : 0;  // without it subnormal numbers are as any others
         std::vector<double> count(groups), third(groups, 1.0 / 3), ones(groups, 1);
         status_ = hnorm_set_num_threads(threads);

@@ -17,7 +17,7 @@ public:
         const auto groups = static_cast<size_t>(group_count(x_, group)), channels = static_cast<size_t>(x_.channels());
         for (std::vector<double> *list : {&mean, &variance, &count, &sums, &more_sums}) list->assign(groups, 1.5);
         for (std::vector<float> *list : {&gamma, &beta, &dgamma, &dbeta}) list->assign(channels, 0.5f);
-        affine = {gamma.data(), beta.data(), 0, 1};
+        affine = hnorm_affine_of(gamma.data(), beta.data());
         to_mean = mean.data(), to_variance = variance.data();
         to_dgamma = dgamma.data(), to_dbeta = dbeta.data();
     }
@@ -87,8 +87,8 @@ public:
     float *to_dgamma, *to_dbeta;
     hnorm_affine affine;
     double eps = 1e-5;
-    hnorm_post_ops post = {HNORM_RELU, 0, nullptr};
-    hnorm_post_ops_gradient post_gradient = {HNORM_RELU, 0, nullptr, nullptr};
+    hnorm_post_ops post = {sizeof(hnorm_post_ops), HNORM_RELU, 0, nullptr};
+    hnorm_post_ops_gradient post_gradient = {sizeof(hnorm_post_ops_gradient), HNORM_RELU, 0, nullptr, nullptr};
 };
 
 }  // namespace test

@@ -133,6 +133,7 @@ public:
     // The memory as an argument, with the values stored in it.
     hnorm_tensor view() const {
         hnorm_tensor result = {};
+        result.size = sizeof result;
         result.data = store();
         result.type = format_.type;
         result.device = HNORM_CPU;

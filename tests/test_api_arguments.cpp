@@ -15,7 +15,12 @@ const hnorm_group kBadGroup = static_cast<hnorm_group>(2);
 
 // Good arguments for a tensor of shape (2, 3, 4, 5), to be spoiled one at a time.
 struct Good : Pair {
-    Good() : Pair({2, 3, 4, 5}), gamma(6, 1.5f), beta(6, 0.5f), affine{gamma.data(), beta.data(), 3, 1}, arrays(6) {}
+    Good()
+        : Pair({2, 3, 4, 5}),
+          gamma(6, 1.5f),
+          beta(6, 0.5f),
+          affine(hnorm_affine_of_samples(gamma.data(), beta.data(), 3)),
+          arrays(6) {}
 
     hnorm_status moments(hnorm_group group = HNORM_BATCH) {
         return hnorm_moments(&in, group, arrays.count.data(), arrays.mean.data(), arrays.m2.data());
@@ -131,7 +136,7 @@ TEST_CASE("a bad affine is refused") {
         require_refused(good.normalize(good.arrays.given_mean.data(), good.arrays.given_variance.data()), status,
                         words);
         good.require_untouched();
-        good.affine = {good.gamma.data(), good.beta.data(), 3, 1};
+        good.affine = hnorm_affine_of_samples(good.gamma.data(), good.beta.data(), 3);
     };
     good.affine.stride_n = -3;
     refuse("negative n", HNORM_INVALID_ARGUMENT, {"affine.stride_n is -3", "0 or more"});
@@ -160,7 +165,8 @@ TEST_CASE("a bad affine is refused") {
 TEST_CASE("strides of an affine do not matter on axes of extent 1") {
     Pair pair({1, 1, 6}), plain({1, 1, 6});
     const float gamma = 3, beta = -2;
-    const hnorm_affine odd = {&gamma, &beta, -5, INT64_MAX}, usual = {&gamma, &beta, 0, 1};
+    const hnorm_affine odd = {sizeof(hnorm_affine), &gamma, &beta, -5, INT64_MAX};
+    const hnorm_affine usual = hnorm_affine_of(&gamma, &beta);
     REQUIRE(hnorm_forward(&pair.in, HNORM_BATCH, &odd, 1e-5, nullptr, &pair.out, nullptr, nullptr) == HNORM_OK);
     REQUIRE(hnorm_forward(&plain.in, HNORM_BATCH, &usual, 1e-5, nullptr, &plain.out, nullptr, nullptr) == HNORM_OK);
     REQUIRE(same_bits(pair.y, plain.y));

@@ -42,7 +42,7 @@ Results compute(const std::vector<int64_t> &shape, hnorm_group group) {
     std::vector<float> gamma(static_cast<size_t>(shape[1])), beta(gamma.size());
     fill(gamma, 8);
     fill(beta, 9);
-    const hnorm_affine affine = {gamma.data(), beta.data(), 0, 1};
+    const hnorm_affine affine = hnorm_affine_of(gamma.data(), beta.data());
     Results r;
     r.mean.resize(groups), r.variance.resize(groups), r.count.resize(groups), r.moments_mean.resize(groups);
     r.m2.resize(groups);

@@ -99,7 +99,7 @@ TEST_CASE("functions give the bits of the C functions") {
             std::vector<float> gamma(values), beta(values);
             fill(gamma, 3);
             fill(beta, 4);
-            const hnorm_affine affine = {gamma.data(), beta.data(), values == 4 ? 0 : 4, 1};
+            const hnorm_affine affine = hnorm_affine_of_samples(gamma.data(), beta.data(), values == 4 ? 0 : 4);
             REQUIRE(hnorm_forward(&expected.in, c_group, &affine, 1e-5, nullptr, &expected.out, mean.data(),
                                   variance.data()) == HNORM_OK);
             hnorm::forward(x, group, {gamma, beta}, 1e-5, y, nullptr, variance2);
@@ -204,18 +204,18 @@ TEST_CASE("layers are the C layers with their options") {
     }
     {
         hnorm::InstanceNorm layer(3, hnorm::Options().eps(0.25).momentum(0.75).affine(true).track_running_stats(true));
-        Layer c_layer(3, {HNORM_INSTANCE, 0.25, 0.75, 0, 1, 1, 0, HNORM_NO_ACTIVATION, 0});
+        Layer c_layer(3, {sizeof(hnorm_layer_options), HNORM_INSTANCE, 0.25, 0.75, 0, 1, 1, 0, HNORM_NO_ACTIVATION, 0});
         compare(layer, c_layer);
         REQUIRE((layer.gamma().size() == 3 && layer.num_batches_tracked()[0] == 3));
     }
     for (const hnorm::Options &options : {hnorm::Options().cumulative(), hnorm::Options().momentum(std::nullopt)}) {
         hnorm::BatchNorm layer(3, options);
-        Layer c_layer(3, {HNORM_BATCH, 1e-5, 0.1, 1, 1, 1, 0, HNORM_NO_ACTIVATION, 0});
+        Layer c_layer(3, {sizeof(hnorm_layer_options), HNORM_BATCH, 1e-5, 0.1, 1, 1, 1, 0, HNORM_NO_ACTIVATION, 0});
         compare(layer, c_layer);
     }
     {
         hnorm::BatchNorm layer(3, hnorm::Options().cumulative().momentum(0.5).track_running_stats(false).affine(false));
-        Layer c_layer(3, {HNORM_BATCH, 1e-5, 0.5, 0, 0, 0, 0, HNORM_NO_ACTIVATION, 0});
+        Layer c_layer(3, {sizeof(hnorm_layer_options), HNORM_BATCH, 1e-5, 0.5, 0, 0, 0, 0, HNORM_NO_ACTIVATION, 0});
         compare(layer, c_layer);
     }
 }

@@ -68,7 +68,7 @@ TEST_CASE("every value of 16 bits goes through a kernel as it is, on every targe
                     const std::vector<double> mean(32, 0), variance(32, 1);
                     // beta -0, since x + 0 would make +0 of -0
                     const std::vector<float> beta(32, -0.0f);
-                    const hnorm_affine affine = {nullptr, beta.data(), 0, 1};
+                    const hnorm_affine affine = hnorm_affine_of(nullptr, beta.data());
                     const hnorm_tensor in = dense(x.data(), type, last, shape),
                                        out = dense(y.data(), type, last, shape);
                     REQUIRE(hnorm_normalize(&in, HNORM_BATCH, mean.data(), variance.data(), &affine, 0, nullptr,

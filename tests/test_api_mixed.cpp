@@ -43,8 +43,8 @@ struct Call {
                  dx = out.out;
     std::vector<double> count{40, 40, 40}, mean{0, 0.5, -0.5}, variance{1, 2, 3}, sum_dy{1, 2, 3}, sum_dy_xmu{3, 2, 1};
     std::vector<float> mean_f{0, 0.5f, -0.5f}, variance_f{1, 2, 3}, dgamma{0, 0, 0}, dbeta{0, 0, 0};
-    hnorm_post_ops post = {HNORM_RELU, 0, &residual};
-    hnorm_post_ops_gradient post_gradient = {HNORM_RELU, 0, &y, &dresidual};
+    hnorm_post_ops post = {sizeof(hnorm_post_ops), HNORM_RELU, 0, &residual};
+    hnorm_post_ops_gradient post_gradient = {sizeof(hnorm_post_ops_gradient), HNORM_RELU, 0, &y, &dresidual};
     Layer plain{3, relu()}, with_residual{3, relu()};
 };
 

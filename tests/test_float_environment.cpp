@@ -61,7 +61,7 @@ TEST_CASE("arguments are what they are in every floating-point environment") {
     const Restored restored;
     Pair pair({2, 4, 3, 5}, 1), same({2, 4, 3, 5}, 1);
     const auto forward = [](Pair &of, float slope, double eps) {
-        const hnorm_post_ops post = {HNORM_LEAKY_RELU, slope, nullptr};
+        const hnorm_post_ops post = {sizeof(hnorm_post_ops), HNORM_LEAKY_RELU, slope, nullptr};
         return hnorm_forward(&of.in, HNORM_BATCH, nullptr, eps, &post, &of.out, nullptr, nullptr);
     };
     const float subnormal = 1e-40f, not_a_number = std::numeric_limits<float>::quiet_NaN();

@@ -118,8 +118,8 @@ std::string spoil(Calls &calls, int function, Random &random) {
     case 12: {
         const float values[] = {-0.5f, static_cast<float>(nan), static_cast<float>(infinity)};
         const float slope = values[random.index(3)];
-        calls.post = {HNORM_LEAKY_RELU, slope, nullptr};
-        calls.post_gradient = {HNORM_LEAKY_RELU, slope, nullptr, nullptr};
+        calls.post = {sizeof(hnorm_post_ops), HNORM_LEAKY_RELU, slope, nullptr};
+        calls.post_gradient = {sizeof(hnorm_post_ops_gradient), HNORM_LEAKY_RELU, slope, nullptr, nullptr};
         return calls.takes_post(function) ? "negative_slope" : "";
     }
     case 13:

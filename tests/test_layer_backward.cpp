@@ -52,7 +52,7 @@ Expected through_batch(const Step &step, hnorm_layer *layer, const hnorm_layer_o
     copy.forward.x = step.forward.x, copy.backward.x = step.backward.x;
     const size_t groups = kGroups[options.group];
     std::vector<double> mean(groups), variance(groups);
-    const hnorm_affine affine = {hnorm_layer_gamma(layer), hnorm_layer_beta(layer), 0, 1};
+    const hnorm_affine affine = hnorm_affine_of(hnorm_layer_gamma(layer), hnorm_layer_beta(layer));
     Expected e;
     REQUIRE(hnorm_forward(&copy.x, options.group, &affine, options.eps, nullptr, &copy.y, mean.data(),
                           variance.data()) == HNORM_OK);
@@ -65,7 +65,7 @@ Expected through_batch(const Step &step, hnorm_layer *layer, const hnorm_layer_o
 Expected of_constants(const Step &step, hnorm_layer *layer, const hnorm_layer_options &options) {
     Step copy;
     copy.forward.x = step.forward.x, copy.backward.x = step.backward.x;
-    const hnorm_affine affine = {hnorm_layer_gamma(layer), hnorm_layer_beta(layer), 0, 1};
+    const hnorm_affine affine = hnorm_affine_of(hnorm_layer_gamma(layer), hnorm_layer_beta(layer));
     Expected e;
     REQUIRE(hnorm_normalize_backward(&copy.x, &copy.dy, HNORM_BATCH, hnorm_layer_running_mean(layer),
                                      hnorm_layer_running_var(layer), &affine, options.eps, nullptr, &copy.dx,

@@ -21,7 +21,7 @@ struct Line {
 
     hnorm_status normalize(hnorm_activation activation, float slope, bool with_residual) {
         const hnorm_tensor in = x.view(), out = y.view(), added = residual.view();
-        const hnorm_post_ops post = {activation, slope, with_residual ? &added : nullptr};
+        const hnorm_post_ops post = {sizeof(hnorm_post_ops), activation, slope, with_residual ? &added : nullptr};
         const double mean = 0, variance = 1;
         return hnorm_normalize(&in, HNORM_BATCH, &mean, &variance, nullptr, 0, &post, &out);
     }
@@ -101,7 +101,7 @@ TEST_CASE("distributed backward with post-ops: dz is dy for the functions of sum
     for (hnorm_group group : {HNORM_BATCH, HNORM_INSTANCE}) {
         BackwardCall c(kShape, group), whole(kShape, group);
         Pair y(kShape, 5), dz(kShape, 6);
-        const hnorm_post_ops_gradient post = {HNORM_RELU, 0, &y.in, nullptr};
+        const hnorm_post_ops_gradient post = {sizeof(hnorm_post_ops_gradient), HNORM_RELU, 0, &y.in, nullptr};
         whole.post = &post;
         REQUIRE(whole.backward() == HNORM_OK);
         REQUIRE(hnorm_activation_backward(&y.in, &c.dy, HNORM_RELU, 0, &dz.out) == HNORM_OK);
@@ -121,15 +121,16 @@ TEST_CASE("a layer's activation and residual are those of the functions, forward
         AddStep step, other;
         REQUIRE(step.forward(layer) == HNORM_OK);
         REQUIRE(step.backward(layer) == HNORM_OK);
-        const hnorm_post_ops post = {HNORM_RELU, 0, &other.added.in};
-        const hnorm_post_ops_gradient gradient = {HNORM_RELU, 0, &other.y, &other.added.out};
+        const hnorm_post_ops post = {sizeof(hnorm_post_ops), HNORM_RELU, 0, &other.added.in};
+        const hnorm_post_ops_gradient gradient = {sizeof(hnorm_post_ops_gradient), HNORM_RELU, 0, &other.y,
+                                                  &other.added.out};
         BackwardCall &c = other.c;
         c.group = group;
         c.mean.resize(12), c.variance.resize(12);
         REQUIRE(hnorm_forward(&c.x, group, nullptr, options.eps, &post, &other.y, c.mean.data(), c.variance.data()) ==
                 HNORM_OK);
         REQUIRE(same_bits(step.y_values, other.y_values));
-        c.affine = {nullptr, nullptr, 0, 1};
+        c.affine = hnorm_affine_of(nullptr, nullptr);
         c.post = &gradient;
         REQUIRE(c.backward() == HNORM_OK);
         REQUIRE(same_bits(step.c.dx_values(), c.dx_values()));
@@ -141,7 +142,7 @@ TEST_CASE("a layer's activation and residual are those of the functions, forward
         // and without a residual
         REQUIRE(hnorm_layer_forward(layer, &step.c.x, &step.y) == HNORM_OK);
         REQUIRE(hnorm_layer_backward(layer, &step.c.x, &step.c.dy, &step.c.dx) == HNORM_OK);
-        const hnorm_post_ops_gradient alone = {HNORM_RELU, 0, nullptr, nullptr};
+        const hnorm_post_ops_gradient alone = {sizeof(hnorm_post_ops_gradient), HNORM_RELU, 0, nullptr, nullptr};
         c.post = &alone;
         REQUIRE(c.backward() == HNORM_OK);
         REQUIRE(same_bits(step.c.dx_values(), c.dx_values()));
@@ -207,7 +208,7 @@ TEST_CASE("bad activations are refused") {
 TEST_CASE("bad residuals are refused", "[cpu]") {
     Pair pair(kShape), other(kShape, 9);
     hnorm_tensor residual = other.in;
-    const hnorm_post_ops post = {HNORM_NO_ACTIVATION, 0, &residual};
+    const hnorm_post_ops post = {sizeof(hnorm_post_ops), HNORM_NO_ACTIVATION, 0, &residual};
     std::vector<double> mean(4), variance(4);
     const auto refused = [&](const std::vector<std::string> &words, hnorm_status status = HNORM_INVALID_ARGUMENT) {
         require_refused(
@@ -233,14 +234,14 @@ TEST_CASE("bad residuals are refused", "[cpu]") {
 TEST_CASE("backward's post-ops are refused where they cannot be what they must be", "[cpu]") {
     BackwardCall c(kShape);
     Pair y(kShape, 5), to(kShape, 6);
-    hnorm_post_ops_gradient post = {HNORM_RELU, 0, &y.in, &to.out};
+    hnorm_post_ops_gradient post = {sizeof(hnorm_post_ops_gradient), HNORM_RELU, 0, &y.in, &to.out};
     const auto refused = [&](const std::vector<std::string> &words) {
         c.post = &post;
         require_refused(c.backward(), HNORM_INVALID_ARGUMENT, words);
         require_refused(c.normalize_backward(), HNORM_INVALID_ARGUMENT, words);
         REQUIRE(c.untouched());
         REQUIRE(all_are(to.y, kSentinel));
-        post = {HNORM_RELU, 0, &y.in, &to.out};
+        post = {sizeof post, HNORM_RELU, 0, &y.in, &to.out};
     };
     post.y = nullptr;
     refused({"post.y is null but post.dresidual is not"});
@@ -258,11 +259,12 @@ TEST_CASE("backward's post-ops are refused where they cannot be what they must b
     refused({"post.dresidual overlaps dy, 1 elements from its start"});
     post.activation = static_cast<hnorm_activation>(-1);
     refused({"post.activation is -1"});
-    require_refused(
-        hnorm_normalize_backward(nullptr, &c.dy, HNORM_BATCH, c.mean.data(), c.variance.data(), nullptr, 0,
-                                 std::array<hnorm_post_ops_gradient, 1>{{{HNORM_RELU, 0, nullptr, nullptr}}}.data(),
-                                 &c.dx, nullptr, nullptr),
-        HNORM_INVALID_ARGUMENT, {"x is null and post.activation is 1"});
+    require_refused(hnorm_normalize_backward(nullptr, &c.dy, HNORM_BATCH, c.mean.data(), c.variance.data(), nullptr, 0,
+                                             std::array<hnorm_post_ops_gradient, 1>{
+                                                 {{sizeof(hnorm_post_ops_gradient), HNORM_RELU, 0, nullptr, nullptr}}}
+                                                 .data(),
+                                             &c.dx, nullptr, nullptr),
+                    HNORM_INVALID_ARGUMENT, {"x is null and post.activation is 1"});
     Layer layer(kShape[1], with_relu(HNORM_BATCH));
     AddStep step;
     REQUIRE(step.forward(layer) == HNORM_OK);

@@ -202,7 +202,7 @@ std::function<void()> Calls::call(const Case &c, bool in_place) {
     const hnorm_tensor x = tensor(x_.data(), c), dy = tensor(dy_.data(), c), residual = tensor(residual_.data(), c);
     const hnorm_tensor y = in_place ? x : tensor(y_.data(), c), dx = in_place ? dy : tensor(y_.data(), c);
     const hnorm_tensor dresidual = tensor(dresidual_.data(), c);
-    const hnorm_affine affine{placed(gamma_.data()), placed(beta_.data()), 0, 1};
+    const hnorm_affine affine = hnorm_affine_of(placed(gamma_.data()), placed(beta_.data()));
     double *count = placed(count_.data()), *mean = placed(mean_.data()), *variance = placed(variance_.data());
     double *sums = placed(sums_.data()), *more = placed(more_sums_.data());
     float *dgamma = placed(dgamma_.data()), *dbeta = placed(dbeta_.data());
@@ -218,17 +218,18 @@ std::function<void()> Calls::call(const Case &c, bool in_place) {
             [=] { check(hnorm_backward_apply(&x, &dy, group, count, mean, variance, sums, more, &affine, kEps, &dx)); };
     case Function::kForward:
         return [=] {
-            const hnorm_post_ops post{activation, 0, add ? &residual : nullptr};
+            const hnorm_post_ops post{sizeof post, activation, 0, add ? &residual : nullptr};
             check(hnorm_forward(&x, group, &affine, kEps, &post, &y, mean, variance));
         };
     case Function::kNormalize:
         return [=] {
-            const hnorm_post_ops post{activation, 0, add ? &residual : nullptr};
+            const hnorm_post_ops post{sizeof post, activation, 0, add ? &residual : nullptr};
             check(hnorm_normalize(&x, group, mean, variance, &affine, kEps, &post, &y));
         };
     case Function::kBackward:
         return [=] {
-            const hnorm_post_ops_gradient post{activation, 0, add ? &residual : nullptr, add ? &dresidual : nullptr};
+            const hnorm_post_ops_gradient post{sizeof post, activation, 0, add ? &residual : nullptr,
+                                               add ? &dresidual : nullptr};
             check(hnorm_backward(&x, &dy, group, mean, variance, &affine, kEps, &post, &dx, dgamma, dbeta));
         };
     case Function::kCopy: break;

@@ -120,7 +120,7 @@ Transfer transfer_statistics(const LabPicture &content, const LabPicture &style)
     const double eps = std::isfinite(least_variance) ? kRelativeEps * least_variance : 1;
 
     const hnorm_tensor x = as_tensor(content), y = as_tensor(transfer.result);
-    const hnorm_affine affine{gamma, beta, 3, 1};
+    const hnorm_affine affine = hnorm_affine_of_samples(gamma, beta, 3);
     check(hnorm_forward(&x, HNORM_INSTANCE, &affine, eps, nullptr, &y, nullptr, nullptr));
     return transfer;
 }

@@ -1,7 +1,6 @@
 #include "call.h"
 
 #include <cinttypes>
-#include <new>
 
 #include "error.h"
 #include "scratch.h"
@@ -10,7 +9,8 @@
 
 namespace hnorm::detail {
 
-hnorm_status Machine::find(const char *function, hnorm_device device) {
+hnorm_status Machine::find(const char *function, hnorm_device device, const hnorm_context *context) {
+    context_.use(context);
     device_ = device_of_thread(device);
     cpu_.function = function;
     if (device_) {
@@ -22,10 +22,10 @@ hnorm_status Machine::find(const char *function, hnorm_device device) {
 
 template <typename T>
 hnorm_status ScratchOf<T>::reserve(const char *function, int64_t count) {
-    delete[] large_;
+    free_scratch(large_);
     large_ = nullptr;
     if (count > kSmall) {
-        large_ = new (std::nothrow) T[static_cast<size_t>(count)];
+        large_ = static_cast<T *>(allocate_scratch(static_cast<size_t>(count) * sizeof(T)));
         if (large_ == nullptr) {
             return fail(HNORM_OUT_OF_MEMORY, "%s: no memory for %" PRId64 " values", function, count);
         }

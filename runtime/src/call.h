@@ -1,6 +1,7 @@
 // Where a call runs.
 #pragma once
 
+#include "context.h"
 #include "device.h"
 #include "float_environment.h"
 #include "kernels.h"
@@ -36,7 +37,8 @@ class Machine {
 public:
     // The machine for tensors of a device. On the CPU it fails if the environment variables name a
     // target that cannot run, or a number of threads that is not valid.
-    hnorm_status find(const char *function, hnorm_device device);
+    // The context is a layer's, or null for the thread's.
+    hnorm_status find(const char *function, hnorm_device device, const hnorm_context *context = nullptr);
 
     // Runs an operation. This is the only place that asks whether a call runs on a device.
     template <typename OnDevice, typename OnCpu, typename Arguments>
@@ -49,6 +51,7 @@ private:
     const Device *device_ = nullptr;  // null: the CPU
     CpuCall cpu_ = {};
     FloatEnvironment floats_ = {};
+    ContextScope context_;
 };
 
 }  // namespace hnorm::detail

@@ -1,26 +1,29 @@
 #include "gradient_arguments.h"
 
 #include "error.h"
+#include "given.h"
 
 namespace hnorm::detail {
 
 namespace {
 
 // post of the call, which may be null.
-hnorm_status read_post_ops(const char *function, const hnorm_post_ops_gradient *post, GradientTensors *tensors,
+hnorm_status read_post_ops(const char *function, const hnorm_post_ops_gradient *given, GradientTensors *tensors,
                            float *slope) {
     *slope = 1;
-    if (post == nullptr) {
+    if (given == nullptr) {
         return HNORM_OK;
     }
-    HNORM_TRY(read_activation(function, "post.", post->activation, post->negative_slope, slope));
-    if (*slope != 1 && post->dresidual && !post->y) {
+    hnorm_post_ops_gradient post;
+    HNORM_TRY(read_given(function, "post", *given, &post));
+    HNORM_TRY(read_activation(function, "post.", post.activation, post.negative_slope, slope));
+    if (*slope != 1 && post.dresidual && !post.y) {
         return fail(
             HNORM_INVALID_ARGUMENT,
             "%s: post.y is null but post.dresidual is not: behind an activation the residual's gradient needs y",
             function);
     }
-    return tensors->read_residual(function, {"post.y", post->y, {}}, {"post.dresidual", post->dresidual, {}});
+    return tensors->read_residual(function, {"post.y", post.y, {}}, {"post.dresidual", post.dresidual, {}});
 }
 
 }  // namespace

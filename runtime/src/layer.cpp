@@ -7,6 +7,7 @@
 #include <new>
 
 #include "error.h"
+#include "given.h"
 #include "validate.h"
 
 using namespace hnorm::detail;
@@ -95,11 +96,6 @@ hnorm_status check_features(const char *function, const hnorm_layer &layer, cons
 
 extern "C" {
 
-hnorm_layer_options hnorm_layer_defaults(hnorm_group group) {
-    const int affine = group == HNORM_INSTANCE ? 0 : 1, tracks = group == HNORM_BATCH ? 1 : 0;
-    return {group, 1e-5, 0.1, 0, affine, tracks, 0, HNORM_NO_ACTIVATION, 0.01F};
-}
-
 hnorm_status hnorm_layer_create(int64_t num_features, const hnorm_layer_options *options, hnorm_layer **layer) {
     const char *const function = "hnorm_layer_create";
     if (layer == nullptr) {
@@ -113,7 +109,10 @@ hnorm_status hnorm_layer_create(int64_t num_features, const hnorm_layer_options 
         return fail(HNORM_UNSUPPORTED, "%s: num_features is %" PRId64 ": more than %" PRId64 " are not supported",
                     function, num_features, kMaxExtent);
     }
-    const hnorm_layer_options chosen = options ? *options : hnorm_layer_defaults(HNORM_BATCH);
+    hnorm_layer_options chosen = hnorm_layer_defaults(HNORM_BATCH);
+    if (options) {
+        HNORM_TRY(read_given(function, "options", *options, &chosen));
+    }
     HNORM_TRY(check_options(function, num_features, chosen));
     try {
         *layer = new hnorm_layer(num_features, chosen);
@@ -130,6 +129,14 @@ hnorm_status hnorm_layer_train(hnorm_layer *layer, int training) {
         return null_layer("hnorm_layer_train");
     }
     layer->training = training != 0;
+    return HNORM_OK;
+}
+
+hnorm_status hnorm_layer_set_context(hnorm_layer *layer, hnorm_context *context) {
+    if (layer == nullptr) {
+        return null_layer("hnorm_layer_set_context");
+    }
+    layer->context = context;
     return HNORM_OK;
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "backward.h"
+#include "context.h"
 #include "layer_values.h"
 
 namespace hnorm::detail {
@@ -54,6 +55,7 @@ struct hnorm_layer {
     hnorm::detail::LayerValues<double> running_mean, running_var;
     int64_t num_batches_tracked = 0;
     hnorm_device device = HNORM_CPU;
+    const hnorm_context *context = nullptr;  // null: the thread's
     hnorm::detail::LayerRecord record = {};
 
     hnorm_layer(int64_t features, const hnorm_layer_options &its_options)
@@ -79,7 +81,7 @@ struct hnorm_layer {
 
     // The affine of this layer's channels.
     hnorm_affine affine() const {
-        return options.affine ? hnorm_affine{gamma.data(), beta.data(), 0, 1} : hnorm_affine{nullptr, nullptr, 0, 0};
+        return options.affine ? hnorm_affine_of(gamma.data(), beta.data()) : hnorm_affine_of(nullptr, nullptr);
     }
 
     // The update of the running statistics with the statistics of a step, one value a group.

@@ -36,7 +36,7 @@ hnorm_status backward(const char *function, hnorm_layer *layer, const hnorm_tens
     AffineView affine_view;
     HNORM_TRY(read_affine(function, &affine, in, &affine_view, nullptr));
     Machine machine;
-    HNORM_TRY(machine.find(function, in.device));
+    HNORM_TRY(machine.find(function, in.device, layer->context));
     if (in.empty()) {
         return HNORM_OK;
     }

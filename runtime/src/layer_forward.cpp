@@ -43,7 +43,7 @@ hnorm_status forward(const char *function, hnorm_layer *layer, const hnorm_tenso
         HNORM_TRY(check_tracked(function, *layer));
     }
     Machine machine;
-    HNORM_TRY(machine.find(function, in.device));
+    HNORM_TRY(machine.find(function, in.device, layer->context));
     if (in.empty()) {
         return HNORM_OK;
     }

@@ -79,7 +79,7 @@ hnorm_status hnorm_batch_normalization(const hnorm_tensor *x, int64_t length, co
     Machine machine;
     HNORM_TRY(machine.find(function, in.device));
     const int64_t stride_n = length == in.c ? 0 : in.c;
-    const hnorm_affine affine = {scale, offset, stride_n, 1};
+    const hnorm_affine affine = hnorm_affine_of_samples(scale, offset, stride_n);
     AffineView affine_view;
     HNORM_TRY(read_affine(function, &affine, out, &affine_view));
     return machine.run(&Device::normalize_floats, compute_normalize_floats<Cpu>,

@@ -1,6 +1,7 @@
 #include "post_ops.h"
 
 #include "error.h"
+#include "given.h"
 #include "validate.h"
 
 namespace hnorm::detail {
@@ -19,13 +20,15 @@ hnorm_status read_residual(const char *function, const ResidualArgument &argumen
     return HNORM_OK;
 }
 
-hnorm_status read_post_ops(const char *function, const hnorm_post_ops *post_ops, const NamedTensor &x,
+hnorm_status read_post_ops(const char *function, const hnorm_post_ops *given, const NamedTensor &x,
                            const NamedTensor &y, Planes *planes, PostOps *post) {
-    if (post_ops == nullptr) {
+    if (given == nullptr) {
         return HNORM_OK;
     }
-    HNORM_TRY(read_activation(function, "post.", post_ops->activation, post_ops->negative_slope, &post->slope));
-    return read_residual(function, {post_ops->residual, "post.residual"}, x, y, planes, post);
+    hnorm_post_ops ops;
+    HNORM_TRY(read_given(function, "post", *given, &ops));
+    HNORM_TRY(read_activation(function, "post.", ops.activation, ops.negative_slope, &post->slope));
+    return read_residual(function, {ops.residual, "post.residual"}, x, y, planes, post);
 }
 
 }  // namespace hnorm::detail

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "scratch_memory.h"
+
 namespace hnorm::detail {
 
 // A few values lie on the stack, so that small calls allocate nothing.
@@ -12,7 +14,7 @@ template <typename T>
 class ScratchOf {
 public:
     ScratchOf() = default;
-    ~ScratchOf() { delete[] large_; }
+    ~ScratchOf() { free_scratch(large_); }
     ScratchOf(const ScratchOf &) = delete;
     ScratchOf &operator=(const ScratchOf &) = delete;
 

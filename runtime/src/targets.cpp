@@ -2,11 +2,11 @@
 
 #include <pthread.h>
 
-#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
+#include "context.h"
 #include "error.h"
 
 #if defined(__x86_64__) || defined(__i386__)
@@ -147,20 +147,29 @@ const Choice &default_choice() {
     return of_environment;
 }
 
-std::atomic<const Target *> forced{nullptr};
+const Target *target_of(const hnorm_context &context) {
+    const Target *const forced = context.target.load(std::memory_order_acquire);
+    return forced ? forced : default_choice().target;
+}
+
+hnorm_status set_target(const char *function, hnorm_context *context, const char *name) {
+    const Target *forced = nullptr;
+    if (name && *name) {
+        const Choice choice = choose_named("target", name);
+        if (choice.target == nullptr) {
+            return fail(choice.status, "%s: %s", function, choice.reason);
+        }
+        forced = choice.target;
+    }
+    context_or_process(context).target.store(forced, std::memory_order_release);
+    return HNORM_OK;
+}
 
 }  // namespace
 
 hnorm_status active_target(const char *function, const Target **target) {
-    *target = forced.load(std::memory_order_acquire);
-    if (*target == nullptr) {
-        const Choice &choice = default_choice();
-        if (choice.target == nullptr) {
-            return fail(choice.status, "%s: %s", function, choice.reason);
-        }
-        *target = choice.target;
-    }
-    return HNORM_OK;
+    *target = target_of(current_context());
+    return *target ? HNORM_OK : fail(default_choice().status, "%s: %s", function, default_choice().reason);
 }
 
 }  // namespace hnorm::detail
@@ -179,23 +188,17 @@ const char *hnorm_target_unusable(int index) {
     return index >= 0 && index < hnorm_targets_count ? unusable(hnorm_targets[index]) : "there is no such target";
 }
 
-const char *hnorm_target(void) {
-    const Target *target = forced.load(std::memory_order_acquire);
-    target = target ? target : default_choice().target;
+const char *hnorm_target(void) { return hnorm_context_get_target(nullptr); }
+
+const char *hnorm_context_get_target(const hnorm_context *context) {
+    const Target *const target = target_of(context_or_process(context));
     return target ? target->name : "";
 }
 
-hnorm_status hnorm_set_target(const char *name) {
-    if (name == nullptr || *name == '\0') {
-        forced.store(nullptr, std::memory_order_release);
-        return HNORM_OK;
-    }
-    const Choice choice = choose_named("target", name);
-    if (choice.target == nullptr) {
-        return fail(choice.status, "hnorm_set_target: %s", choice.reason);
-    }
-    forced.store(choice.target, std::memory_order_release);
-    return HNORM_OK;
+hnorm_status hnorm_set_target(const char *name) { return set_target("hnorm_set_target", nullptr, name); }
+
+hnorm_status hnorm_context_set_target(hnorm_context *context, const char *name) {
+    return set_target("hnorm_context_set_target", context, name);
 }
 
 }  // extern "C"

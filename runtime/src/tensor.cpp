@@ -8,6 +8,7 @@
 
 #include "device.h"
 #include "error.h"
+#include "given.h"
 
 namespace hnorm::detail {
 
@@ -254,6 +255,9 @@ hnorm_status read_tensor(const char *function, const char *name, const hnorm_ten
     if (tensor == nullptr) {
         return fail(HNORM_INVALID_ARGUMENT, "%s: %s is null: a tensor is needed", function, name);
     }
+    // All of its fields are of the first version, so that every caller's tensor has them.
+    static_assert(sizeof(hnorm_tensor) == First<hnorm_tensor>::kSize);
+    HNORM_TRY(check_size(function, name, *tensor));
     HNORM_TRY(check_shape(function, name, *tensor));
     const int64_t *const spatial = tensor->shape + 2, *const end = tensor->shape + tensor->rank;
     Planes p = {};

@@ -9,12 +9,13 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "context.h"
 #include "cores.h"
 #include "error.h"
 #include "float_environment.h"
-#include "kernel_memory.h"
 #include "past_cache.h"
 #include "pool.h"
+#include "scratch_memory.h"
 
 namespace hnorm::detail {
 
@@ -28,12 +29,6 @@ constexpr int kRangesPerThread = 8;
 constexpr int kTasksThatSuffice = 8;
 
 thread_local bool serial_thread = false;
-
-struct CallersPool {
-    hnorm_parallel_for parallel_for = nullptr;
-    void *pool = nullptr;
-};
-CallersPool callers_pool;
 
 // What HNORM_NUM_THREADS and the machine say.
 struct DefaultThreads {
@@ -64,8 +59,6 @@ const DefaultThreads &default_threads() {
     return defaults;
 }
 
-std::atomic<int> requested_threads{0};  // 0: the default
-
 // What of a loop is one thread's first, or of many threads some threads'; on a cache line of its own.
 constexpr int kMostShares = 16;  // a loop lies on its caller's stack
 struct alignas(64) Share {
@@ -76,6 +69,7 @@ struct alignas(64) Share {
 // A parallel loop of a kernel. Threads take ranges of their own share first, which keeps what a thread touched in one
 // loop near it in the next, then ranges of the others'.
 struct Loop {
+    const hnorm_context *context;
     halide_task_t body;
     void *user_context;
     uint8_t *closure;
@@ -105,6 +99,7 @@ struct Loop {
 
     void work(int worker) {
         const FloatEnvironment floats;  // whoever began this thread
+        const ContextScope scope(context);
         // A loop that keeps all threads busy runs the loops inside its tasks in place: handing those out would only cost.
         const SerialScope inner(serial_inside);
         for (int i = 0; i < share_count; ++i) {
@@ -137,27 +132,28 @@ int blame_caller(const char *message) {
 
 // Halide's hook for the parallel loops of kernels.
 int parallel_loop(void *user_context, halide_task_t body, int min, int size, uint8_t *closure) {
-    const int requested = requested_threads.load(std::memory_order_relaxed);
-    const int workers = std::min(requested ? requested : default_threads().count, size);
-    if (serial_thread || workers <= 1) {
+    const hnorm_context &context = current_context();
+    const int workers = serial_thread ? 1 : std::min(hnorm_context_get_num_threads(&context), size);
+    if (workers <= 1) {
         return run_serially(user_context, body, min, size, closure);
     }
     Loop loop;
+    loop.context = &context;
     loop.body = body;
     loop.user_context = user_context;
     loop.closure = closure;
     loop.share_count = std::min(workers, kMostShares);
     loop.range = std::max<int64_t>(size / (int64_t(workers) * kRangesPerThread), 1);
     // The caller's pool is never asked from inside its tasks: one whose threads wait for each other would wait for ever.
-    loop.serial_inside = callers_pool.parallel_for || size >= workers * kTasksThatSuffice;
+    loop.serial_inside = context.parallel_for || size >= workers * kTasksThatSuffice;
     for (int i = 0; i < loop.share_count; ++i) {
         loop.shares[i].next.store(min + int64_t(size) * i / loop.share_count, std::memory_order_relaxed);
         loop.shares[i].end = min + int64_t(size) * (i + 1) / loop.share_count;
     }
     const hnorm_task work = [](void *argument, int index) { static_cast<Loop *>(argument)->work(index); };
-    if (callers_pool.parallel_for) {
+    if (context.parallel_for) {
         try {
-            callers_pool.parallel_for(callers_pool.pool, workers, work, &loop);
+            context.parallel_for(context.pool, workers, work, &loop);
         } catch (...) {  // It may be C++; a kernel's frames cannot be unwound.
             return blame_caller("the caller's parallel_for threw an exception");
         }
@@ -171,18 +167,27 @@ int parallel_loop(void *user_context, halide_task_t body, int min, int size, uin
     return loop.done == size ? 0 : blame_caller("the caller's parallel_for returned before its tasks had run");
 }
 
+hnorm_status set_num_threads(const char *function, hnorm_context *context, int threads) {
+    if (threads < 0 || threads > kMaxThreads) {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: threads is %d: it must be 1 to %d, or 0 for the default", function,
+                    threads, kMaxThreads);
+    }
+    context_or_process(context).threads.store(threads, std::memory_order_relaxed);
+    return HNORM_OK;
+}
+
 // Before the program's own constructors, which may call. Halide's own pool never begins.
 __attribute__((constructor(101))) void install_hooks() {
     // The default handler aborts the process.
     halide_set_error_handler([](void *, const char *message) { set_kernel_message(message); });
     halide_set_custom_do_par_for(parallel_loop);
-    install_kernel_memory();
+    install_scratch_memory();
 }
 
 }  // namespace
 
 hnorm_status thread_count(const char *function, int *threads) {
-    *threads = requested_threads.load(std::memory_order_relaxed);
+    *threads = current_context().threads.load(std::memory_order_relaxed);
     if (*threads == 0) {
         const DefaultThreads &defaults = default_threads();
         if (*defaults.problem) {
@@ -227,29 +232,22 @@ using namespace hnorm::detail;
 
 extern "C" {
 
-hnorm_status hnorm_set_num_threads(int threads) {
-    if (threads < 0 || threads > kMaxThreads) {
-        return fail(HNORM_INVALID_ARGUMENT,
-                    "hnorm_set_num_threads: threads is %d: it must be 1 to %d, or 0 for the default", threads,
-                    kMaxThreads);
-    }
-    requested_threads.store(threads, std::memory_order_relaxed);
-    return HNORM_OK;
+hnorm_status hnorm_set_num_threads(int threads) { return set_num_threads("hnorm_set_num_threads", nullptr, threads); }
+
+hnorm_status hnorm_context_set_num_threads(hnorm_context *context, int threads) {
+    return set_num_threads("hnorm_context_set_num_threads", context, threads);
 }
 
-int hnorm_get_num_threads(void) {
-    const int requested = requested_threads.load(std::memory_order_relaxed);
+int hnorm_get_num_threads(void) { return hnorm_context_get_num_threads(nullptr); }
+
+int hnorm_context_get_num_threads(const hnorm_context *context) {
+    const int requested = context_or_process(context).threads.load(std::memory_order_relaxed);
     return requested ? requested : default_threads().count;
-}
-
-hnorm_status hnorm_set_parallel_for(hnorm_parallel_for parallel_for, void *pool) {
-    callers_pool = {parallel_for, pool};
-    return HNORM_OK;
 }
 
 void hnorm_shutdown(void) {
     end_pool();
-    give_back_kernel_memory();
+    give_back_scratch_memory();
 }
 
 }  // extern "C"

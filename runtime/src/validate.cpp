@@ -1,10 +1,12 @@
 #include "validate.h"
 
 #include <cinttypes>
+#include <climits>
 #include <cmath>
 
 #include "device.h"
 #include "error.h"
+#include "given.h"
 
 namespace hnorm::detail {
 
@@ -129,7 +131,12 @@ hnorm_status read_affine(const char *function, const hnorm_affine *affine, const
                          const char *written) {
     const bool constants = y.device == HNORM_CPU;
     *view = {{constants ? &kOne : nullptr, 0, 0}, {constants ? &kZero : nullptr, 0, 0}};
-    if (affine == nullptr || y.empty() || (affine->gamma == nullptr && affine->beta == nullptr)) {
+    if (affine == nullptr) {
+        return HNORM_OK;
+    }
+    static_assert(sizeof(hnorm_affine) == First<hnorm_affine>::kSize);
+    HNORM_TRY(check_size(function, "affine", *affine));
+    if (y.empty() || (affine->gamma == nullptr && affine->beta == nullptr)) {
         return HNORM_OK;
     }
     const int64_t stride_n = y.n > 1 ? affine->stride_n : 0, stride_c = y.c > 1 ? affine->stride_c : 0;
@@ -174,3 +181,8 @@ hnorm_status check_group_size(const char *function, const hnorm_tensor &x, const
 }
 
 }  // namespace hnorm::detail
+
+extern "C" hnorm_group hnorm_groups(int64_t groups) {
+    const bool fits = 0 < groups && groups <= INT_MAX - HNORM_GROUPS;
+    return static_cast<hnorm_group>(HNORM_GROUPS + (fits ? static_cast<int>(groups) : 0));  // 0 is refused
+}

@@ -76,7 +76,9 @@ public:
         const int64_t count = !known       ? kUnknown
                               : all() == 0 ? 0
                                            : offset(n_, a->stride_n) + offset(c_, a->stride_c) + 1;
-        affine_ = {array(a->gamma, count), array(a->beta, count), a->stride_n, a->stride_c};
+        affine_ = *a;
+        affine_.gamma = array(a->gamma, count);
+        affine_.beta = array(a->beta, count);
         return &affine_;
     }
     // Of dgamma and dbeta.
@@ -110,9 +112,9 @@ private:
     Arrays arrays_;
     int64_t n_ = kUnknown, c_ = kUnknown;
     std::list<hnorm_tensor> tensors_;
-    hnorm_affine affine_ = {};
-    hnorm_post_ops post_ = {};
-    hnorm_post_ops_gradient post_gradient_ = {};
+    hnorm_affine affine_ = hnorm_affine_of(nullptr, nullptr);
+    hnorm_post_ops post_ = hnorm_post_ops_defaults();
+    hnorm_post_ops_gradient post_gradient_ = hnorm_post_ops_gradient_defaults();
 };
 
 }  // namespace on_device

@@ -26,6 +26,7 @@
 #include <vector>
 
 namespace hnorm {
+inline namespace HNORM_VERSION_NAMESPACE {
 
 /// Chooses the CUDA context and stream for later calls of this thread (hnorm_use_cuda).
 ///
@@ -109,4 +110,5 @@ private:
     std::size_t size_ = 0;
 };
 
+}  // namespace HNORM_VERSION_NAMESPACE
 }  // namespace hnorm

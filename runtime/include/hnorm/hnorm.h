@@ -51,11 +51,22 @@
  * - "y may be x" means the same memory with the same strides. Two tensors may also be interleaved
  *   in one piece of memory, if they share no element and have the same strides.
  *
+ * @par Structures
+ * A structure that a program passes begins with its size. Functions of this header make structures
+ * with their size and defaults: hnorm_dense, hnorm_affine_of, hnorm_post_ops_defaults,
+ * hnorm_post_ops_gradient_defaults, hnorm_layer_defaults. Then change the fields that differ.
+ *
+ * The size lets later versions add fields. A program that was compiled with an older header runs
+ * with a newer library, which takes the fields that it misses as 0. A newer program runs with an
+ * older library, which returns HNORM_UNSUPPORTED if a field that it does not know is not 0. A size
+ * that is too small returns HNORM_INVALID_ARGUMENT.
+ *
  * @par Threads
  * Several threads may call all functions at the same time, with two exceptions. Two threads must
  * not train, change or give to backward the same layer at the same time. A setting (threads,
- * target, parallel_for) must not be changed while another thread computes. A child of fork() may
- * compute; it starts its own threads. A call needs 64 KiB of stack.
+ * target, parallel_for) must not be changed while another thread computes with it. The settings of
+ * this header hold for the whole process; context.h has settings for a thread or a layer. A child
+ * of fork() may compute; it starts its own threads. A call needs 64 KiB of stack.
  */
 #ifndef HNORM_H
 #define HNORM_H
@@ -76,6 +87,18 @@ extern "C" {
 #else
 #define HNORM_AN_INT
 #endif
+/** @endcond */
+
+/** The major version of this header. hnorm_version() gives the version of the library. */
+#define HNORM_VERSION_MAJOR 0
+/** The minor version of this header. */
+#define HNORM_VERSION_MINOR 2
+/** The patch version of this header. */
+#define HNORM_VERSION_PATCH 0
+/** @cond internals */
+/* The C++ interface lies in this inline namespace, so that two parts of a program that use different
+ * versions of the headers do not share its code. */
+#define HNORM_VERSION_NAMESPACE v0_2
 /** @endcond */
 
 /** The result of a function that can fail. */
@@ -151,6 +174,8 @@ typedef enum hnorm_device HNORM_AN_INT {
  * of a call must have the same type, layout and device.
  */
 typedef struct hnorm_tensor {
+    /** sizeof(hnorm_tensor). */
+    size_t size;
     /** The first element. On the CPU and CUDA it is an address, on OpenCL a cl_mem. It may be null
      * only if the tensor is empty. */
     void *data;
@@ -178,9 +203,28 @@ typedef struct hnorm_tensor {
  * @param rank           The number of values in `shape`.
  * @param shape          (N, C, spatial...), also for channels-last.
  */
-hnorm_tensor hnorm_dense(void *data, hnorm_type type, int channels_last, int rank, const int64_t *shape);
+static inline hnorm_tensor hnorm_dense(void *data, hnorm_type type, int channels_last, int rank, const int64_t *shape) {
+    hnorm_tensor tensor = {sizeof(hnorm_tensor), data, type, HNORM_CPU, rank, {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}};
+    const int known = shape != NULL && rank >= 0 && rank <= HNORM_MAX_RANK;
+    const int last = known && channels_last != 0 && rank >= 2;
+    int64_t stride = 1;
+    int i;
+    for (i = 0; known && i < rank; i++) {
+        /* Channels-first places the axes from the last to the first, channels-last axis 1 before. */
+        const int axis = !last ? rank - 1 - i : i == 0 ? 1 : i == rank - 1 ? 0 : rank - i;
+        tensor.shape[axis] = shape[axis];
+        tensor.strides[axis] = stride;
+        /* No overflow: where the tensor is used, absurd extents are refused. */
+        if (shape[axis] > 0) {
+            stride = stride > INT64_MAX / shape[axis] ? INT64_MAX : stride * shape[axis];
+        }
+    }
+    return tensor;
+}
 /** Describes a dense channels-first tensor of floats on the CPU, as hnorm_dense does. */
-hnorm_tensor hnorm_channels_first(float *data, int rank, const int64_t *shape);
+static inline hnorm_tensor hnorm_channels_first(float *data, int rank, const int64_t *shape) {
+    return hnorm_dense(data, HNORM_F32, 0, rank, shape);
+}
 
 /**
  * The elements that are normalized together: batch norm, instance norm, or group norm.
@@ -206,11 +250,13 @@ hnorm_group hnorm_groups(int64_t groups);
 /**
  * Scale and shift: gamma(n, c) = gamma[n*stride_n + c*stride_c], and beta in the same way.
  *
- * For one value a channel (arrays of length C), use {gamma, beta, 0, 1}. For one value a sample and
+ * For one value a channel (arrays of length C), use hnorm_affine_of. For one value a sample and
  * channel (arrays of length N*C, as in AdaIN and conditional normalization), use
- * {gamma, beta, C, 1}. The strides must be 0 or more.
+ * hnorm_affine_of_samples. The strides must be 0 or more.
  */
 typedef struct hnorm_affine {
+    /** sizeof(hnorm_affine). */
+    size_t size;
     /** Null: 1 everywhere. */
     const float *gamma;
     /** Null: 0 everywhere. */
@@ -220,6 +266,16 @@ typedef struct hnorm_affine {
     /** The distance between channels, in floats. */
     int64_t stride_c;
 } hnorm_affine;
+/** One gamma and beta a channel. Either array may be null. */
+static inline hnorm_affine hnorm_affine_of(const float *gamma, const float *beta) {
+    const hnorm_affine affine = {sizeof(hnorm_affine), gamma, beta, 0, 1};
+    return affine;
+}
+/** One gamma and beta a sample and channel, with index n*channels + c. Either array may be null. */
+static inline hnorm_affine hnorm_affine_of_samples(const float *gamma, const float *beta, int64_t channels) {
+    const hnorm_affine affine = {sizeof(hnorm_affine), gamma, beta, channels, 1};
+    return affine;
+}
 
 /** A function that is applied to each element z after the normalization. */
 typedef enum hnorm_activation HNORM_AN_INT {
@@ -235,9 +291,12 @@ typedef enum hnorm_activation HNORM_AN_INT {
  * Operations after a normalization, in the same pass over memory:
  * y = activation(normalized x + residual).
  *
- * A null pointer to this structure, or a structure of zeros, means no operation. A NaN stays a NaN.
+ * A null pointer to this structure, or hnorm_post_ops_defaults(), means no operation. A NaN stays a
+ * NaN.
  */
 typedef struct hnorm_post_ops {
+    /** sizeof(hnorm_post_ops). */
+    size_t size;
     /** The activation, applied last. */
     hnorm_activation activation;
     /** The slope of HNORM_LEAKY_RELU, finite and 0 or more. Other activations do not read it. */
@@ -246,6 +305,11 @@ typedef struct hnorm_post_ops {
      * layout of x, and may have other strides. y may be the residual. */
     const hnorm_tensor *residual;
 } hnorm_post_ops;
+/** Returns a structure that means no operation. The slope is 0.01. */
+static inline hnorm_post_ops hnorm_post_ops_defaults(void) {
+    const hnorm_post_ops post = {sizeof(hnorm_post_ops), HNORM_NO_ACTIVATION, 0.01f, NULL};
+    return post;
+}
 
 /**
  * The gradient of hnorm_post_ops.
@@ -257,6 +321,8 @@ typedef struct hnorm_post_ops {
  *   not read the residual, so y may have taken its memory.
  */
 typedef struct hnorm_post_ops_gradient {
+    /** sizeof(hnorm_post_ops_gradient). */
+    size_t size;
     /** The activation of forward. */
     hnorm_activation activation;
     /** The slope of HNORM_LEAKY_RELU, as in forward. */
@@ -269,6 +335,11 @@ typedef struct hnorm_post_ops_gradient {
      * activation, y must be given too. */
     const hnorm_tensor *dresidual;
 } hnorm_post_ops_gradient;
+/** Returns a structure that means that forward had no post operation. The slope is 0.01. */
+static inline hnorm_post_ops_gradient hnorm_post_ops_gradient_defaults(void) {
+    const hnorm_post_ops_gradient post = {sizeof(hnorm_post_ops_gradient), HNORM_NO_ACTIVATION, 0.01f, NULL, NULL};
+    return post;
+}
 
 /* ---- functions ------------------------------------------------------------------------------- */
 
@@ -342,7 +413,7 @@ hnorm_status hnorm_normalize(const hnorm_tensor *x, hnorm_group group, const dou
  * const int64_t shape[4] = {32, 64, 56, 56};
  * const hnorm_tensor x = hnorm_channels_first(input, 4, shape);
  * const hnorm_tensor y = hnorm_channels_first(output, 4, shape);
- * const hnorm_affine affine = {gamma, beta, 0, 1};  // 64 floats each
+ * const hnorm_affine affine = hnorm_affine_of(gamma, beta);  // 64 floats each
  * double mean[64], variance[64];
  * if (hnorm_forward(&x, HNORM_BATCH, &affine, 1e-5, NULL, &y, mean, variance) != HNORM_OK) {
  *     fprintf(stderr, "%s\n", hnorm_last_error());
@@ -552,6 +623,8 @@ typedef struct hnorm_layer hnorm_layer;
  * their counter at 0.)
  */
 typedef struct hnorm_layer_options {
+    /** sizeof(hnorm_layer_options). */
+    size_t size;
     /** The kind of groups. hnorm_groups(G) needs a G that divides num_features. */
     hnorm_group group;
     /** Added to the variance. Finite and 0 or more. */
@@ -588,7 +661,19 @@ typedef struct hnorm_layer_options {
  * | HNORM_INSTANCE  | 0      | 0                   |
  * | hnorm_groups(G) | 1      | 0                   |
  */
-hnorm_layer_options hnorm_layer_defaults(hnorm_group group);
+static inline hnorm_layer_options hnorm_layer_defaults(hnorm_group group) {
+    const hnorm_layer_options options = {sizeof(hnorm_layer_options),
+                                         group,
+                                         1e-5,
+                                         0.1,
+                                         0,
+                                         group == HNORM_INSTANCE ? 0 : 1,
+                                         group == HNORM_BATCH ? 1 : 0,
+                                         0,
+                                         HNORM_NO_ACTIVATION,
+                                         0.01f};
+    return options;
+}
 
 /**
  * Creates a layer on the CPU, in training mode.

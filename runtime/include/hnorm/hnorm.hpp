@@ -15,11 +15,12 @@
 /// hnorm::backward(x, dy, hnorm::Group::batch, mean, variance, affine, 1e-5, dx, dgamma, dbeta);
 /// @endcode
 ///
-/// layer.hpp has an example of layers, tensor.hpp of tensors, state.hpp of saved layers, and
-/// gpu.hpp of devices.
+/// layer.hpp has an example of layers, tensor.hpp of tensors, context.hpp of settings, state.hpp of
+/// saved layers, and gpu.hpp of devices.
 #pragma once
 
 #include <hnorm/hnorm.h>
+#include <hnorm/context.hpp>
 #include <hnorm/layer.hpp>
 #include <hnorm/tensor.hpp>
 
@@ -28,6 +29,7 @@
 #include <vector>
 
 namespace hnorm {
+inline namespace HNORM_VERSION_NAMESPACE {
 
 /// gamma and beta: one value a channel (length C), or one a sample and channel (length N*C, as in
 /// AdaIN).
@@ -62,7 +64,7 @@ private:
     PostOps &activation(hnorm_activation kind, float negative_slope) {
         return c_.activation = kind, c_.negative_slope = negative_slope, *this;
     }
-    hnorm_post_ops c_ = {};
+    hnorm_post_ops c_ = hnorm_post_ops_defaults();
 };
 
 /// The gradient of PostOps (hnorm_post_ops_gradient).
@@ -91,7 +93,7 @@ private:
     PostOpsGradient &activation(hnorm_activation kind, float negative_slope) {
         return c_.activation = kind, c_.negative_slope = negative_slope, *this;
     }
-    hnorm_post_ops_gradient c_ = {};
+    hnorm_post_ops_gradient c_ = hnorm_post_ops_gradient_defaults();
 };
 
 namespace header {
@@ -134,7 +136,7 @@ inline hnorm_affine c_affine(const char *function, const ConstTensor &x, const A
                                                 " (per sample and channel)");
     }
     const bool per_channel = length == 0 || static_cast<std::int64_t>(length) == channels;
-    return {affine.gamma.data(), affine.beta.data(), per_channel ? 0 : channels, 1};
+    return hnorm_affine_of_samples(affine.gamma.data(), affine.beta.data(), per_channel ? 0 : channels);
 }
 
 /// @endcond
@@ -438,4 +440,5 @@ inline std::string target() { return hnorm_target(); }
 /// Forces a target (hnorm_set_target). "" restores the choice of hnorm.
 inline void set_target(const std::string &name) { header::require_ok(hnorm_set_target(name.c_str())); }
 
+}  // namespace HNORM_VERSION_NAMESPACE
 }  // namespace hnorm

@@ -20,6 +20,7 @@
 #pragma once
 
 #include <hnorm/hnorm.h>
+#include <hnorm/context.hpp>
 #include <hnorm/tensor.hpp>
 
 #include <memory>
@@ -27,6 +28,7 @@
 #include <string>
 
 namespace hnorm {
+inline namespace HNORM_VERSION_NAMESPACE {
 
 /// The elements that are normalized together (hnorm_group). For group norm, use groups(G).
 enum class Group : int {
@@ -172,6 +174,11 @@ public:
     void to(Device device) { require_ok(hnorm_layer_to(layer_.get(), static_cast<hnorm_device>(device))); }
     /// The place of the layer.
     Device device() const { return static_cast<Device>(hnorm_layer_device(layer_.get())); }
+    /// Makes the calls of the layer use a context, which must live as long as the layer uses it
+    /// (hnorm_layer_set_context). nullptr restores that of the thread.
+    void set_context(Context *context) {
+        require_ok(hnorm_layer_set_context(layer_.get(), context ? context->c() : nullptr));
+    }
     /// The number of channels.
     std::int64_t num_features() const { return hnorm_layer_num_features(layer_.get()); }
 
@@ -324,4 +331,5 @@ using InstanceNorm2d = header::Ranked<InstanceNorm, header::kInstanceNorm2d>;
 /// InstanceNorm for tensors of rank 5, (N, C, D, H, W). Other ranks throw Error.
 using InstanceNorm3d = header::Ranked<InstanceNorm, header::kInstanceNorm3d>;
 
+}  // namespace HNORM_VERSION_NAMESPACE
 }  // namespace hnorm

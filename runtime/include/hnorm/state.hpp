@@ -18,6 +18,7 @@
 #include <string>
 
 namespace hnorm {
+inline namespace HNORM_VERSION_NAMESPACE {
 
 namespace header {
 /// @cond internals
@@ -49,4 +50,5 @@ inline void load(header::Layer &layer, const std::string &path, const std::strin
     header::require_ok(hnorm_layer_load_prefixed(layer.c(), header::c_path("load", path), prefix.c_str()));
 }
 
+}  // namespace HNORM_VERSION_NAMESPACE
 }  // namespace hnorm

@@ -20,6 +20,7 @@
 
 /// The C++ interface of hnorm.
 namespace hnorm {
+inline namespace HNORM_VERSION_NAMESPACE {
 
 /// The exception that every function of this namespace throws if it fails.
 ///
@@ -260,4 +261,5 @@ header::TensorOf<T> ncdhw(T *data, const std::int64_t (&shape)[Rank]) {
     return {data, shape};
 }
 
+}  // namespace HNORM_VERSION_NAMESPACE
 }  // namespace hnorm

@@ -1,7 +1,7 @@
-// The latest blocks that kernels gave back are kept, 64 MiB at most in a process. The C library returns blocks of that size to
+// The latest blocks that calls gave back are kept, 64 MiB at most in a process. The C library returns blocks of that size to
 // the system, and the next call's page faults cost more than what they are for: the results of a large tensor's chunks are
 // some 3 MB, whose faults were a tenth of channels-last moments at 32, 64, 112, 112.
-#include "kernel_memory.h"
+#include "scratch_memory.h"
 
 #include <HalideRuntime.h>
 
@@ -9,20 +9,29 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "context.h"
+
 namespace hnorm::detail {
 
 namespace {
 
 // What lies before a block; Halide wants blocks aligned to as much.
 struct alignas(128) Header {
-    void *memory;  // as the C library gave it
-    size_t size;   // of the block
+    void *memory;                                      // as the allocator gave it
+    size_t size;                                       // of the block
+    void (*deallocate)(void *argument, void *memory);  // of the caller's allocator; null: free
+    void *argument;
 };
 
 constexpr size_t kLeastKept = size_t(64) << 10, kMostKept = size_t(64) << 20;
 
 void give_back(Header *block) {
-    if (block) {
+    if (block == nullptr) {
+        return;
+    }
+    if (block->deallocate) {
+        block->deallocate(block->argument, block->memory);
+    } else {
         std::free(block->memory);
     }
 }
@@ -102,41 +111,54 @@ KeptBlocks kept_blocks;
 // As the plug-in with hnorm inside is unloaded.
 __attribute__((destructor(101))) void unload() { kept_blocks.give_back_all(); }
 
-void *allocate(void *, size_t size) {
-    Header *header = size < kLeastKept ? nullptr : kept_blocks.take(size);
+void *allocate_bytes(const hnorm_allocator &allocator, size_t bytes) {
+    if (allocator.allocate == nullptr) {
+        return std::malloc(bytes);
+    }
+    try {
+        return allocator.allocate(allocator.argument, bytes);
+    } catch (...) {  // It may be C++; a kernel's frames cannot be unwound.
+        return nullptr;
+    }
+}
+
+}  // namespace
+
+void *allocate_scratch(size_t size) {
+    const hnorm_allocator &allocator = current_context().allocator;
+    const bool keeps = allocator.allocate == nullptr && size >= kLeastKept;
+    Header *header = keeps ? kept_blocks.take(size) : nullptr;
     if (header == nullptr) {
         constexpr size_t kMore = sizeof(Header) + alignof(Header) - 1;
-        void *const memory = size > SIZE_MAX - kMore ? nullptr : std::malloc(size + kMore);
+        void *const memory = size > SIZE_MAX - kMore ? nullptr : allocate_bytes(allocator, size + kMore);
         if (memory == nullptr) {
             return nullptr;
         }
         const auto aligned =
             (reinterpret_cast<uintptr_t>(memory) + alignof(Header) - 1) / alignof(Header) * alignof(Header);
         header = reinterpret_cast<Header *>(aligned);
-        *header = {memory, size};
+        *header = {memory, size, allocator.deallocate, allocator.argument};
     }
     return header + 1;
 }
 
-void release(void *, void *block) {
+void free_scratch(void *block) {
     if (block == nullptr) {
         return;
     }
     Header *header = static_cast<Header *>(block) - 1;
-    if (header->size < kLeastKept || header->size > kMostKept / 4) {
+    if (header->deallocate || header->size < kLeastKept || header->size > kMostKept / 4) {
         give_back(header);
     } else {
         kept_blocks.keep(header);
     }
 }
 
-}  // namespace
-
-void install_kernel_memory() {
-    halide_set_custom_malloc(allocate);
-    halide_set_custom_free(release);
+void install_scratch_memory() {
+    halide_set_custom_malloc([](void *, size_t size) { return allocate_scratch(size); });
+    halide_set_custom_free([](void *, void *block) { free_scratch(block); });
 }
 
-void give_back_kernel_memory() { kept_blocks.give_back_all(); }
+void give_back_scratch_memory() { kept_blocks.give_back_all(); }
 
 }  // namespace hnorm::detail

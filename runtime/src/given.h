@@ -1,0 +1,55 @@
+// Structures that callers pass. Each begins with its size, so that it can grow without breaking the
+// programs that were compiled before.
+#pragma once
+
+#include <hnorm/context.h>
+#include <hnorm/hnorm.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+
+#include "error.h"
+
+namespace hnorm::detail {
+
+// The first version of a structure: its size and its name.
+template <typename T>
+struct First;
+// `last` is the last field of the first version. There must be no padding behind it: an older
+// caller's padding holds anything, and a field that is added later would be read from it.
+#define HNORM_FIRST(type, last)                                                    \
+    template <>                                                                    \
+    struct First<type> {                                                           \
+        static constexpr size_t kSize = offsetof(type, last) + sizeof(type::last); \
+        static constexpr const char *kName = #type;                                \
+        static_assert(kSize % alignof(type) == 0);                                 \
+    }
+HNORM_FIRST(hnorm_tensor, strides);
+HNORM_FIRST(hnorm_affine, stride_c);
+HNORM_FIRST(hnorm_post_ops, residual);
+HNORM_FIRST(hnorm_post_ops_gradient, dresidual);
+HNORM_FIRST(hnorm_layer_options, negative_slope);
+HNORM_FIRST(hnorm_allocator, argument);
+#undef HNORM_FIRST
+
+// Refuses a size below `first`, and more fields than the `known` ones unless they are 0.
+hnorm_status check_size(const char *function, const char *name, const char *type, const void *given, size_t first,
+                        size_t known);
+
+template <typename T>
+hnorm_status check_size(const char *function, const char *name, const T &given) {
+    return check_size(function, name, First<T>::kName, &given, First<T>::kSize, sizeof(T));
+}
+
+// Reads a structure of a caller's version. Fields that it does not have become 0.
+template <typename T>
+hnorm_status read_given(const char *function, const char *name, const T &given, T *read) {
+    HNORM_TRY(check_size(function, name, given));
+    *read = {};
+    std::memcpy(read, &given, std::min(given.size, sizeof(T)));
+    read->size = sizeof(T);
+    return HNORM_OK;
+}
+
+}  // namespace hnorm::detail
