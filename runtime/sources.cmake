@@ -27,6 +27,9 @@ set(HNORM_RUNTIME_SOURCES
     src/past_cache.cpp
     src/pool.cpp
     src/post_ops.cpp
+    src/ranks/exchange.cpp
+    src/ranks/over_ranks.cpp
+    src/ranks/rank_sums.cpp
     src/reduction.cpp
     src/scratch_memory.cpp
     src/statistics.cpp

@@ -57,6 +57,7 @@ const char *hnorm_status_name(hnorm_status status) {
     case HNORM_INTERNAL: return "HNORM_INTERNAL";
     case HNORM_FILE_ERROR: return "HNORM_FILE_ERROR";
     case HNORM_DEVICE_ERROR: return "HNORM_DEVICE_ERROR";
+    case HNORM_COMM_ERROR: return "HNORM_COMM_ERROR";
     }
     return "unknown hnorm_status";
 }

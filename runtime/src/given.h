@@ -2,6 +2,7 @@
 // programs that were compiled before.
 #pragma once
 
+#include <hnorm/comm.h>
 #include <hnorm/context.h>
 #include <hnorm/hnorm.h>
 
@@ -31,6 +32,7 @@ HNORM_FIRST(hnorm_post_ops, residual);
 HNORM_FIRST(hnorm_post_ops_gradient, dresidual);
 HNORM_FIRST(hnorm_layer_options, negative_slope);
 HNORM_FIRST(hnorm_allocator, argument);
+HNORM_FIRST(hnorm_comm, reserved);
 #undef HNORM_FIRST
 
 // Refuses a size below `first`, and more fields than the `known` ones unless they are 0.

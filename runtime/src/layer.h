@@ -4,10 +4,12 @@
 #include <atomic>
 #include <cmath>
 #include <cstdint>
+#include <memory>
 
 #include "backward.h"
 #include "context.h"
 #include "layer_values.h"
+#include "ranks/over_ranks.h"
 
 namespace hnorm::detail {
 
@@ -55,7 +57,8 @@ struct hnorm_layer {
     hnorm::detail::LayerValues<double> running_mean, running_var;
     int64_t num_batches_tracked = 0;
     hnorm_device device = HNORM_CPU;
-    const hnorm_context *context = nullptr;  // null: the thread's
+    const hnorm_context *context = nullptr;                               // null: the thread's
+    std::unique_ptr<hnorm::detail::LayerOverRanks> over_ranks = nullptr;  // null: this process alone
     hnorm::detail::LayerRecord record = {};
 
     hnorm_layer(int64_t features, const hnorm_layer_options &its_options)
@@ -86,15 +89,15 @@ struct hnorm_layer {
 
     // The update of the running statistics with the statistics of a step, one value a group.
     // Instance norm takes the average over the samples.
-    hnorm::detail::Track tracked(const hnorm::detail::Planes &x, const double *mean, const double *variance) {
+    // `samples` groups share a channel, and each has `count` elements.
+    hnorm::detail::Track tracked(int64_t samples, double count, const double *mean, const double *variance) {
         const int64_t steps = num_batches_tracked + 1;
         const bool onnx = options.onnx_running_stats != 0;
         const double momentum = options.cumulative ? 1.0 / static_cast<double>(steps)
                                 : onnx             ? 1.0 - options.momentum
                                                    : options.momentum;
-        const auto count = static_cast<double>(x.group_size(options.group));
         return {num_features,
-                options.group == HNORM_BATCH ? 1 : x.n,
+                samples,
                 mean,
                 variance,
                 momentum,

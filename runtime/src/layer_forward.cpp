@@ -21,52 +21,73 @@ hnorm_status check_tracked(const char *function, const hnorm_layer &layer) {
     return HNORM_OK;
 }
 
+// Reads the arguments. `added` keeps the residual. over_ranks: the batch has samples of other processes.
+hnorm_status read_forward(const char *function, const hnorm_layer &layer, const hnorm_tensor *x,
+                          const hnorm_tensor *residual, const hnorm_tensor *y, bool over_ranks, Planes *added,
+                          Forward *forward) {
+    Planes in, out;
+    HNORM_TRY(read_pair(function, x, y, &in, &out));
+    PostOps post;
+    post.slope = layer.slope();
+    HNORM_TRY(read_residual(function, {residual, "residual"}, {"x", x, in}, {"y", y, out}, added, &post));
+    HNORM_TRY(check_layer_device(function, layer, *x));
+    HNORM_TRY(check_features(function, layer, *x, in));
+    const hnorm_affine affine = layer.affine();
+    AffineView affine_view;
+    HNORM_TRY(read_affine(function, &affine, out, &affine_view));
+    const Grouping group = layer.grouping();
+    if (layer.training || !layer.tracks()) {
+        if (!over_ranks) {
+            HNORM_TRY(check_group_size(function, *x, in, group, layer.training ? " in training" : ""));
+        }
+        HNORM_TRY(check_tracked(function, layer));
+    }
+    *forward = {in, group, affine_view, layer.options.eps, post, out, nullptr, nullptr};
+    return HNORM_OK;
+}
+
 // hnorm_layer_forward and, where residual is not null, hnorm_layer_forward_add.
 hnorm_status forward(const char *function, hnorm_layer *layer, const hnorm_tensor *x, const hnorm_tensor *residual,
                      const hnorm_tensor *y) {
     if (layer == nullptr) {
         return null_layer(function);
     }
-    Planes in, out, added;
-    HNORM_TRY(read_pair(function, x, y, &in, &out));
-    PostOps post;
-    post.slope = layer->slope();
-    HNORM_TRY(read_residual(function, {residual, "residual"}, {"x", x, in}, {"y", y, out}, &added, &post));
-    HNORM_TRY(check_layer_device(function, *layer, *x));
-    HNORM_TRY(check_features(function, *layer, *x, in));
-    const hnorm_affine affine = layer->affine();
-    AffineView affine_view;
-    HNORM_TRY(read_affine(function, &affine, out, &affine_view));
-    const Grouping group = layer->grouping();
-    if (layer->training || !layer->tracks()) {
-        HNORM_TRY(check_group_size(function, *x, in, group, layer->training ? " in training" : ""));
-        HNORM_TRY(check_tracked(function, *layer));
+    const bool over_ranks = layer->over_ranks && layer->training;
+    Planes added;
+    Forward f = {};
+    const hnorm_status read = read_forward(function, *layer, x, residual, y, over_ranks, &added, &f);
+    if (over_ranks) {  // A rank whose arguments are wrong tells the others.
+        return layer->over_ranks->forward(function, read, layer, f, residual != nullptr);
     }
+    HNORM_TRY(read);
     Machine machine;
-    HNORM_TRY(machine.find(function, in.device, layer->context));
-    if (in.empty()) {
+    HNORM_TRY(machine.find(function, f.x.device, layer->context));
+    if (layer->over_ranks) {
+        layer->over_ranks->forget();
+    }
+    if (f.x.empty()) {
         return HNORM_OK;
     }
-    const double eps = layer->options.eps;
     if (layer->tracks() && !layer->training) {
-        const Normalization by = {{layer->running_mean.data()}, {layer->running_var.data()}, affine_view, eps};
-        HNORM_TRY(machine.run(&Device::normalize, compute_normalize<Cpu>, Normalize{in, by, post, out}));
+        const Normalization by = {{layer->running_mean.data()}, {layer->running_var.data()}, f.affine, f.eps};
+        HNORM_TRY(machine.run(&Device::normalize, compute_normalize<Cpu>, Normalize{f.x, by, f.post, f.y}));
     } else {
         LayerRecord &record = layer->record;
-        double *mean = nullptr, *variance = nullptr;
         if (layer->training) {
-            HNORM_TRY(record.begin_training(function, group.count(in)));
-            mean = record.mean.data();
-            variance = record.variance.data();
+            HNORM_TRY(record.begin_training(function, f.group.count(f.x)));
+            f.mean = record.mean.data();
+            f.variance = record.variance.data();
         }
-        HNORM_TRY(machine.run(&Device::forward, compute_forward<Cpu>,
-                              Forward{in, group, affine_view, eps, post, out, mean, variance}));
+        HNORM_TRY(machine.run(&Device::forward, compute_forward<Cpu>, f));
         if (layer->tracks()) {
-            HNORM_TRY(machine.run(&Device::track, compute_track<Cpu>, layer->tracked(in, mean, variance)));
+            const hnorm_group by = f.group.by;
+            const auto count = static_cast<double>(f.x.group_size(by));
+            HNORM_TRY(machine.run(&Device::track, compute_track<Cpu>,
+                                  layer->tracked(by == HNORM_BATCH ? 1 : f.x.n, count, f.mean, f.variance)));
             ++layer->num_batches_tracked;
         }
     }
-    layer->record.end(in, out, layer->training, residual != nullptr);
+    layer->record.end(f.x, f.y, layer->training, residual != nullptr);
     return HNORM_OK;
 }
 

@@ -35,7 +35,7 @@ void LayerRecord::move_to(const Storage &storage) {
 
 void LayerRecord::end(const Planes &x, const Planes &y, bool training, bool residual) {
     const uint64_t word = fingerprint(x) | kRecordedBit | (training ? kTrainingBit : 0) |
-                          (y.data == x.data ? kOverwrittenBit : 0) | (residual ? kResidualBit : 0);
+                          (y.data == x.data && !x.empty() ? kOverwrittenBit : 0) | (residual ? kResidualBit : 0);
     // Threads that evaluate the same x again and again do not take the word from each other's caches.
     if (latest_.load(std::memory_order_relaxed) != word) {
         latest_.store(word, std::memory_order_relaxed);

@@ -19,14 +19,15 @@ int32_t rows_sampled(int64_t total) {
     constexpr int64_t kMost = 48;
     return static_cast<int32_t>((kMost * total + total + kMost - 1) / (total + kMost));
 }
-int64_t neighbours(PlaneClass planes) { return planes == kSmall || planes == kLarge ? 4 : 1; }
+int64_t neighbours_of(PlaneClass planes) { return planes == kSmall || planes == kLarge ? 4 : 1; }
 
 }  // namespace
 
 SamplePlaces::SamplePlaces(const SumsView &view)
     : transposed_(view.transposed),
       planes_(transposed_ ? kTiny : view.planes),
-      count_(rows_sampled(view.x.r.extent * (view.x.s.extent / neighbours(planes_)))),
+      width_(neighbours_of(planes_)),
+      count_(rows_sampled(view.x.r.extent * (view.x.s.extent / width_))),
       buffer_(places_, halide_type_of<int32_t>(), {{2, 1}, {count_, 2}}) {
     // The divisions take as long as a small block's sums, and the next block has the same.
     struct Latest {
@@ -35,15 +36,15 @@ SamplePlaces::SamplePlaces(const SumsView &view)
     };
     static thread_local Latest latest = {};
     const int64_t positions = view.x.s.extent, samples = view.x.r.extent;
-    const int64_t width = neighbours(planes_), of_plane = positions / width, total = samples * of_plane;
-    if (latest.neighbours != width || latest.positions != positions || latest.samples != samples) {
+    const int64_t of_plane = positions / width_, total = samples * of_plane;
+    if (latest.neighbours != width_ || latest.positions != positions || latest.samples != samples) {
         for (int32_t i = 0; i < count_; ++i) {
             const uint32_t u = static_cast<uint32_t>(i) * 2654435769u, h = ((u ^ (u >> 15)) * 2246822519u) >> 16;
             const int64_t row = (i * total + h * total / 65536) / count_, plane = row < of_plane ? 0 : row / of_plane;
             latest.places[i][0] = static_cast<int32_t>(plane);
-            latest.places[i][1] = static_cast<int32_t>(width * (row - plane * of_plane));
+            latest.places[i][1] = static_cast<int32_t>(width_ * (row - plane * of_plane));
         }
-        latest.neighbours = width;
+        latest.neighbours = width_;
         latest.positions = positions;
         latest.samples = samples;
     }
@@ -66,16 +67,24 @@ void SamplePlaces::prefetch(const View &x) const {
     }
 }
 
-Runs runs_of(PlaneClass planes, int64_t positions, int64_t samples) {
+namespace {
+constexpr int64_t kChunksPerRun = 8, kPlanesPerChunk = 8, kPlanesPerRun = 32;
+}  // namespace
+
+ChunkPlanes chunk_planes(PlaneClass planes, int64_t positions) {
     constexpr int64_t kLanes[] = {1, 16, 64, 1}, kRows[] = {32, 32, 16, 32};
-    constexpr int64_t kChunksPerRun = 8, kPlanesPerChunk = 8, kPlanesPerRun = 32;
     const int64_t rows = (positions + kLanes[planes] - 1) / kLanes[planes];
     const int64_t together = std::min(power_below(std::max<int64_t>(kRows[planes] / rows, 1)), kPlanesPerChunk);
     const int64_t of_plane = (rows + kRows[planes] - 1) / kRows[planes];
-    const int64_t of_planes = (samples + together - 1) / together;
-    const int64_t per_run =
-        std::min(power_below(std::max<int64_t>(kChunksPerRun / of_plane, 1)), kPlanesPerRun / together);
-    return {(of_plane + kChunksPerRun - 1) / kChunksPerRun, (of_planes + per_run - 1) / per_run};
+    return {together, of_plane,
+            std::min(power_below(std::max<int64_t>(kChunksPerRun / of_plane, 1)), kPlanesPerRun / together)};
+}
+
+Runs runs_of(PlaneClass planes, int64_t positions, int64_t samples) {
+    const ChunkPlanes of = chunk_planes(planes, positions);
+    const int64_t of_planes = (samples + of.chunk - 1) / of.chunk;
+    return {(of.chunks_of_plane + kChunksPerRun - 1) / kChunksPerRun,
+            (of_planes + of.chunks_of_run - 1) / of.chunks_of_run};
 }
 
 bool all_finite(const double *values, int64_t count) {

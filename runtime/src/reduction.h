@@ -13,6 +13,12 @@
 
 namespace hnorm::detail {
 
+// How chunks and runs cut planes of so many positions: the planes of a chunk (P), the chunks along a
+// plane (K), and the chunks of a run across planes (Q).
+struct ChunkPlanes {
+    int64_t chunk, chunks_of_plane, chunks_of_run;
+};
+ChunkPlanes chunk_planes(PlaneClass planes, int64_t positions);
 // How many runs (a, b) a group has.
 struct Runs {
     int64_t a, b;
@@ -45,6 +51,16 @@ public:
 
     // Adds the runs in their order.
     void add_up() const;
+    // Calls visit(e, q, greatest) for each run of groups of one sample, in their order.
+    template <typename Visit>
+    void for_each(const Visit &visit) const {
+        for (int64_t j = 0; j < runs(); ++j) {
+            const int64_t at = j * x_.groups();
+            const int32_t *const bits[] = {in_place() ? sums_.greatest[0] : bits_ + at,
+                                           in_place() ? sums_.greatest[1] : bits_ + size() + at};
+            visit(in_place() ? sums_.e : values_ + at, in_place() ? sums_.q : values_ + size() + at, bits);
+        }
+    }
 
 private:
     class RunBuffer : public Buffer<4> {
@@ -236,6 +252,8 @@ hnorm_status for_channels(const SumsView &view, const Reduce &reduce) {
 // The places of a sample's rows (docs/order.md, "The sample"): the plane and the first position of each.
 class SamplePlaces {
 public:
+    static constexpr int32_t kMost = 48;
+
     explicit SamplePlaces(const SumsView &view);
     // The class of the kernel, and how it sees a tensor of the view: transposed planes as they lie.
     PlaneClass planes() const { return planes_; }
@@ -246,15 +264,20 @@ public:
         return view;
     }
     halide_buffer_t *buffer() { return buffer_; }
+    // The rows of neighbours, in the view's own coordinates.
+    int32_t count() const { return count_; }
+    int64_t neighbours() const { return width_; }
+    int64_t plane(int32_t i) const { return places_[i][transposed_ ? 1 : 0]; }
+    int64_t position(int32_t i) const { return places_[i][transposed_ ? 0 : 1]; }
     // Prefetches the rows of all groups together, for large planes. Otherwise the sample waits for
     // memory row by row. That took a fifth of the time of instance norm out of cache.
     void prefetch(const View &x) const;
 
 private:
-    static constexpr int32_t kMost = 48;
     int32_t places_[kMost][2];
     const bool transposed_;
     const PlaneClass planes_;
+    const int64_t width_;
     const int32_t count_;
     Buffer<2> buffer_;
 };

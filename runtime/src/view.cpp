@@ -103,7 +103,8 @@ SumsView sums_view(const Planes &x, const Planes *dy, const Grouping &grouping) 
     };
     seen.x = of(tensors[0]);
     seen.dy = of(tensors[1]);
-    seen.planes = last || is_plane || seen.transposed ? kLast : plane_class(x.s);
+    seen.samples_are_positions = is_plane || seen.transposed;
+    seen.planes = last || seen.samples_are_positions ? kLast : plane_class(x.s);
     seen.adjacent = last;
     seen.few_channels = seen.planes == kLast && !seen.transposed && has_few_channels(seen.x);
     seen.dense = seen.few_channels && is_dense(seen.x) && is_dense(seen.dy);

@@ -38,13 +38,16 @@ View cropped(View view, const Range &range);
 struct SumsView {
     View x, dy;  // dy: of backward; in forward it is x
     PlaneClass planes;
-    bool few_channels;  // docs/order.md, "Few channels"
-    bool dense;         // few channels whose parts lie side by side
-    bool adjacent;      // planes of class last have adjacent channels
-    bool transposed;    // class last: the samples of tiny planes are positions, and positions are planes
+    bool few_channels;           // docs/order.md, "Few channels"
+    bool dense;                  // few channels whose parts lie side by side
+    bool adjacent;               // planes of class last have adjacent channels
+    bool transposed;             // class last: the samples of tiny planes are positions, and positions are planes
+    bool samples_are_positions;  // of one plane, or transposed
     int64_t merged = 1;
 };
 SumsView sums_view(const Planes &x, const Planes *dy, const Grouping &grouping);
+// The axis of a view that the samples are on. Batch norm reduces over it.
+inline Axis &samples_of(View &x, const SumsView &of) { return of.samples_are_positions ? x.s : x.r; }
 // The same with all groups along g0, if planes are channels-first and groups are evenly apart. Values
 // of the groups must be dense. So thousands of samples of few groups are one row of groups.
 SumsView one_row(SumsView view);

@@ -116,7 +116,10 @@ typedef enum hnorm_status HNORM_AN_INT {
     /** A file cannot be read or written, or its contents are not valid (state.h). */
     HNORM_FILE_ERROR = 5,
     /** The driver of a device has failed. The error message quotes the driver (gpu.h). */
-    HNORM_DEVICE_ERROR = 6
+    HNORM_DEVICE_ERROR = 6,
+    /** Another process has failed, or called something else, or the communication has failed
+     * (comm.h). */
+    HNORM_COMM_ERROR = 7
 } hnorm_status;
 
 /**

@@ -20,6 +20,7 @@
 #pragma once
 
 #include <hnorm/hnorm.h>
+#include <hnorm/comm.h>
 #include <hnorm/context.hpp>
 #include <hnorm/tensor.hpp>
 
@@ -179,6 +180,10 @@ public:
     void set_context(Context *context) {
         require_ok(hnorm_layer_set_context(layer_.get(), context ? context->c() : nullptr));
     }
+    /// Makes a batch norm share its statistics with other processes (hnorm_layer_set_comm).
+    void set_comm(const hnorm_comm &comm) { require_ok(hnorm_layer_set_comm(layer_.get(), &comm)); }
+    /// Makes the layer one of this process alone again.
+    void reset_comm() { require_ok(hnorm_layer_set_comm(layer_.get(), nullptr)); }
     /// The number of channels.
     std::int64_t num_features() const { return hnorm_layer_num_features(layer_.get()); }
 

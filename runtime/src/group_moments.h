@@ -1,0 +1,181 @@
+// What forward's sums decide: scales, and which groups are taken again (docs/order.md, "Forward").
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "reduction.h"
+#include "wide.h"
+
+namespace hnorm::detail {
+
+// docs/order.md, "Scales"
+inline bool is_in_range(int32_t spread, double q, int32_t greatest) {
+    return is_ordinary(spread) ? std::isfinite(q)
+                               : greatest == 0 || (magnitude(0x1p-40f) <= greatest && greatest <= magnitude(0x1p50f));
+}
+inline float next_scale(int32_t spread, int32_t greatest, float scale) {
+    return is_ordinary(spread) || !is_finite(greatest)
+               ? power_of_two(74)
+               : scale_of_exponent(exponent(greatest) - exponent(magnitude(scale)));
+}
+
+// The sums of runs of groups of one class, about the centers. scales: null if they are all 1. Values
+// of samples lie values_n apart.
+inline hnorm_status run_moments_kernel(const CpuCall &on, PlaneClass planes, const View &part, const float *centers,
+                                       const float *scales, int64_t values_n, RunSums *runs) {
+    TensorBuffer x(part);
+    GroupBuffer center(centers, part, values_n), scale(scales, part, values_n);
+    return kernel_status(on.function, scales ? kernels_of(hnorm_kernels_moments_measured, on, part.type)[planes](
+                                                   x, center, scale, runs->e(), runs->q(), runs->greatest(0))
+                                             : kernels_of(hnorm_kernels_moments, on, part.type)[planes](
+                                                   x, center, runs->e(), runs->q()));
+}
+
+// The moments of the groups of a view. How its elements are read is left open: they may lie in
+// several processes, which all decide alike.
+class GroupMoments {
+public:
+    virtual ~GroupMoments() = default;
+
+    // mean, m2: one a group, channels adjacent; m2 as divided by `divisor`.
+    hnorm_status compute(double divisor, double *mean, double *m2) {
+        HNORM_TRY(reserve());
+        return compute_reserved(divisor, mean, m2);
+    }
+
+protected:
+    GroupMoments(const char *function, const SumsView &view) : function_(function), view_(view), x_(view.x) {}
+
+    hnorm_status reserve() {
+        const int64_t count = x_.groups();
+        HNORM_TRY(doubles_.reserve(function_, 2 * count));
+        HNORM_TRY(floats_.reserve(function_, 2 * count));
+        HNORM_TRY(bits_.reserve(function_, 2 * count));
+        center_ = floats_.data();
+        scale_ = center_ + count;
+        spread_ = bits_.data();
+        sums_ = {doubles_.data(), doubles_.data() + count, {bits_.data() + count, nullptr}};
+        return HNORM_OK;
+    }
+    hnorm_status compute_reserved(double divisor, double *mean, double *m2) {
+        const Range all = {0, x_.g1.extent, 0, x_.g0.extent};
+        std::fill_n(scale_, x_.groups(), 1.0F);
+        HNORM_TRY(sample(all, spread_));
+        HNORM_TRY(choose_scales(all));
+        HNORM_TRY(sum(all));
+        HNORM_TRY(mind_range());
+        if (finish(divisor, mean, m2)) {
+            return HNORM_OK;
+        }
+        HNORM_TRY(mind_center());
+        finish(divisor, mean, m2);
+        return HNORM_OK;
+    }
+
+    // The centers and spreads of the groups in the range, by their scales.
+    virtual hnorm_status sample(const Range &range, int32_t *spread) = 0;
+    // The sums of the groups in the range, and their greatest if scales matter.
+    virtual hnorm_status sum(const Range &range) = 0;
+
+    const char *const function_;
+    const SumsView &view_;
+    const View &x_;
+    float *center_ = nullptr, *scale_ = nullptr;  // the scale: of x, and the center is that of x times it
+    Sums sums_ = {};
+    bool scaled_ = false;  // whether scales matter
+    Marks marks_;
+
+private:
+    double group_size() const { return static_cast<double>(x_.group_size()); }
+
+    hnorm_status choose_scales(const Range &all) {
+        const int32_t *const spreads = spread_;
+        const int64_t count = x_.groups();
+        scaled_ = !wide([=]() HNORM_INLINED {
+            int ordinary = 1;
+            for (int64_t g = 0; g < count; ++g) {
+                ordinary &= static_cast<int>(is_ordinary(spreads[g]));
+            }
+            return ordinary != 0;
+        });
+        bool again = false;
+        for (int64_t g = 0; g < x_.groups() && scaled_; ++g) {
+            scale_[g] = is_ordinary(spread_[g]) ? 1 : scale_of(spread_[g]);
+            again = again || scale_[g] != 1;
+        }
+        // The spreads of before decide: those by other scales are not looked at.
+        return again ? sample(all, sums_.greatest[0]) : HNORM_OK;
+    }
+
+    // Takes those again that left float's range, by other scales.
+    hnorm_status mind_range() {
+        const double *const q = sums_.q;
+        if (!scaled_ && all_finite(q, x_.groups())) {
+            return HNORM_OK;
+        }
+        HNORM_TRY(marks_.clear(function_, x_.groups()));
+        for (int64_t g = 0; g < x_.groups(); ++g) {
+            const int32_t greatest = scaled_ ? sums_.greatest[0][g] : 0;
+            if (!is_in_range(spread_[g], q[g], greatest)) {
+                marks_.mark(g);
+                scale_[g] = next_scale(spread_[g], greatest, scale_[g]);
+            }
+        }
+        scaled_ = scaled_ || marks_.any();
+        return for_marked(view_, marks_, [&](const Range &range) {
+            HNORM_TRY(sample(range, sums_.greatest[0]));
+            return sum(range);
+        });
+    }
+
+    // Takes those again whose center was far from the mean, about the mean.
+    hnorm_status mind_center() {
+        const double n = group_size();
+        HNORM_TRY(marks_.clear(function_, x_.groups()));
+        for (int64_t g = 0; g < x_.groups(); ++g) {
+            const float mean = static_cast<float>(static_cast<double>(center_[g]) + sums_.e[g] / n);
+            if (is_far(g, n) && mean != center_[g]) {
+                marks_.mark(g);
+                center_[g] = mean;
+            }
+        }
+        return for_marked(view_, marks_, [&](const Range &range) { return sum(range); });
+    }
+    bool is_far(int64_t g, double n) const {
+        const double e = sums_.e[g], square = e * (e / n);
+        return is_far(square, sums_.q[g] - square);
+    }
+    static bool is_far(double square, double moment) { return square > moment * 0.5; }
+
+    // Whether no center was far.
+    bool finish(double divisor, double *mean, double *m2) const {
+        const double n = group_size(), by = scaled_ ? 1 : divisor;
+        const double *const e = sums_.e, *const q = sums_.q;
+        const float *const centers = center_;
+        const int64_t count = x_.groups();
+        const bool near = wide([=]() HNORM_INLINED {
+            int all = 1;
+            for (int64_t g = 0; g < count; ++g) {
+                const double offset = e[g] / n, square = e[g] * offset, moment = q[g] - square;
+                all &= static_cast<int>(!is_far(square, moment));
+                mean[g] = static_cast<double>(centers[g]) + offset;
+                m2[g] = (moment < 0 ? 0 : moment) / by;
+            }
+            return all != 0;
+        });
+        for (int64_t g = 0; g < x_.groups() && scaled_; ++g) {
+            const double inverse = 1 / static_cast<double>(scale_[g]);
+            mean[g] = mean[g] * inverse;
+            m2[g] = ((m2[g] * inverse) * inverse) / divisor;
+        }
+        return near;
+    }
+
+    Scratch doubles_;
+    ScratchOf<float> floats_;
+    ScratchOf<int32_t> bits_;
+    int32_t *spread_ = nullptr;
+};
+
+}  // namespace hnorm::detail

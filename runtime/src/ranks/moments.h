@@ -1,0 +1,149 @@
+// The moments of groups that lie on several ranks.
+#pragma once
+
+#include "../elements.h"
+#include "../group_moments.h"
+#include "rank_sums.h"
+
+namespace hnorm::detail {
+
+class RankMoments : public GroupMoments {
+public:
+    RankMoments(const Cpu &on, Exchange &exchange, const RankedView &view)
+        : GroupMoments(on.function, view.all()), on_(on), exchange_(exchange), ranked_(view), sampled_(view.all()) {}
+
+    // Fails on all ranks if `status` is a failure on one. M2 is divided by the number of elements.
+    hnorm_status compute(hnorm_status status, double *mean, double *variance) {
+        if (status == HNORM_OK) {
+            status = reserve_all();
+        }
+        HNORM_TRY(gather_sample(status));
+        return compute_reserved(static_cast<double>(x_.group_size()), mean, variance);
+    }
+
+private:
+    hnorm_status reserve_all() {
+        HNORM_TRY(reserve());
+        HNORM_TRY(marks_.clear(function_, x_.groups()));
+        return elements_.reserve(function_, sampled_.count() * of_row());
+    }
+    // Values of a row of the sample: of all channels of each neighbour.
+    int64_t of_row() const { return sampled_.neighbours() * x_.g0.extent; }
+    int64_t sample_of(int32_t row) const {
+        return view_.samples_are_positions ? sampled_.position(row) : sampled_.plane(row);
+    }
+    bool is_of(int32_t row, int rank) const {
+        const int64_t sample = sample_of(row), start = exchange_.start(rank);
+        return start <= sample && sample < start + exchange_.samples(rank);
+    }
+
+    // The sample's elements, as they are: with them each rank takes samples by any scales.
+    hnorm_status gather_sample(hnorm_status status) {
+        int64_t most = 0;
+        for (int r = 0; r < exchange_.ranks(); ++r) {
+            int64_t rows = 0;
+            for (int32_t i = 0; i < sampled_.count(); ++i) {
+                rows += is_of(i, r) ? 1 : 0;
+            }
+            most = std::max(most, rows);
+        }
+        constexpr int64_t kFloats = sizeof(double) / sizeof(float);
+        HNORM_TRY(exchange_.reserve_round(function_, (most * of_row() + kFloats - 1) / kFloats));
+        if (status == HNORM_OK) {
+            read_mine();
+        }
+        HNORM_TRY(exchange_.gather(function_, status));
+        const int64_t bytes = of_row() * static_cast<int64_t>(sizeof(float));
+        for (int r = 0; r < exchange_.ranks(); ++r) {
+            const char *from = reinterpret_cast<const char *>(exchange_.of(r));
+            for (int32_t i = 0; i < sampled_.count(); ++i) {
+                if (is_of(i, r)) {
+                    std::memcpy(elements_.data() + i * of_row(), from, static_cast<size_t>(bytes));
+                    from += bytes;
+                }
+            }
+        }
+        return HNORM_OK;
+    }
+    void read_mine() {
+        const View &x = ranked_.mine().x;
+        const int64_t start = exchange_.start(exchange_.rank());
+        char *to = reinterpret_cast<char *>(exchange_.mine());
+        for (int32_t i = 0; i < sampled_.count(); ++i) {
+            if (!is_of(i, exchange_.rank())) {
+                continue;
+            }
+            const bool positions = view_.samples_are_positions;
+            const int64_t s = sampled_.position(i) - (positions ? start : 0);
+            const int64_t r = sampled_.plane(i) - (positions ? 0 : start);
+            for (int64_t w = 0; w < sampled_.neighbours(); ++w) {
+                for (int64_t c = 0; c < x.g0.extent; ++c, to += sizeof(float)) {
+                    const float value = element(x.at(s + w, r, c, 0));
+                    std::memcpy(to, &value, sizeof value);
+                }
+            }
+        }
+    }
+    float element(const char *at) const {
+        if (x_.type == HNORM_F32) {
+            float value;
+            std::memcpy(&value, at, sizeof value);
+            return value;
+        }
+        uint16_t bits;
+        std::memcpy(&bits, at, sizeof bits);
+        return x_.type == HNORM_F16 ? f16_to_float(bits) : bf16_to_float(bits);
+    }
+
+    // docs/order.md, "The sample"
+    hnorm_status sample(const Range &range, int32_t *spread) override {
+        const int64_t width = sampled_.neighbours(), channels = x_.g0.extent;
+        for (int64_t c = range.c_begin; c < range.c_end; ++c) {
+            const float scale = scale_[c], first = elements_.data()[c] * scale;
+            float lanes[4] = {0, 0, 0, 0};
+            int32_t greatest = 0;
+            for (int32_t i = 0; i < sampled_.count(); ++i) {
+                for (int64_t w = 0; w < width; ++w) {
+                    const float difference = elements_.data()[(i * width + w) * channels + c] * scale - first;
+                    lanes[w] += difference;
+                    greatest = std::max(greatest, magnitude(difference));
+                }
+            }
+            const float sum = (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]);
+            center_[c] = static_cast<float>(static_cast<double>(first) +
+                                            static_cast<double>(sum) / static_cast<double>(sampled_.count() * width));
+            spread[c] = greatest;
+        }
+        return HNORM_OK;
+    }
+
+    hnorm_status sum(const Range &range) override {
+        const Sums sums = sums_.from(range.c_begin);
+        return RankSums(on_, exchange_, ranked_, scaled_ ? 1 : 0)
+            .compute(HNORM_OK, range, sums, nullptr,
+                     [&](const SumsView &view, int64_t channel, const Stream &stream, const View &x, const View &,
+                         RunSums &runs) {
+                         const int64_t first = range.c_begin + channel;
+                         RepeatedFloats center, scale;
+                         HNORM_TRY(repeat(view.x, stream, center_ + first, &center));
+                         HNORM_TRY(repeat(view.x, stream, scale_ + first, &scale));
+                         const SerialScope serial(on_.is_serial(x.type, x.elements()));
+                         return run_moments_kernel(on_, stream.planes, x, center.data, scaled_ ? scale.data : nullptr,
+                                                   0, &runs);
+                     });
+    }
+    hnorm_status repeat(const View &view, const Stream &stream, const float *values, RepeatedFloats *repeated) const {
+        repeated->data = values;
+        return stream.repeat == Repeat::kNone        ? HNORM_OK
+               : stream.repeat == Repeat::kPositions ? repeated->repeat_positions(function_, view, values)
+                                                     : repeated->repeat(function_, view, values, 0);
+    }
+
+    const Cpu &on_;
+    Exchange &exchange_;
+    const RankedView &ranked_;
+    SamplePlaces sampled_;
+    ScratchOf<float> elements_;
+};
+
+}  // namespace hnorm::detail

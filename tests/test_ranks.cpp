@@ -1,0 +1,512 @@
+// Batch norm over ranks: the statistics and gradients of all samples, with the bits of one process where ranks begin at
+// chunks' borders; and what happens where a rank fails. The failures are those that users of such layers report.
+#include "machine.h"
+#include "ranks.h"
+
+#include <atomic>
+#include <limits>
+#include <memory>
+#include <random>
+
+using namespace api;
+using namespace ranks;
+
+namespace {
+
+using Shape = std::vector<int64_t>;
+using Split = std::vector<int64_t>;  // samples of each rank
+
+enum class Data { kNormal, kFar, kTiny, kHuge, kConstant, kSteps };
+constexpr Data kAllData[] = {Data::kNormal, Data::kFar, Data::kTiny, Data::kHuge, Data::kConstant, Data::kSteps};
+
+// Channels of different kinds, so that some are summed again and others not.
+void fill(Elements &x, Data data, uint32_t seed) {
+    const int64_t channels = x.shape()[1];
+    const size_t positions = x.size() / static_cast<size_t>(std::max<int64_t>(x.shape()[0] * channels, 1));
+    std::mt19937 random(seed);
+    std::normal_distribution<double> normal;
+    const bool half = test::tensor_format().type == HNORM_F16;
+    for (size_t i = 0; i < x.size(); i++) {
+        const size_t channel = i / positions % static_cast<size_t>(channels);
+        const double value = normal(random);
+        const bool other = channel % 3 == 1;
+        double result = value;
+        switch (data) {
+        case Data::kNormal: break;
+        // Far from what the sample sees: a bright part of the last samples.
+        case Data::kFar: result = i > x.size() / 10 * 9 && other ? value + 500 : value; break;
+        case Data::kTiny: result = other ? value * (half ? 1e-6 : 1e-25) : value; break;
+        case Data::kHuge: result = other ? value * (half ? 1e4 : 1e25) : value; break;
+        case Data::kConstant: result = other ? 3.25 : value; break;
+        case Data::kSteps: result = other ? double(i > x.size() / 2) : value; break;
+        }
+        x.set(i, static_cast<float>(result));
+    }
+}
+
+// What ten steps of a layer leave.
+struct Trained {
+    Elements y, dx, dresidual;
+    std::vector<float> gamma_grad, beta_grad;
+    std::vector<double> running_mean, running_var;
+    int64_t steps = 0;
+};
+
+struct Problem {
+    Problem(const Shape &shape, Data data, uint32_t seed) : x(shape), dy(shape), residual(shape), shape_(shape) {
+        fill(x, data, seed);
+        fill(dy, data == Data::kFar ? Data::kNormal : data, seed + 1);
+        fill(residual, Data::kNormal, seed + 2);
+    }
+    const Shape &shape() const { return shape_; }
+    int64_t channels() const { return shape_[1]; }
+    Elements x, dy, residual;
+
+private:
+    Shape shape_;
+};
+
+struct Options {
+    hnorm_activation activation = HNORM_NO_ACTIVATION;
+    bool residual = false;
+    int steps = 2;
+};
+
+hnorm_status train(hnorm_layer *layer, Problem &p, const Options &options, int64_t begin, int64_t count, Trained *t) {
+    const hnorm_tensor x = samples_of(p.x.view(), begin, count), dy = samples_of(p.dy.view(), begin, count);
+    const hnorm_tensor residual = samples_of(p.residual.view(), begin, count);
+    const hnorm_tensor y = samples_of(t->y.view(), begin, count), dx = samples_of(t->dx.view(), begin, count);
+    const hnorm_tensor dresidual = samples_of(t->dresidual.view(), begin, count);
+    for (int step = 0; step < options.steps; step++) {
+        const hnorm_status forward =
+            options.residual ? hnorm_layer_forward_add(layer, &x, &residual, &y) : hnorm_layer_forward(layer, &x, &y);
+        if (forward != HNORM_OK) return forward;
+        const hnorm_status backward = options.residual ? hnorm_layer_backward_add(layer, &x, &y, &dy, &dx, &dresidual)
+                                                       : hnorm_layer_backward(layer, &x, &dy, &dx);
+        if (backward != HNORM_OK) return backward;
+        float *const gamma = hnorm_layer_gamma(layer), *const beta = hnorm_layer_beta(layer);
+        for (int64_t c = 0; c < p.channels(); c++) {
+            gamma[c] = 1 + 0.125f * static_cast<float>((c + step) % 7);
+            beta[c] = 0.25f * static_cast<float>(c % 5 - step);
+        }
+    }
+    const auto channels = static_cast<size_t>(p.channels());
+    t->gamma_grad.assign(hnorm_layer_gamma_grad(layer), hnorm_layer_gamma_grad(layer) + channels);
+    t->beta_grad.assign(hnorm_layer_beta_grad(layer), hnorm_layer_beta_grad(layer) + channels);
+    t->running_mean.assign(hnorm_layer_running_mean(layer), hnorm_layer_running_mean(layer) + channels);
+    t->running_var.assign(hnorm_layer_running_var(layer), hnorm_layer_running_var(layer) + channels);
+    t->steps = *hnorm_layer_num_batches_tracked(layer);
+    return HNORM_OK;
+}
+
+hnorm_layer_options layer_options(const Options &options) {
+    hnorm_layer_options result = hnorm_layer_defaults(HNORM_BATCH);
+    result.activation = options.activation;
+    return result;
+}
+
+Trained outputs(const Shape &shape) { return {Elements(shape), Elements(shape), Elements(shape), {}, {}, {}, {}, 0}; }
+
+Trained alone(Problem &p, const Options &options) {
+    Layer layer(p.channels(), layer_options(options));
+    Trained t = outputs(p.shape());
+    const hnorm_status status = train(layer, p, options, 0, p.shape()[0], &t);
+    INFO(hnorm_last_error());
+    REQUIRE(status == HNORM_OK);
+    return t;
+}
+
+// Each rank's own layer and results; all write to the same y, dx and dresidual.
+std::vector<Trained> on_split(Problem &p, const Options &options, const Split &split) {
+    const int count = static_cast<int>(split.size());
+    Group group(count);
+    Trained all = outputs(p.shape());
+    std::vector<Trained> results(split.size(), all);
+    std::vector<hnorm_status> statuses(split.size(), HNORM_OK);
+    std::vector<std::string> messages(split.size());
+    on_ranks(count, [&](int rank) {
+        const auto r = static_cast<size_t>(rank);
+        int64_t begin = 0;
+        for (size_t i = 0; i < r; i++) begin += split[i];
+        hnorm_layer *layer = nullptr;
+        const hnorm_layer_options its_options = layer_options(options);
+        const hnorm_comm comm = group.comm(rank);
+        statuses[r] = hnorm_layer_create(p.channels(), &its_options, &layer);
+        if (statuses[r] == HNORM_OK) statuses[r] = hnorm_layer_set_comm(layer, &comm);
+        Trained own = outputs(p.shape());
+        if (statuses[r] == HNORM_OK) statuses[r] = train(layer, p, options, begin, split[r], &own);
+        messages[r] = hnorm_last_error();
+        const auto take = [&](Elements &to, Elements &from) {
+            const hnorm_tensor a = samples_of(to.view(), begin, split[r]), b = samples_of(from.view(), begin, split[r]);
+            const int64_t size = a.type == HNORM_F32 ? 4 : 2;
+            if (split[r] > 0) std::memcpy(a.data, b.data, static_cast<size_t>(split[r] * a.strides[0] * size));
+        };
+        take(all.y, own.y), take(all.dx, own.dx), take(all.dresidual, own.dresidual);
+        results[r] = own;
+        hnorm_layer_destroy(layer);
+    });
+    for (size_t r = 0; r < split.size(); r++) {
+        INFO("rank " << r << ": " << messages[r]);
+        REQUIRE(statuses[r] == HNORM_OK);
+        results[r].y = all.y, results[r].dx = all.dx, results[r].dresidual = all.dresidual;
+    }
+    return results;
+}
+
+void require_same(const Trained &a, const Trained &b) {
+    REQUIRE(a.running_mean == b.running_mean);
+    REQUIRE(a.running_var == b.running_var);
+    REQUIRE(a.steps == b.steps);
+    REQUIRE(same_bits(a.y, b.y));
+    REQUIRE(same_bits(a.gamma_grad, b.gamma_grad));
+    REQUIRE(same_bits(a.beta_grad, b.beta_grad));
+    REQUIRE(same_bits(a.dx, b.dx));
+}
+
+std::string describe(const Shape &shape, const Split &split) {
+    std::string text = "shape";
+    for (int64_t extent : shape) text += " " + std::to_string(extent);
+    text += ", split";
+    for (int64_t samples : split) text += " " + std::to_string(samples);
+    return text;
+}
+
+// Splits at borders of chunks, by docs/order.md.
+struct Exact {
+    Shape shape;
+    std::vector<Split> splits;
+};
+const Exact kExact[] = {
+    // small planes: chunks of 8 samples, runs of 32
+    {{48, 5, 7, 7}, {{8, 40}, {24, 24}, {32, 16}, {0, 16, 0, 32}, {48}, {8, 8, 8, 8, 8, 8}, {40, 8}, {16, 24, 8}}},
+    // 14x14: chunks of 2
+    {{20, 20, 14, 14}, {{2, 18}, {10, 10}, {6, 0, 8, 6}}},
+    // 28x28: runs of 4
+    {{13, 6, 28, 28}, {{4, 9}, {8, 4, 1}}},
+    // large planes: runs of 2, and of 1
+    {{5, 3, 56, 56}, {{2, 3}, {4, 1}}},
+    {{3, 17, 112, 112}, {{1, 2}, {1, 1, 1}}},
+    // tiny planes of few samples: chunks of 8
+    {{40, 9, 2, 3}, {{8, 32}, {16, 16, 8}}},
+    // tiny planes of many: transposed where they lie channels-first
+    {{600, 3, 3}, {{256, 344}, {512, 88}, {32, 568}, {96, 160, 344}}},
+    // (N, C)
+    {{300, 40}, {{32, 268}, {128, 172}, {256, 44}, {64, 0, 96, 140}}},
+    {{70, 3}, {{32, 38}, {64, 6}}},
+    {{2100, 3}, {{1024, 1076}, {0, 2100}, {1024, 1024, 52}, {2100}}},
+    // few channels with 512 positions and more
+    {{9, 3, 23, 29}, {{8, 1}}},
+    {{70, 2, 23, 29}, {{8, 62}, {32, 38}, {40, 24, 6}}},
+};
+
+}  // namespace
+
+TEST_CASE("ranks that begin at borders of chunks have the bits of one process, unequal and empty ones too", "[cpu]") {
+    uint32_t seed = 1;
+    for (const Exact &exact : kExact) {
+        for (const Split &split : exact.splits) {
+            for (Data data : kAllData) {
+                Options options;
+                options.activation = static_cast<hnorm_activation>(seed % 3);
+                options.residual = seed % 4 == 0;
+                Problem p(exact.shape, data, seed++);
+                INFO(describe(exact.shape, split) << ", data " << static_cast<int>(data));
+                const Trained expected = alone(p, options);
+                for (const Trained &result : on_split(p, options, split)) {
+                    require_same(result, expected);
+                    if (options.residual) REQUIRE(same_bits(result.dresidual, expected.dresidual));
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("whatever the split, all ranks have the same statistics and gradients, and they are accurate", "[cpu]") {
+    const Exact kAny[] = {{{11, 5, 7, 7}, {{1, 10}, {5, 6}, {0, 3, 8}}},
+                          {{13, 6, 28, 28}, {{3, 10}, {5, 5, 3}}},
+                          {{530, 3}, {{100, 430}, {265, 265}}},  // few channels along samples
+                          {{601, 4, 5}, {{300, 301}}},
+                          {{7, 3, 64, 65}, {{3, 4}, {1, 5, 1}}},
+                          {{31, 40}, {{1, 30}, {15, 16}}}};
+    uint32_t seed = 1;
+    for (const Exact &any : kAny) {
+        for (const Split &split : any.splits) {
+            Problem p(any.shape, Data::kNormal, seed++);
+            INFO(describe(any.shape, split));
+            const Options options;
+            const Trained expected = alone(p, options);
+            const std::vector<Trained> results = on_split(p, options, split);
+            for (const Trained &result : results) require_same(result, results[0]);
+            const double unit = std::ldexp(1.0, 1 - test::tensor_format().digits());
+            const auto near = [&](double a, double b, double scale) {
+                return std::fabs(a - b) <= std::max(2e-6, 2 * unit) * std::max(scale, std::fabs(b));
+            };
+            for (size_t i = 0; i < expected.y.size(); i++) {
+                REQUIRE(near(results[0].y[i], expected.y[i], 1));
+                REQUIRE(near(results[0].dx[i], expected.dx[i], 4));
+            }
+            const auto elements = static_cast<double>(expected.y.size()) / static_cast<double>(p.channels());
+            for (size_t c = 0; c < expected.running_mean.size(); c++) {
+                REQUIRE(near(results[0].running_mean[c], expected.running_mean[c], 1));
+                REQUIRE(near(results[0].running_var[c], expected.running_var[c], 1));
+                REQUIRE(near(results[0].gamma_grad[c], expected.gamma_grad[c], std::sqrt(elements) * 4));
+            }
+        }
+    }
+}
+
+namespace {
+
+// Ranks with a layer each, which all make a call; what each gets.
+struct Outcome {
+    hnorm_status status = HNORM_OK;
+    std::string message;
+};
+class Party {
+public:
+    explicit Party(int count, int64_t channels = 3, std::chrono::milliseconds deadline = std::chrono::seconds(60))
+        : group(count, deadline) {
+        for (int r = 0; r < count; r++) {
+            layers.push_back(std::make_unique<Layer>(channels));
+            hnorm_comm comm = group.comm(r);
+            REQUIRE(hnorm_layer_set_comm(*layers.back(), &comm) == HNORM_OK);
+        }
+    }
+    template <typename Call>
+    std::vector<Outcome> call(const Call &call) {
+        std::vector<Outcome> outcomes(layers.size());
+        on_ranks(static_cast<int>(layers.size()), [&](int rank) {
+            const auto r = static_cast<size_t>(rank);
+            outcomes[r].status = call(rank, static_cast<hnorm_layer *>(*layers[r]));
+            outcomes[r].message = hnorm_last_error();
+        });
+        return outcomes;
+    }
+    // Ranks that have made other calls count them anew.
+    void begin_anew() {
+        for (size_t r = 0; r < layers.size(); r++) {
+            const hnorm_comm comm = group.comm(static_cast<int>(r));
+            REQUIRE(hnorm_layer_set_comm(*layers[r], &comm) == HNORM_OK);
+        }
+    }
+    // A right step afterwards: the failure has left nothing behind.
+    void require_goes_on() {
+        for (const Outcome &outcome : call([&](int, hnorm_layer *layer) {
+                 Pair pair({4, hnorm_layer_num_features(layer), 5});
+                 Elements dx({4, hnorm_layer_num_features(layer), 5});
+                 const hnorm_tensor to = dx.view();
+                 const hnorm_status forward = hnorm_layer_forward(layer, &pair.in, &pair.out);
+                 return forward == HNORM_OK ? hnorm_layer_backward(layer, &pair.in, &pair.out, &to) : forward;
+             })) {
+            INFO(outcome.message);
+            REQUIRE(outcome.status == HNORM_OK);
+        }
+    }
+
+    Group group;
+    std::vector<std::unique_ptr<Layer>> layers;
+};
+
+// All ranks fail, and say the same of the rank; `own`: the status of that rank itself.
+void require_all_failed(const std::vector<Outcome> &outcomes, int rank, hnorm_status own,
+                        const std::vector<std::string> &words) {
+    for (size_t r = 0; r < outcomes.size(); r++) {
+        const bool is_own = static_cast<int>(r) == rank;
+        INFO("rank " << r << ": " << outcomes[r].message);
+        REQUIRE(outcomes[r].status == (is_own ? own : HNORM_COMM_ERROR));
+        for (const std::string &word : words) {
+            if (!is_own || own == HNORM_COMM_ERROR) REQUIRE(outcomes[r].message.find(word) != std::string::npos);
+        }
+    }
+}
+
+hnorm_status forward_of(hnorm_layer *layer, const Shape &shape) {
+    Pair pair(shape);
+    return hnorm_layer_forward(layer, &pair.in, &pair.out);
+}
+
+}  // namespace
+
+TEST_CASE("an empty batch on a rank, and one value on each, are valid", "[cpu]") {
+    Problem p({3, 4}, Data::kNormal, 5);
+    const Trained expected = alone(p, {});
+    for (const Split &split : {Split{1, 1, 1}, Split{0, 3}, Split{3, 0, 0}, Split{1, 0, 2}}) {
+        const std::vector<Trained> results = on_split(p, {}, split);
+        for (const Trained &result : results) {
+            require_same(result, results[0]);
+            REQUIRE(result.steps == 2);
+        }
+    }
+    require_same(on_split(p, {}, {3, 0})[0], expected);
+}
+
+TEST_CASE("where all ranks are empty nothing changes; one value on all ranks together is refused", "[cpu]") {
+    Party party(3);
+    for (const Outcome &outcome : party.call([](int, hnorm_layer *layer) { return forward_of(layer, {0, 3, 4}); }))
+        REQUIRE(outcome.status == HNORM_OK);
+    for (const auto &layer : party.layers) {
+        REQUIRE(*hnorm_layer_num_batches_tracked(*layer) == 0);
+        REQUIRE(hnorm_layer_running_var(*layer)[0] == 1);
+    }
+    for (const Outcome &outcome :
+         party.call([](int rank, hnorm_layer *layer) { return forward_of(layer, {rank == 1 ? 1 : 0, 3}); })) {
+        REQUIRE(outcome.status == HNORM_INVALID_ARGUMENT);
+        REQUIRE(outcome.message.find("more than 1 value per channel") != std::string::npos);
+    }
+    party.require_goes_on();
+}
+
+TEST_CASE("a rank that calls something else ends the call on all ranks", "[cpu]") {
+    Party party(3);
+    party.require_goes_on();
+    // Rank 1 skips a forward, and is at its backward.
+    const std::vector<Outcome> outcomes = party.call([](int rank, hnorm_layer *layer) {
+        Pair pair({4, 3, 5});
+        Elements dx({4, 3, 5});
+        const hnorm_tensor to = dx.view();
+        if (rank != 1) return hnorm_layer_forward(layer, &pair.in, &pair.out);
+        return hnorm_layer_backward(layer, &pair.in, &pair.out, &to);
+    });
+    require_all_failed(outcomes, -1, HNORM_OK,
+                       {"rank 1 calls a backward of the layer with tag 0, its call 2", "rank 0 a forward"});
+    party.require_goes_on();
+}
+
+TEST_CASE("a rank that calls another layer ends the call on all ranks", "[cpu]") {
+    Party party(2);
+    Layer other(3);
+    hnorm_comm comm = party.group.comm(1);
+    comm.tag = 12;
+    REQUIRE(hnorm_layer_set_comm(other, &comm) == HNORM_OK);
+    const std::vector<Outcome> outcomes = party.call([&](int rank, hnorm_layer *layer) {
+        return forward_of(rank == 1 ? static_cast<hnorm_layer *>(other) : layer, {4, 3, 5});
+    });
+    require_all_failed(outcomes, -1, HNORM_OK, {"rank 1 calls a forward of the layer with tag 12"});
+    party.begin_anew();
+    party.require_goes_on();
+}
+
+TEST_CASE("a rank whose arguments are refused ends the call on all ranks", "[cpu]") {
+    Party party(3);
+    require_all_failed(
+        party.call([](int rank, hnorm_layer *layer) { return forward_of(layer, {4, rank == 2 ? 4 : 3, 5}); }), 2,
+        HNORM_INVALID_ARGUMENT, {"rank 2 has failed with HNORM_INVALID_ARGUMENT"});
+    party.require_goes_on();
+}
+
+TEST_CASE("ranks with other channels, positions or types end the call on all ranks", "[cpu]") {
+    Party party(2);
+    require_all_failed(
+        party.call([](int rank, hnorm_layer *layer) { return forward_of(layer, {4, 3, rank == 1 ? 6 : 5}); }), -1,
+        HNORM_OK, {"x of rank 1 has 6 positions a plane, but that of rank 0 5"});
+    require_all_failed(party.call([](int rank, hnorm_layer *layer) {
+        Elements x({4, 3, 5}, 1), y({4, 3, 5});
+        hnorm_tensor in = x.view(), out = y.view();
+        if (rank == 1) in.type = out.type = in.type == HNORM_BF16 ? HNORM_F16 : HNORM_BF16;
+        return hnorm_layer_forward(layer, &in, &out);
+    }),
+                       -1, HNORM_OK, {"x of rank 1 has 3 channels and type"});
+    require_all_failed(party.call([](int rank, hnorm_layer *layer) {
+        Elements x({4, 3, 5}, 1), y({4, 3, 5});
+        const int64_t shape[] = {4, 3, 5};
+        const hnorm_type type = test::tensor_format().type;
+        const hnorm_tensor in = hnorm_dense(x.data(), type, rank, 3, shape),
+                           out = hnorm_dense(y.data(), type, rank, 3, shape);
+        return hnorm_layer_forward(layer, &in, &out);
+    }),
+                       -1, HNORM_OK, {"x of rank 1 is channels-last, but that of rank 0 is not"});
+    party.require_goes_on();
+
+    Party others(2);
+    others.layers[1] = std::make_unique<Layer>(5);
+    const hnorm_comm comm = others.group.comm(1);
+    REQUIRE(hnorm_layer_set_comm(*others.layers[1], &comm) == HNORM_OK);
+    require_all_failed(
+        others.call([](int rank, hnorm_layer *layer) { return forward_of(layer, {4, rank == 1 ? 5 : 3, 5}); }), -1,
+        HNORM_OK, {"x of rank 1 has 5 channels"});
+}
+
+TEST_CASE("a rank that does not come ends the call on the others, which say so", "[cpu]") {
+    Party party(3, 3, std::chrono::milliseconds(200));
+    const std::vector<Outcome> outcomes =
+        party.call([](int rank, hnorm_layer *layer) { return rank == 1 ? HNORM_OK : forward_of(layer, {4, 3, 5}); });
+    for (size_t r : {size_t(0), size_t(2)}) {
+        REQUIRE(outcomes[r].status == HNORM_COMM_ERROR);
+        REQUIRE(outcomes[r].message.find("the all_gather of rank " + std::to_string(r) +
+                                         " of 3 has failed: it returned " + std::to_string(kTooLate)) !=
+                std::string::npos);
+    }
+    for (const auto &layer : party.layers) REQUIRE(*hnorm_layer_num_batches_tracked(*layer) == 0);
+}
+
+TEST_CASE("gradients of a rank are those of its own samples, and their sum is that of all", "[cpu]") {
+    Problem p({16, 5, 7, 7}, Data::kNormal, 3);
+    Options options;
+    options.steps = 1;
+    const Trained expected = alone(p, options);
+    Party party(2, 5);
+    std::vector<Trained> results(2, outputs(p.shape()));
+    for (int r = 0; r < 2; r++) {
+        hnorm_comm comm = party.group.comm(r);
+        comm.gradients = HNORM_GRADIENTS_OF_RANK;
+        REQUIRE(hnorm_layer_set_comm(*party.layers[static_cast<size_t>(r)], &comm) == HNORM_OK);
+    }
+    for (const Outcome &outcome : party.call([&](int rank, hnorm_layer *layer) {
+             return train(layer, p, options, rank == 0 ? 0 : 8, 8, &results[static_cast<size_t>(rank)]);
+         }))
+        REQUIRE(outcome.status == HNORM_OK);
+    for (size_t c = 0; c < 5; c++) {
+        REQUIRE(results[0].gamma_grad[c] != results[1].gamma_grad[c]);
+        REQUIRE(std::fabs(results[0].gamma_grad[c] + results[1].gamma_grad[c] - expected.gamma_grad[c]) < 1e-4);
+        REQUIRE(std::fabs(results[0].beta_grad[c] + results[1].beta_grad[c] - expected.beta_grad[c]) < 1e-4);
+    }
+}
+
+TEST_CASE("evaluation asks no other rank", "[cpu]") {
+    Party party(2);
+    hnorm_layer *const layer = *party.layers[0];
+    REQUIRE(hnorm_layer_train(layer, 0) == HNORM_OK);
+    REQUIRE(forward_of(layer, {4, 3, 5}) == HNORM_OK);
+    REQUIRE(party.group.rounds(0) == 0);
+}
+
+TEST_CASE("a forward over ranks takes three rounds, and sends what docs/order.md says", "[cpu]") {
+    if (test::tensor_format().type != HNORM_F32) return;
+    Party party(2, 64);
+    party.call([](int, hnorm_layer *layer) { return forward_of(layer, {2, 64, 112, 112}); });
+    const int first = party.group.rounds(0);
+    const size_t bytes = party.group.bytes(0);
+    party.call([](int, hnorm_layer *layer) { return forward_of(layer, {2, 64, 112, 112}); });
+    REQUIRE(
+        (first == 4 || first == 5));  // with others, in which all ranks say that they have memory for longer messages
+    REQUIRE(party.group.rounds(0) - first == 3);
+    REQUIRE(party.group.bytes(0) - bytes < 128 * 1024);
+}
+
+TEST_CASE("mistakes of hnorm_layer_set_comm are refused and leave the layer", "[cpu]") {
+    Group group(2);
+    Layer layer(3);
+    const auto refused = [&](const hnorm_comm &comm, const std::string &words) {
+        require_refused(hnorm_layer_set_comm(layer, &comm), HNORM_INVALID_ARGUMENT, {"hnorm_layer_set_comm: " + words});
+    };
+    hnorm_comm comm = group.comm(0);
+    comm.ranks = 0;
+    refused(comm, "comm.ranks is 0");
+    comm = group.comm(0);
+    comm.rank = 2;
+    refused(comm, "comm.rank is 2: it must be 0 to 1");
+    comm = group.comm(0);
+    comm.all_gather = nullptr;
+    refused(comm, "comm.all_gather is null");
+    comm = group.comm(0);
+    comm.gradients = static_cast<hnorm_gradients>(2);
+    refused(comm, "comm.gradients is 2");
+    comm = group.comm(0);
+    comm.size = 8;
+    refused(comm, "comm.size is 8");
+    require_refused(hnorm_layer_set_comm(nullptr, nullptr), HNORM_INVALID_ARGUMENT, {"layer is null"});
+    Layer instance(3, hnorm_layer_defaults(HNORM_INSTANCE));
+    comm = group.comm(0);
+    require_refused(hnorm_layer_set_comm(instance, &comm), HNORM_UNSUPPORTED, {"the layer is no batch norm"});
+    REQUIRE(forward_of(layer, {4, 3, 5}) == HNORM_OK);
+}
