@@ -18,7 +18,7 @@
 #include <hnorm/comm.h>
 #include <hnorm/tensor.hpp>
 
-#include <mpi.h>
+#include <mpi.h>  // the program's own
 
 #include <chrono>
 #include <climits>
