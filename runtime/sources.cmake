@@ -21,6 +21,7 @@ set(HNORM_RUNTIME_SOURCES
     src/layer_copies.cpp
     src/layer_forward.cpp
     src/layer_record.cpp
+    src/layer_update.cpp
     src/moments.cpp
     src/normalize.cpp
     src/normalize_backward.cpp

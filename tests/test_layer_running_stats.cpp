@@ -130,3 +130,41 @@ TEST_CASE("a NaN in the input shows in the running statistics") {
     REQUIRE(std::isnan(hnorm_layer_running_mean(layer)[1]));
     REQUIRE(std::isnan(hnorm_layer_running_var(layer)[1]));
 }
+
+TEST_CASE("moments that were computed elsewhere update the running statistics as a forward does, bit for bit",
+          "[cpu]") {
+    for (int cumulative : {0, 1}) {
+        hnorm_layer_options options = tracking(HNORM_BATCH);
+        options.cumulative = cumulative;
+        options.onnx_running_stats = !cumulative;
+        Layer forward(kChannels, options), update(kChannels, options);
+        for (uint32_t step = 1; step <= 4; step++) {
+            Pair pair({3, kChannels, kHeight, kWidth}, step);
+            double count[kChannels], mean[kChannels], m2[kChannels];
+            REQUIRE(hnorm_layer_forward(forward, &pair.in, &pair.out) == HNORM_OK);
+            REQUIRE(hnorm_moments(&pair.in, HNORM_BATCH, count, mean, m2) == HNORM_OK);
+            REQUIRE(hnorm_layer_update(update, count, mean, m2) == HNORM_OK);
+        }
+        for (int64_t c = 0; c < kChannels; c++) {
+            REQUIRE(hnorm_layer_running_mean(forward)[c] == hnorm_layer_running_mean(update)[c]);
+            REQUIRE(hnorm_layer_running_var(forward)[c] == hnorm_layer_running_var(update)[c]);
+        }
+        REQUIRE(*hnorm_layer_num_batches_tracked(update) == 4);
+    }
+    hnorm::BatchNorm layer(2);
+    const std::vector<double> two = {4, 1}, three(3);
+    try {
+        layer.update(two, two, two);
+        FAIL("a count of 1 was taken");
+    } catch (const hnorm::Error &error) {
+        REQUIRE(std::string(error.what()) == "hnorm_layer_update: count[1] is 1: it must be finite and 2 or more");
+    }
+    REQUIRE_THROWS_WITH(layer.update(two, three, two),
+                        "update: count, mean and m2 hold 2, 3 and 2 values but must hold 2");
+    REQUIRE(layer.running_mean()[0] == 0);
+    Layer instance(2, tracking(HNORM_INSTANCE));
+    require_refused(hnorm_layer_update(instance, two.data(), two.data(), two.data()), HNORM_UNSUPPORTED,
+                    {"hnorm_layer_update: the layer has no running statistics of a whole batch"});
+    require_refused(hnorm_layer_update(nullptr, two.data(), two.data(), two.data()), HNORM_INVALID_ARGUMENT,
+                    {"layer is null"});
+}

@@ -92,6 +92,15 @@ hnorm_status check_features(const char *function, const hnorm_layer &layer, cons
     return HNORM_OK;
 }
 
+hnorm_status check_tracked(const char *function, const hnorm_layer &layer) {
+    if (layer.num_batches_tracked < 0 || layer.num_batches_tracked == INT64_MAX) {
+        return fail(HNORM_INVALID_ARGUMENT,
+                    "%s: num_batches_tracked is %" PRId64 ": it must be 0 or more, and able to grow", function,
+                    layer.num_batches_tracked);
+    }
+    return HNORM_OK;
+}
+
 }  // namespace hnorm::detail
 
 extern "C" {

@@ -46,6 +46,8 @@ hnorm_status null_layer(const char *function);
 hnorm_status check_layer_device(const char *function, const hnorm_layer &layer, const hnorm_tensor &x);
 hnorm_status check_features(const char *function, const hnorm_layer &layer, const hnorm_tensor &x,
                             const Planes &planes);
+// The layer's own mistakes: what its owner wrote where its accessors point.
+hnorm_status check_tracked(const char *function, const hnorm_layer &layer);
 
 }  // namespace hnorm::detail
 

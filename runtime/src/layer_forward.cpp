@@ -11,16 +11,6 @@ using namespace hnorm::detail;
 
 namespace {
 
-// The layer's own mistakes: what its owner wrote where its accessors point.
-hnorm_status check_tracked(const char *function, const hnorm_layer &layer) {
-    if (layer.num_batches_tracked < 0 || layer.num_batches_tracked == INT64_MAX) {
-        return fail(HNORM_INVALID_ARGUMENT,
-                    "%s: num_batches_tracked is %" PRId64 ": it must be 0 or more, and able to grow", function,
-                    layer.num_batches_tracked);
-    }
-    return HNORM_OK;
-}
-
 // Reads the arguments. `added` keeps the residual. over_ranks: the batch has samples of other processes.
 hnorm_status read_forward(const char *function, const hnorm_layer &layer, const hnorm_tensor *x,
                           const hnorm_tensor *residual, const hnorm_tensor *y, bool over_ranks, Planes *added,

@@ -769,6 +769,17 @@ hnorm_status hnorm_layer_backward_add(hnorm_layer *layer, const hnorm_tensor *x,
                                       const hnorm_tensor *dy, const hnorm_tensor *dx, const hnorm_tensor *dresidual);
 /** Sets gamma_grad and beta_grad to 0, which is also their first value. */
 hnorm_status hnorm_layer_zero_grad(hnorm_layer *layer);
+/**
+ * Updates the running statistics with the moments of a step that were computed elsewhere, for example
+ * merged from several machines (hnorm_merge_moments). It does what a forward in training does with
+ * the statistics of its batch, bit for bit.
+ *
+ * @param layer  A batch norm on the CPU that tracks running statistics. Others are HNORM_UNSUPPORTED.
+ * @param count  The number of elements of each channel, finite and 2 or more.
+ * @param mean   The mean of each channel.
+ * @param m2     M2 of each channel, as in hnorm_moments.
+ */
+hnorm_status hnorm_layer_update(hnorm_layer *layer, const double *count, const double *mean, const double *m2);
 /** Sets the running mean to 0, the running variance to 1 and num_batches_tracked to 0. */
 hnorm_status hnorm_layer_reset_running_stats(hnorm_layer *layer);
 /**

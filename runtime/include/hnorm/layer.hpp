@@ -19,8 +19,8 @@
 /// @endcode
 #pragma once
 
-#include <hnorm/hnorm.h>
 #include <hnorm/comm.h>
+#include <hnorm/hnorm.h>
 #include <hnorm/context.hpp>
 #include <hnorm/tensor.hpp>
 
@@ -168,6 +168,19 @@ public:
     void eval() { train(false); }
     /// True in training.
     bool is_training() const { return hnorm_layer_is_training(layer_.get()) != 0; }
+    /// Updates the running statistics with moments of a step that were computed elsewhere
+    /// (hnorm_layer_update). Each span has one value a channel.
+    void update(Span<const double> count, Span<const double> mean, Span<const double> m2) {
+        for (const Span<const double> &values : {count, mean, m2}) {
+            if (static_cast<std::int64_t>(values.size()) != num_features()) {
+                throw Error(HNORM_INVALID_ARGUMENT, "update: count, mean and m2 hold " + std::to_string(count.size()) +
+                                                        ", " + std::to_string(mean.size()) + " and " +
+                                                        std::to_string(m2.size()) + " values but must hold " +
+                                                        std::to_string(num_features()));
+            }
+        }
+        require_ok(hnorm_layer_update(layer_.get(), count.data(), mean.data(), m2.data()));
+    }
     /// Sets the running mean to 0, the running variance to 1 and num_batches_tracked() to 0.
     void reset_running_stats() { require_ok(hnorm_layer_reset_running_stats(layer_.get())); }
     /// Moves the arrays of the layer to a device or back (hnorm_layer_to). Earlier Spans of them
