@@ -35,6 +35,7 @@ function(hnorm_functions result)
         string(REGEX MATCHALL "\n[a-z][a-z0-9_ ]* \\**hnorm_[a-z0-9_]+\\(" declarations "${text}")
         list(TRANSFORM declarations REPLACE ".*[ *](hnorm_[a-z0-9_]+)\\(" "\\1")
         list(APPEND functions ${declarations})
+        get_filename_component(header "${header}" ABSOLUTE) # by two names it would be two files to ninja
         set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${header}")
     endforeach()
     set(${result} ${functions} PARENT_SCOPE)

@@ -10,9 +10,10 @@ include("${CMAKE_CURRENT_LIST_DIR}/../run.cmake")
 file(REMOVE_RECURSE "${WORK}")
 run("${CMAKE_COMMAND}" --install "${BUILD}" --prefix "${prefix}")
 
-set(files_of_STATE include/hnorm/state.h include/hnorm/state.hpp lib/libhnorm_state.a lib/cmake/hnorm/hnormLibzip.cmake
-                   lib/pkgconfig/hnorm-state.pc)
-set(files_of_GPU include/hnorm/gpu.h include/hnorm/gpu.hpp lib/libhnorm_gpu.a lib/pkgconfig/hnorm-gpu.pc)
+set(files_of_STATE include/hnorm/state.h include/hnorm/state.hpp lib/libhnorm_state.a lib/libhnorm_state.so
+                   lib/cmake/hnorm/hnormLibzip.cmake lib/pkgconfig/hnorm-state.pc lib/pkgconfig/hnorm-state-static.pc)
+set(files_of_GPU include/hnorm/gpu.h include/hnorm/gpu.hpp lib/libhnorm_gpu.a lib/libhnorm_gpu.so
+                 lib/pkgconfig/hnorm-gpu.pc lib/pkgconfig/hnorm-gpu-static.pc)
 foreach(component IN ITEMS STATE GPU)
     foreach(file IN LISTS files_of_${component})
         if(${component} AND NOT EXISTS "${prefix}/${file}")
@@ -22,8 +23,9 @@ foreach(component IN ITEMS STATE GPU)
         endif()
     endforeach()
 endforeach()
-foreach(file IN ITEMS bin/hnorm include/hnorm/hnorm.h include/hnorm/hnorm.hpp lib/libhnorm.a lib/cmake/hnorm/hnormConfig.cmake
-                      lib/cmake/hnorm/hnormConfigVersion.cmake lib/pkgconfig/hnorm.pc share/doc/hnorm/LICENSE)
+foreach(file IN ITEMS bin/hnorm include/hnorm/hnorm.h include/hnorm/hnorm.hpp lib/libhnorm.a lib/libhnorm.so
+                      lib/cmake/hnorm/hnormConfig.cmake lib/cmake/hnorm/hnormConfigVersion.cmake lib/pkgconfig/hnorm.pc
+                      lib/pkgconfig/hnorm-static.pc share/doc/hnorm/LICENSE)
     if(NOT EXISTS "${prefix}/${file}")
         message(FATAL_ERROR "not installed: ${file}")
     endif()
@@ -44,47 +46,65 @@ if(SANITIZE)
     set(flags -D "CMAKE_EXE_LINKER_FLAGS=-fsanitize=${SANITIZE}")
 endif()
 # Without the component, with it, and with it where libzip is not to be found.
-foreach(language IN ITEMS CXX C)
-    set(build "${WORK}/${language}")
-    set(configure ${clean} "${CONSUMER_CMAKE}" -S "${CMAKE_CURRENT_LIST_DIR}/project" -G Ninja
-        -D "CMAKE_MAKE_PROGRAM=${MAKE_PROGRAM}" -D "CMAKE_PREFIX_PATH=${prefix}" -D CONSUMER_LANGUAGE=${language} ${flags})
-    run(${configure} -B "${build}")
+function(refused what words)
+    execute_process(COMMAND ${configure} -D CONSUMER_STATE=ON ${ARGN} OUTPUT_QUIET ERROR_VARIABLE output RESULT_VARIABLE status)
+    string(REGEX REPLACE "[ \n]+" " " output "${output}")
+    if(status EQUAL 0 OR NOT output MATCHES "${words}")
+        message(FATAL_ERROR "${what}: CMake gives status ${status} and says: ${output}")
+    endif()
+endfunction()
+foreach(variant IN ITEMS CXX C CXX_shared C_shared)
+    string(REGEX REPLACE "_shared" "" language ${variant})
+    string(REGEX MATCH "shared" shared ${variant})
+    set(build "${WORK}/${variant}")
+    set(configure
+        ${clean} "${CONSUMER_CMAKE}" -S "${CMAKE_CURRENT_LIST_DIR}/project" -G Ninja -D "CMAKE_MAKE_PROGRAM=${MAKE_PROGRAM}"
+        -D "CMAKE_PREFIX_PATH=${prefix}" -D CONSUMER_LANGUAGE=${language} -D "CONSUMER_SHARED=${shared}" ${flags}
+    )
+    run(${configure} -B "${build}" -D CONSUMER_GPU=${GPU} -D CONSUMER_STATE=${STATE})
     run(${clean} "${CONSUMER_CMAKE}" --build "${build}")
     run(${clean} "${build}/consumer")
     message("${output}")
     if(GPU)
-        run(${configure} -B "${build}_gpu" -D CONSUMER_GPU=ON)
-        run(${clean} "${CONSUMER_CMAKE}" --build "${build}_gpu")
-        run(${clean} "${build}_gpu/consumer_gpu")
+        run(${clean} "${build}/consumer_gpu")
         message("${output}")
     endif()
     if(STATE)
-        run(${configure} -B "${build}_state" -D CONSUMER_STATE=ON)
-        run(${clean} "${CONSUMER_CMAKE}" --build "${build}_state")
-        run(${clean} "${build}_state/consumer_state" "${WORK}/${language}.npz")
+        run(${clean} "${build}/consumer_state" "${WORK}/${variant}.npz")
         message("${output}")
-        # An empty name is not looked for: a machine without libzip.
-        execute_process(
-            COMMAND ${configure} -B "${build}_no_libzip" -D CONSUMER_STATE=ON -D HNORM_LIBZIP_LIBRARY=
-            OUTPUT_QUIET ERROR_VARIABLE output RESULT_VARIABLE status
-        )
-        string(REGEX REPLACE "[ \n]+" " " output "${output}")
-        if(status EQUAL 0 OR NOT output MATCHES "needs libzip \\(Debian's package: libzip-dev\\)")
-            message(FATAL_ERROR "without libzip, the component state gives status ${status} and says: ${output}")
+    endif()
+    if(NOT shared)
+        run(${configure} -B "${build}_alone")
+        if(STATE)
+            # An empty name is not looked for: a machine without libzip.
+            refused("without libzip" "needs libzip \\(Debian's package: libzip-dev\\)" -B "${build}_no_libzip"
+                    -D HNORM_LIBZIP_LIBRARY=)
+            refused("both kinds in one program" "HNORM_KIND" -B "${build}_mixed" -D CONSUMER_MIXED=ON)
         endif()
     endif()
 endforeach()
 
 find_program(PKG_CONFIG pkg-config PATHS /usr/bin NO_DEFAULT_PATH)
+# use_pkg_config(PACKAGE SOURCE [ARGUMENTS]): both libraries; of the shared one the program must be told where it is.
 function(use_pkg_config package source)
-    set(program "${WORK}/pkg_${source}")
-    run(${clean} "PKG_CONFIG_PATH=${prefix}/lib/pkgconfig" sh -c
-        "cc '${CMAKE_CURRENT_LIST_DIR}/project/${source}.c' -o '${program}' $('${PKG_CONFIG}' --cflags --libs ${package})")
-    run(${clean} "${program}" ${ARGN})
-    message("with pkg-config: ${output}")
+    foreach(kind IN ITEMS "" -static)
+        set(program "${WORK}/pkg_${source}${kind}")
+        run(${clean} "PKG_CONFIG_PATH=${prefix}/lib/pkgconfig" sh -c
+            "cc '${CMAKE_CURRENT_LIST_DIR}/project/${source}.c' -o '${program}' $('${PKG_CONFIG}' --cflags --libs ${package}${kind})")
+        if(kind STREQUAL "")
+            run(${clean} "LD_LIBRARY_PATH=${prefix}/lib" "${program}" ${ARGN})
+        else()
+            run(${clean} "${program}" ${ARGN})
+        endif()
+        message("with pkg-config, ${package}${kind}: ${output}")
+    endforeach()
 endfunction()
 if(PKG_CONFIG AND NOT SANITIZE)
     use_pkg_config(hnorm main)
+    # --static is for programs that are static altogether.
+    run(${clean} "PKG_CONFIG_PATH=${prefix}/lib/pkgconfig" sh -c
+        "cc -static '${CMAKE_CURRENT_LIST_DIR}/project/main.c' -o '${WORK}/pkg_all_static' $('${PKG_CONFIG}' --static --cflags --libs hnorm)")
+    run(${clean} "${WORK}/pkg_all_static")
     if(GPU)
         use_pkg_config(hnorm-gpu gpu)
     endif()
