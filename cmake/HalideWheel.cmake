@@ -12,3 +12,4 @@ if(NOT Halide_FOUND)
     message(FATAL_ERROR "Halide 21 was not found. `./dev build` sets it up in .venv; an installation elsewhere is named by "
                         "-D CMAKE_PREFIX_PATH=FOLDER. (${Halide_NOT_FOUND_MESSAGE})")
 endif()
+get_target_property(HNORM_HALIDE_INCLUDE Halide::Runtime INTERFACE_INCLUDE_DIRECTORIES) # of HalideRuntime.h
