@@ -3,10 +3,14 @@
 #include "plugin.h"
 
 #include <dlfcn.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <thread>
 
 using namespace api;
@@ -42,23 +46,23 @@ private:
     void *handle_;
 };
 
-std::vector<float> given() {
+std::vector<float> given(const std::vector<int64_t> &shape = kShape) {
     size_t size = 1;
-    for (int64_t extent : kShape) size *= static_cast<size_t>(extent);
+    for (int64_t extent : shape) size *= static_cast<size_t>(extent);
     std::vector<float> values(size);
     fill(values, 5);
     return values;
 }
 
-std::vector<float> forward_of(const PluginFunctions &functions) {
-    std::vector<float> values = given();
-    REQUIRE(functions.forward(values.data(), static_cast<int>(kShape.size()), kShape.data()) == HNORM_OK);
+std::vector<float> forward_of(const PluginFunctions &functions, const std::vector<int64_t> &shape = kShape) {
+    std::vector<float> values = given(shape);
+    REQUIRE(functions.forward(values.data(), static_cast<int>(shape.size()), shape.data()) == HNORM_OK);
     return values;
 }
 
-std::vector<float> forward_here() {
-    std::vector<float> values = given();
-    const hnorm_tensor x = hnorm_channels_first(values.data(), static_cast<int>(kShape.size()), kShape.data());
+std::vector<float> forward_here(const std::vector<int64_t> &shape = kShape) {
+    std::vector<float> values = given(shape);
+    const hnorm_tensor x = hnorm_channels_first(values.data(), static_cast<int>(shape.size()), shape.data());
     REQUIRE(hnorm_forward(&x, HNORM_BATCH, nullptr, 1e-5, nullptr, &x, nullptr, nullptr) == HNORM_OK);
     return values;
 }
@@ -69,9 +73,37 @@ void counting_pool(void *pool, int count, hnorm_task task, void *argument) {
     for (int i = 0; i < count; i++) task(argument, i);
 }
 
-long thread_count() {
-    const std::filesystem::directory_iterator tasks("/proc/self/task");
-    return std::distance(begin(tasks), end(tasks));
+long entries(const char *folder) {
+    const std::filesystem::directory_iterator entries(folder);
+    return std::distance(begin(entries), end(entries));
+}
+long thread_count() { return entries("/proc/self/task"); }
+
+// A thread that was joined is in /proc for a moment yet.
+void wait_for_threads(long expected) {
+    for (int wait = 0; wait < 1000 && thread_count() > expected; wait++)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    REQUIRE(thread_count() == expected);
+}
+
+// The keys of thread-specific data that are left to the process.
+int free_keys() {
+    std::vector<pthread_key_t> keys;
+    for (pthread_key_t key; pthread_key_create(&key, nullptr) == 0;) keys.push_back(key);
+    for (pthread_key_t key : keys) pthread_key_delete(key);
+    return static_cast<int>(keys.size());
+}
+
+long heap_bytes() { return static_cast<long>(mallinfo2().uordblks + mallinfo2().hblkhd); }
+
+long resident_bytes() {
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    long all = 0, resident = 0;
+    std::ifstream("/proc/self/statm") >> all >> resident;
+    return resident * sysconf(_SC_PAGESIZE);
+#else
+    return 0;  // sanitizers and the emulator keep memory of their own
+#endif
 }
 
 bool is_mapped(const std::string &name) {
@@ -111,11 +143,49 @@ TEST_CASE("a plug-in that has computed on threads is unloaded, and so are its th
         std::thread([&] { forward_of(a.functions()); }).join();
         a.close();
         REQUIRE_FALSE(is_mapped("plugin_a"));
-        // A thread that was joined is in /proc for a moment yet.
-        for (int wait = 0; wait < 1000 && thread_count() > before; wait++)
-            std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        REQUIRE(thread_count() == before);
+        wait_for_threads(before);
     }
+}
+
+TEST_CASE("a plug-in is loaded and unloaded a thousand times beside its host, and leaves nothing") {
+    const std::vector<int64_t> shape = {8, 16, 32, 32};
+    REQUIRE(hnorm_set_num_threads(2) == HNORM_OK);
+    const std::vector<float> expected = forward_here(shape);
+    const auto load_and_unload = [&](int i) {
+        const long threads = thread_count();
+        Library a(PLUGIN_A);
+        const PluginFunctions &functions = a.functions();
+        REQUIRE(functions.set_num_threads(-1) == HNORM_INVALID_ARGUMENT);  // which each thread keeps the reason of
+        REQUIRE(functions.set_num_threads(2 + i % 3) == HNORM_OK);
+        REQUIRE(same_bits(forward_of(functions, shape), expected));
+        REQUIRE(same_bits(forward_here(shape), expected));
+        // A thread that has computed there ends later than the plug-in.
+        std::promise<bool> computed;
+        std::promise<void> closed;
+        std::thread caller([&] {
+            std::vector<float> values = given(shape);
+            functions.forward(values.data(), static_cast<int>(shape.size()), shape.data());
+            computed.set_value(same_bits(values, expected));
+            closed.get_future().wait();
+        });
+        const bool right = computed.get_future().get();
+        a.close();
+        const bool mapped = is_mapped("plugin_a");
+        closed.set_value();
+        caller.join();
+        REQUIRE(right);
+        REQUIRE_FALSE(mapped);
+        wait_for_threads(threads);
+    };
+    for (int i = 0; i < 50; i++) load_and_unload(i);  // what the process keeps for later is there now
+    const long files = entries("/proc/self/fd"), heap = heap_bytes(), resident = resident_bytes();
+    const int keys = free_keys();
+    for (int i = 0; i < 1000; i++) load_and_unload(i);
+    REQUIRE(entries("/proc/self/fd") == files);
+    REQUIRE(free_keys() == keys);
+    INFO("the heap has grown by " << heap_bytes() - heap << " bytes, the process by " << resident_bytes() - resident);
+    REQUIRE(heap_bytes() - heap < 16000);
+    REQUIRE(resident_bytes() - resident < 2000000);
 }
 
 TEST_CASE("the shared library is for who loads it") {
