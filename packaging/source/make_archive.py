@@ -1,5 +1,6 @@
-"""make_archive.py ARCHIVE.tar.xz BUILD...: packs what the component `source` installs, from one build for each architecture.
+"""make_archive.py ARCHIVE.tar.xz BUILD...: packs what the component `source` installs.
 
+There is one build for each architecture.
 The same content gives the same bytes: files are sorted, owners, modes and times are fixed. The time is that of
 SOURCE_DATE_EPOCH, or else of the last commit. Prints the archive's size.
 """

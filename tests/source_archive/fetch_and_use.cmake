@@ -1,8 +1,12 @@
 # Packs the kernels of BUILD into a source archive, twice; then configures, builds and runs project/, which fetches it, under WORK.
-# MAKE_ARCHIVE: what packs; VERSION: the library's; CONSUMER_CMAKE: the CMake to use it with; MAKE_PROGRAM: ninja; TOOLCHAIN and
-# EMULATOR: those of a cross build, or nothing.
+# MAKE_ARCHIVE: what packs; VERSION: the library's; OLD_CMAKE: where ./dev puts the oldest CMake that will do; SYSTEM_CMAKE: the one to
+# use where it is not; MAKE_PROGRAM: ninja; TOOLCHAIN and EMULATOR: those of a cross build, or nothing.
 cmake_minimum_required(VERSION 3.28)
 include("${CMAKE_CURRENT_LIST_DIR}/../run.cmake")
+file(GLOB cmake "${OLD_CMAKE}")
+if(NOT cmake)
+    set(cmake "${SYSTEM_CMAKE}")
+endif()
 set(clean /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin LC_ALL=C)
 
 file(REMOVE_RECURSE "${WORK}")
@@ -18,9 +22,11 @@ set(toolchain "")
 if(TOOLCHAIN)
     set(toolchain -D "CMAKE_TOOLCHAIN_FILE=${TOOLCHAIN}")
 endif()
-run(${clean} "${CONSUMER_CMAKE}" -S "${CMAKE_CURRENT_LIST_DIR}/project" -B "${WORK}/build" -G Ninja
+run(${clean} "${cmake}" --version)
+message("${output}")
+run(${clean} "${cmake}" -S "${CMAKE_CURRENT_LIST_DIR}/project" -B "${WORK}/build" -G Ninja
     -D "CMAKE_MAKE_PROGRAM=${MAKE_PROGRAM}" -D "HNORM_ARCHIVE=file://${WORK}/${name}" ${toolchain})
-run(${clean} "${CONSUMER_CMAKE}" --build "${WORK}/build")
+run(${clean} "${cmake}" --build "${WORK}/build")
 foreach(program IN ITEMS uses_static uses_shared)
     run(${clean} ${EMULATOR} "${WORK}/build/${program}")
     if(NOT output STREQUAL "hnorm ${VERSION}: -1.34164 -0.447212 0.447212 1.34164\n")
