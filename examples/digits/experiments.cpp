@@ -12,12 +12,18 @@ namespace digits {
 
 std::vector<Run> all_runs(int seeds, int epochs) {
     std::vector<Run> runs;
-    for (std::uint64_t seed = 1; seed <= std::uint64_t(seeds); ++seed)
+    const auto add = [&](Kind kind, Norm norm, double rate, int size, std::uint64_t seed) {
+        runs.push_back({kind, norm, rate, size, epochs, seed});
+    };
+    for (std::uint64_t seed = 1; seed <= std::uint64_t(seeds); ++seed) {
         for (const Norm norm : {Norm::none, Norm::batch, Norm::instance}) {
-            for (const double rate : kRates) runs.push_back({norm, rate, kLargest, epochs, seed});
+            for (const double rate : kRates) add(Kind::convolutional, norm, rate, kLargest, seed);
             for (const int size : kBatchSizes)
-                if (size != kLargest) runs.push_back({norm, kBatchRate * size / kLargest, size, epochs, seed});
+                if (size != kLargest) add(Kind::convolutional, norm, kBatchRate * size / kLargest, size, seed);
         }
+        for (const Norm norm : {Norm::none, Norm::batch, Norm::layer})
+            for (const int size : kBatchSizes) add(Kind::plain, norm, kBatchRate * size / kLargest, size, seed);
+    }
     return runs;
 }
 

@@ -20,14 +20,14 @@ Array Relu::backward(Array dy) {
     return dy;
 }
 
-Linear::Linear(int inputs, int outputs, Random &random)
+Linear::Linear(int inputs, int outputs, Random &random, float gain)
     : inputs_(inputs),
       outputs_(outputs),
       weights_(std::size_t(inputs) * outputs),
       weights_gradient_(weights_.size()),
       bias_(outputs),
       bias_gradient_(outputs) {
-    std::normal_distribution<float> normal(0.0f, std::sqrt(1.0f / float(inputs)));
+    std::normal_distribution<float> normal(0.0f, std::sqrt(gain / float(inputs)));
     for (float &weight : weights_) weight = normal(random);
 }
 

@@ -14,10 +14,10 @@ private:
     Array y_;
 };
 
-// All of a sample's values to `outputs` values, (N, outputs, 1, 1), with a bias. Weights start normal, variance 1/inputs.
+// All of a sample's values to `outputs` values, (N, outputs, 1, 1), with a bias. Weights start normal, variance gain/inputs.
 class Linear : public Layer {
 public:
-    Linear(int inputs, int outputs, Random &random);
+    Linear(int inputs, int outputs, Random &random, float gain = 1.0f);
 
     Array forward(Array x) override;
     Array backward(Array dy) override;

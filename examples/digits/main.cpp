@@ -1,4 +1,4 @@
-// Trains the network of network.h without and with normalization, prints a table and writes every run's course.
+// Trains the networks of network.h without and with normalization, prints a table and writes every run's course.
 #include "experiments.h"
 
 #include <algorithm>
@@ -62,7 +62,9 @@ int main(int argc, char **argv) {
                      "Epochs: "
                   << arguments.epochs << ". Seeds: " << arguments.seeds << ". Failed: the loss ended above 2 "
                   << "(guessing: 2.3) or was no number.\n\n";
-        digits::print_table(results, std::cout);
+        digits::print_table(results, digits::Kind::convolutional, std::cout);
+        std::cout << "\nThe plain network:\n\n";
+        digits::print_table(results, digits::Kind::plain, std::cout);
     } catch (const std::exception &error) {
         std::cerr << "example_digits: " << error.what() << std::endl;
         return 1;

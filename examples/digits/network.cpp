@@ -9,9 +9,19 @@
 
 namespace digits {
 
-const char *norm_name(Norm norm) { return norm == Norm::none ? "no" : norm == Norm::batch ? "batch" : "instance"; }
+const char *kind_name(Kind kind) { return kind == Kind::plain ? "plain" : "convolutional"; }
 
-void Network::add_block(Norm norm, bool track, int inputs, int outputs, int stride, Random &random) {
+const char *norm_name(Norm norm) {
+    switch (norm) {
+    case Norm::none: return "no";
+    case Norm::batch: return "batch";
+    case Norm::instance: return "instance";
+    case Norm::layer: return "layer";
+    }
+    return "";
+}
+
+void Network::add_convolution(Norm norm, bool track, int inputs, int outputs, int stride, Random &random) {
     layers_.push_back(std::make_unique<Convolution>(inputs, outputs, stride, norm == Norm::none, random));
     if (norm == Norm::batch) {
         hnorm::BatchNorm layer(outputs, hnorm::Options().track_running_stats(track));
@@ -23,12 +33,29 @@ void Network::add_block(Norm norm, bool track, int inputs, int outputs, int stri
     layers_.push_back(std::make_unique<Relu>());
 }
 
-Network::Network(Norm norm, bool track, std::uint64_t seed) {
+void Network::add_linear(Norm norm, bool track, int inputs, int outputs, Random &random) {
+    layers_.push_back(std::make_unique<Linear>(inputs, outputs, random, 2.0f));  // He et al., for the ReLU behind it
+    if (norm == Norm::batch) {
+        hnorm::BatchNorm1d layer(outputs, hnorm::Options().track_running_stats(track));
+        layers_.push_back(std::make_unique<Normalization<hnorm::BatchNorm1d, 2>>(std::move(layer)));
+    } else if (norm == Norm::layer) {
+        layers_.push_back(std::make_unique<Normalization<hnorm::GroupNorm, 2>>(hnorm::GroupNorm(1, outputs)));
+    }
+    layers_.push_back(std::make_unique<Relu>());
+}
+
+Network::Network(Kind kind, Norm norm, bool track, std::uint64_t seed) {
     Random random(seed);
-    add_block(norm, track, 1, 16, 1, random);
-    add_block(norm, track, 16, 32, 2, random);
-    add_block(norm, track, 32, 32, 1, random);
-    layers_.push_back(std::make_unique<Linear>(32 * 4 * 4, kClasses, random));
+    if (kind == Kind::convolutional) {
+        add_convolution(norm, track, 1, 16, 1, random);
+        add_convolution(norm, track, 16, 32, 2, random);
+        add_convolution(norm, track, 32, 32, 1, random);
+        layers_.push_back(std::make_unique<Linear>(32 * 4 * 4, kClasses, random));
+    } else {
+        add_linear(norm, track, 8 * 8, 128, random);
+        add_linear(norm, track, 128, 128, random);
+        layers_.push_back(std::make_unique<Linear>(128, kClasses, random));
+    }
     for (const auto &layer : layers_)
         for (const Parameter &parameter : layer->parameters()) parameters_.push_back(parameter);
 }

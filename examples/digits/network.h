@@ -1,4 +1,4 @@
-// The network: three times convolution, normalization, ReLU; then a linear layer.
+// The networks: three times convolution, or twice a linear layer, with normalization and ReLU behind it; then a linear layer.
 #pragma once
 
 #include "data.h"
@@ -10,16 +10,18 @@
 
 namespace digits {
 
-enum class Norm { none, batch, instance };
+enum class Kind { convolutional, plain };
+enum class Norm { none, batch, instance, layer };
 
-// "no", "batch" and "instance".
+// "convolutional" and "plain"; "no", "batch", "instance" and "layer".
+const char *kind_name(Kind kind);
 const char *norm_name(Norm norm);
 
 // (N, 1, 8, 8) to (N, 10, 1, 1): logits.
 class Network {
 public:
     // track: batch norm keeps running statistics for evaluation. Without, it uses the batch's in evaluation as well.
-    Network(Norm norm, bool track, std::uint64_t seed);
+    Network(Kind kind, Norm norm, bool track, std::uint64_t seed);
 
     Array forward(Array images);
     void backward(Array logits_gradient);
@@ -32,7 +34,8 @@ public:
     double accuracy(const Data &data, int batch_size);
 
 private:
-    void add_block(Norm norm, bool track, int inputs, int outputs, int stride, Random &random);
+    void add_convolution(Norm norm, bool track, int inputs, int outputs, int stride, Random &random);
+    void add_linear(Norm norm, bool track, int inputs, int outputs, Random &random);
 
     std::vector<std::unique_ptr<Layer>> layers_;
     std::vector<Parameter> parameters_;

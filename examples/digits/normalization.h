@@ -5,8 +5,8 @@
 
 namespace digits {
 
-// HnormLayer: hnorm::BatchNorm or hnorm::InstanceNorm.
-template <typename HnormLayer>
+// HnormLayer: hnorm::BatchNorm, BatchNorm1d, InstanceNorm or GroupNorm. Rank: of its tensors, 4 or, for (N, C), 2.
+template <typename HnormLayer, int Rank = 4>
 class Normalization : public Layer {
 public:
     explicit Normalization(HnormLayer layer) : layer_(std::move(layer)) {}
@@ -31,7 +31,10 @@ public:
 
 private:
     static hnorm::Tensor tensor(Array &array) {
-        return hnorm::nchw(array.values.data(), {array.n, array.c, array.h, array.w});
+        if constexpr (Rank == 2)
+            return hnorm::channels_first(array.values.data(), {array.n, array.c});
+        else
+            return hnorm::nchw(array.values.data(), {array.n, array.c, array.h, array.w});
     }
 
     HnormLayer layer_;

@@ -10,11 +10,13 @@ import matplotlib
 matplotlib.use("Agg")  # needs no display
 import matplotlib.pyplot as plt
 
-COLOURS = {"no": "#777777", "batch": "#d1495b", "instance": "#00798c"}
+COLOURS = {"no": "#777777", "batch": "#d1495b", "instance": "#00798c", "layer": "#e08e2b"}
+NORMS = {"convolutional": ["no", "batch", "instance"], "plain": ["no", "batch", "layer"]}
 BATCHES_ONE_RATE = 0.1  # the rate that batches of 32 have where batch sizes are compared (experiments.h)
 
 
 class Setting(NamedTuple):
+    network: str
     norm: str
     rate: float
     batch_size: int
@@ -25,7 +27,7 @@ def read(path):
     runs = defaultdict(lambda: defaultdict(list))
     with open(path, newline="") as file:
         for row in csv.DictReader(file):
-            setting = Setting(row.pop("norm"), float(row.pop("rate")), int(row.pop("batch_size")))
+            setting = Setting(row.pop("network"), row.pop("norm"), float(row.pop("rate")), int(row.pop("batch_size")))
             seed = row.pop("seed")
             runs[setting][seed].append({name: float(text) if text else None for name, text in row.items()})
     return runs
@@ -42,7 +44,7 @@ def draw_course(axes, seeds, across, value, colour, label, style="-"):
     axes.plot(*zip(*mean), style, color=colour, linewidth=1.8, label=label)
 
 
-def draw_column(loss_axes, accuracy_axes, runs, settings, across, both_modes):
+def draw_column(loss_axes, accuracy_axes, runs, settings, across, both_modes, accuracies=(0.9, 1.0)):
     for setting in settings:
         colour, label = COLOURS[setting.norm], f"{setting.norm} norm"
         draw_course(loss_axes, runs[setting], across, "loss", colour, label)
@@ -51,7 +53,7 @@ def draw_column(loss_axes, accuracy_axes, runs, settings, across, both_modes):
             label = "batch norm, training mode"
             draw_course(accuracy_axes, runs[setting], across, "training_accuracy", colour, label, ":")
     loss_axes.set(yscale="log", ylim=(3e-4, 10))
-    accuracy_axes.set(ylim=(0.9, 1.0) if both_modes else (0.0, 1.02), xlabel=across)
+    accuracy_axes.set(ylim=accuracies if both_modes else (0.0, 1.02), xlabel=across)
     for axes in (loss_axes, accuracy_axes):
         axes.grid(alpha=0.3)
 
@@ -60,7 +62,7 @@ def last(rows, value):
     return next((row[value] for row in reversed(rows) if row[value] is not None), None)
 
 
-def draw_by_batch_size(axes, runs, sizes, setting_of, norm, value, label, style="-"):
+def draw_finals(axes, runs, sizes, setting_of, norm, value, label, style="-"):
     """Each seed's last value as a dot, and a line through the means."""
     means = []
     for position, size in enumerate(sizes):
@@ -84,40 +86,47 @@ def draw_modes(axes, runs, sizes, setting_of):
     axes.legend(fontsize=8)
 
 
+def draw_batch_sizes(rows, runs, sizes, network, accuracies):
+    """Two rows: a column for each batch size, and one that compares them."""
+    norms = NORMS[network]
+
+    def of_size(norm, size):
+        return Setting(network, norm, BATCHES_ONE_RATE * size / sizes[-1], size)
+
+    for column, size in enumerate(sizes):
+        settings = [of_size(norm, size) for norm in norms]
+        rows[0, column].set_title(f"{network}: batches of {size}, rate {settings[0].rate:g}")
+        draw_column(rows[0, column], rows[1, column], runs, settings, "epoch", True, accuracies)
+    draw_modes(rows[0, -1], runs, sizes, of_size)
+    for norm in norms:
+        draw_finals(rows[1, -1], runs, sizes, of_size, norm, "evaluation_accuracy", f"{norm} norm")
+    draw_finals(rows[1, -1], runs, sizes, of_size, "batch", "training_accuracy", "batch, training mode", ":")
+    rows[1, -1].set(title="held-out accuracy at the end", xlabel="batch size", xticks=range(len(sizes)),
+                    xticklabels=sizes)
+    rows[1, -1].grid(alpha=0.3)
+    rows[1, 1].legend(fontsize=8, loc="lower right")
+
+
 def main(source, target):
     runs = read(source)
     sizes = sorted({setting.batch_size for setting in runs})
     rates = sorted({setting.rate for setting in runs if setting.batch_size == sizes[-1]})
-
-    def of_size(norm, size):
-        return Setting(norm, BATCHES_ONE_RATE * size / sizes[-1], size)
-
     columns = max(len(rates), len(sizes) + 1)
-    figure, grid = plt.subplots(4, columns, figsize=(4 * columns, 13), layout="constrained")
+    figure, grid = plt.subplots(6, columns, figsize=(4 * columns, 19.5), layout="constrained")
     for column, rate in enumerate(rates):
-        settings = [Setting(norm, rate, sizes[-1]) for norm in COLOURS]
-        grid[0, column].set_title(f"rate {rate:g}, batches of {sizes[-1]}")
+        settings = [Setting("convolutional", norm, rate, sizes[-1]) for norm in NORMS["convolutional"]]
+        grid[0, column].set_title(f"convolutional: rate {rate:g}, batches of {sizes[-1]}")
         draw_column(grid[0, column], grid[1, column], runs, settings, "step", False)
-    for column, size in enumerate(sizes):
-        settings = [of_size(norm, size) for norm in COLOURS]
-        grid[2, column].set_title(f"batches of {size}, rate {settings[0].rate:g}")
-        draw_column(grid[2, column], grid[3, column], runs, settings, "epoch", True)
-    draw_modes(grid[2, -1], runs, sizes, of_size)
-    for norm in COLOURS:
-        draw_by_batch_size(grid[3, -1], runs, sizes, of_size, norm, "evaluation_accuracy", f"{norm} norm")
-    draw_by_batch_size(grid[3, -1], runs, sizes, of_size, "batch", "training_accuracy", "batch, training mode", ":")
-    grid[3, -1].set(title="held-out accuracy at the end", xlabel="batch size", xticks=range(len(sizes)),
-                    xticklabels=sizes)
-    grid[3, -1].grid(alpha=0.3)
-    for row, label in enumerate(["training loss", "held-out accuracy"] * 2):
+    draw_batch_sizes(grid[2:4], runs, sizes, "convolutional", (0.9, 1.0))
+    draw_batch_sizes(grid[4:6], runs, sizes, "plain", (0.2, 1.0))
+    for row, label in enumerate(["training loss", "held-out accuracy"] * 3):
         grid[row, 0].set_ylabel(label)
     grid[0, 0].legend(fontsize=8)
-    grid[3, 0].legend(fontsize=8, loc="lower right")
     for axes in grid.flat:
         axes.set_visible(axes.has_data())
     count = len(next(iter(runs.values())))
-    figure.suptitle("1,797 digits, a fifth held out: three convolutions without normalization, with batch norm, with "
-                    f"instance norm.  Thin: each seed (of {count}); thick: their mean.")
+    figure.suptitle("1,797 digits, a fifth held out: a convolutional and a plain network without normalization, with "
+                    f"batch norm, with instance or layer norm.  Thin: each seed (of {count}); thick: their mean.")
     figure.savefig(target, dpi=80)
 
 

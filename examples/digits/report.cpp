@@ -34,12 +34,12 @@ std::string mean_and_range(const Values &values) {
 }
 
 bool same_setting(const Run &a, const Run &b) {
-    return a.norm == b.norm && a.rate == b.rate && a.batch_size == b.batch_size;
+    return a.kind == b.kind && a.norm == b.norm && a.rate == b.rate && a.batch_size == b.batch_size;
 }
 
 }  // namespace
 
-void print_table(const std::vector<Result> &results, std::ostream &out) {
+void print_table(const std::vector<Result> &results, Kind kind, std::ostream &out) {
     const auto row = [&](const std::string &norm, const std::string &rate, const std::string &batch,
                          const std::string &failed, const std::string &loss, const std::string &evaluation,
                          const std::string &training, const std::string &epochs) {
@@ -50,7 +50,8 @@ void print_table(const std::vector<Result> &results, std::ostream &out) {
     row("norm", "rate", "batch", "failed", "loss", "evaluation mode, %", "training mode, %", "epochs to 95 %");
     for (auto first = results.begin(); first != results.end(); ++first) {
         const auto same = [&](const Result &other) { return same_setting(first->run, other.run); };
-        if (std::any_of(results.begin(), first, same)) continue;  // a further seed of a setting that has its row
+        if (first->run.kind != kind || std::any_of(results.begin(), first, same))
+            continue;  // a further seed of a setting that has its row
         Values loss, evaluation, training, epochs;
         int failed = 0;
         for (auto result = first; result != results.end(); ++result) {
@@ -70,15 +71,15 @@ void print_table(const std::vector<Result> &results, std::ostream &out) {
 }
 
 void write_csv(const std::vector<Result> &results, std::ostream &out) {
-    out << "norm,rate,batch_size,seed,step,epoch,loss,evaluation_accuracy,training_accuracy,diverged\n";
+    out << "network,norm,rate,batch_size,seed,step,epoch,loss,evaluation_accuracy,training_accuracy,diverged\n";
     const auto cell = [&](double value) {
         out << ',';
         if (!std::isnan(value)) out << value;
     };
     for (const Result &result : results)
         for (const Record &record : result.records) {
-            out << norm_name(result.run.norm) << ',' << result.run.rate << ',' << result.run.batch_size << ','
-                << result.run.seed << ',' << record.step << ',' << record.epoch;
+            out << kind_name(result.run.kind) << ',' << norm_name(result.run.norm) << ',' << result.run.rate << ','
+                << result.run.batch_size << ',' << result.run.seed << ',' << record.step << ',' << record.epoch;
             cell(record.loss);
             cell(record.evaluation_accuracy);
             cell(record.training_accuracy);

@@ -75,7 +75,11 @@ std::string refusal(const std::string &path) {
     return "";
 }
 
-constexpr Norm kNorms[] = {Norm::none, Norm::batch, Norm::instance};
+// Every network, with what it is trained with.
+const std::pair<Kind, Norm> kNetworks[] = {
+    {Kind::convolutional, Norm::none}, {Kind::convolutional, Norm::batch}, {Kind::convolutional, Norm::instance},
+    {Kind::plain, Norm::none},         {Kind::plain, Norm::batch},         {Kind::plain, Norm::layer},
+};
 
 }  // namespace
 
@@ -149,6 +153,14 @@ TEST_CASE("gradients of every layer equal finite differences") {
         Normalization<hnorm::InstanceNorm> layer(hnorm::InstanceNorm(3, hnorm::Options().affine(true)));
         check_layer(layer, random_array(2, 3, 5, 5, 1));
     }
+    SECTION("batch norm of (N, C)") {
+        Normalization<hnorm::BatchNorm1d, 2> layer(hnorm::BatchNorm1d(5));
+        check_layer(layer, random_array(6, 5, 1, 1, 1));
+    }
+    SECTION("layer norm") {
+        Normalization<hnorm::GroupNorm, 2> layer(hnorm::GroupNorm(1, 8));
+        check_layer(layer, random_array(3, 8, 1, 1, 1));
+    }
     SECTION("cross entropy") {
         Array logits = random_array(4, kClasses, 1, 1, 1), gradient, ignored;
         const std::vector<int> labels{3, 0, 9, 3};
@@ -159,9 +171,9 @@ TEST_CASE("gradients of every layer equal finite differences") {
 }
 
 TEST_CASE("the whole network's gradient predicts the loss along it") {
-    const Norm norm = GENERATE_COPY(from_range(std::begin(kNorms), std::end(kNorms)));
+    const auto [kind, norm] = GENERATE_COPY(from_range(std::begin(kNetworks), std::end(kNetworks)));
     const Data data = some_digits(8);
-    Network network(norm, true, 1);
+    Network network(kind, norm, true, 1);
     Array gradient;
     cross_entropy(network.forward(data.images), data.labels, gradient);
     network.backward(gradient);
@@ -176,13 +188,13 @@ TEST_CASE("the whole network's gradient predicts the loss along it") {
         return cross_entropy(network.forward(data.images), data.labels, gradient);
     };
     const double above = loss_after(step), below = loss_after(-2.0 * step);
-    INFO(norm_name(norm) << " norm");
+    INFO(kind_name(kind) << ", " << norm_name(norm) << " norm");
     CHECK((above - below) / (2.0 * step) == Approx(length).epsilon(0.02));
 }
 
 TEST_CASE("an epoch of training lowers the loss and raises the held-out accuracy in both modes") {
-    const Norm norm = GENERATE_COPY(from_range(std::begin(kNorms), std::end(kNorms)));
-    const Result result = train(split(some_digits(1000), 1), {norm, 0.03, 32, 1, 1});
+    const auto [kind, norm] = GENERATE_COPY(from_range(std::begin(kNetworks), std::end(kNetworks)));
+    const Result result = train(split(some_digits(1000), 1), {kind, norm, 0.03, 32, 1, 1});
     INFO(describe(result.run));
     CHECK_FALSE(result.diverged);
     CHECK(result.records.back().loss < 0.7 * result.records.front().loss);
@@ -190,8 +202,28 @@ TEST_CASE("an epoch of training lowers the loss and raises the held-out accuracy
     CHECK(result.final_training_accuracy() > 0.5);
 }
 
+TEST_CASE("batch norm of two samples passes on which value is the larger, and no more") {
+    Normalization<hnorm::BatchNorm1d, 2> layer(hnorm::BatchNorm1d(50));
+    const Array x = random_array(2, 50, 1, 1, 1), y = layer.forward(x);
+    for (int c = 0; c < 50; ++c) {
+        const float sign = x.sample(0)[c] > x.sample(1)[c] ? 1.0f : -1.0f;
+        CHECK(y.sample(0)[c] == Approx(sign).epsilon(0.05));
+        CHECK(y.sample(1)[c] == Approx(-sign).epsilon(0.05));
+    }
+}
+
+TEST_CASE("batches of two keep batch norm from learning where a channel has one value a sample") {
+    const Split data = split(some_digits(1000), 1);
+    const auto accuracy = [&](Norm norm) {
+        return train(data, {Kind::plain, norm, 0.00625, 2, 1, 1}).final_evaluation_accuracy();
+    };
+    CHECK(accuracy(Norm::none) > 0.85);
+    CHECK(accuracy(Norm::layer) > 0.85);
+    CHECK(accuracy(Norm::batch) < 0.75);
+}
+
 TEST_CASE("a loss that is no number ends the run") {
-    const Result result = train(split(some_digits(200), 1), {Norm::none, 1e30, 8, 2, 1});
+    const Result result = train(split(some_digits(200), 1), {Kind::convolutional, Norm::none, 1e30, 8, 2, 1});
     CHECK(result.diverged);
     CHECK(std::isnan(result.final_evaluation_accuracy()));
 }
@@ -199,7 +231,7 @@ TEST_CASE("a loss that is no number ends the run") {
 TEST_CASE("the number of threads changes no result") {
     const Data data = some_digits(100);
     std::vector<Run> runs;
-    for (const Norm norm : kNorms) runs.push_back({norm, 0.1, 8, 1, 1});
+    for (const auto &[kind, norm] : kNetworks) runs.push_back({kind, norm, 0.1, 8, 1, 1});
     std::ostringstream progress, one, three;
     write_csv(train_all(data, runs, 1, progress), one);
     write_csv(train_all(data, runs, 3, progress), three);

@@ -28,8 +28,8 @@ class Trained {
 public:
     explicit Trained(const Run &run)
         : run_(run),
-          network_(run.norm, true, run.seed),
-          probe_(run.norm, false, run.seed),
+          network_(run.kind, run.norm, true, run.seed),
+          probe_(run.kind, run.norm, false, run.seed),
           sgd_(network_.parameters(), run.rate, kMomentum) {}
 
     double step(const Data &batch) {
@@ -63,8 +63,8 @@ private:
 
 std::string describe(const Run &run) {
     std::ostringstream out;
-    out << norm_name(run.norm) << " norm, rate " << run.rate << ", batches of " << run.batch_size << ", seed "
-        << run.seed;
+    out << kind_name(run.kind) << ", " << norm_name(run.norm) << " norm, rate " << run.rate << ", batches of "
+        << run.batch_size << ", seed " << run.seed;
     return out.str();
 }
 

@@ -13,6 +13,7 @@ namespace digits {
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 struct Run {
+    Kind kind = Kind::convolutional;
     Norm norm = Norm::none;
     double rate = 0.1;
     int batch_size = 32;
@@ -20,7 +21,7 @@ struct Run {
     std::uint64_t seed = 1;  // of the split, the weights and the order of the samples
 };
 
-// "batch norm, rate 0.1, batches of 32, seed 1"
+// "convolutional, batch norm, rate 0.1, batches of 32, seed 1"
 std::string describe(const Run &run);
 
 // After `step` steps: the mean training loss since the previous record and, at some records (else kNone), the held-out
