@@ -31,5 +31,8 @@ function(hnorm_shared_library target archive headers)
     )
     set_target_properties(${archive} PROPERTIES INTERFACE_HNORM_KIND static COMPATIBLE_INTERFACE_STRING HNORM_KIND)
     target_link_options(${target} PRIVATE "LINKER:--version-script=${stem}.map" "LINKER:-Bsymbolic" "LINKER:--no-undefined")
-    target_link_libraries(${target} PRIVATE "$<LINK_LIBRARY:WHOLE_ARCHIVE,${stem}.whole.a>" Threads::Threads ${CMAKE_DL_LIBS} m)
+    # As $<LINK_LIBRARY:WHOLE_ARCHIVE,...> does, which CMake 3.16 does not know.
+    target_link_libraries(
+        ${target} PRIVATE -Wl,--whole-archive "${stem}.whole.a" -Wl,--no-whole-archive Threads::Threads ${CMAKE_DL_LIBS} m
+    )
 endfunction()

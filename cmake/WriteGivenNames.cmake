@@ -4,14 +4,17 @@
 # Writes the version script MAP of a shared library, and the names that it gives to NAMES, one a line: PUBLIC under NODE; and under
 # NODE_PRIVATE the internal functions that the archives USERS take from it. RENAMED: the list of RenameSymbols.cmake, whose names
 # are internal.
-cmake_minimum_required(VERSION 3.28)
+cmake_minimum_required(VERSION 3.16) # the source archive's
 set(private "")
 if(USERS)
     file(STRINGS "${RENAMED}" internal)
     list(TRANSFORM internal REPLACE ".* " "")
     execute_process(
-        COMMAND "${NM}" --undefined-only --format=posix ${USERS} OUTPUT_VARIABLE symbols ERROR_QUIET COMMAND_ERROR_IS_FATAL ANY
+        COMMAND "${NM}" --undefined-only --format=posix ${USERS} OUTPUT_VARIABLE symbols ERROR_QUIET RESULT_VARIABLE status
     )
+    if(status)
+        message(FATAL_ERROR "${NM} cannot read ${USERS}: ${status}")
+    endif()
     string(REGEX MATCHALL "hnorm_[^\n ]* U" symbols "${symbols}")
     list(TRANSFORM symbols REPLACE " U" "")
     list(REMOVE_DUPLICATES symbols)
