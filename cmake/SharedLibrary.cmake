@@ -14,7 +14,7 @@ function(hnorm_shared_library target archive headers)
     add_custom_command(
         OUTPUT "${stem}.map" "${stem}.names" "${stem}.whole.a"
         COMMAND
-            "${CMAKE_COMMAND}" -D "PUBLIC=${functions}" -D "RENAMED=$<TARGET_FILE_DIR:${archive}>/${archive}.renamed" -D "USERS=${users}" -D
+            "${CMAKE_COMMAND}" -D "PUBLIC=${functions}" -D "ARCHIVE=$<TARGET_FILE:${archive}>" -D "USERS=${users}" -D
             "NODE=HNORM_${version}" -D "MAP=${stem}.map" -D "NAMES=${stem}.names" -D "NM=${CMAKE_NM}" -P "${HNORM_WRITE_GIVEN_NAMES}"
         COMMAND hnorm_hide_names "$<TARGET_FILE:${archive}>" "${stem}.whole.a" "${stem}.names"
         DEPENDS ${archive} ${arg_USED_BY} hnorm_hide_names "${HNORM_WRITE_GIVEN_NAMES}"

@@ -1,29 +1,34 @@
-# cmake -D "PUBLIC=NAME;..." -D RENAMED=FILE -D "USERS=ARCHIVE;..." -D NODE=VERSION -D MAP=FILE -D NAMES=FILE -D NM=PROGRAM
+# cmake -D "PUBLIC=NAME;..." -D ARCHIVE=FILE -D "USERS=ARCHIVE;..." -D NODE=VERSION -D MAP=FILE -D NAMES=FILE -D NM=PROGRAM
 #     -P WriteGivenNames.cmake
 #
-# Writes the version script MAP of a shared library, and the names that it gives to NAMES, one a line: PUBLIC under NODE; and under
-# NODE_PRIVATE the internal functions that the archives USERS take from it. RENAMED: the list of RenameSymbols.cmake, whose names
-# are internal.
+# Writes the version script MAP of a shared library of ARCHIVE, and the names that it gives to NAMES, one a line: PUBLIC under NODE;
+# and under NODE_PRIVATE what else of ARCHIVE the archives USERS take.
 cmake_minimum_required(VERSION 3.16) # the source archive's
-set(private "")
-if(USERS)
-    file(STRINGS "${RENAMED}" internal)
-    list(TRANSFORM internal REPLACE ".* " "")
+# names(OUT KIND ARCHIVE...): global names, KIND being defined or undefined
+function(names out kind)
     execute_process(
-        COMMAND "${NM}" --undefined-only --format=posix ${USERS} OUTPUT_VARIABLE symbols ERROR_QUIET RESULT_VARIABLE status
+        COMMAND "${NM}" --${kind}-only --extern-only --format=posix ${ARGN} OUTPUT_VARIABLE symbols ERROR_QUIET
+        RESULT_VARIABLE status
     )
     if(status)
-        message(FATAL_ERROR "${NM} cannot read ${USERS}: ${status}")
+        message(FATAL_ERROR "${NM} cannot read ${ARGN}: ${status}")
     endif()
-    string(REGEX MATCHALL "hnorm_[^\n ]* U" symbols "${symbols}")
-    list(TRANSFORM symbols REPLACE " U" "")
+    string(REGEX MATCHALL "hnorm_[^\n ]* [A-Za-z]" symbols "${symbols}")
+    list(TRANSFORM symbols REPLACE " .*" "")
     list(REMOVE_DUPLICATES symbols)
-    list(SORT symbols)
-    foreach(name IN LISTS symbols)
-        if(name IN_LIST internal)
+    set(${out} "${symbols}" PARENT_SCOPE)
+endfunction()
+
+set(private "")
+if(USERS)
+    names(defined defined "${ARCHIVE}")
+    names(taken undefined ${USERS})
+    foreach(name IN LISTS taken)
+        if(name IN_LIST defined AND NOT name IN_LIST PUBLIC)
             list(APPEND private ${name})
         endif()
     endforeach()
+    list(SORT private)
 endif()
 
 list(JOIN PUBLIC ";\n        " functions)

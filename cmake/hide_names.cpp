@@ -34,7 +34,8 @@ public:
         return value;
     }
     std::string string(size_t at) const {
-        const auto end = std::find(bytes_->begin() + static_cast<std::ptrdiff_t>(std::min(at, bytes_->size())), bytes_->end(), '\0');
+        const auto end =
+            std::find(bytes_->begin() + static_cast<std::ptrdiff_t>(std::min(at, bytes_->size())), bytes_->end(), '\0');
         if (end == bytes_->end()) stop("the archive ends within a name");
         return std::string(bytes_->data() + at);
     }

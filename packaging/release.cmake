@@ -8,6 +8,7 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG" CACHE STRING "")
 foreach(kind IN ITEMS EXE SHARED)
     set(CMAKE_${kind}_LINKER_FLAGS "-Wl,-z,relro -Wl,-z,now" CACHE STRING "")
 endforeach()
+set(CMAKE_SKIP_RPATH ON CACHE BOOL "") # the folder of the build would be in the bytes that the build-id is made of
 set(CMAKE_INSTALL_PREFIX /usr CACHE PATH "")
 foreach(part IN ITEMS TESTS BENCH EXAMPLES)
     set(HNORM_BUILD_${part} OFF CACHE BOOL "")

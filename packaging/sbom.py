@@ -41,8 +41,8 @@ def bill(version, architecture, commit, files):
     hnorm = library("hnorm", version, MIT, None, note="The kernels are compiled by Halide; its compiler is not inside.")
     hnorm.properties.add(Property(name="hnorm:commit", value=commit))
     runtime = library(
-        "Halide runtime", halide, MIT, "https://halide-lang.org", purl=PackageURL("pypi", name="halide", version=halide),
-        note="compiled into libhnorm and libhnorm_gpu",
+        "Halide runtime", halide, MIT, "https://halide-lang.org",
+        purl=PackageURL("pypi", name="halide", version=halide), note="compiled into libhnorm and libhnorm_gpu",
     )  # fmt: skip
     bom = Bom(serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"hnorm {version} {architecture} {commit}"))
     bom.metadata.timestamp = datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), timezone.utc)
