@@ -284,3 +284,10 @@ TEST_CASE("the machine's settings", "[once]") {
     hnorm::set_target("");
     REQUIRE(hnorm::target() == chosen);
 }
+
+TEST_CASE("the headers are of the library's version, and the C++ names of a namespace of it", "[cpu]") {
+    const std::string minor = std::to_string(HNORM_VERSION_MAJOR) + "." + std::to_string(HNORM_VERSION_MINOR);
+    REQUIRE(hnorm::version() == minor + "." + std::to_string(HNORM_VERSION_PATCH));
+    static_assert(std::is_same_v<hnorm::BatchNorm, hnorm::v0_2::BatchNorm>);
+    REQUIRE(minor == "0.2");
+}
