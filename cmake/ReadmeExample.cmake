@@ -13,10 +13,8 @@ file(CONFIGURE OUTPUT "${PROJECT_BINARY_DIR}/readme_example.cpp" @ONLY CONTENT [
 #include <vector>
 
 int main() {
-    std::vector<float> input(32 * 64 * 56 * 56, 1.5f), output(input.size()), slope(input.size(), 1);
-    float *const data = input.data(), *const out = output.data(), *const gradient = slope.data();
-    const std::vector<float> mean(64, 1), variance(64, 4), offset(64, 3), scale(64, 2);
-    const double variance_epsilon = 1e-3;
+    std::vector<float> input(32 * 64 * 56 * 56, 1.5f), output(input.size());
+    float *const data = input.data(), *const out = output.data();
 
 @statements@
 }
