@@ -1,7 +1,7 @@
 # cmake -P check_locks.cmake: fails unless each requirements.lock has the versions of the requirements.txt beside it.
 cmake_minimum_required(VERSION 3.28)
 set(root "${CMAKE_CURRENT_LIST_DIR}/..")
-foreach(folder IN ITEMS . tune cmake packaging tests/source_archive)
+foreach(folder IN ITEMS . tune cmake packaging python tests/source_archive)
     foreach(kind IN ITEMS txt lock)
         file(READ "${root}/${folder}/requirements.${kind}" text)
         string(TOLOWER "\n${text}" text)

@@ -10,7 +10,7 @@ endif()
 
 get_filename_component(root "${CMAKE_CURRENT_LIST_DIR}" DIRECTORY)
 set(sources)
-foreach(folder IN ITEMS generators schedules runtime tools tests bench tune examples)
+foreach(folder IN ITEMS generators schedules runtime tools tests bench tune examples python)
     file(GLOB_RECURSE found "${root}/${folder}/*.c" "${root}/${folder}/*.h" "${root}/${folder}/*.cpp" "${root}/${folder}/*.hpp")
     list(APPEND sources ${found})
 endforeach()

@@ -1,0 +1,36 @@
+// The extension module hnorm._core.
+#include "bindings.h"
+
+namespace hnorm_python {
+
+// hnorm.Error, a ValueError, with the sentence of hnorm and the name of the status.
+void bind_errors(nb::module_ &m) {
+    const std::string name = nb::cast<std::string>(m.attr("__name__")) + ".Error";
+    static PyObject *const type = PyErr_NewExceptionWithDoc(
+        name.c_str(), "A refused or failed call. The message is a sentence; `status` is the name of hnorm's status.",
+        PyExc_ValueError, nullptr);
+    if (!type) {
+        throw nb::python_error();
+    }
+    m.attr("Error") = nb::handle(type);
+    nb::register_exception_translator([](const std::exception_ptr &pointer, void *) {
+        try {
+            std::rethrow_exception(pointer);
+        } catch (const hnorm::Error &error) {
+            const nb::object raised = nb::handle(type)(error.what());
+            nb::setattr(raised, "status", nb::str(hnorm_status_name(error.status())));
+            PyErr_SetObject(type, raised.ptr());
+        }
+    });
+}
+
+}  // namespace hnorm_python
+
+NB_MODULE(_core, m) {
+    m.doc() = "The functions and layers of hnorm, as the package hnorm gives them.";
+    hnorm_python::bind_errors(m);
+    hnorm_python::bind_machine(m);
+    hnorm_python::bind_forward(m);
+    hnorm_python::bind_backward(m);
+    hnorm_python::bind_layers(m);
+}

@@ -1,0 +1,95 @@
+"""Threads and targets never change a result; the module says what it is."""
+import ast
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import hnorm
+import numpy as np
+import pytest
+from hnorm import _core
+from reference import random
+
+X = random((8, 16, 12, 12))
+EXPECTED = hnorm.forward(X, hnorm.Group.batch)
+
+
+@pytest.fixture(autouse=True)
+def as_it_was():
+    yield
+    hnorm.set_num_threads(0)
+    hnorm.set_target("")
+
+
+def test_any_number_of_threads_gives_the_same_bits():
+    for threads in (1, 2, 5):
+        hnorm.set_num_threads(threads)
+        assert hnorm.num_threads() == threads
+        assert np.array_equal(hnorm.forward(X, hnorm.Group.batch), EXPECTED)
+    with pytest.raises(hnorm.Error, match="threads is 257"):
+        hnorm.set_num_threads(257)
+
+
+def test_every_target_gives_the_same_bits():
+    targets = hnorm.targets()
+    assert hnorm.target() in [target.name for target in targets if not target.unusable]
+    for target in targets:
+        if target.unusable:
+            with pytest.raises(hnorm.Error, match=target.name):
+                hnorm.set_target(target.name)
+        else:
+            hnorm.set_target(target.name)
+            assert hnorm.target() == target.name
+            assert np.array_equal(hnorm.forward(X, hnorm.Group.batch), EXPECTED)
+
+
+def test_threads_of_python_may_call_at_once():
+    with ThreadPoolExecutor(4) as pool:
+        for y in pool.map(lambda _: hnorm.forward(X, hnorm.Group.batch), range(40)):
+            assert np.array_equal(y, EXPECTED)
+    hnorm.shutdown()
+    assert np.array_equal(hnorm.forward(X, hnorm.Group.batch), EXPECTED)
+
+
+def test_groups_are_values():
+    assert hnorm.groups(3) == hnorm.groups(3) != hnorm.groups(4) and hnorm.Group.batch != hnorm.Group.instance
+    assert len({hnorm.groups(3), hnorm.groups(3), hnorm.Group.batch, hnorm.Group.batch}) == 2
+    assert repr(hnorm.groups(3)) == "hnorm.groups(3)" and repr(hnorm.Group.batch) == "hnorm.Group.batch"
+    assert hnorm.Group.batch != 0
+
+
+def run(*arguments, **environment):
+    return subprocess.run([sys.executable, "-m", "hnorm", *arguments], capture_output=True, text=True,
+                          env={**os.environ, **environment})
+
+
+def test_info_lists_the_targets():
+    lines = run("--info", HNORM_NUM_THREADS="3").stdout.splitlines()
+    assert lines[0] == f"hnorm {hnorm.__version__}, 3 threads; targets, best first:"
+    assert [line.split()[line[0] == "*"] for line in lines[1:]] == [target.name for target in hnorm.targets()]
+    assert [line for line in lines if line[0] == "*"] == [line for line in lines if line.endswith("in use")]
+    usable = [target.name for target in hnorm.targets() if not target.unusable][-1]
+    assert f"* {usable}" in run("--info", HNORM_TARGET=usable).stdout
+    refused = run("--info", HNORM_TARGET="pdp-11")
+    assert refused.returncode == 1 and refused.stderr.startswith("hnorm: ") and "pdp-11" in refused.stderr
+
+
+def test_everything_public_is_documented():
+    for name in hnorm.__all__:
+        assert getattr(hnorm, name).__doc__, name
+    assert hnorm.Error.__module__ == "hnorm" and issubclass(hnorm.Error, ValueError)
+
+
+def test_the_stub_names_what_the_module_has():
+    stub = ast.parse((Path(hnorm.__file__).parent / "_core.pyi").read_text())
+    named = {node.name for node in stub.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    assert named == {name for name in vars(_core) if not name.startswith("__")}
+    assert (Path(hnorm.__file__).parent / "py.typed").exists()
+
+
+def test_nothing_is_left_at_exit():
+    script = "import hnorm, numpy; b = hnorm.BatchNorm(4); b.forward(numpy.ones((2, 4), 'f4')); g = hnorm.Group.batch"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
