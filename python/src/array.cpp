@@ -66,14 +66,15 @@ std::string place_name(const Place &place) {
            std::to_string(place.index);
 }
 
-// NumPy has no DLPack for bfloat16, which the package ml_dtypes brings: the same memory as integers.
-nb::object as_integers(nb::handle object) {
-    static PyObject *bfloat16 = nullptr;  // its dtype, once it has been seen
-    if (!info_of(object).is_numpy) {
+// NumPy has no DLPack for bfloat16, which the package ml_dtypes brings: the same memory as integers. The name of a dtype
+// takes long to ask for. So one that fails is asked for its name, and that of bfloat16 is known from then on.
+nb::object as_integers(nb::handle object, bool has_failed) {
+    static PyObject *bfloat16 = nullptr;
+    if (!info_of(object).is_numpy || (!bfloat16 && !has_failed)) {
         return nb::object();
     }
     const nb::object dtype = nb::getattr(object, "dtype", nb::none());
-    if (!bfloat16 && nb::cast<std::string>(nb::str(dtype)) == "bfloat16") {
+    if (has_failed && nb::cast<std::string>(nb::str(dtype)) == "bfloat16") {
         bfloat16 = nb::borrow(dtype).release().ptr();
     }
     return dtype.ptr() == bfloat16 ? nb::getattr(object, "view")("uint16") : nb::object();
@@ -104,9 +105,13 @@ Array::Array(nb::handle object, const char *name, Access access) : object_(objec
         }
         PyErr_Clear();  // __dlpack__ may still know a way
     }
-    const nb::object integers = as_integers(object);
-    const nb::handle source = integers ? nb::handle(integers) : object;
-    const auto import = [source](auto &array) { return nb::try_cast(source, array, false); };
+    nb::object integers = as_integers(object, false);
+    const auto import = [&](auto &array) {
+        if (nb::try_cast(integers ? nb::handle(integers) : object, array, false)) {
+            return true;
+        }
+        return !integers && (integers = as_integers(object, true)) && nb::try_cast(integers, array, false);
+    };
     nb::ndarray<> writable;
     if (access == Access::write ? !import(writable) : !import(owner_)) {
         if (access == Access::write && import(owner_)) {
