@@ -3,12 +3,14 @@ import argparse
 import os
 from pathlib import Path
 
+import numpy
+
 import hnorm
 
 
 def info() -> None:
     """Prints what the program `hnorm info` prints."""
-    hnorm.moments(memoryview(bytearray(4)).cast("f", (1, 1)), hnorm.Group.batch)  # says what is wrong with HNORM_TARGET
+    hnorm.moments(numpy.zeros((1, 1), numpy.float32), hnorm.Group.batch)  # says what is wrong with HNORM_TARGET
     how = ", forced by HNORM_TARGET" if os.environ.get("HNORM_TARGET") else ""
     targets = hnorm.targets()
     width = max(len(target.name) for target in targets)

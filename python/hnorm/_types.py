@@ -6,9 +6,12 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 class Array(Protocol):
     """What has DLPack: arrays of NumPy, PyTorch, CuPy and others."""
 
-    def __dlpack__(self, **kwargs: Any) -> Any: ...
+    # Properties, because the libraries' methods differ in their arguments.
+    @property
+    def __dlpack__(self) -> Any: ...
 
-    def __dlpack_device__(self) -> tuple[Any, int]: ...
+    @property
+    def __dlpack_device__(self) -> Any: ...
 
 
 A = TypeVar("A", bound=Array)

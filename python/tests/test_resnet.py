@@ -66,9 +66,10 @@ def test_ten_steps_have_the_losses_of_pytorch(last):
     # Such training is chaotic: differences of the last bit grow a hundredfold in two steps, PyTorch's own too.
     gap, own_gap = (ours - theirs).abs(), (theirs - on_one).abs()
     print(f"losses {ours}, difference {gap}, of PyTorch on one and two threads {own_gap}")
-    assert gap[:2].max() <= 1e-4
+    assert gap[0] <= 1e-5
     assert gap.max() <= max(1e-4, 2 * own_gap.max())
     assert ours[-1] < ours[0] / 2
+    converted.load_state_dict(model.state_dict())
     model.eval(), converted.eval()
     with torch.no_grad():
-        torch.testing.assert_close(converted(x), model(x), rtol=1e-2, atol=1e-2)
+        torch.testing.assert_close(converted(x), model(x), rtol=1e-4, atol=1e-4)

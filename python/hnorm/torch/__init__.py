@@ -9,6 +9,7 @@ those of a model.
 from typing import TypeVar
 
 import torch
+from torch.nn.modules import batchnorm, instancenorm
 
 from . import functional
 
@@ -18,7 +19,7 @@ __all__ = [
 ]
 
 
-class _BatchNorm:
+class _BatchNorm(batchnorm._BatchNorm):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         self._check_input_dim(input)
         momentum = 0.0 if self.momentum is None else self.momentum
@@ -33,7 +34,7 @@ class _BatchNorm:
             self.bias, of_batch, momentum, self.eps)
 
 
-class _InstanceNorm:
+class _InstanceNorm(instancenorm._InstanceNorm):
     # What PyTorch's forward calls, after it has checked the shape and given a tensor of one sample its axis N.
     def _apply_instance_norm(self, input: torch.Tensor) -> torch.Tensor:
         return functional.instance_norm(
