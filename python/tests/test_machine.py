@@ -3,6 +3,7 @@ import ast
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -93,3 +94,28 @@ def test_nothing_is_left_at_exit():
     script = "import hnorm, numpy; b = hnorm.BatchNorm(4); b.forward(numpy.ones((2, 4), 'f4')); g = hnorm.Group.batch"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_other_threads_of_python_run_during_a_call():
+    """No thread gives way on its own here: this one runs again only if a call lets it."""
+    interval, started, ran = sys.getswitchinterval(), threading.Event(), []
+    seen = []
+
+    def compute():
+        started.set()
+        for _ in range(2000):
+            hnorm.forward(X, hnorm.Group.batch)
+            if ran:
+                seen.append(True)
+                return
+
+    sys.setswitchinterval(1000)
+    try:
+        thread = threading.Thread(target=compute)
+        thread.start()
+        started.wait()
+        ran.append(True)
+        thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert seen
