@@ -1,6 +1,8 @@
 """Threads and targets never change a result; the module says what it is."""
 import ast
+import importlib.metadata
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -88,6 +90,12 @@ def test_the_stub_names_what_the_module_has():
     named = {node.name for node in stub.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     assert named == {name for name in vars(_core) if not name.startswith("__")}
     assert (Path(hnorm.__file__).parent / "py.typed").exists()
+
+
+def test_the_wheel_is_for_the_interpreters_that_it_names():
+    tag = re.search("^Tag: (.*)$", importlib.metadata.distribution("hnorm").read_text("WHEEL"), re.MULTILINE)[1]
+    stable = sys.version_info >= (3, 12)
+    assert (tag.split("-")[1] == "abi3") == stable == _core.__file__.endswith(".abi3.so")
 
 
 def test_nothing_is_left_at_exit():
