@@ -1,6 +1,8 @@
 // The extension module hnorm._core.
 #include "bindings.h"
 
+#include <cstdlib>
+
 namespace hnorm_python {
 
 // hnorm.Error, a ValueError, with the sentence of hnorm and the name of the status.
@@ -27,7 +29,10 @@ void bind_errors(nb::module_ &m) {
 }  // namespace hnorm_python
 
 NB_MODULE(_core, m) {
+    namespace nb = nanobind;
     m.doc() = "The functions and layers of hnorm, as the package hnorm gives them.";
+    // Others may keep objects of hnorm to the end, as the caches of torch.compile do. The tests ask for warnings.
+    nb::set_leak_warnings(std::getenv("HNORM_TEST_LEAKS") != nullptr);
     hnorm_python::bind_errors(m);
     hnorm_python::bind_machine(m);
     hnorm_python::bind_forward(m);

@@ -100,7 +100,8 @@ def test_the_wheel_is_for_the_interpreters_that_it_names():
 
 def test_nothing_is_left_at_exit():
     script = "import hnorm, numpy; b = hnorm.BatchNorm(4); b.forward(numpy.ones((2, 4), 'f4')); g = hnorm.Group.batch"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    environment = {**os.environ, "HNORM_TEST_LEAKS": "1"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
