@@ -29,6 +29,7 @@ set(HNORM_RUNTIME_SOURCES
     src/pool.cpp
     src/post_ops.cpp
     src/ranks/exchange.cpp
+    src/ranks/on_device.cpp
     src/ranks/over_ranks.cpp
     src/ranks/rank_sums.cpp
     src/reduction.cpp

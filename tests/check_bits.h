@@ -45,7 +45,7 @@ inline void check_forward_bits_of(const Groups &groups, const Case &test_case) {
             transcribed_normalize(x, group, other_mean, other_variance, affine, eps, post);
 
         for (const std::string &target : usable_targets()) {
-            for (int threads : thread_counts()) {
+            for (int threads : thread_counts(test_case.recipe.seed)) {
                 const Machine machine(target, threads);
                 const std::string where = std::string("/") + name(group) + " " + test_case.describe(x) + ", " +
                                           affine.describe() + ", " + machine.describe();
@@ -208,7 +208,7 @@ inline void check_backward_bits_of(const Groups &groups, const Case &test_case, 
         const Expected of_frozen(test_case, x, dy, group, frozen, affine);
 
         for (const std::string &target : usable_targets()) {
-            for (int threads : thread_counts()) {
+            for (int threads : thread_counts(test_case.recipe.seed)) {
                 const Machine machine(target, threads);
                 const std::string where = std::string("/") + name(group) + " " + test_case.describe(x) + ", dy " +
                                           dy_case.describe(dy) + ", " + affine.describe() + ", " + machine.describe();

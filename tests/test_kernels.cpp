@@ -73,7 +73,7 @@ void check_positions(const std::vector<int64_t> &positions) {
             seed++;
             const Padding padding{static_cast<int64_t>(seed % 5 == 1 ? 3 : 0),
                                   static_cast<int64_t>(seed % 7 == 2 ? 9 : 0), seed % 2 == 0};
-            check({N, C, S}, padding, seed, {1, 2, 3, 7});
+            check({N, C, S}, padding, seed, thread_counts(seed));
         }
     }
 }

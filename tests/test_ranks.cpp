@@ -355,7 +355,7 @@ TEST_CASE("an empty batch on a rank, and one value on each, are valid", "[cpu]")
     require_exact(p, {}, {0, 3});
 }
 
-TEST_CASE("where all ranks are empty nothing changes; one value on all ranks together is refused", "[cpu]") {
+TEST_CASE("where all ranks are empty nothing changes, and one value on all ranks together is refused", "[cpu]") {
     Party party(3);
     for (const Outcome &outcome : party.call([](int, hnorm_layer *layer) { return forward_of(layer, {0, 3, 4}); }))
         REQUIRE(outcome.status == HNORM_OK);
@@ -522,6 +522,6 @@ TEST_CASE("mistakes of hnorm_layer_set_comm are refused and leave the layer", "[
     require_refused(hnorm_layer_set_comm(nullptr, nullptr), HNORM_INVALID_ARGUMENT, {"layer is null"});
     Layer instance(3, hnorm_layer_defaults(HNORM_INSTANCE));
     comm = group.comm(0);
-    require_refused(hnorm_layer_set_comm(instance, &comm), HNORM_UNSUPPORTED, {"the layer is no batch norm"});
+    require_refused(hnorm_layer_set_comm(instance, &comm), HNORM_UNSUPPORTED, {"the layer is no batch norm: only these share statistics"});
     REQUIRE(forward_of(layer, {4, 3, 5}) == HNORM_OK);
 }

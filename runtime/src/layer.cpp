@@ -178,10 +178,6 @@ hnorm_status hnorm_layer_to(hnorm_layer *layer, hnorm_device device) {
     }
     HNORM_TRY(check_device(function, "layer", layer->device));
     HNORM_TRY(check_device(function, "layer", device));
-    if (layer->over_ranks && device != HNORM_CPU) {
-        return fail(HNORM_UNSUPPORTED, "%s: the layer shares statistics with other processes: that is for the CPU only",
-                    function);
-    }
     HNORM_TRY(move(function, layer, storage_of_thread(device)));
     layer->device = device;
     return HNORM_OK;

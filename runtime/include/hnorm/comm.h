@@ -101,8 +101,12 @@ static inline hnorm_comm hnorm_comm_of(int rank, int ranks, hnorm_all_gather all
 /**
  * Makes a batch norm share its statistics with other processes.
  *
- * The layer must be one of HNORM_BATCH on the CPU (HNORM_UNSUPPORTED). It forgets its latest
- * forward. Its counter of steps, by which calls are compared, begins at 0.
+ * The layer must be one of HNORM_BATCH (HNORM_UNSUPPORTED). It forgets its latest forward. Its
+ * counter of steps, by which calls are compared, begins at 0.
+ *
+ * A layer on a device waits for the device in each call. Its ranks tell each other the moments and
+ * sums of their samples, so that all have the same bits, but not always those of a single process. An
+ * activation without a residual takes its sign from y as it is stored.
  *
  * @param layer  The layer.
  * @param comm   The processes, which is copied, or null for this process alone.

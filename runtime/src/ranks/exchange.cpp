@@ -14,7 +14,13 @@ namespace {
 constexpr char kMagic[8] = {'h', 'n', 'o', 'r', 'm', '-', '0', '1'};
 
 const char *operation_name(int32_t operation) {
-    return operation == kForwardOverRanks ? "a forward" : operation == kBackwardOverRanks ? "a backward" : "nothing";
+    switch (operation) {
+    case kForwardOverRanks: return "a forward";
+    case kBackwardOverRanks: return "a backward";
+    case kForwardOverRanks + kOnDevice: return "a forward on a device";
+    case kBackwardOverRanks + kOnDevice: return "a backward on a device";
+    default: return "nothing";
+    }
 }
 
 }  // namespace

@@ -16,7 +16,8 @@ struct RankCall {
     int32_t channels_last;  // 1, 0, or -1 if both layouts are the same
 };
 static_assert(sizeof(RankCall) == 64);
-constexpr int32_t kForwardOverRanks = 1, kBackwardOverRanks = 2;
+// Added to for a layer on a device, whose messages are others.
+constexpr int32_t kForwardOverRanks = 1, kBackwardOverRanks = 2, kOnDevice = 2;
 
 // The ranks of a layer, and memory for their messages.
 class Exchange {

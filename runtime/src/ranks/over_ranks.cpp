@@ -8,6 +8,7 @@
 #include "../validate.h"
 #include "gradient_sums.h"
 #include "moments.h"
+#include "on_device.h"
 
 namespace hnorm::detail {
 
@@ -121,7 +122,9 @@ public:
         const hnorm_status room = layer->record.begin_training(function, f.x.c);
         f.mean = layer->record.mean.data();
         f.variance = layer->record.variance.data();
-        HNORM_TRY(machine.run(&Device::forward, compute_forward, ForwardOfRanks(f, exchange_, room)));
+        HNORM_TRY(layer->device == HNORM_CPU
+                      ? machine.run(&Device::forward, compute_forward, ForwardOfRanks(f, exchange_, room))
+                      : DeviceRanks(function, machine, exchange_, layer).forward(room, f));
         if (layer->tracks()) {
             HNORM_TRY(machine.run(&Device::track, compute_track<Cpu>,
                                   layer->tracked(1, static_cast<double>(elements), f.mean, f.variance)));
@@ -137,7 +140,9 @@ public:
         if (exchange_.all_samples() * exchange_.positions() == 0) {
             return HNORM_OK;
         }
-        return machine.run(&Device::backward, compute_backward, BackwardOfRanks(b, exchange_));
+        return layer->device == HNORM_CPU
+                   ? machine.run(&Device::backward, compute_backward, BackwardOfRanks(b, exchange_))
+                   : DeviceRanks(function, machine, exchange_, layer).backward(b);
     }
 
     bool is_latest() const override { return latest_; }
@@ -147,11 +152,11 @@ private:
     hnorm_status agree(const char *function, hnorm_status status, Machine *machine, const hnorm_layer &layer,
                        const Planes &x, const Planes &dy, int32_t operation) {
         if (status == HNORM_OK) {
-            status = machine->find(function, HNORM_CPU, layer.context);
+            status = machine->find(function, layer.device, layer.context);
         }
         RankCall call = {};
         call.step = step_++;
-        call.operation = operation;
+        call.operation = operation + (layer.device == HNORM_CPU ? 0 : kOnDevice);
         call.status = status;
         if (status == HNORM_OK) {
             const bool last = sums_view(x, &dy, {HNORM_BATCH, 1}).adjacent;
@@ -204,9 +209,8 @@ extern "C" hnorm_status hnorm_layer_set_comm(hnorm_layer *layer, const hnorm_com
         hnorm_comm read;
         HNORM_TRY(read_given(function, "comm", *comm, &read));
         HNORM_TRY(check_comm(function, read));
-        if (layer->options.group != HNORM_BATCH || layer->device != HNORM_CPU) {
-            return fail(HNORM_UNSUPPORTED, "%s: the layer is %s: only batch norms on the CPU share statistics",
-                        function, layer->options.group != HNORM_BATCH ? "no batch norm" : "on a device");
+        if (layer->options.group != HNORM_BATCH) {
+            return fail(HNORM_UNSUPPORTED, "%s: the layer is no batch norm: only these share statistics", function);
         }
         made.reset(new (std::nothrow) LayerOfRanks(read));
         if (made == nullptr) {
@@ -214,7 +218,8 @@ extern "C" hnorm_status hnorm_layer_set_comm(hnorm_layer *layer, const hnorm_com
         }
         HNORM_TRY(made->reserve(function));
     }
-    layer->record.move_to(kCpuStorage);
+    HNORM_TRY(check_device(function, "layer", layer->device));
+    layer->record.move_to(storage_of_thread(layer->device));
     layer->over_ranks = std::move(made);
     return HNORM_OK;
 }
