@@ -10,7 +10,7 @@
  * for (N, C) tensors with 2 to 15 channels, and often less will do.
  *
  * hnorm needs one function of the program for this: an all-gather. It is not linked with MPI, NCCL
- * or any other transport. mpi.hpp makes the function for MPI.
+ * or any other transport. mpi.hpp, gloo.hpp and nccl.hpp make the function for these.
  *
  * @code{.c}
  * hnorm_comm comm = hnorm_comm_of(rank, ranks, all_gather, my_transport);
