@@ -132,8 +132,11 @@ int blame_caller(const char *message) {
 
 // Halide's hook for the parallel loops of kernels.
 int parallel_loop(void *user_context, halide_task_t body, int min, int size, uint8_t *closure) {
+    if (serial_thread) {
+        return run_serially(user_context, body, min, size, closure);
+    }
     const hnorm_context &context = current_context();
-    const int workers = serial_thread ? 1 : std::min(hnorm_context_get_num_threads(&context), size);
+    const int workers = std::min(hnorm_context_get_num_threads(&context), size);
     if (workers <= 1) {
         return run_serially(user_context, body, min, size, closure);
     }
