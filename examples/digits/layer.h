@@ -29,6 +29,8 @@ public:
     virtual Array backward(Array dy) = 0;
     virtual std::vector<Parameter> parameters() { return {}; }
     virtual void train(bool) {}
+    // hnorm's layer, where this is a batch norm.
+    virtual hnorm::BatchNorm *batch_norm() { return nullptr; }
 };
 
 }  // namespace digits

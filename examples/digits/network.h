@@ -28,6 +28,8 @@ public:
     void train(bool training);
     const std::vector<Parameter> &parameters() { return parameters_; }
     void zero_gradients();
+    // A program may put layers of its own around them (examples/sync). parameters() stay those of the layers inside.
+    std::vector<std::unique_ptr<Layer>> &layers() { return layers_; }
 
     // The fraction of the samples whose largest logit is their label's, computed in batches of batch_size; samples that
     // fill no batch are left out.

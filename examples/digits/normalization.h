@@ -3,6 +3,8 @@
 
 #include "layer.h"
 
+#include <type_traits>
+
 namespace digits {
 
 // HnormLayer: hnorm::BatchNorm, BatchNorm1d, InstanceNorm or GroupNorm. Rank: of its tensors, 4 or, for (N, C), 2.
@@ -28,6 +30,13 @@ public:
     }
 
     void train(bool training) override { layer_.train(training); }
+
+    hnorm::BatchNorm *batch_norm() override {
+        if constexpr (std::is_base_of_v<hnorm::BatchNorm, HnormLayer>)
+            return &layer_;
+        else
+            return nullptr;
+    }
 
 private:
     static hnorm::Tensor tensor(Array &array) {
