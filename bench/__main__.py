@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import data, estimate, grid, report
+from . import data, estimate, grid, over_ranks, report
 from .arguments import parse
 from .device_peers import device_peers
 from .library import Library
@@ -50,6 +50,10 @@ def peers_of(options, threads):
 
 def bench(options, variants):
     build = Path(os.environ.get("HNORM_BUILD", ROOT / "build/release"))
+    if options.ranks:
+        note(cpu_name())
+        over_ranks.measure(build, options.ranks, options.quick, note)
+        return
     lists, ops = options.shapes or ["standard"], MAIN_OPS
     if options.data:
         kinds, ops = data.plan(options.shapes, options.data), data.OPS

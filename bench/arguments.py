@@ -32,6 +32,7 @@ measures.
   ./dev bench --shapes my_network.txt --variants untuned    beside other schedules
   ./dev bench --data                          on kinds of data that might make it slow
   ./dev bench --grid                          on 300 odd shapes, against each other and against plain loops
+  ./dev bench --ranks 2                       with statistics of 2 processes, beside those of each
 
 Rows are named op/group/layout/type/shape/target/variant. Columns:
   time       of one call, the median over the rounds
@@ -59,6 +60,12 @@ def one_of(allowed, further=""):
     return check
 
 
+def ranks(text):
+    if not text.isdecimal() or not 2 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number from 2 to 64")
+    return int(text)
+
+
 def some_of(allowed):
     return lambda text: list(dict.fromkeys(one_of(allowed)(name) for name in text.split(",")))
 
@@ -80,6 +87,9 @@ def parse(arguments):
               "all. A comma between, no space")
     what("--grid", action="store_true",
          help="odd shapes, in place of lists, against each other and plain loops; prints the worst rows")
+    what("--ranks", type=ranks, metavar="N",
+         help="no rows but layers of ResNet-50 over N processes of Open MPI, 2 to 64, beside layers of each; "
+              "prints tables (docs/ranks.md)")
     rows("--shapes", action="append", metavar="LIST",
          help="a list of bench/shapes/, or a file: a shape a line, as 32x64x56x56; may be repeated, as all of these "
               "(default: standard; with --data: data, pictures)")
@@ -106,6 +116,8 @@ def parse(arguments):
     alone("device", "variants", "data", "grid", "cold", "target")
     alone("data", "variants", "peers", "grid", "cold", "plot", "type")
     alone("grid", "shapes", "variants", "peers", "cold", "plot", "type", "quick")
+    alone("ranks", "peers", "variants", "data", "grid", "shapes", "op", "group", "layout", "type", "target", "device",
+          "cold", "json", "plot")
     if options.variants and len(options.target or ()) > 1:
         parser.error("--variants takes one --target")
     if options.grid:
@@ -129,6 +141,8 @@ def parse(arguments):
 def needs(options):
     """(environment, target of the build)"""
     environment = ".venv-peers" if options.peers else ".venv"
+    if options.ranks:
+        return environment, "over_ranks"
     if options.variants:
         return environment, "hnorm_generators"
     return environment, "hnorm_device_bench" if options.device else "hnorm_bench"

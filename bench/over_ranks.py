@@ -1,0 +1,102 @@
+"""`./dev bench --ranks N`: what statistics of all processes cost: measured by over_ranks.cpp, and on paper."""
+import math
+import statistics
+import subprocess
+from collections import defaultdict
+
+# Runs of the program, and rounds in each.
+THOROUGH, QUICK = (5, 21), (2, 7)
+PARTS = ("to round 1", "round 1", "to round 2", "round 2", "to round 3", "round 3", "after it")
+PAPER_CHANNELS, PAPER_RANKS = (64, 2048), (2, 8, 64, 512, 4096)
+CHUNKS = 4  # sums that a rank sends on paper
+ASSUMED = (10e-6, 10e9)  # seconds, bytes a second: a network, which is not measured here
+
+
+def run(program, ranks, rounds):
+    command = ["mpiexec.openmpi", "--allow-run-as-root", "--oversubscribe", "-n", str(ranks), str(program), str(rounds)]
+    output = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if output.returncode:
+        raise RuntimeError(f"{' '.join(command)} has failed with {output.returncode}")
+    return [line.split("\t") for line in output.stdout.splitlines()]
+
+
+def spread(values, digits=3):
+    """Of seconds, in ms."""
+    low, middle, high = (f"{value * 1e3:.{digits}g}" for value in (min(values), statistics.median(values), max(values)))
+    return f"{middle} ({low} to {high})"
+
+
+def print_rows(rows):
+    print("| N, C, H, W | step | local, ms | shared, ms | shared over local | rounds | bytes a process |")
+    print("|---|---|---|---|---|---|---|")
+    for (shape, step), runs in rows.items():
+        local, shared = ([float(run[i]) for run in runs] for i in (0, 1))
+        over = [b / a for a, b in zip(local, shared)]
+        print(f"| {shape} | {step} | {spread(local)} | {spread(shared)} | {statistics.median(over):.2f} "
+              f"({min(over):.2f} to {max(over):.2f}) | {runs[0][2]} | {int(runs[0][3]):,} |")
+
+
+def print_lines(lines):
+    print(f"\n| N, C, H, W | step | process | {' | '.join(PARTS)} |\n|{'---|' * (3 + len(PARTS))}")
+    for (shape, step, rank), runs in lines.items():
+        parts = [statistics.median(float(run[i]) for run in runs) * 1e6 for i in range(len(PARTS))]
+        print(f"| {shape} | {step} | {rank} | {' | '.join(f'{part:.4g}' for part in parts)} |")
+
+
+def print_gathers(gathers):
+    print("\n| bytes a process | us, all-gather |\n|---|---|")
+    for size, runs in gathers.items():
+        low, middle, high = min(runs) * 1e6, statistics.median(runs) * 1e6, max(runs) * 1e6
+        print(f"| {int(size):,} | {middle:.3g} ({low:.3g} to {high:.3g}) |")
+
+
+def bytes_of_step(channels, ranks):
+    """What a rank sends in forward and in backward: the rounds of docs/ranks.md, of planes of class small."""
+    rows = max(math.ceil(48 / ranks), 1)
+    forward = [64, 8 + 16 * channels * rows, 8 + 16 * channels * CHUNKS]
+    backward = [64, 8 + 8 * channels, 8 + 16 * channels * CHUNKS]
+    return forward + backward
+
+
+def gather_time(size, ranks, latency, bandwidth):
+    """The faster of a ring and of recursive doubling. Both receive what all other ranks send."""
+    received = (ranks - 1) * size / bandwidth
+    return min(ranks - 1, math.ceil(math.log2(ranks))) * latency + received
+
+
+def tree_time(size, ranks, latency, bandwidth):
+    """Up a tree and down again."""
+    return 2 * math.ceil(math.log2(ranks)) * (latency + size / bandwidth)
+
+
+def print_paper(latency, bandwidth, what):
+    print(f"\nOn paper, with {latency * 1e6:.2g} us and {bandwidth / 1e9:.2g} GB/s ({what}); all times in ms a step:")
+    print("\n| channels | ranks | all-gathers | a tree of merged moments | a rank receives, MB |")
+    print("|---|---|---|---|---|")
+    for channels in PAPER_CHANNELS:
+        for ranks in PAPER_RANKS:
+            messages = bytes_of_step(channels, ranks)
+            gathers = sum(gather_time(size, ranks, latency, bandwidth) for size in messages)
+            # Count, mean and M2 forward, the two sums backward: in double.
+            tree = sum(tree_time(size * channels, ranks, latency, bandwidth) for size in (24, 16))
+            print(f"| {channels} | {ranks:,} | {gathers * 1e3:.3g} | {tree * 1e3:.3g} | "
+                  f"{(ranks - 1) * sum(messages) / 1e6:.3g} |")
+
+
+def measure(build, ranks, quick, note):
+    count, rounds = QUICK if quick else THOROUGH
+    found = {kind: defaultdict(list) for kind in ("row", "line", "gather")}
+    for i in range(count):
+        note(f"run {i + 1} of {count} by {ranks} processes")
+        for kind, *fields in run(build / "bin/over_ranks", ranks, rounds):
+            keys = {"row": 2, "line": 3, "gather": 1}[kind]
+            key = tuple(fields[:keys]) if keys > 1 else fields[0]
+            found[kind][key].append(fields[keys:] if keys > 1 else float(fields[1]))
+    print_rows(found["row"])
+    print_lines(found["line"])
+    print_gathers(found["gather"])
+    times = {int(size): statistics.median(runs) for size, runs in found["gather"].items()}
+    latency, largest = times[64], 1 << 20
+    bandwidth = (ranks - 1) * largest / (times[largest] - latency)
+    print_paper(latency, bandwidth, f"measured between {ranks} processes here")
+    print_paper(*ASSUMED, "assumed, a network")
