@@ -34,9 +34,7 @@ Arguments parse(int argc, char **argv) {
     Arguments arguments;
     for (int i = 1; i < argc; ++i) {
         const std::string name = argv[i];
-        int *const number = name == "--seeds"    ? &arguments.seeds
-                            : name == "--epochs" ? &arguments.epochs
-                                                 : nullptr;
+        int *const number = name == "--seeds" ? &arguments.seeds : name == "--epochs" ? &arguments.epochs : nullptr;
         if (number)
             *number = positive(name, ++i < argc ? argv[i] : "");
         else if (arguments.csv.empty() && name[0] != '-')
@@ -98,9 +96,9 @@ void train(const digits::Data &all, const Setting &setting, Statistics statistic
             if (statistics == Statistics::shared && !alike) throw std::logic_error("running statistics differ");
         }
         if (std::ostream *csv = output.csv()) {
-            *csv << digits::kind_name(setting.kind) << ',' << setting.batch() << ',' << name << ',' << output.processes()
-                 << ',' << setting.seed << ',' << step + 1 << ',' << std::setprecision(6) << double(step + 1) / steps
-                 << ',' << std::setprecision(17) << loss << ',' << std::setprecision(6);
+            *csv << digits::kind_name(setting.kind) << ',' << setting.batch() << ',' << name << ','
+                 << output.processes() << ',' << setting.seed << ',' << step + 1 << ',' << std::setprecision(6)
+                 << double(step + 1) / steps << ',' << std::setprecision(17) << loss << ',' << std::setprecision(6);
             if (measured)
                 *csv << accuracy.first << ',' << accuracy.second << ',' << alike << '\n';
             else
@@ -120,8 +118,10 @@ void run(const Arguments &arguments) {
     hnorm::set_num_threads(1);  // the processes are the threads here
     const digits::Data data = digits::load(DIGITS_DATA "/digits.csv");
     for (int seed = 1; seed <= arguments.seeds; ++seed)
-        for (const Setting &of : {Setting{digits::Kind::convolutional, 8, 0.1}, {digits::Kind::convolutional, 2, 0.025},
-                                  {digits::Kind::plain, 32, 0.1}, {digits::Kind::plain, 2, 0.025}}) {
+        for (const Setting &of : {Setting{digits::Kind::convolutional, 8, 0.1},
+                                  {digits::Kind::convolutional, 2, 0.025},
+                                  {digits::Kind::plain, 32, 0.1},
+                                  {digits::Kind::plain, 2, 0.025}}) {
             Setting setting = of;
             setting.seed = std::uint64_t(seed);
             train(data, setting, Statistics::own, arguments.epochs, output);

@@ -16,12 +16,12 @@ STYLES = {
     Way(2, "own"): ("2 processes, own statistics", "#edae49", 1.2, "-"),
     Way(4, "own"): ("4 processes, own statistics", "#d1495b", 1.2, "-"),
 }
-SMOOTH = 20  # steps
 
 
 def smoothed(values):
-    """Means over as many steps as there are up to SMOOTH."""
-    return [sum(values[max(0, i - SMOOTH + 1):i + 1]) / min(i + 1, SMOOTH) for i in range(len(values))]
+    """Means over a 36th of the steps."""
+    width = max(1, len(values) // 36)
+    return [sum(values[max(0, i - width + 1):i + 1]) / min(i + 1, width) for i in range(len(values))]
 
 
 def draw(loss_axes, accuracy_axes, ways):
@@ -50,7 +50,7 @@ def main(source, target):
         seed = draw(grid[0, column], grid[1, column], ways)
         grid[0, column].set_title(f"{setting.network}, batches of {setting.batch}:\n{setting.of_process(4)} samples a "
                                   "process of 4")
-    grid[0, 0].set_ylabel(f"training loss (mean of {SMOOTH} steps)")
+    grid[0, 0].set_ylabel("training loss (smoothed)")
     grid[1, 0].set_ylabel("held-out accuracy, %")
     grid[0, 0].legend(fontsize=8)
     figure.suptitle(f"Batch norm over processes, with shared statistics and with own ones (seed {seed}; the band is "

@@ -40,7 +40,8 @@ template <typename T>
 std::vector<T> Replica::gather(const std::vector<T> &mine) const {
     std::vector<T> all(mine.size() * std::size_t(count_));
     const int bytes = int(mine.size() * sizeof(T));
-    MPI_Allgather(mine.data(), bytes, MPI_BYTE, all.data(), bytes, MPI_BYTE, processes_);  // an error ends all processes
+    MPI_Allgather(mine.data(), bytes, MPI_BYTE, all.data(), bytes, MPI_BYTE,
+                  processes_);  // an error ends all processes
     return all;
 }
 
@@ -55,8 +56,8 @@ double Replica::step(const digits::Data &data, const std::vector<int> &batch) {
     for (int begin = 0; begin < mine.size(); begin += setting_.shard) {
         const auto label = mine.labels.begin() + begin;
         Array of_shard;
-        losses.push_back(digits::cross_entropy(samples(logits, begin, setting_.shard), {label, label + setting_.shard},
-                                               of_shard));
+        losses.push_back(
+            digits::cross_entropy(samples(logits, begin, setting_.shard), {label, label + setting_.shard}, of_shard));
         // Of the mean over the batch, not over the shard.
         std::transform(of_shard.values.begin(), of_shard.values.end(), gradient.sample(begin),
                        [](float value) { return value / kShards; });

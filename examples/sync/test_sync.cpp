@@ -42,8 +42,10 @@ double largest_difference(const Trained &a, const Trained &b) {
 int check(const digits::Data &data, int processes) {
     int failures = 0;
     // Shards of 8 and 32 samples are chunks, those of 2 are not.
-    for (const Setting &setting : {Setting{digits::Kind::convolutional, 8}, {digits::Kind::plain, 32},
-                                   {digits::Kind::convolutional, 2}, {digits::Kind::plain, 2}}) {
+    for (const Setting &setting : {Setting{digits::Kind::convolutional, 8},
+                                   {digits::Kind::plain, 32},
+                                   {digits::Kind::convolutional, 2},
+                                   {digits::Kind::plain, 2}}) {
         const bool exact = setting.shard >= 8 || processes == 1;
         const Trained alone = train(MPI_COMM_SELF, data, setting, Statistics::own);
         const Trained shared = train(MPI_COMM_WORLD, data, setting, Statistics::shared);
