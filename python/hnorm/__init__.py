@@ -4,15 +4,19 @@ Functions and layers have the names of the C++ interface. They take NumPy arrays
 DLPack, without copies. The shape is (N, C, spatial...) in every layout: strides tell channels-first from channels-last,
 as in the memory formats of PyTorch. A call that is refused raises hnorm.Error, a ValueError.
 """
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from . import _core
+from . import _core, comm
 from ._core import (
     BatchNorm,
     BatchNorm1d,
     BatchNorm2d,
     BatchNorm3d,
+    Context,
     Error,
     Group,
     GroupNorm,
@@ -36,10 +40,11 @@ from ._core import (
 from ._types import A, Array, Values
 
 __all__ = [
-    "BackwardSums", "BatchNorm", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Error", "Group", "GroupNorm",
+    "BackwardSums", "BatchNorm", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Context", "Error", "Group", "GroupNorm",
     "InstanceNorm", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "Moments", "Target", "activation_backward",
-    "backward", "backward_apply", "backward_reduce", "batch_normalization", "forward", "groups", "moments",
+    "backward", "backward_apply", "backward_reduce", "batch_normalization", "comm", "forward", "groups", "moments",
     "normalize", "normalize_backward", "num_threads", "set_num_threads", "set_target", "shutdown", "target", "targets",
+    "use_context",
 ]
 __version__ = _core.version()
 Error.__module__ = "hnorm"
@@ -123,3 +128,23 @@ class Target(NamedTuple):
 def targets() -> list[Target]:
     """The targets of this library, best first."""
     return [Target(*fields) for fields in _core.targets()]
+
+
+_used = threading.local()
+
+
+@contextmanager
+def use_context(context: Context) -> Iterator[Context]:
+    """The calls of this thread use the settings of a context, to the end of the block.
+
+        with hnorm.use_context(hnorm.Context(num_threads=2)):
+            y = hnorm.forward(x, hnorm.Group.batch)
+    """
+    before = getattr(_used, "context", None)
+    _core.use_context(context)
+    _used.context = context  # keeps it
+    try:
+        yield context
+    finally:
+        _core.use_context(before)
+        _used.context = before

@@ -20,6 +20,10 @@ void compute(const Array &x, const Function &function) {
     function();
 }
 
+// What the all_gather of set_comm has raised on this thread since it was last asked for; no object if nothing.
+nb::object take_raised();
+
+void bind_comm(nb::class_<hnorm::header::Layer> &layer);
 void bind_errors(nb::module_ &m);
 void bind_forward(nb::module_ &m);
 void bind_backward(nb::module_ &m);

@@ -9,26 +9,62 @@ namespace {
 using namespace nb::literals;
 using hnorm::header::Layer;
 
+// A call of a layer that shares its statistics. If its arguments are refused here, hnorm has not been called, and the other
+// ranks wait: they learn of it by a call without arguments.
+class Turn {
+public:
+    explicit Turn(Layer &layer, bool forward) : layer_(layer), forward_(forward) {}
+    ~Turn() {
+        if (taken_) {
+            return;
+        }
+        {
+            const nb::gil_scoped_release release;
+            forward_ ? hnorm_layer_forward(layer_.c(), nullptr, nullptr)
+                     : hnorm_layer_backward(layer_.c(), nullptr, nullptr, nullptr);
+        }
+        take_raised();
+    }
+    Turn(const Turn &) = delete;
+    Turn &operator=(const Turn &) = delete;
+    // Runs a function of the layer where x lies.
+    template <typename Function>
+    void take(const Array &x, const Function &function) {
+        compute(x, [&] {
+            taken_ = true;
+            function();
+        });
+    }
+
+private:
+    Layer &layer_;
+    const bool forward_;
+    bool taken_ = false;
+};
+
 nb::object forward(Layer &layer, nb::handle x_, nb::handle out) {
+    Turn turn(layer, true);
     const Array x(x_, "x");
     const Output y(out, "out", x);
-    compute(x, [&, in = x.tensor(), result = y.tensor()] { layer.forward(in, result); });
+    turn.take(x, [&, in = x.tensor(), result = y.tensor()] { layer.forward(in, result); });
     return y.object();
 }
 
 nb::object forward_add(Layer &layer, nb::handle x_, nb::handle residual_, nb::handle out) {
+    Turn turn(layer, true);
     const Array x(x_, "x"), residual(residual_, "residual");
     const Output y(out, "out", x);
-    compute(x, [&, in = x.tensor(), added = residual.tensor(), result = y.tensor()] {
+    turn.take(x, [&, in = x.tensor(), added = residual.tensor(), result = y.tensor()] {
         layer.forward_add(in, added, result);
     });
     return y.object();
 }
 
 nb::object backward(Layer &layer, nb::handle x_, nb::handle dy_, nb::handle dx_) {
+    Turn turn(layer, false);
     const Array x(x_, "x"), dy(dy_, "dy");
     const Output dx(dx_, "dx", dy, true);
-    compute(x, [&, in = x.tensor(), gradient = dy.tensor(), result = dx.if_wanted()] {
+    turn.take(x, [&, in = x.tensor(), gradient = dy.tensor(), result = dx.if_wanted()] {
         layer.backward(in, gradient, result);
     });
     return dx.object();
@@ -36,16 +72,22 @@ nb::object backward(Layer &layer, nb::handle x_, nb::handle dy_, nb::handle dx_)
 
 nb::tuple backward_add(Layer &layer, nb::handle x_, nb::handle y_, nb::handle dy_, nb::handle dx_,
                        nb::handle dresidual_) {
+    Turn turn(layer, false);
     const Array x(x_, "x"), dy(dy_, "dy");
     const Optional y(y_, "y");
     const Output dx(dx_, "dx", dy, true), dresidual(dresidual_, "dresidual", dy, true);
     const std::optional<hnorm::ConstTensor> written =
         y.get() ? std::optional<hnorm::ConstTensor>(*y.get()) : std::nullopt;
-    compute(x,
-            [&, in = x.tensor(), gradient = dy.tensor(), result = dx.if_wanted(), to_residual = dresidual.if_wanted()] {
-                layer.backward_add(in, written, gradient, result, to_residual);
-            });
+    turn.take(
+        x, [&, in = x.tensor(), gradient = dy.tensor(), result = dx.if_wanted(), to_residual = dresidual.if_wanted()] {
+            layer.backward_add(in, written, gradient, result, to_residual);
+        });
     return nb::make_tuple(dx.object(), dresidual.object());
+}
+
+void set_context(nb::handle self, nb::handle context) {
+    nb::cast<Layer &>(self).set_context(context.is_none() ? nullptr : &nb::cast<hnorm::Context &>(context));
+    nb::setattr(self, "_context", context);  // which keeps it
 }
 
 // An array of the layer as a NumPy array of the same memory, which keeps the layer alive; None if there is none.
@@ -150,7 +192,8 @@ void bind_norm(nb::module_ &m, const char *name, bool on, const char *doc) {
 }
 
 void bind_base(nb::module_ &m) {
-    nb::class_<Layer> layer(m, "Layer",
+    // A dictionary for what a layer keeps alive.
+    nb::class_<Layer> layer(m, "Layer", nb::dynamic_attr(),
                             "What all layers have. Two threads must not use the same layer at the same time.");
     layer
         .def("forward", forward, "x"_a, nb::kw_only(), "out"_a = nb::none(),
@@ -183,6 +226,10 @@ not wanted.)")
         .def("eval", &Layer::eval, "Chooses evaluation.")
         .def("reset_running_stats", &Layer::reset_running_stats,
              "Sets the running mean to 0, the running variance to 1 and num_batches_tracked to 0.")
+        .def("set_context", set_context, "context"_a.none(),
+             nb::sig("def set_context(self, context: Context | None) -> None"),
+             "Makes the calls of the layer use the settings of a context, whichever the thread uses. None: those of "
+             "the thread.")
         .def("state_dict", state_dict, nb::sig("def state_dict(self) -> dict[str, numpy.typing.NDArray[typing.Any]]"),
              "Copies of the arrays by the names of PyTorch: numpy.savez(path, **layer.state_dict()) writes what "
              "hnorm::load of C++ reads.")
@@ -204,6 +251,7 @@ not wanted.)")
                "The running mean, to read and to write in place; None without running statistics.");
     bind_array(layer, "running_var", static_cast<hnorm::Span<double> (Layer::*)()>(&Layer::running_var),
                "The running variance, as running_mean.");
+    bind_comm(layer);
 }
 
 }  // namespace

@@ -34,10 +34,39 @@ void bind_group(nb::module_ &m) {
         "channels and positions.");
 }
 
+void bind_context(nb::module_ &m) {
+    nb::class_<hnorm::Context>(
+        m, "Context",
+        R"(Settings for the calls of one thread (hnorm.use_context) or of one layer (set_context).
+
+num_threads: 1 to 256, or 0 for the default. target: a name, or "" for the choice of hnorm. No setting
+changes a result. Both can be set later, while no call uses the context.)")
+        .def(
+            "__init__",
+            [](hnorm::Context *self, int threads, const std::string &target) {
+                hnorm::Context made;
+                made.set_num_threads(threads);
+                made.set_target(target);
+                new (self) hnorm::Context(std::move(made));
+            },
+            "num_threads"_a = 0, "target"_a = "")
+        .def_prop_rw("num_threads", &hnorm::Context::num_threads, &hnorm::Context::set_num_threads,
+                     "The number of threads that a call may use.")
+        .def_prop_rw("target", &hnorm::Context::target, &hnorm::Context::set_target, "The name of the target.");
+    m.def(
+        "use_context",
+        [](nb::handle context) {
+            hnorm_use_context(context.is_none() ? nullptr : nb::cast<hnorm::Context &>(context).c());
+        },
+        "context"_a.none(), nb::sig("def use_context(context: Context | None) -> None"),
+        "Makes the calls of this thread use a context: hnorm.use_context.");
+}
+
 }  // namespace
 
 void bind_machine(nb::module_ &m) {
     bind_group(m);
+    bind_context(m);
     m.def("version", hnorm::version, "The version of the library: \"major.minor.patch\".");
     m.def("set_num_threads", hnorm::set_num_threads, "threads"_a,
           "Sets the number of threads that a call may use: 1 to 256, or 0 for the default. It never changes a result. "

@@ -21,6 +21,14 @@ void bind_errors(nb::module_ &m) {
         } catch (const hnorm::Error &error) {
             const nb::object raised = nb::handle(type)(error.what());
             nb::setattr(raised, "status", nb::str(hnorm_status_name(error.status())));
+            nb::object cause = take_raised();
+            if (cause && !PyErr_GivenExceptionMatches(cause.ptr(), PyExc_Exception)) {  // as KeyboardInterrupt
+                PyErr_SetObject(reinterpret_cast<PyObject *>(Py_TYPE(cause.ptr())), cause.ptr());
+                return;
+            }
+            if (cause) {
+                PyException_SetCause(raised.ptr(), cause.release().ptr());
+            }
             PyErr_SetObject(type, raised.ptr());
         }
     });
