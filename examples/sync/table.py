@@ -18,7 +18,7 @@ def compare(seeds, alone):
         return f"{greatest:.1g}"
     first = min(next((step for step, value in enumerate(of_seed) if value >= NEAR), len(of_seed))
                 for of_seed in differences)
-    return f"{greatest:.1g}" + (f" (below 1e-5 for {first} steps)" if first else "")
+    return f"{greatest:.1g}" + (f" (1e-5 for {first} steps)" if first else "")
 
 
 def loss_at_end(rows):
@@ -28,10 +28,9 @@ def loss_at_end(rows):
 
 
 def main(path):
-    line = "{:15} {:10} {:11} {:12} {:8} {:24} {}"
+    line = "{:14}{:>4}{:>6}  {:12} {:7} {:22} {}"
     print()
-    print(line.format("network, batch", "processes", "a process", "statistics", "loss", "held-out, %",
-                      "losses beside one process's"))
+    print(line.format("network, batch", "by", "each", "statistics", "loss", "held-out, %", "from one process"))
     for setting, ways in read(path).items():
         for way, seeds in ways.items():
             lowest = [last(rows, "lowest_accuracy") for rows in seeds.values()]
