@@ -37,11 +37,11 @@ def main(path):
             highest = [last(rows, "highest_accuracy") for rows in seeds.values()]
             middle = (sum(lowest) + sum(highest)) / 2 / len(seeds)
             loss = sum(map(loss_at_end, seeds.values())) / len(seeds)
-            print(line.format(f"{setting.network[:5]}{'.' if len(setting.network) > 5 else ''}, {setting.batch}",
-                              way.processes, setting.of_process(way.processes),
+            network = setting.network[:5] + ("." if len(setting.network) > 5 else "")
+            print(line.format(f"{network}, {setting.batch}", way.processes, setting.of_process(way.processes),
                               "one process" if way == ALONE else way.statistics, f"{loss:.4f}",
                               f"{middle * 100:.1f} ({min(lowest) * 100:.1f} to {max(highest) * 100:.1f})",
-                              "" if way == ALONE else compare(seeds, ways[ALONE])))
+                              "" if way == ALONE else compare(seeds, ways[ALONE])).rstrip())
 
 
 if __name__ == "__main__":
