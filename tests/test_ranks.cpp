@@ -522,6 +522,7 @@ TEST_CASE("mistakes of hnorm_layer_set_comm are refused and leave the layer", "[
     require_refused(hnorm_layer_set_comm(nullptr, nullptr), HNORM_INVALID_ARGUMENT, {"layer is null"});
     Layer instance(3, hnorm_layer_defaults(HNORM_INSTANCE));
     comm = group.comm(0);
-    require_refused(hnorm_layer_set_comm(instance, &comm), HNORM_UNSUPPORTED, {"the layer is no batch norm: only these share statistics"});
+    require_refused(hnorm_layer_set_comm(instance, &comm), HNORM_UNSUPPORTED,
+                    {"the layer is no batch norm: only these share statistics"});
     REQUIRE(forward_of(layer, {4, 3, 5}) == HNORM_OK);
 }
