@@ -6,32 +6,65 @@ those of a model.
     import hnorm.torch
     model = hnorm.torch.convert(torchvision.models.resnet18())
 """
-from typing import TypeVar
+import sys
+from typing import Any, TypeVar
 
 import torch
 from torch.nn.modules import batchnorm, instancenorm
 
-from . import functional
+from . import _ranks, functional
 
 __all__ = [
     "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d",
-    "convert", "functional",
+    "SyncBatchNorm", "convert", "convert_sync_batchnorm", "functional",
 ]
 
 
 class _BatchNorm(batchnorm._BatchNorm):
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        self._check_input_dim(input)
+    def _count(self) -> float:
+        """Counts a batch, and returns the weight of its statistics in the running ones."""
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
             if self.momentum is None:
                 momentum = 1.0 / float(self.num_batches_tracked)
+        return momentum
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        self._check_input_dim(input)
+        momentum = self._count()
         of_batch = self.training or (self.running_mean is None and self.running_var is None)
         tracked = not self.training or self.track_running_stats
         return functional.batch_norm(
             input, self.running_mean if tracked else None, self.running_var if tracked else None, self.weight,
             self.bias, of_batch, momentum, self.eps)
+
+
+class SyncBatchNorm(_BatchNorm):
+    """torch.nn.SyncBatchNorm on the CPU: the statistics are those of the samples of all processes.
+
+    The gradient of the input is that of the sum of all processes' losses. The gradients of weight and bias are those
+    of the process's own samples: DistributedDataParallel averages them. A process may have no samples.
+    """
+
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+                 track_running_stats: bool = True, process_group: Any = None, device: Any = None, dtype: Any = None,
+                 **options: Any) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device=device, dtype=dtype,
+                         **options)
+        self.process_group = process_group
+
+    def _check_input_dim(self, input: torch.Tensor) -> None:
+        if input.dim() < 2:
+            raise ValueError(f"expected at least 2D input (got {input.dim()}D input)")
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        if not self.training or not _ranks.are_several(self.process_group):
+            return super().forward(input)
+        tracked = self.track_running_stats
+        return _ranks.batch_norm(
+            input, self.running_mean if tracked else None, self.running_var if tracked else None, self.weight,
+            self.bias, self._count(), self.eps, self.num_features, self.process_group)
 
 
 class _InstanceNorm(instancenorm._InstanceNorm):
@@ -75,6 +108,8 @@ class GroupNorm(torch.nn.GroupNorm):
 
 _CLASSES = [BatchNorm1d, BatchNorm2d, BatchNorm3d, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d, GroupNorm]
 _OF_PYTORCH = {getattr(torch.nn, its.__name__): its for its in _CLASSES}
+_SYNCED = {getattr(library, f"BatchNorm{rank}d") for library in (torch.nn, sys.modules[__name__]) for rank in (1, 2, 3)}
+_SYNCED |= {torch.nn.SyncBatchNorm, SyncBatchNorm}
 _Module = TypeVar("_Module", bound=torch.nn.Module)
 
 
@@ -86,4 +121,13 @@ def convert(module: _Module) -> _Module:
     """
     for each in module.modules():
         each.__class__ = _OF_PYTORCH.get(type(each), type(each))
+    return module
+
+
+def convert_sync_batchnorm(module: _Module, process_group: Any = None) -> _Module:
+    """Makes the batch norms of a model SyncBatchNorm, in place as convert does, and returns the model."""
+    for each in module.modules():
+        if type(each) in _SYNCED:
+            each.__class__ = SyncBatchNorm
+            each.process_group = process_group
     return module
