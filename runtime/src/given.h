@@ -26,6 +26,7 @@ struct First;
         static constexpr const char *kName = #type;                                \
         static_assert(kSize % alignof(type) == 0);                                 \
     }
+// NOLINTBEGIN(bugprone-sizeof-expression): the size of a field, which may be a pointer
 HNORM_FIRST(hnorm_tensor, strides);
 HNORM_FIRST(hnorm_affine, stride_c);
 HNORM_FIRST(hnorm_post_ops, residual);
@@ -33,6 +34,7 @@ HNORM_FIRST(hnorm_post_ops_gradient, dresidual);
 HNORM_FIRST(hnorm_layer_options, negative_slope);
 HNORM_FIRST(hnorm_allocator, argument);
 HNORM_FIRST(hnorm_comm, reserved);
+// NOLINTEND(bugprone-sizeof-expression)
 #undef HNORM_FIRST
 
 // Refuses a size below `first`, and more fields than the `known` ones unless they are 0.

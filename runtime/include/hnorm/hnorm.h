@@ -84,8 +84,10 @@ extern "C" {
 /* Enumerations are int in C and in C++. So a program can pass a value without a name, and the
  * functions can refuse it. */
 #define HNORM_AN_INT : int
+#define HNORM_NULL nullptr
 #else
 #define HNORM_AN_INT
+#define HNORM_NULL NULL
 #endif
 /** @endcond */
 
@@ -208,7 +210,7 @@ typedef struct hnorm_tensor {
  */
 static inline hnorm_tensor hnorm_dense(void *data, hnorm_type type, int channels_last, int rank, const int64_t *shape) {
     hnorm_tensor tensor = {sizeof(hnorm_tensor), data, type, HNORM_CPU, rank, {0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}};
-    const int known = shape != NULL && rank >= 0 && rank <= HNORM_MAX_RANK;
+    const int known = shape && rank >= 0 && rank <= HNORM_MAX_RANK;
     const int last = known && channels_last != 0 && rank >= 2;
     int64_t stride = 1;
     int i;
@@ -310,7 +312,7 @@ typedef struct hnorm_post_ops {
 } hnorm_post_ops;
 /** Returns a structure that means no operation. The slope is 0.01. */
 static inline hnorm_post_ops hnorm_post_ops_defaults(void) {
-    const hnorm_post_ops post = {sizeof(hnorm_post_ops), HNORM_NO_ACTIVATION, 0.01f, NULL};
+    const hnorm_post_ops post = {sizeof(hnorm_post_ops), HNORM_NO_ACTIVATION, 0.01f, HNORM_NULL};
     return post;
 }
 
@@ -340,7 +342,8 @@ typedef struct hnorm_post_ops_gradient {
 } hnorm_post_ops_gradient;
 /** Returns a structure that means that forward had no post operation. The slope is 0.01. */
 static inline hnorm_post_ops_gradient hnorm_post_ops_gradient_defaults(void) {
-    const hnorm_post_ops_gradient post = {sizeof(hnorm_post_ops_gradient), HNORM_NO_ACTIVATION, 0.01f, NULL, NULL};
+    const hnorm_post_ops_gradient post = {sizeof(hnorm_post_ops_gradient), HNORM_NO_ACTIVATION, 0.01f, HNORM_NULL,
+                                          HNORM_NULL};
     return post;
 }
 

@@ -42,7 +42,7 @@ public:
 
     hnorm_status compute() {
         const hnorm_status ready = prepare();
-        Backward &b = behind_.rest;
+        const Backward &b = behind_.rest;
         const RankedView view(exchange_, b.x, &b.dy);
         const bool of_rank = exchange_.comm().gradients == HNORM_GRADIENTS_OF_RANK;
         double *const sums = memory_.data(), *const own = sums + 2 * channels();
