@@ -156,18 +156,32 @@ void Array::read(const nb::dlpack::dltensor &tensor) {
 }
 
 bool Array::is_contiguous() const {
-    if (rank_ > HNORM_MAX_RANK) {
-        return false;
-    }
     std::int64_t dense = 1;
-    for (int i = rank_ - 1; i >= 0; --i) {
+    for (int i = rank_ - 1; i >= 0 && rank_ <= HNORM_MAX_RANK; --i) {
         if (shape_[i] != 1 && strides_[i] != dense) {
             return size_ == 0;
         }
         dense *= shape_[i];
     }
+    return rank_ <= HNORM_MAX_RANK;
+}
+
+bool Array::is_channels_last() const {
+    if (rank_ < 3 || rank_ > HNORM_MAX_RANK) {
+        return false;
+    }
+    std::int64_t dense = 1;
+    for (int k = 0; k < rank_; ++k) {  // the channels, the positions from the last to the first, the samples
+        const int i = k == 0 ? 1 : k == rank_ - 1 ? 0 : rank_ - k;
+        if (shape_[i] != 1 && strides_[i] != dense) {
+            return false;
+        }
+        dense *= shape_[i];
+    }
     return true;
 }
+
+bool Array::has_strides_of(const Array &x) const { return std::memcmp(strides_, x.strides_, sizeof(strides_)) == 0; }
 
 std::string Array::type_name() const {
     static const char *const codes[] = {"int", "uint", "float", "handle", "bfloat", "complex", "bool"};

@@ -44,6 +44,8 @@ public:
     void use_device() const;
 
     bool is_contiguous() const;
+    bool is_channels_last() const;  // without gaps
+    bool has_strides_of(const Array &x) const;
     bool is_on_cpu() const { return place_ == Place(); }
     std::string type_name() const;
     void *data() const { return data_; }

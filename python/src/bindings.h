@@ -29,5 +29,6 @@ void bind_forward(nb::module_ &m);
 void bind_backward(nb::module_ &m);
 void bind_layers(nb::module_ &m);
 void bind_machine(nb::module_ &m);
+void bind_torch(nb::module_ &m);
 
 }  // namespace hnorm_python

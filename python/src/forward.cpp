@@ -87,27 +87,6 @@ void merge_moments(nb::handle count_, nb::handle mean_, nb::handle m2_, nb::hand
                                                   other_mean.span().data(), other_m2.span().data()));
 }
 
-// running = (1 - momentum) * running + momentum * factor * the average of `values` over the samples.
-void track(nb::handle running_, nb::handle values_, double momentum, double factor) {
-    const Array place(running_, "running");
-    const Values<float> running(running_, "running", place);
-    const Values<const double> values(values_, "values", place);
-    const std::size_t channels = running.span().size();
-    if (channels == 0 || values.span().size() % channels != 0) {
-        refuse("track: running holds " + std::to_string(channels) + " values, and values " +
-               std::to_string(values.span().size()) + ": it must hold as many, or as many for each sample");
-    }
-    const std::size_t samples = values.span().size() / channels;
-    const double weight = momentum * factor / static_cast<double>(samples);
-    for (std::size_t c = 0; c < channels; ++c) {
-        double sum = 0;
-        for (std::size_t n = 0; n < samples; ++n) {
-            sum += values.span()[n * channels + c];
-        }
-        running.span()[c] = static_cast<float>((1 - momentum) * running.span()[c] + weight * sum);
-    }
-}
-
 }  // namespace
 
 void bind_forward(nb::module_ &m) {
@@ -167,9 +146,6 @@ Raises Error if an argument is not valid.)");
           nb::sig("def merge_moments(count: " ARRAY ", mean: " ARRAY ", m2: " ARRAY ", other_count: " VALUES
                   ", other_mean: " VALUES ", other_m2: " VALUES ") -> None"),
           "Merges other moments into count, mean and m2: Moments.merge.");
-    m.def("track", track, "running"_a, "values"_a, "momentum"_a, "factor"_a,
-          nb::sig("def track(running: " ARRAY ", values: " VALUES ", momentum: float, factor: float) -> None"),
-          "Updates running statistics of float32, for hnorm.torch.");
 }
 
 }  // namespace hnorm_python

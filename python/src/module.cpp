@@ -46,4 +46,5 @@ NB_MODULE(_core, m) {
     hnorm_python::bind_forward(m);
     hnorm_python::bind_backward(m);
     hnorm_python::bind_layers(m);
+    hnorm_python::bind_torch(m);
 }

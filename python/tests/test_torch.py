@@ -189,3 +189,29 @@ def test_convert_changes_nothing_but_the_kernels():
     torch.testing.assert_close(model.state_dict(), before.state_dict(), rtol=1e-5, atol=1e-6)
     assert type(hnorm.torch.convert(torch.nn.BatchNorm1d(4))) is hnorm.torch.BatchNorm1d
     copy.deepcopy(model)(x)
+
+
+def test_a_bias_alone_has_a_gradient():
+    x, bias = random((3, 6, 5), "f32", False), torch.ones(6, requires_grad=True)
+    for training in (True, False):
+        bias.grad = None
+        hnorm.torch.functional.batch_norm(x, torch.zeros(6), torch.ones(6), None, bias, training).sum().backward()
+        assert torch.equal(bias.grad, torch.full((6,), 15.0))
+
+
+def test_running_statistics_that_do_not_fit_are_refused():
+    x, six, five = random((3, 6, 5), "f32", False), torch.ones(6), torch.ones(5)
+    for training in (True, False):
+        with pytest.raises(hnorm.Error, match="running_var holds 5 values but must hold 6"):
+            hnorm.torch.functional.batch_norm(x, six, five, training=training)
+    with pytest.raises(hnorm.Error, match="running_mean is None"):
+        hnorm.torch.functional.batch_norm(x, None, six)
+    hnorm.torch.functional.batch_norm(x, None, six, training=True)
+    assert not torch.equal(six, torch.ones(6))
+
+
+def test_running_statistics_may_have_gaps():
+    x, memory, plain = random((3, 6, 5), "f32", False), torch.ones(6, 2), torch.ones(6)
+    for running in (memory[:, 0], plain):
+        hnorm.torch.functional.batch_norm(x, running, None, training=True)
+    assert torch.equal(memory[:, 0], plain) and torch.equal(memory[:, 1], torch.ones(6))

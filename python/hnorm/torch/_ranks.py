@@ -7,8 +7,6 @@ from torch.autograd.function import once_differentiable
 
 import hnorm
 
-from .functional import _dense
-
 _forwards = WeakKeyDictionary()  # of each group: how many there were, on all of its processes
 
 
@@ -45,6 +43,12 @@ class _Normalization(torch.autograd.Function):
         gradients = [torch.from_numpy(values).clone() if needed else None
                      for needed, values in zip(of_parameters, (layer.gamma_grad, layer.beta_grad))]
         return dx, *gradients, None
+
+
+def _dense(x):
+    """x, or a copy in a layout that hnorm has."""
+    last = x.movedim(1, -1) if x.dim() > 2 else x
+    return x if x.is_contiguous() or last.is_contiguous() else x.contiguous()
 
 
 def batch_norm(input, running_mean, running_var, weight, bias, momentum, eps, channels, group):
