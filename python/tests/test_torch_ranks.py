@@ -1,5 +1,6 @@
 """SyncBatchNorm over processes with Gloo: the bits of one process with hnorm.torch.BatchNorm, failures on all."""
 import copy
+import weakref
 
 import pytest
 
@@ -73,7 +74,7 @@ def test_ranks_have_the_bits_of_one_process(ranks, tmp_path):
 
 
 def trains_a_model(rank, ranks):
-    """Two micro-batches before a backward, channels-last, a checkpoint, and DistributedDataParallel."""
+    """Two micro-batches before a backward, channels-last, DistributedDataParallel, checkpoints, and memory."""
     torch.manual_seed(3)
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 6, 3), torch.nn.BatchNorm2d(6), torch.nn.ReLU(),
                                 torch.nn.Conv2d(6, 4, 3), torch.nn.BatchNorm2d(4))
@@ -95,6 +96,13 @@ def trains_a_model(rank, ranks):
     gradient, y.grad = y.grad, None
     bn(y).sin().sum().backward()
     assert torch.equal(gradient, 2 * y.grad)
+
+    x = y * 1
+    loss, gone = bn(x).sum(), weakref.ref(x)
+    del x
+    assert gone() is not None
+    loss.backward()  # which frees what was kept for it
+    assert gone() is None
 
 
 @pytest.mark.parametrize("ranks", [2])

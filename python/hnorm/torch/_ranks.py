@@ -15,15 +15,12 @@ def are_several(group):
 
 
 class _Normalization(torch.autograd.Function):
-    """Each forward has a layer of hnorm of its own, which remembers what backward needs.
-
-    The layer knows x by its memory. So x is kept as an attribute: hooks for saved tensors, as those of
-    torch.utils.checkpoint, would bring other memory.
-    """
+    """Each forward has a layer of hnorm of its own, which remembers what backward needs."""
 
     @staticmethod
     def forward(ctx, x, weight, bias, layer):
-        ctx.x, ctx.version, ctx.layer = x, x._version, layer
+        ctx.save_for_backward(x)
+        ctx.version, ctx.layer = x._version, layer
         for values, parameter in ((layer.gamma, weight), (layer.beta, bias)):
             if parameter is not None:
                 torch.from_numpy(values).copy_(parameter)
@@ -32,7 +29,7 @@ class _Normalization(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, dy):
-        x, layer = ctx.x, ctx.layer
+        (x,), layer = ctx.saved_tensors, ctx.layer
         if x._version != ctx.version:
             raise RuntimeError("SyncBatchNorm: backward needs the input, which an inplace operation has modified")
         if dy.stride() != x.stride():
@@ -51,6 +48,10 @@ def _dense(x):
     return x if x.is_contiguous() or last.is_contiguous() else x.contiguous()
 
 
+def _unchanged(tensor):
+    return tensor
+
+
 def batch_norm(input, running_mean, running_var, weight, bias, momentum, eps, channels, group):
     """batch_norm in training, with the statistics of all processes. It checks nothing itself: what hnorm refuses on one
     process is an error on all of them."""
@@ -65,7 +66,10 @@ def batch_norm(input, running_mean, running_var, weight, bias, momentum, eps, ch
                  (running_var, torch.from_numpy(layer.running_var))]
     for ours, of_layer in pairs:
         of_layer.copy_(ours)
-    y = _Normalization.apply(_dense(input), weight, bias, layer)
+    input = _dense(input)
+    # The layer knows x by its memory: other hooks for saved tensors, as those of checkpoints, would bring other memory.
+    with torch.autograd.graph.saved_tensors_hooks(_unchanged, _unchanged):
+        y = _Normalization.apply(input, weight, bias, layer)
     for ours, of_layer in pairs:
         ours.copy_(of_layer)
     return y
