@@ -3,7 +3,10 @@
 #include "machine.h"
 #include "ranks.h"
 
+#include <hnorm/context.h>
+
 #include <atomic>
+#include <cstdlib>
 #include <limits>
 #include <memory>
 #include <random>
@@ -407,6 +410,51 @@ TEST_CASE("a rank whose arguments are refused ends the call on all ranks", "[cpu
         party.call([](int rank, hnorm_layer *layer) { return forward_of(layer, {4, rank == 2 ? 4 : 3, 5}); }), 2,
         HNORM_INVALID_ARGUMENT, {"rank 2 has failed with HNORM_INVALID_ARGUMENT"});
     party.require_goes_on();
+}
+
+TEST_CASE("a rank whose memory runs out ends the call on all ranks, wherever that happens, and the next call goes on",
+          "[cpu]") {
+    Party party(3, 300);
+    hnorm_context *context = nullptr;
+    REQUIRE(hnorm_context_create(&context) == HNORM_OK);
+    static std::atomic<int> left{0};  // allocations until one fails
+    const hnorm_allocator failing =
+        hnorm_allocator_of([](void *, size_t bytes) { return --left == 0 ? nullptr : std::malloc(bytes); },
+                           [](void *, void *memory) { std::free(memory); }, nullptr);
+    REQUIRE(hnorm_context_set_allocator(context, &failing) == HNORM_OK);
+    REQUIRE(hnorm_context_set_num_threads(context, 1) == HNORM_OK);
+    REQUIRE(hnorm_layer_set_context(*party.layers[1], context) == HNORM_OK);
+    const Shape shape = {16, 300, 5};
+    int failures = 0;
+    for (int at = 1;; at++) {
+        left = at;
+        bool failed = false;
+        const std::vector<Outcome> outcomes = party.call([&](int, hnorm_layer *layer) {
+            Pair pair(shape);
+            Elements dx(shape);
+            const hnorm_tensor to = dx.view();
+            const hnorm_status forward = hnorm_layer_forward(layer, &pair.in, &pair.out);
+            const hnorm_status backward = hnorm_layer_backward(layer, &pair.in, &pair.out, &to);
+            return forward == HNORM_OK ? backward : forward;
+        });
+        for (const Outcome &outcome : outcomes) failed = failed || outcome.status != HNORM_OK;
+        INFO("allocation " << at << ": " << outcomes[0].message << "; " << outcomes[1].message);
+        if (failed) {
+            // After the last round a rank fails alone. Its backward, which then has no forward, tells the others.
+            REQUIRE(outcomes[1].status == HNORM_OUT_OF_MEMORY);
+            REQUIRE(outcomes[0].status == outcomes[2].status);
+            REQUIRE((outcomes[0].status == HNORM_COMM_ERROR || outcomes[0].status == HNORM_OK));
+            failures++;
+        }
+        if (left > 0) break;  // it asks for no more
+        party.begin_anew();
+        REQUIRE(at < 1000);
+    }
+    REQUIRE(failures > 3);
+    left = 0;  // none fails any more
+    party.require_goes_on();
+    REQUIRE(hnorm_layer_set_context(*party.layers[1], nullptr) == HNORM_OK);
+    hnorm_context_destroy(context);
 }
 
 TEST_CASE("ranks with other channels, positions or types end the call on all ranks", "[cpu]") {

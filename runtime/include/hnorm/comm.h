@@ -31,7 +31,9 @@
  * begins with what the call is: the tag, the step, the operation, the channels, the positions, the
  * type. If these differ, or if a rank has refused its arguments or has run out of memory, the call
  * fails on every rank, and hnorm_last_error() names the rank and the reason
- * (HNORM_COMM_ERROR; on the rank that failed, its own status). The layers stay as they were. Ranks
+ * (HNORM_COMM_ERROR; on the rank that failed, its own status). The layers stay as they were. Only if
+ * memory runs out after the last message, a call fails on one rank alone: its next call of the layer
+ * tells the others. Ranks
  * that have made different calls count differently from then on: hnorm_layer_set_comm on all of them
  * begins anew.
  */
