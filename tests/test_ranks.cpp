@@ -230,6 +230,33 @@ TEST_CASE("ranks that begin at borders of chunks have the bits of one process, u
     }
 }
 
+TEST_CASE("counts beyond what a float holds are exact over ranks", "[cpu]") {
+    if (test::tensor_format().type != HNORM_F32) return;
+    constexpr int64_t kPositions = (1 << 23) + 33;  // of two samples: more than 2^24, and not a multiple of 2
+    Elements x({2, 1, kPositions}), y({2, 1, kPositions});
+    for (size_t i = 0; i < x.size(); i++) x.set(i, static_cast<float>(i % 1000) * 0.01f);
+    Layer alone(1);
+    const hnorm_tensor all = x.view(), to = y.view();
+    REQUIRE(hnorm_layer_forward(alone, &all, &to) == HNORM_OK);
+    Group group(2);
+    std::vector<std::unique_ptr<Layer>> layers;
+    std::vector<hnorm_status> statuses(2);
+    for (int r = 0; r < 2; r++) {
+        layers.push_back(std::make_unique<Layer>(1));
+        const hnorm_comm comm = group.comm(r);
+        REQUIRE(hnorm_layer_set_comm(*layers.back(), &comm) == HNORM_OK);
+    }
+    on_ranks(2, [&](int r) {
+        const hnorm_tensor its_x = samples_of(all, r, 1), its_y = samples_of(to, r, 1);
+        statuses[static_cast<size_t>(r)] = hnorm_layer_forward(*layers[static_cast<size_t>(r)], &its_x, &its_y);
+    });
+    for (size_t r = 0; r < 2; r++) {
+        REQUIRE(statuses[r] == HNORM_OK);
+        REQUIRE(*hnorm_layer_running_mean(*layers[r]) == *hnorm_layer_running_mean(alone));
+        REQUIRE(*hnorm_layer_running_var(*layers[r]) == *hnorm_layer_running_var(alone));
+    }
+}
+
 TEST_CASE("1,024 ranks have the bits of one process", "[cpu]") {
     Problem p({8192, 3, 4, 4}, Data::kFar, 11);
     Options options;
