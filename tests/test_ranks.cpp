@@ -592,6 +592,9 @@ TEST_CASE("mistakes of hnorm_layer_set_comm are refused and leave the layer", "[
     comm.gradients = static_cast<hnorm_gradients>(2);
     refused(comm, "comm.gradients is 2");
     comm = group.comm(0);
+    comm.reserved = 1;
+    refused(comm, "comm.reserved is 1: it must be 0");
+    comm = group.comm(0);
     comm.size = 8;
     refused(comm, "comm.size is 8");
     require_refused(hnorm_layer_set_comm(nullptr, nullptr), HNORM_INVALID_ARGUMENT, {"layer is null"});
@@ -600,4 +603,142 @@ TEST_CASE("mistakes of hnorm_layer_set_comm are refused and leave the layer", "[
     require_refused(hnorm_layer_set_comm(instance, &comm), HNORM_UNSUPPORTED,
                     {"the layer is no batch norm: only these share statistics"});
     REQUIRE(forward_of(layer, {4, 3, 5}) == HNORM_OK);
+}
+
+TEST_CASE("channels that are apart have the bits of one process too, few ones as well", "[cpu]") {
+    if (test::tensor_format().channels_last) return;
+    for (const auto &[shape, split] :
+         {std::pair(Shape{1100, 3}, Split{1024, 76}), std::pair(Shape{512, 2}, Split{512}),
+          std::pair(Shape{600, 3, 3}, Split{256, 344}), std::pair(Shape{64, 20}, Split{32, 32})}) {
+        Shape wide = shape;
+        wide[1] *= 2;
+        Elements x(wide), dy(wide), y(wide), dx(wide), y_alone(wide), dx_alone(wide);
+        fill(x, Data::kSteps, 3), fill(dy, Data::kNormal, 4);
+        const auto every_second = [&](Elements &elements) {
+            hnorm_tensor tensor = elements.view();
+            tensor.shape[1] /= 2;
+            tensor.strides[1] *= 2;
+            return tensor;
+        };
+        const hnorm_tensor in = every_second(x), gradient = every_second(dy), out = every_second(y),
+                           to = every_second(dx);
+        const hnorm_tensor out_alone = every_second(y_alone), to_alone = every_second(dx_alone);
+        Layer alone(shape[1]);
+        REQUIRE(hnorm_layer_forward(alone, &in, &out_alone) == HNORM_OK);
+        REQUIRE(hnorm_layer_backward(alone, &in, &gradient, &to_alone) == HNORM_OK);
+        Party party(static_cast<int>(split.size()), shape[1]);
+        for (const Outcome &outcome : party.call([&, &part = split](int rank, hnorm_layer *layer) {
+                 int64_t begin = 0;
+                 for (int r = 0; r < rank; r++) begin += part[static_cast<size_t>(r)];
+                 const auto mine = [&](const hnorm_tensor &t) {
+                     return samples_of(t, begin, part[static_cast<size_t>(rank)]);
+                 };
+                 const hnorm_tensor its_x = mine(in), its_y = mine(out), its_dy = mine(gradient), its_dx = mine(to);
+                 const hnorm_status forward = hnorm_layer_forward(layer, &its_x, &its_y);
+                 return forward == HNORM_OK ? hnorm_layer_backward(layer, &its_x, &its_dy, &its_dx) : forward;
+             })) {
+            INFO(outcome.message);
+            REQUIRE(outcome.status == HNORM_OK);
+        }
+        INFO(describe(shape, split));
+        REQUIRE(same_bits(y, y_alone));
+        REQUIRE(same_bits(dx, dx_alone));
+        for (int64_t c = 0; c < shape[1]; c++) {
+            for (const auto &layer : party.layers) {
+                REQUIRE(hnorm_layer_running_var(*layer)[c] == hnorm_layer_running_var(alone)[c]);
+                REQUIRE(hnorm_layer_gamma_grad(*layer)[c] == hnorm_layer_gamma_grad(alone)[c]);
+            }
+        }
+    }
+}
+
+TEST_CASE("backward is that of the latest forward that is remembered: of all ranks, or of this one", "[cpu]") {
+    for (int tracks : {0, 1}) {
+        hnorm_layer_options options = hnorm_layer_defaults(HNORM_BATCH);
+        options.track_running_stats = tracks;
+        Group group(2);
+        std::vector<std::unique_ptr<Layer>> layers;
+        for (int r = 0; r < 2; r++) {
+            layers.push_back(std::make_unique<Layer>(3, options));
+            const hnorm_comm comm = group.comm(r);
+            REQUIRE(hnorm_layer_set_comm(*layers.back(), &comm) == HNORM_OK);
+        }
+        std::vector<std::vector<hnorm_status>> statuses(2);
+        std::vector<int> rounds(2);
+        on_ranks(2, [&](int rank) {
+            hnorm_layer *const layer = *layers[static_cast<size_t>(rank)];
+            std::vector<hnorm_status> &its = statuses[static_cast<size_t>(rank)];
+            Pair pair({4, 3, 5}, static_cast<uint32_t>(rank + 1)), empty({0, 3, 5});
+            Elements dx({4, 3, 5});
+            const hnorm_tensor to = dx.view();
+            const auto backward = [&] { its.push_back(hnorm_layer_backward(layer, &pair.in, &pair.out, &to)); };
+            // Evaluated, then trained on nothing: backward is that of the evaluation, which asks no other rank.
+            hnorm_layer_train(layer, 0);
+            its.push_back(hnorm_layer_forward(layer, &pair.in, &pair.out));
+            hnorm_layer_train(layer, 1);
+            its.push_back(hnorm_layer_forward(layer, &empty.in, &empty.out));
+            const int before = group.rounds(rank);
+            backward();
+            rounds[static_cast<size_t>(rank)] = group.rounds(rank) - before;
+            // Trained, then evaluated on nothing: backward is that of all ranks.
+            its.push_back(hnorm_layer_forward(layer, &pair.in, &pair.out));
+            hnorm_layer_train(layer, 0);
+            its.push_back(hnorm_layer_forward(layer, &empty.in, &empty.out));
+            hnorm_layer_zero_grad(layer);
+            backward();
+        });
+        for (int r = 0; r < 2; r++) {
+            for (hnorm_status status : statuses[static_cast<size_t>(r)]) REQUIRE(status == HNORM_OK);
+            REQUIRE(rounds[static_cast<size_t>(r)] == 0);
+        }
+        for (int64_t c = 0; c < 3; c++)
+            REQUIRE(hnorm_layer_gamma_grad(*layers[0])[c] == hnorm_layer_gamma_grad(*layers[1])[c]);
+    }
+}
+
+TEST_CASE("ranks with another activation or residual end the call on all ranks", "[cpu]") {
+    Party party(2);
+    hnorm_layer_options options = hnorm_layer_defaults(HNORM_BATCH);
+    options.activation = HNORM_LEAKY_RELU;
+    party.layers[1] = std::make_unique<Layer>(3, options);
+    party.begin_anew();
+    require_all_failed(party.call([](int, hnorm_layer *layer) { return forward_of(layer, {4, 3, 5}); }), -1, HNORM_OK,
+                       {"rank 1 has no residual and the activation's slope 0.01, but rank 0 has none and 1"});
+    Party others(2);
+    require_all_failed(others.call([](int rank, hnorm_layer *layer) {
+        Pair pair({4, 3, 5}), other({4, 3, 5});
+        return rank == 0 ? hnorm_layer_forward(layer, &pair.in, &pair.out)
+                         : hnorm_layer_forward_add(layer, &pair.in, &other.in, &pair.out);
+    }),
+                       -1, HNORM_OK, {"rank 1 has a residual"});
+    others.require_goes_on();
+}
+
+TEST_CASE("a rank that fails alone, after the last round, tells the others in its next call", "[cpu]") {
+    Party party(2, 2000);
+    hnorm_context *context = nullptr;
+    REQUIRE(hnorm_context_create(&context) == HNORM_OK);
+    static std::atomic<int> left{0};
+    const hnorm_allocator failing =
+        hnorm_allocator_of([](void *, size_t bytes) { return --left == 0 ? nullptr : std::malloc(bytes); },
+                           [](void *, void *memory) { std::free(memory); }, nullptr);
+    REQUIRE(hnorm_context_set_allocator(context, &failing) == HNORM_OK);
+    REQUIRE(hnorm_layer_set_context(*party.layers[1], context) == HNORM_OK);
+    const auto forward = [&] {
+        return party.call([](int, hnorm_layer *layer) { return forward_of(layer, {4, 2000, 3}); });
+    };
+    bool alone = false;
+    for (int at = 1; !alone; at++) {
+        REQUIRE(at < 1000);
+        left = at;
+        const std::vector<Outcome> outcomes = forward();
+        const bool reached = left <= 0;
+        left = 0;
+        REQUIRE(reached);
+        alone = outcomes[0].status == HNORM_OK && outcomes[1].status == HNORM_OUT_OF_MEMORY;
+    }
+    require_all_failed(forward(), 1, HNORM_OUT_OF_MEMORY, {"rank 1 has failed with HNORM_OUT_OF_MEMORY"});
+    for (const Outcome &outcome : forward()) REQUIRE(outcome.status == HNORM_OK);
+    REQUIRE(hnorm_layer_set_context(*party.layers[1], nullptr) == HNORM_OK);
+    hnorm_context_destroy(context);
 }

@@ -64,6 +64,19 @@ struct ActivationBackward {
     Planes dz;
 };
 
+// A tensor with the strides that dz has in what follows.
+inline Planes place_of_dz(const Backward &b) {
+    const bool gated = b.has_residual() && b.slope != 1;
+    const bool wide = gated && !b.dresidual && b.slope != 0 && b.dy.type != HNORM_F32;
+    if (!gated && !(b.dresidual && b.dresidual->data != b.dy.data)) {
+        return b.dy;
+    }
+    if (b.dresidual) {
+        return *b.dresidual;
+    }
+    return !wide && b.dx && b.dx->data != b.x.data ? *b.dx : dense_like(b.dy, nullptr);
+}
+
 // Backward behind a residual (hnorm_post_ops_gradient), in two steps: dz, and the rest, which are
 // the gradients without an activation, with dz in the place of dy. Without a residual the rest is
 // all.

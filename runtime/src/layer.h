@@ -20,11 +20,14 @@ public:
     enum class Forward { kTraining, kEvaluation };
 
     // Makes room for the statistics of a forward in training, and forgets the forward before.
-    hnorm_status begin_training(const char *function, int64_t groups);
+    // over_ranks: a forward of all ranks. If it fails on this rank alone, backward must tell the others.
+    hnorm_status begin_training(const char *function, int64_t groups, bool over_ranks = false);
     // Forgets the latest forward. The next one's statistics lie in the storage.
     void move_to(const Storage &storage);
     // A forward has succeeded.
-    void end(const Planes &x, const Planes &y, bool training, bool residual);
+    void end(const Planes &x, const Planes &y, bool training, bool residual, bool over_ranks = false);
+    // Whether the latest forward was one of all ranks.
+    bool is_over_ranks() const;
     void x_overwritten();
 
     // Gives the mode of the latest forward. Fails unless that forward had this x, nothing has
@@ -36,8 +39,8 @@ public:
     LayerValues<double> mean, variance;
 
 private:
-    // 0: none. Else x's fingerprint, and in the lowest bits whether it was in training, whether x is gone, and
-    // whether it had a residual.
+    // 0: none. Else x's fingerprint, and in the lowest bits whether it was in training, whether x is gone,
+    // whether it had a residual, and whether it was one of all ranks (that alone: it has failed).
     std::atomic<uint64_t> latest_{0};
 };
 

@@ -70,7 +70,7 @@ hnorm_status backward(const char *function, hnorm_layer *layer, const hnorm_tens
     if (layer == nullptr) {
         return null_layer(function);
     }
-    const bool over_ranks = layer->over_ranks && layer->over_ranks->is_latest();
+    const bool over_ranks = layer->over_ranks && layer->record.is_over_ranks();
     GradientTensors tensors(x, dy, dx);
     Backward b = {};
     bool constants = false;

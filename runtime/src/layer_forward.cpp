@@ -52,9 +52,6 @@ hnorm_status forward(const char *function, hnorm_layer *layer, const hnorm_tenso
     HNORM_TRY(read);
     Machine machine;
     HNORM_TRY(machine.find(function, f.x.device, layer->context));
-    if (layer->over_ranks) {
-        layer->over_ranks->forget();
-    }
     if (f.x.empty()) {
         return HNORM_OK;
     }

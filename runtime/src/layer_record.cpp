@@ -6,7 +6,8 @@ namespace hnorm::detail {
 
 namespace {
 
-constexpr uint64_t kRecordedBit = 1, kTrainingBit = 2, kOverwrittenBit = 4, kResidualBit = 8, kBits = 15;
+constexpr uint64_t kRecordedBit = 1, kTrainingBit = 2, kOverwrittenBit = 4, kResidualBit = 8, kRanksBit = 16,
+                   kBits = 31;
 
 // Different for different places, shapes and strides, but for an accident in 2^60.
 uint64_t fingerprint(const Planes &x) {
@@ -21,8 +22,8 @@ uint64_t fingerprint(const Planes &x) {
 
 }  // namespace
 
-hnorm_status LayerRecord::begin_training(const char *function, int64_t groups) {
-    latest_.store(0, std::memory_order_relaxed);
+hnorm_status LayerRecord::begin_training(const char *function, int64_t groups, bool over_ranks) {
+    latest_.store(over_ranks ? kRanksBit : 0, std::memory_order_relaxed);
     HNORM_TRY(mean.resize(function, static_cast<size_t>(groups)));
     return variance.resize(function, static_cast<size_t>(groups));
 }
@@ -33,9 +34,12 @@ void LayerRecord::move_to(const Storage &storage) {
     variance.move_to(storage);
 }
 
-void LayerRecord::end(const Planes &x, const Planes &y, bool training, bool residual) {
+bool LayerRecord::is_over_ranks() const { return (latest_.load(std::memory_order_relaxed) & kRanksBit) != 0; }
+
+void LayerRecord::end(const Planes &x, const Planes &y, bool training, bool residual, bool over_ranks) {
     const uint64_t word = fingerprint(x) | kRecordedBit | (training ? kTrainingBit : 0) |
-                          (y.data == x.data && !x.empty() ? kOverwrittenBit : 0) | (residual ? kResidualBit : 0);
+                          (y.data == x.data && !x.empty() ? kOverwrittenBit : 0) | (residual ? kResidualBit : 0) |
+                          (over_ranks ? kRanksBit : 0);
     // Threads that evaluate the same x again and again do not take the word from each other's caches.
     if (latest_.load(std::memory_order_relaxed) != word) {
         latest_.store(word, std::memory_order_relaxed);
@@ -47,7 +51,7 @@ void LayerRecord::x_overwritten() { latest_.fetch_or(kOverwrittenBit, std::memor
 hnorm_status LayerRecord::find(const char *function, const hnorm_tensor &x, const Planes &planes, bool residual,
                                Forward *forward) const {
     const uint64_t word = latest_.load(std::memory_order_relaxed);
-    if (word == 0) {
+    if ((word & kRecordedBit) == 0) {
         return fail(HNORM_INVALID_ARGUMENT,
                     "%s: there was no forward before it: it gives the gradients of the layer's latest forward",
                     function);

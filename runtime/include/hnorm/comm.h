@@ -29,7 +29,7 @@
  * @par Failures
  * A call of a layer with an hnorm_comm must be made by all ranks, in the same order. Each message
  * begins with what the call is: the tag, the step, the operation, the channels, the positions, the
- * type. If these differ, or if a rank has refused its arguments or has run out of memory, the call
+ * type, the layout, the activation, and whether there is a residual. If these differ, or if a rank has refused its arguments or has run out of memory, the call
  * fails on every rank, and hnorm_last_error() names the rank and the reason
  * (HNORM_COMM_ERROR; on the rank that failed, its own status). The layers stay as they were. Only if
  * memory runs out after the last message, a call fails on one rank alone: its next call of the layer
@@ -53,7 +53,7 @@ extern "C" {
  * The bytes of every rank, in the order of the ranks.
  *
  * All ranks call it with the same number of bytes. It returns when `all` is complete, or when it
- * has given up.
+ * has given up. It must not throw.
  *
  * @param argument  That of hnorm_comm.
  * @param mine      The bytes of this rank.

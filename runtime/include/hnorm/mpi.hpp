@@ -20,9 +20,12 @@
 
 #include <mpi.h>  // the program's own
 
+#include <algorithm>
 #include <chrono>
 #include <climits>
+#include <cstring>
 #include <string>
+#include <vector>
 
 namespace hnorm {
 inline namespace HNORM_VERSION_NAMESPACE {
@@ -36,10 +39,11 @@ class MpiComm {
 public:
     /// What all_gather returns, and the error message of a call quotes.
     enum Failure : int {
-        late = 1,      ///< A process did not come before the deadline.
-        too_long = 2,  ///< A message is longer than MPI counts (2 GiB).
-        broken = 3,    ///< An earlier call has failed.
-        of_mpi = 1000  ///< The error class of MPI, added to this.
+        late = 1,       ///< A process did not come before the deadline.
+        too_long = 2,   ///< A message is longer than MPI counts (2 GiB).
+        broken = 3,     ///< An earlier call has failed.
+        no_memory = 4,  ///< There is no memory for the messages.
+        of_mpi = 1000   ///< The error class of MPI, added to this.
     };
 
     /// Makes a duplicate of `parent`, so that messages of the program do not meet those of hnorm.
@@ -54,10 +58,12 @@ public:
         check(MPI_Comm_rank(mpi_, &rank_), "MPI_Comm_rank");
         check(MPI_Comm_size(mpi_, &ranks_), "MPI_Comm_size");
     }
-    /// Frees the duplicate, unless a call has failed: then the other processes may not come.
+    /// Frees the duplicate, unless a call has failed: then the other processes may not come, and MPI may
+    /// still write the messages.
     ~MpiComm() {
         if (!broken_) {
             MPI_Comm_free(&mpi_);
+            delete messages_;
         }
     }
     MpiComm(const MpiComm &) = delete;
@@ -97,8 +103,17 @@ private:
             return too_long;
         }
         const int count = static_cast<int>(bytes);
+        const std::size_t of_all = bytes * static_cast<std::size_t>(ranks_);
+        try {
+            messages_->resize(std::max(messages_->size(), bytes + of_all));
+        } catch (...) {
+            return no_memory;
+        }
+        // In memory of this object: a call that gives up leaves MPI with it.
+        char *const mine_here = messages_->data(), *const all_here = mine_here + bytes;
+        std::memcpy(mine_here, mine, bytes);
         MPI_Request request;
-        int code = MPI_Iallgather(mine, count, MPI_BYTE, all, count, MPI_BYTE, mpi_, &request);
+        int code = MPI_Iallgather(mine_here, count, MPI_BYTE, all_here, count, MPI_BYTE, mpi_, &request);
         const auto end = std::chrono::steady_clock::now() + deadline_;
         for (int done = 0; code == MPI_SUCCESS && !done;) {
             code = MPI_Test(&request, &done, MPI_STATUS_IGNORE);
@@ -108,6 +123,9 @@ private:
             }
         }
         broken_ = code != MPI_SUCCESS;
+        if (!broken_) {
+            std::memcpy(all, all_here, of_all);
+        }
         return broken_ ? of_mpi + error_class(code) : 0;
     }
     static int error_class(int code) noexcept {
@@ -118,6 +136,7 @@ private:
     const std::chrono::milliseconds deadline_;
     MPI_Comm mpi_ = MPI_COMM_NULL;
     int rank_ = 0, ranks_ = 1;
+    std::vector<char> *const messages_ = new std::vector<char>;
     bool broken_ = false;
 };
 

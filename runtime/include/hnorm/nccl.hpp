@@ -51,7 +51,13 @@ public:
     NcclComm(ncclComm_t nccl, int rank, int ranks, cudaStream_t stream,
              std::chrono::milliseconds deadline = std::chrono::minutes(10))
         : nccl_(nccl), rank_(rank), ranks_(ranks), stream_(stream), deadline_(deadline) {}
-    ~NcclComm() { cudaFree(buffer_); }
+    /// Frees its memory, unless a call has failed: then the device may still wait for the other
+    /// processes. The program aborts the communicator (ncclCommAbort).
+    ~NcclComm() {
+        if (!broken_) {
+            cudaFree(buffer_);
+        }
+    }
     NcclComm(const NcclComm &) = delete;
     NcclComm &operator=(const NcclComm &) = delete;
 

@@ -11,9 +11,9 @@ namespace hnorm::detail {
 
 namespace {
 
-constexpr char kMagic[8] = {'h', 'n', 'o', 'r', 'm', '-', '0', '1'};
+constexpr char kMagic[8] = {'h', 'n', 'o', 'r', 'm', '-', '0', '2'};
 
-const char *operation_name(int32_t operation) {
+const char *operation_name(int operation) {
     switch (operation) {
     case kForwardOverRanks: return "a forward";
     case kBackwardOverRanks: return "a backward";
@@ -43,13 +43,22 @@ hnorm_status Exchange::reserve(const char *function) {
 }
 
 hnorm_status Exchange::all_gather(const char *function, const void *mine, size_t bytes, void *all) const {
-    const int code = comm_.all_gather(comm_.argument, mine, bytes, all);
+    int code;
+    try {
+        code = comm_.all_gather(comm_.argument, mine, bytes, all);
+    } catch (...) {  // It may be C++; a caller in C cannot be unwound.
+        failed_together_ = true;
+        return fail(HNORM_COMM_ERROR, "%s: the all_gather of rank %d of %d has thrown an exception", function,
+                    comm_.rank, comm_.ranks);
+    }
+    failed_together_ = code != 0;
     return code == 0 ? HNORM_OK
                      : fail(HNORM_COMM_ERROR, "%s: the all_gather of rank %d of %d has failed: it returned %d",
                             function, comm_.rank, comm_.ranks, code);
 }
 
 hnorm_status Exchange::failed(const char *function, int rank, hnorm_status status) const {
+    failed_together_ = true;
     if (rank == comm_.rank) {
         return status;  // its sentence is told already
     }
@@ -112,6 +121,14 @@ hnorm_status Exchange::settle(const char *function) {
                         " and %d: they must be equal",
                         function, r, call.channels, call.type, calls_[0].channels, calls_[0].type);
         }
+        if (call.residual != calls_[0].residual || call.slope != calls_[0].slope) {
+            return fail(
+                HNORM_COMM_ERROR,
+                "%s: rank %d has %s residual and the activation's slope %g, but rank 0 has %s and %g: they must "
+                "be equal",
+                function, r, call.residual ? "a" : "no", static_cast<double>(call.slope),
+                calls_[0].residual ? "one" : "none", static_cast<double>(calls_[0].slope));
+        }
         if (call.samples == 0) {
             continue;
         }
@@ -163,7 +180,7 @@ hnorm_status Exchange::reserve_round(const char *function, int64_t values) {
 
 hnorm_status Exchange::share_status(const char *function, hnorm_status status) {
     RankCall call = calls_[comm_.rank];
-    call.status = status;
+    call.status = static_cast<int16_t>(status);
     const hnorm_status shared = all_gather(function, &call, sizeof call, calls_);
     const hnorm_status found = shared == HNORM_OK ? find_failure(function) : shared;
     if (found != HNORM_OK) {  // of all ranks: they begin anew, as one

@@ -12,12 +12,14 @@ namespace hnorm::detail {
 struct RankCall {
     char magic[8];
     int64_t tag, step, channels, samples, positions;
-    int32_t operation, status, type;
-    int32_t channels_last;  // 1, 0, or -1 if both layouts are the same
+    int16_t operation, status, type;
+    int16_t channels_last;  // 1, 0, or -1 if both layouts are the same
+    int32_t residual;       // whether there is one
+    float slope;            // of the activation
 };
 static_assert(sizeof(RankCall) == 64);
 // Added to for a layer on a device, whose messages are others.
-constexpr int32_t kForwardOverRanks = 1, kBackwardOverRanks = 2, kOnDevice = 2;
+constexpr int16_t kForwardOverRanks = 1, kBackwardOverRanks = 2, kOnDevice = 2;
 
 // The ranks of a layer, and memory for their messages.
 class Exchange {
@@ -46,6 +48,8 @@ public:
     // A round in which each rank gives so many doubles; all ranks give the same number here. Fails
     // on every rank if memory() does.
     hnorm_status reserve_round(const char *function, int64_t values);
+    // Whether the latest failure was one of all ranks.
+    bool failed_together() const { return failed_together_; }
     double *mine() { return memory_ + 1; }
     // Fails on every rank if `status` is a failure on one. Then of(rank) has what it gave.
     hnorm_status gather(const char *function, hnorm_status status);
@@ -69,6 +73,7 @@ private:
     // A status and values: first mine, then those of all ranks.
     double *memory_ = nullptr;
     int64_t capacity_ = 0, values_ = 0;
+    mutable bool failed_together_ = false;
 };
 
 }  // namespace hnorm::detail

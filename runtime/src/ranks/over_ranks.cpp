@@ -108,8 +108,7 @@ public:
     hnorm_status forward(const char *function, hnorm_status status, hnorm_layer *layer, Forward f,
                          bool residual) override {
         Machine machine;
-        HNORM_TRY(agree(function, status, &machine, *layer, f.x, f.x, kForwardOverRanks));
-        latest_ = true;
+        HNORM_TRY(agree(function, status, &machine, *layer, kForwardOverRanks, f.x, f.x, residual, f.post.slope));
         const int64_t elements = exchange_.all_samples() * exchange_.positions();
         if (elements == 0) {
             return HNORM_OK;
@@ -119,59 +118,76 @@ public:
                         "%s: expected more than 1 value per channel in training, got 1 on all ranks together",
                         function);
         }
-        const hnorm_status room = layer->record.begin_training(function, f.x.c);
+        return noted(compute(function, machine, layer, f, residual));
+    }
+
+    hnorm_status backward(const char *function, hnorm_status status, hnorm_layer *layer, const Backward &b) override {
+        Machine machine;
+        const Planes dz = status == HNORM_OK ? place_of_dz(b) : b.dy;
+        HNORM_TRY(agree(function, status, &machine, *layer, kBackwardOverRanks, b.x, dz, b.has_residual(), b.slope));
+        if (exchange_.all_samples() * exchange_.positions() == 0) {
+            return HNORM_OK;
+        }
+        return noted(layer->device == HNORM_CPU
+                         ? machine.run(&Device::backward, compute_backward, BackwardOfRanks(b, exchange_))
+                         : DeviceRanks(function, machine, exchange_, layer).backward(b));
+    }
+
+private:
+    hnorm_status compute(const char *function, const Machine &machine, hnorm_layer *layer, Forward f, bool residual) {
+        const hnorm_status room = layer->record.begin_training(function, f.x.c, true);
         f.mean = layer->record.mean.data();
         f.variance = layer->record.variance.data();
         HNORM_TRY(layer->device == HNORM_CPU
                       ? machine.run(&Device::forward, compute_forward, ForwardOfRanks(f, exchange_, room))
                       : DeviceRanks(function, machine, exchange_, layer).forward(room, f));
         if (layer->tracks()) {
-            HNORM_TRY(machine.run(&Device::track, compute_track<Cpu>,
-                                  layer->tracked(1, static_cast<double>(elements), f.mean, f.variance)));
+            const auto elements = static_cast<double>(exchange_.all_samples() * exchange_.positions());
+            HNORM_TRY(machine.run(&Device::track, compute_track<Cpu>, layer->tracked(1, elements, f.mean, f.variance)));
             ++layer->num_batches_tracked;
         }
-        layer->record.end(f.x, f.y, true, residual);
+        layer->record.end(f.x, f.y, true, residual, true);
         return HNORM_OK;
     }
 
-    hnorm_status backward(const char *function, hnorm_status status, hnorm_layer *layer, const Backward &b) override {
-        Machine machine;
-        HNORM_TRY(agree(function, status, &machine, *layer, b.x, b.dy, kBackwardOverRanks));
-        if (exchange_.all_samples() * exchange_.positions() == 0) {
-            return HNORM_OK;
+    // A failure of this rank alone, after the last round, is told to the others in the next call.
+    hnorm_status noted(hnorm_status status) {
+        if (status != HNORM_OK && !exchange_.failed_together()) {
+            failed_alone_ = status;
         }
-        return layer->device == HNORM_CPU
-                   ? machine.run(&Device::backward, compute_backward, BackwardOfRanks(b, exchange_))
-                   : DeviceRanks(function, machine, exchange_, layer).backward(b);
+        return status;
     }
 
-    bool is_latest() const override { return latest_; }
-    void forget() override { latest_ = false; }
-
-private:
     hnorm_status agree(const char *function, hnorm_status status, Machine *machine, const hnorm_layer &layer,
-                       const Planes &x, const Planes &dy, int32_t operation) {
+                       int16_t operation, const Planes &x, const Planes &dy, bool residual, float slope) {
+        if (failed_alone_ != HNORM_OK) {
+            status = fail(failed_alone_, "%s: the call of this layer before has failed on this rank alone, with %s",
+                          function, hnorm_status_name(failed_alone_));
+            failed_alone_ = HNORM_OK;
+        }
         if (status == HNORM_OK) {
             status = machine->find(function, layer.device, layer.context);
         }
         RankCall call = {};
         call.step = step_++;
-        call.operation = operation + (layer.device == HNORM_CPU ? 0 : kOnDevice);
-        call.status = status;
+        call.operation = static_cast<int16_t>(operation + (layer.device == HNORM_CPU ? 0 : kOnDevice));
+        call.status = static_cast<int16_t>(status);
         if (status == HNORM_OK) {
             const bool last = sums_view(x, &dy, {HNORM_BATCH, 1}).adjacent;
             call.channels = x.c;
             call.samples = x.empty() ? 0 : x.n;
             call.positions = x.s;
-            call.type = x.type;
-            call.channels_last = x.empty() || x.s == 1 ? -1 : last ? 1 : 0;
+            call.type = static_cast<int16_t>(x.type);
+            call.channels_last = static_cast<int16_t>(x.empty() || x.s == 1 ? -1 : last ? 1 : 0);
+            call.residual = residual ? 1 : 0;
+            call.slope = slope;
         }
         return exchange_.agree(function, call);
     }
 
     Exchange exchange_;
     int64_t step_ = 0;
-    bool latest_ = false;
+    hnorm_status failed_alone_ = HNORM_OK;
 };
 
 hnorm_status check_comm(const char *function, const hnorm_comm &comm) {
@@ -181,6 +197,9 @@ hnorm_status check_comm(const char *function, const hnorm_comm &comm) {
     if (comm.rank < 0 || comm.rank >= comm.ranks) {
         return fail(HNORM_INVALID_ARGUMENT, "%s: comm.rank is %d: it must be 0 to %d, which is comm.ranks - 1",
                     function, comm.rank, comm.ranks - 1);
+    }
+    if (comm.reserved != 0) {
+        return fail(HNORM_INVALID_ARGUMENT, "%s: comm.reserved is %d: it must be 0", function, comm.reserved);
     }
     if (comm.all_gather == nullptr) {
         return fail(HNORM_INVALID_ARGUMENT, "%s: comm.all_gather is null: a function is needed", function);

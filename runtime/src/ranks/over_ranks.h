@@ -15,9 +15,6 @@ public:
     // arguments are valid.
     virtual hnorm_status forward(const char *function, hnorm_status status, hnorm_layer *layer, Forward forward,
                                  bool residual) = 0;
-    // Whether the latest forward was one of all ranks.
-    virtual bool is_latest() const = 0;
-    virtual void forget() = 0;
     // Called for each backward after such a forward. The statistics are those of the record.
     virtual hnorm_status backward(const char *function, hnorm_status status, hnorm_layer *layer,
                                   const Backward &backward) = 0;

@@ -96,8 +96,21 @@ int64_t RankedView::run_of(const Stream &stream, int rank, int64_t addend) const
     return ((begin + first) / borders.run + run / of_plane) * of_plane + run % of_plane;
 }
 
+int64_t RankSums::most_addends(const SumsView &all) const {
+    int64_t most = 0;
+    view_.for_streams(all, [&](const Stream &stream) {
+        int64_t count = 0;
+        for (int r = 0; r < exchange_.ranks(); ++r) {
+            count += view_.addends(stream, r);
+        }
+        most = std::max(most, count);
+        return HNORM_OK;
+    });
+    return most;
+}
+
 // A run that lies on several ranks is the sum of their parts of it.
-hnorm_status RankSums::add_up(const SumsView &all, const Sums &sums, int first_rank, int last_rank) const {
+void RankSums::add_up(const SumsView &all, const Sums &sums, int first_rank, int last_rank, char *goes_on) const {
     const int64_t channels = all.x.g0.extent;
     std::fill_n(sums.e, channels, 0.0);
     std::fill_n(sums.q, channels, 0.0);
@@ -107,19 +120,13 @@ hnorm_status RankSums::add_up(const SumsView &all, const Sums &sums, int first_r
     for (int r = first_rank; r <= last_rank; ++r) {
         exchange_.cursor(r) = 0;
     }
-    return view_.for_streams(all, [&](const Stream &stream) {
+    view_.for_streams(all, [&](const Stream &stream) {
         // Whether an addend goes on with the run of the addend before it.
-        int64_t count = 0;
-        for (int r = first_rank; r <= last_rank; ++r) {
-            count += view_.addends(stream, r);
-        }
-        ScratchOf<char> goes_on;
-        HNORM_TRY(goes_on.reserve(on_.function, count));
         int64_t latest = -1;
         for (int64_t r = first_rank, i = 0; r <= last_rank; ++r) {
             for (int64_t k = 0; k < view_.addends(stream, static_cast<int>(r)); ++k, ++i) {
                 const int64_t run = view_.run_of(stream, static_cast<int>(r), k);
-                goes_on.data()[i] = static_cast<char>(view_.is_exact() && run == latest);
+                goes_on[i] = static_cast<char>(view_.is_exact() && run == latest);
                 latest = run;
             }
         }
@@ -130,7 +137,7 @@ hnorm_status RankSums::add_up(const SumsView &all, const Sums &sums, int first_r
             double e = 0, q = 0;
             for (int64_t g = unit * together; g < (unit + 1) * together; ++g) {
                 double run_e = 0, run_q = 0;
-                const char *on = goes_on.data();
+                const char *on = goes_on;
                 for (int r = first_rank; r <= last_rank; ++r) {
                     const double *value = exchange_.of(r) + exchange_.cursor(r) + g;
                     for (int64_t k = view_.addends(stream, r); k > 0; --k, value += addend, ++on) {

@@ -113,7 +113,9 @@ private:
     // Of one addend of so many groups.
     int64_t values_of(int64_t groups) const { return groups * (2 + magnitudes_); }
     int64_t message(const SumsView &all, int rank) const;
-    hnorm_status add_up(const SumsView &all, const Sums &sums, int first_rank, int last_rank) const;
+    int64_t most_addends(const SumsView &all) const;
+    // goes_on: memory for most_addends().
+    void add_up(const SumsView &all, const Sums &sums, int first_rank, int last_rank, char *goes_on) const;
     template <typename Sum>
     hnorm_status sum_mine(const SumsView &mine, const Sum &sum);
     template <typename Sum>
@@ -138,12 +140,19 @@ hnorm_status RankSums::compute(hnorm_status status, const Range &range, const Su
         values = std::max(values, message(all, r));
     }
     HNORM_TRY(exchange_.reserve_round(on_.function, values));
+    ScratchOf<char> goes_on;  // before the round, so that its failure is told
+    if (status == HNORM_OK) {
+        status = goes_on.reserve(on_.function, most_addends(all));
+    }
     if (status == HNORM_OK) {
         status = sum_mine(mine, sum);
     }
     HNORM_TRY(exchange_.gather(on_.function, status));
-    HNORM_TRY(add_up(all, sums, 0, exchange_.ranks() - 1));
-    return of_rank ? add_up(all, *of_rank, exchange_.rank(), exchange_.rank()) : HNORM_OK;
+    add_up(all, sums, 0, exchange_.ranks() - 1, goes_on.data());
+    if (of_rank) {
+        add_up(all, *of_rank, exchange_.rank(), exchange_.rank(), goes_on.data());
+    }
+    return HNORM_OK;
 }
 
 template <typename Sum>
@@ -155,7 +164,8 @@ hnorm_status RankSums::sum_mine(const SumsView &mine, const Sum &sum) {
         double *to = exchange_.mine();
         return view_.for_streams(view, [&](const Stream &stream) {
             const int64_t repeats = stream.x.groups() / view.x.g0.extent, groups = repeats * mine.x.g0.extent;
-            double *const record = to + first * repeats;
+            // Positions of a channel are neighbours in an addend, and parts of all channels follow each other.
+            double *const record = to + first * (stream.repeat == Repeat::kPositions ? repeats : 1);
             const auto sum_part = [&](const Stream &part, double *at) {
                 return sum_stream(part, groups, at, [&](const View &x, const View &dy, RunSums &runs) {
                     return sum(view, first, part, x, dy, runs);
@@ -169,7 +179,7 @@ hnorm_status RankSums::sum_mine(const SumsView &mine, const Sum &sum) {
                 part.x = few_channels_part(view.x, i);
                 part.dy = few_channels_part(view.dy, i);
                 part.repeat = Repeat::kNone;
-                HNORM_TRY(sum_part(part, record + i * view.x.g0.extent));
+                HNORM_TRY(sum_part(part, record + i * mine.x.g0.extent));
             }
             to += view_.addends(stream, exchange_.rank()) * values_of(groups);
             return HNORM_OK;
