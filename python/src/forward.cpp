@@ -6,20 +6,32 @@ namespace {
 
 using namespace nb::literals;
 
+// A residual and an activation.
+class Post {
+public:
+    Post(nb::handle residual, nb::handle activation, float slope) : residual_(residual, "residual") {
+        activate(ops, activation, slope);
+        if (residual_.get()) {
+            ops.residual(*residual_.get());
+        }
+    }
+
+    hnorm::PostOps ops;
+
+private:
+    const Optional residual_;
+};
+
 nb::object forward(nb::handle x_, const Group &group, nb::handle gamma_, nb::handle beta_, double eps, nb::handle out,
                    nb::handle mean_, nb::handle variance_, nb::handle residual_, nb::handle activation, float slope) {
     const Array x(x_, "x");
     const Output y(out, "out", x);
     const Values<const float> gamma(gamma_, "gamma", x), beta(beta_, "beta", x);
     const Values<double> mean(mean_, "mean", x), variance(variance_, "variance", x);
-    const Optional residual(residual_, "residual");
-    hnorm::PostOps post;
-    activate(post, activation, slope);
-    if (residual.get()) {
-        post.residual(*residual.get());
-    }
+    const Post post(residual_, activation, slope);
     compute(x, [&, in = x.tensor(), result = y.tensor()] {
-        hnorm::forward(in, group.value, {gamma.span(), beta.span()}, eps, result, mean.span(), variance.span(), post);
+        hnorm::forward(in, group.value, {gamma.span(), beta.span()}, eps, result, mean.span(), variance.span(),
+                       post.ops);
     });
     return y.object();
 }
@@ -31,14 +43,10 @@ nb::object normalize(nb::handle x_, const Group &group, nb::handle mean_, nb::ha
     const Output y(out, "out", x);
     const Values<const double> mean(mean_, "mean", x), variance(variance_, "variance", x);
     const Values<const float> gamma(gamma_, "gamma", x), beta(beta_, "beta", x);
-    const Optional residual(residual_, "residual");
-    hnorm::PostOps post;
-    activate(post, activation, slope);
-    if (residual.get()) {
-        post.residual(*residual.get());
-    }
+    const Post post(residual_, activation, slope);
     compute(x, [&, in = x.tensor(), result = y.tensor()] {
-        hnorm::normalize(in, group.value, mean.span(), variance.span(), {gamma.span(), beta.span()}, eps, result, post);
+        hnorm::normalize(in, group.value, mean.span(), variance.span(), {gamma.span(), beta.span()}, eps, result,
+                         post.ops);
     });
     return y.object();
 }

@@ -64,18 +64,28 @@ struct ActivationBackward {
     Planes dz;
 };
 
-// A tensor with the strides that dz has in what follows.
-inline Planes place_of_dz(const Backward &b) {
-    const bool gated = b.has_residual() && b.slope != 1;
-    const bool wide = gated && !b.dresidual && b.slope != 0 && b.dy.type != HNORM_F32;
-    if (!gated && !(b.dresidual && b.dresidual->data != b.dy.data)) {
-        return b.dy;
-    }
-    if (b.dresidual) {
-        return *b.dresidual;
-    }
-    return !wide && b.dx && b.dx->data != b.x.data ? *b.dx : dense_like(b.dy, nullptr);
-}
+// Where dz of a backward behind a residual lies.
+struct PlaceOfDz {
+    explicit PlaceOfDz(const Backward &b)
+        : gated(b.has_residual() && b.slope != 1),
+          wide(gated && !b.dresidual && b.slope != 0 && b.dy.type != HNORM_F32),
+          computed(gated || (b.dresidual && b.dresidual->data != b.dy.data)),
+          tensor(!computed || wide                ? nullptr
+                 : b.dresidual                    ? b.dresidual
+                 : b.dx && b.dx->data != b.x.data ? b.dx
+                                                  : nullptr) {}
+    // A tensor with the strides of dz.
+    Planes like(const Planes &dy) const { return !computed ? dy : tensor ? *tensor : dense_like(dy, nullptr); }
+
+    bool gated;  // There is an activation.
+    // dz, x and dx have floats. Elements of 16 bits would round dz although the caller does not ask
+    // for it.
+    bool wide;
+    bool computed;  // dz is not dy itself.
+    // dresidual, or dx, which the gradient later overwrites (but not if dx is x, because x is still
+    // needed). Null: dz is dy, or lies in memory of the call.
+    const Planes *tensor;
+};
 
 // Backward behind a residual (hnorm_post_ops_gradient), in two steps: dz, and the rest, which are
 // the gradients without an activation, with dz in the place of dy. Without a residual the rest is
@@ -84,28 +94,20 @@ template <typename Backend>
 class BehindResidual {
 public:
     BehindResidual(const Backend &on, const Backward &given)
-        : rest(given),
-          on_(on),
-          given_(given),
-          gated_(given.has_residual() && given.slope != 1),
-          wide_(gated_ && !given.dresidual && given.slope != 0 && given.dy.type != HNORM_F32),
-          computed_(gated_ || (given.dresidual && given.dresidual->data != given.dy.data)),
-          memory_of_dz_(on),
-          memory_of_x_(on) {
+        : rest(given), on_(on), given_(given), place_(given), memory_of_dz_(on), memory_of_x_(on) {
         if (given.has_residual()) {
             rest.slope = 1;
             rest.y = rest.dresidual = nullptr;
         }
     }
 
-    // Finds a place for dz: dresidual, or dx, which the gradient later overwrites (but not if dx is
-    // x, because x is still needed), or memory of its own.
+    // Takes memory for dz if it has no other place.
     hnorm_status reserve() {
-        if (!computed_) {
+        if (!place_.computed) {
             return HNORM_OK;
         }
         const int64_t elements = given_.dy.elements();
-        if (wide_) {
+        if (place_.wide) {
             const int64_t bytes = elements * static_cast<int64_t>(sizeof(float));
             HNORM_TRY(memory_of_dz_.reserve(bytes));
             rest.dy = dx_ = floats(given_.dy, memory_of_dz_.data());
@@ -116,10 +118,8 @@ public:
             }
             return HNORM_OK;
         }
-        if (given_.dresidual) {
-            rest.dy = *given_.dresidual;
-        } else if (given_.dx && given_.dx->data != given_.x.data) {
-            rest.dy = *given_.dx;
+        if (place_.tensor) {
+            rest.dy = *place_.tensor;
         } else {
             HNORM_TRY(memory_of_dz_.reserve(elements * given_.dy.element_size()));
             rest.dy = dense_like(given_.dy, memory_of_dz_.data());
@@ -129,11 +129,11 @@ public:
 
     // Computes dz of some groups. Without an activation it is a copy of dy.
     hnorm_status compute_dz(const Range &range) const {
-        if (!computed_) {
+        if (!place_.computed) {
             return HNORM_OK;
         }
-        const Planes dy = cropped(given_.dy, range), y = gated_ ? cropped(*given_.y, range) : dy;
-        if (!wide_) {
+        const Planes dy = cropped(given_.dy, range), y = place_.gated ? cropped(*given_.y, range) : dy;
+        if (!place_.wide) {
             return on_.activation_backward(y, dy, given_.slope, cropped(rest.dy, range));
         }
         HNORM_TRY(on_.wide_gradient(y, dy, given_.slope, cropped(rest.dy, range)));
@@ -145,7 +145,7 @@ public:
     }
     // Writes dx of some groups, after the rest has computed it.
     hnorm_status write_dx(const Range &range) const {
-        return wide_ && rest.dx ? on_.narrow(cropped(dx_, range), cropped(*given_.dx, range)) : HNORM_OK;
+        return place_.wide && rest.dx ? on_.narrow(cropped(dx_, range), cropped(*given_.dx, range)) : HNORM_OK;
     }
 
     Backward rest;
@@ -159,11 +159,7 @@ private:
 
     const Backend &on_;
     const Backward &given_;
-    const bool gated_;  // There is an activation.
-    // dz, x and dx have floats. Elements of 16 bits would round dz although the caller does not ask
-    // for it.
-    const bool wide_;
-    const bool computed_;  // dz is not dy itself.
+    const PlaceOfDz place_;
     typename Backend::template Memory<char> memory_of_dz_, memory_of_x_;
     Planes dx_ = {};
 };

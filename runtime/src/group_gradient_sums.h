@@ -68,12 +68,16 @@ protected:
         choose_scales();
         HNORM_TRY(sum({0, x_.g1.extent, 0, x_.g0.extent}));
         HNORM_TRY(mind_range());
-        for (int64_t g = 0; g < count && measured_; ++g) {
+        undo_scales(sum_dy, sum_dy_xmu);
+        return HNORM_OK;
+    }
+    // Of sums by the groups' scales.
+    void undo_scales(double *sum_dy, double *sum_dy_xmu) const {
+        for (int64_t g = 0; g < x_.groups() && measured_; ++g) {
             const double of_dy = 1 / static_cast<double>(scale_dy_[g]), of_x = 1 / static_cast<double>(scale_x_[g]);
             sum_dy[g] = sum_dy[g] * of_dy;
             sum_dy_xmu[g] = (sum_dy_xmu[g] * of_dy) * of_x;
         }
-        return HNORM_OK;
     }
 
     // The greatest magnitudes of the sample.

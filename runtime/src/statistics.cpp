@@ -4,6 +4,7 @@
 
 #include "error.h"
 #include "float_environment.h"
+#include "merge.h"
 #include "validate.h"
 
 using namespace hnorm::detail;
@@ -50,19 +51,7 @@ extern "C" hnorm_status hnorm_merge_moments(int64_t groups, double *count, doubl
     HNORM_TRY(check_counts(function, "other_count", other_count, groups));
     const FloatEnvironment floats;
     for (int64_t i = 0; i < groups; ++i) {
-        const double a = count[i], b = other_count[i], total = a + b;
-        if (b == 0) {
-            continue;  // Nothing to add, whatever its mean.
-        }
-        if (a == 0) {
-            mean[i] = other_mean[i];
-            m2[i] = other_m2[i];
-        } else {
-            const double delta = other_mean[i] - mean[i];
-            mean[i] += delta * (b / total);
-            m2[i] += other_m2[i] + delta * delta * (a * (b / total));
-        }
-        count[i] = total;
+        merge_moments(count + i, mean + i, m2 + i, other_count[i], other_mean[i], other_m2[i]);
     }
     return HNORM_OK;
 }

@@ -23,10 +23,8 @@ public:
         status_ = status == HNORM_OK ? reserve_all() : status;
         HNORM_TRY(share_sample());
         HNORM_TRY(compute_reserved(sum_dy, sum_dy_xmu));
-        for (int64_t c = 0; c < x_.g0.extent && of_rank_ && measured_; ++c) {
-            const double of_dy = 1 / static_cast<double>(scale_dy_[c]), of_x = 1 / static_cast<double>(scale_x_[c]);
-            own_dy[c] = own_dy[c] * of_dy;
-            own_dy_xmu[c] = (own_dy_xmu[c] * of_dy) * of_x;
+        if (of_rank_) {
+            undo_scales(own_dy, own_dy_xmu);
         }
         return HNORM_OK;
     }
@@ -132,11 +130,7 @@ private:
                          RepeatedFloats repeated[kGradientValues];
                          Values<float> of_stream[kGradientValues];
                          for (int i = 0; i < kGradientValues; ++i) {
-                             repeated[i].data = values[i].data;
-                             HNORM_TRY(stream.repeat == Repeat::kNone ? HNORM_OK
-                                       : stream.repeat == Repeat::kPositions
-                                           ? repeated[i].repeat_positions(function_, view.x, values[i].data)
-                                           : repeated[i].repeat(function_, view.x, values[i].data, 0));
+                             HNORM_TRY(repeat(function_, view.x, stream, values[i].data, &repeated[i]));
                              of_stream[i] = {repeated[i].data, 0};
                          }
                          const SerialScope serial(on_.is_serial(x.type, x.elements()));

@@ -139,20 +139,13 @@ private:
                          RunSums &runs) {
                          const int64_t first = range.c_begin + channel;
                          RepeatedFloats center, scale;
-                         HNORM_TRY(repeat(view.x, stream, center_ + first, &center));
-                         HNORM_TRY(repeat(view.x, stream, scale_ + first, &scale));
+                         HNORM_TRY(repeat(function_, view.x, stream, center_ + first, &center));
+                         HNORM_TRY(repeat(function_, view.x, stream, scale_ + first, &scale));
                          const SerialScope serial(on_.is_serial(x.type, x.elements()));
                          return run_moments_kernel(on_, stream.planes, x, center.data, scaled_ ? scale.data : nullptr,
                                                    0, &runs);
                      });
     }
-    hnorm_status repeat(const View &view, const Stream &stream, const float *values, RepeatedFloats *repeated) const {
-        repeated->data = values;
-        return stream.repeat == Repeat::kNone        ? HNORM_OK
-               : stream.repeat == Repeat::kPositions ? repeated->repeat_positions(function_, view, values)
-                                                     : repeated->repeat(function_, view, values, 0);
-    }
-
     const Cpu &on_;
     Exchange &exchange_;
     const RankedView &ranked_;

@@ -4,6 +4,7 @@
 
 #include "../cpu.h"
 #include "../error.h"
+#include "../merge.h"
 
 namespace hnorm::detail {
 
@@ -61,20 +62,13 @@ hnorm_status DeviceRanks::moments_of_rank(hnorm_status status, const Forward &f)
     return second_.copy_out(function_, exchange_.mine() + channels());
 }
 
-// As hnorm_merge_moments, with the ranks ascending. The second of `merged` is the variance.
+// The ranks ascending. The second of `merged` is the variance.
 void DeviceRanks::merge_moments(const HostSums &merged) const {
     for (int64_t c = 0; c < channels(); ++c) {
         double count = 0, mean = 0, m2 = 0;
         for (int r = 0; r < exchange_.ranks(); ++r) {
-            const double other = elements(r), total = count + other;
-            if (other == 0) {
-                continue;
-            }
-            const double other_mean = exchange_.of(r)[c], other_m2 = exchange_.of(r)[channels() + c];
-            const double delta = other_mean - mean;
-            m2 = count == 0 ? other_m2 : m2 + (other_m2 + delta * delta * (count * (other / total)));
-            mean = count == 0 ? other_mean : mean + delta * (other / total);
-            count = total;
+            const double *const of_rank = exchange_.of(r);
+            detail::merge_moments(&count, &mean, &m2, elements(r), of_rank[c], of_rank[channels() + c]);
         }
         merged.first[c] = mean;
         merged.second[c] = m2 / count;

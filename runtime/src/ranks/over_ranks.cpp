@@ -123,7 +123,7 @@ public:
 
     hnorm_status backward(const char *function, hnorm_status status, hnorm_layer *layer, const Backward &b) override {
         Machine machine;
-        const Planes dz = status == HNORM_OK ? place_of_dz(b) : b.dy;
+        const Planes dz = status == HNORM_OK ? PlaceOfDz(b).like(b.dy) : b.dy;
         HNORM_TRY(agree(function, status, &machine, *layer, kBackwardOverRanks, b.x, dz, b.has_residual(), b.slope));
         if (exchange_.all_samples() * exchange_.positions() == 0) {
             return HNORM_OK;

@@ -36,7 +36,7 @@ RankedView::RankedView(const Exchange &exchange, const Planes &x, const Planes *
     all_ = mine_ = sums_view(all_x, &all_dy, kBatch);
     const int64_t samples = exchange.samples(exchange.rank());
     for (View *view : {&mine_.x, &mine_.dy}) {
-        (mine_.samples_are_positions ? view->s : view->r).extent = samples;
+        samples_of(*view, mine_).extent = samples;
     }
     exact_ = is_exact_split();
     if (!exact_ && all_.few_channels && all_.samples_are_positions) {

@@ -44,6 +44,15 @@ struct Stream {
     }
 };
 
+// Values of the channels of a view, for the groups of its stream.
+inline hnorm_status repeat(const char *function, const View &view, const Stream &stream, const float *values,
+                           RepeatedFloats *repeated) {
+    repeated->data = values;
+    return stream.repeat == Repeat::kNone        ? HNORM_OK
+           : stream.repeat == Repeat::kPositions ? repeated->repeat_positions(function, view, values)
+                                                 : repeated->repeat(function, view, values, 0);
+}
+
 // The batch of a call: what one process would see, and what this rank has of it.
 class RankedView {
 public:
