@@ -1,4 +1,5 @@
 // Trains the networks of network.h without and with normalization, prints a table and writes every run's course.
+#include "arguments.h"
 #include "experiments.h"
 
 #include <algorithm>
@@ -19,28 +20,11 @@ struct Arguments {
     int threads = int(std::max(1u, std::thread::hardware_concurrency()));
 };
 
-int positive(const std::string &name, const std::string &text) {
-    if (text.empty() || text.size() > 3 || text.find_first_not_of("0123456789") != std::string::npos || text == "0")
-        throw std::invalid_argument(name + " takes a number from 1 to 999, not '" + text + "'\n" + kUsage);
-    return std::stoi(text);
-}
-
 Arguments parse(int argc, char **argv) {
     Arguments arguments;
-    for (int i = 1; i < argc; ++i) {
-        const std::string name = argv[i];
-        int *const number = name == "--seeds"     ? &arguments.seeds
-                            : name == "--epochs"  ? &arguments.epochs
-                            : name == "--threads" ? &arguments.threads
-                                                  : nullptr;
-        if (number)
-            *number = positive(name, ++i < argc ? argv[i] : "");
-        else if (arguments.csv.empty() && name[0] != '-')
-            arguments.csv = name;
-        else
-            throw std::invalid_argument("unknown argument '" + name + "'\n" + kUsage);
-    }
-    if (arguments.csv.empty()) throw std::invalid_argument(kUsage);
+    arguments.csv = digits::parse(
+        argc, argv, kUsage,
+        {{"--seeds", &arguments.seeds}, {"--epochs", &arguments.epochs}, {"--threads", &arguments.threads}});
     return arguments;
 }
 

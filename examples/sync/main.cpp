@@ -1,5 +1,6 @@
 // One of several processes that train the networks of examples/digits together: mpiexec -n 4 example_sync CSV. The losses and
 // accuracies go to CSV. Without mpiexec it is one process, which has the whole batch.
+#include "arguments.h"
 #include "replica.h"
 
 #include <algorithm>
@@ -24,25 +25,9 @@ struct Arguments {
     int seeds = 3, epochs = 4;
 };
 
-int positive(const std::string &name, const std::string &text) {
-    if (text.empty() || text.size() > 3 || text.find_first_not_of("0123456789") != std::string::npos || text == "0")
-        throw std::invalid_argument(name + " takes a number from 1 to 999, not '" + text + "'\n" + kUsage);
-    return std::stoi(text);
-}
-
 Arguments parse(int argc, char **argv) {
     Arguments arguments;
-    for (int i = 1; i < argc; ++i) {
-        const std::string name = argv[i];
-        int *const number = name == "--seeds" ? &arguments.seeds : name == "--epochs" ? &arguments.epochs : nullptr;
-        if (number)
-            *number = positive(name, ++i < argc ? argv[i] : "");
-        else if (arguments.csv.empty() && name[0] != '-')
-            arguments.csv = name;
-        else
-            throw std::invalid_argument("unknown argument '" + name + "'\n" + kUsage);
-    }
-    if (arguments.csv.empty()) throw std::invalid_argument(kUsage);
+    arguments.csv = digits::parse(argc, argv, kUsage, {{"--seeds", &arguments.seeds}, {"--epochs", &arguments.epochs}});
     return arguments;
 }
 
