@@ -193,3 +193,66 @@ TEST_CASE("a rank on a device and one on the CPU end the call on both") {
                 std::string::npos);
     }
 }
+
+TEST_CASE("layers on a device share statistics over ranks in both layouts and all types, and with leaky ReLU") {
+    skip_without_driver();
+    constexpr int64_t kSamples = 6, kHalf = kSamples / 2;
+    for (bool last : {false, true}) {
+        for (hnorm_type type : {HNORM_F32, HNORM_F16, HNORM_BF16}) {
+            test::current_format() = {last, type};
+            const std::vector<int64_t> shape = {kSamples, kC, kS}, half = {kHalf, kC, kS};
+            Elements x(shape), dy(shape), y(shape), dx(shape);
+            fill(x, 1), fill(dy, 2);
+            hnorm::BatchNorm alone(kC, hnorm::Options().leaky_relu(0.25f));
+            alone.forward(hnorm::ConstTensor(x.view()), hnorm::Tensor(y.view()));
+            alone.backward(hnorm::ConstTensor(x.view()), hnorm::ConstTensor(dy.view()), hnorm::Tensor(dx.view()));
+            Group group(2);
+            std::vector<std::vector<char>> its_y(2), its_dx(2);
+            std::vector<std::vector<double>> variances(2);
+            std::vector<std::string> messages(2);
+            on_ranks(2, [&](int rank) {
+                try {
+                    hnorm::use_opencl();
+                    const size_t bytes = x.bytes().size() / 2, r = static_cast<size_t>(rank);
+                    const auto part_of = [&](const Elements &elements) {
+                        return std::vector<char>(elements.bytes().begin() + static_cast<long>(r * bytes),
+                                                 elements.bytes().begin() + static_cast<long>((r + 1) * bytes));
+                    };
+                    std::vector<DeviceArray<char>> arrays;
+                    for (int i = 0; i < 4; i++) arrays.emplace_back(kDevice, bytes);
+                    arrays[0].copy_in(part_of(x)), arrays[1].copy_in(part_of(dy));
+                    const auto tensor = [&](size_t i) {
+                        return hnorm::Tensor(arrays[i].data(), static_cast<hnorm::Type>(type),
+                                             last ? hnorm::Layout::channels_last : hnorm::Layout::channels_first, half)
+                            .on(kDevice);
+                    };
+                    hnorm::BatchNorm layer(kC, hnorm::Options().leaky_relu(0.25f));
+                    layer.to(kDevice);
+                    layer.set_comm(group.comm(rank));
+                    layer.forward(tensor(0), tensor(2));
+                    layer.backward(tensor(0), tensor(1), tensor(3));
+                    its_y[r] = arrays[2].copy_out(), its_dx[r] = arrays[3].copy_out();
+                    layer.to(Device::cpu);
+                    variances[r].assign(layer.running_var().begin(), layer.running_var().end());
+                } catch (const std::exception &error) {
+                    messages[static_cast<size_t>(rank)] = error.what();
+                }
+            });
+            INFO(test::tensor_format().name() << ": " << messages[0] << messages[1]);
+            REQUIRE((messages[0].empty() && messages[1].empty()));
+            REQUIRE(variances[0] == variances[1]);
+            Elements found_y(shape), found_dx(shape);
+            const auto put = [](Elements &to, const std::vector<std::vector<char>> &halves) {
+                char *const begin = to.data<char>();
+                std::copy(halves[0].begin(), halves[0].end(), begin);
+                std::copy(halves[1].begin(), halves[1].end(), begin + halves[0].size());
+            };
+            put(found_y, its_y), put(found_dx, its_dx);
+            // Two units of elements below 4, and float's own digits.
+            const double most = std::max(2e-6, std::ldexp(8.0, -test::tensor_format().digits()));
+            REQUIRE(largest_difference(found_y.values(), y.values()) <= most);
+            REQUIRE(largest_difference(found_dx.values(), dx.values()) <= most);
+        }
+    }
+    test::current_format() = {};
+}
