@@ -10,7 +10,7 @@ from .arguments import parse
 from .device_peers import device_peers
 from .library import Library
 from .machine import cpu_name, last_level_cache
-from .rows import GROUPS, LAYOUTS, MAIN_OPS, ROOT, RowError, named_list, read_shapes, rows
+from .rows import GROUPS, LAYOUTS, ROOT, RowError, named_list, read_shapes, rows
 
 QUICK, THOROUGH = (0.06, 7, 40), (0.4, 11, 300)  # seconds a contender, least rounds, most
 LAST_LEVEL_CACHES = 4  # how many times the last-level cache is replaced where caches are to be cold
@@ -54,12 +54,12 @@ def bench(options, variants):
         note(cpu_name())
         over_ranks.measure(build, options.ranks, options.quick, note)
         return
-    lists, ops = options.shapes or ["standard"], MAIN_OPS
+    lists, ops = options.shapes or ["standard"], options.op
     if options.data:
-        kinds, ops = data.plan(options.shapes, options.data), data.OPS
+        kinds, ops = data.plan(options.shapes, options.data), options.op or data.OPS
         lists = list(kinds)
-    names = {name: rows(read_shapes(named_list(name)), options.op or ops, options.type or ("f32",),
-                        options.group or GROUPS, options.layout or LAYOUTS) for name in lists}
+    names = {name: rows(read_shapes(named_list(name)), ops, options.type, options.group, options.layout,
+                        usual_types=("f32",)) for name in lists}
     every = [row for of_list in names.values() for row in of_list]
     if not every:
         raise ValueError(f"no row of {', '.join(lists)} is left: the arguments ask for none that its shapes have")

@@ -31,7 +31,8 @@ class Row:
 
 
 def read_shapes(path):
-    """Lines of a list: a shape, and words that narrow its rows to a group, a layout or a type."""
+    """Lines of a list: a shape, and words that narrow its rows to operations, groups, layouts or types. A log of a
+    program's calls (docs/tuning.md) is such a list. tools/shapes.cpp reads the same."""
     lines = []
     for number, line in enumerate(path.read_text().splitlines(), 1):
         words = line.split("#")[0].split()
@@ -42,9 +43,10 @@ def read_shapes(path):
         if not 2 <= len(parts) <= 5 or not all(part.isdigit() and int(part) > 0 for part in parts):
             raise RowError(f"{path}, line {number}: '{shape}' is no shape: 2 to 5 positive extents, as in 32x64x56x56")
         for word in narrowing:
-            if word not in GROUPS + LAYOUTS + TYPES:
-                raise RowError(f"{path}, line {number}: '{word}' is no group, layout or type: "
-                               f"{', '.join(GROUPS + LAYOUTS + TYPES)}")
+            if not any(is_word(word) for is_word in (is_operation, is_group, is_layout, is_type)):
+                known = [*filter(is_operation, OPERATIONS), *GROUPS, "groupsG", *LAYOUTS, *TYPES]
+                raise RowError(f"{path}, line {number}: '{word}' is no operation, group, layout or type: "
+                               f"{', '.join(known)}")
         lines.append((shape, narrowing))
     if not lines:
         raise RowError(f"{path} names no shape")
@@ -68,19 +70,40 @@ def groups_of_channels(group):
     return int(match[1]) if match else 0
 
 
-def rows(lines, ops, types=TYPES, groups=GROUPS, layouts=LAYOUTS):
-    def narrowed(asked, all_, words):
-        named = [word for word in words if word in all_]
+def is_operation(word):
+    return word in OPERATIONS and word != "copy"
+
+
+def is_group(word):
+    return word in GROUPS or groups_of_channels(word) > 0
+
+
+def is_layout(word):
+    return word in LAYOUTS
+
+
+def is_type(word):
+    return word in TYPES
+
+
+def rows(lines, ops=None, types=None, groups=None, layouts=None, usual_ops=MAIN_OPS, usual_types=TYPES):
+    """ops to layouts: what was asked for, of which a line's words leave some. None: the line's words decide, or else
+    what is usual."""
+    def chosen(asked, usual, is_word, words):
+        named = [word for word in words if is_word(word)]
+        if asked is None:
+            return named or usual
         return [one for one in asked if not named or one in named]
 
-    found = []
-    for op in ops:
-        for shape, words in lines:
-            of_shape = [f"{op}/{group}/{layout}/{type_}/{shape}" for type_ in narrowed(types, TYPES, words)
-                        for group in narrowed(groups, GROUPS, words) for layout in narrowed(layouts, LAYOUTS, words)
-                        if computes(shape, group)]
-            found += of_shape[:1] if op == "copy" else of_shape  # which knows no groups and layouts
-    return list(dict.fromkeys(found))
+    found = {}  # by operation
+    for shape, words in lines:
+        for op in chosen(ops, usual_ops, is_operation, words):
+            of_shape = [f"{op}/{group}/{layout}/{type_}/{shape}" for type_ in chosen(types, usual_types, is_type, words)
+                        for group in chosen(groups, GROUPS, is_group, words)
+                        for layout in chosen(layouts, LAYOUTS, is_layout, words) if computes(shape, group)]
+            # A copy knows no groups and layouts.
+            found.setdefault(op, []).extend(of_shape[:1] if op == "copy" else of_shape)
+    return list(dict.fromkeys(row for op in ops or OPERATIONS for row in found.get(op, ())))
 
 
 def computes(shape, group):

@@ -58,8 +58,15 @@ class Rows(unittest.TestCase):
         self.assertEqual(rows(lines[:1], MAIN_OPS, ["f16"]), [], "a type that the line does not have")
         self.assertTrue(all("/batch/" in row for row in rows(lines[1:], MAIN_OPS)), "groups of one element")
 
+    def test_a_line_of_a_log_is_the_row_that_it_names(self):
+        lines = self.read("4x6x3x3 forward_add_relu groups2 channels_last f16  # 3 calls\n8x16 batch f32\n")
+        logged = "forward_add_relu/groups2/channels_last/f16/4x6x3x3"
+        self.assertEqual(rows(lines, usual_ops=["moments"], usual_types=["f32"], layouts=["channels_last"]),
+                         ["moments/batch/channels_last/f32/8x16", logged])
+        self.assertEqual(rows(lines[:1], ["forward"]), [], "an operation that the line does not have")
+
     def test_errors_name_line_and_word(self):
-        for text, words in (("2x0x4\n", "line 1: '2x0x4' is no shape"), ("\n2x3 nhwc\n", "line 2: 'nhwc' is no group"),
+        for text, words in (("2x0x4\n", "line 1: '2x0x4' is no shape"), ("\n2x3 nhwc\n", "line 2: 'nhwc' is no operation"),
                             ("# nothing\n", "names no shape")):
             with self.assertRaisesRegex(RowError, words):
                 self.read(text)

@@ -4,14 +4,9 @@
 
 #include <CLI/CLI.hpp>
 
-#include <stdexcept>
+#include "failure.h"
 
 namespace hnorm::tools {
-
-// Thrown by a command that cannot do what it was asked for. The message names the argument, its value and what is allowed.
-struct Failure : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
 
 void add_info(CLI::App &program);
 

@@ -132,9 +132,9 @@ def tune(options, started):
         raise ValueError(f"--budget {options.budget:.0f}s leaves no time to search: {time.time() - started:.0f} s have "
                          f"passed, and building the library with the new values takes about {seconds:.0f} s. Give it "
                          "more, or run ./dev build first")
-    session = Session(schedule, builder, rows(lines, TUNED_OPS, options.type or manifest.types),
-                      options.kernel, open_storage(folder / "journal.log"), machine, deadline, seconds, progress,
-                      options.seed, others)
+    session = Session(schedule, builder, rows(lines, None, options.type, usual_ops=TUNED_OPS),
+                      set(rows(lines, None, options.type)), options.kernel, open_storage(folder / "journal.log"),
+                      machine, deadline, seconds, progress, options.seed, others)
     try:
         session.run_search()
         accepted, compared = session.final(session.validate())

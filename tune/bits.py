@@ -1,10 +1,11 @@
 """Which operations are tuned, and which rows compare a kernel's bits."""
-from bench.rows import GROUPS, OPERATIONS, computes
+from bench.rows import GROUPS, computes
 
 from .build import rows_of
 
-# Without those that call no kernel of their own.
-TUNED_OPS = tuple(op for op in OPERATIONS if op not in ("backward_apply", "forward_relu", "backward_relu", "copy"))
+# The others call no kernel of their own.
+TUNED_OPS = ("forward", "normalize", "backward", "moments", "backward_reduce", "forward_add_relu", "normalize_add_relu",
+             "backward_add_relu")
 
 # Rows for bits: every length modulo vectors and rows, few and many groups; small, since there are many. They run with
 # the threads that the runner sets and BIT_DISPATCH, so that small tensors take every kernel as well.

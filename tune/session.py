@@ -5,7 +5,7 @@ import time
 from collections import Counter
 
 from bench import estimate
-from bench.rows import MAIN_OPS, Row
+from bench.rows import Row
 
 from . import search
 from .bits import BIT_DISPATCH, rows_for_bits
@@ -26,8 +26,8 @@ PASSES = (1, 1, 2, 1, 2, 3)
 
 
 class Session:
-    def __init__(self, schedule, builder, rows, only, storage, machine, deadline, rebuild_seconds, progress, seed,
-                 other_schedules):
+    def __init__(self, schedule, builder, rows, main_rows, only, storage, machine, deadline, rebuild_seconds, progress,
+                 seed, other_schedules):
         self.schedule, self.space, self.builder = schedule, schedule.space, builder
         self.machine, self.progress, self.seed, self.storage = machine, progress, seed, storage
         self.started, self.deadline = time.time(), deadline
@@ -36,6 +36,7 @@ class Session:
         self.search_end = deadline - rebuild_seconds - 0.32 * left
         self.validation_end = deadline - rebuild_seconds - 0.12 * left
         self.final_end = deadline - rebuild_seconds
+        self.main_rows = main_rows  # of the main operations, or of those that the list names
         self.uses = self._uses(rows)
         self.slots = [slot for slot in self.tiers() if only is None or slot.kernel in only]
         if not self.slots:
@@ -56,8 +57,8 @@ class Session:
         return uses
 
     def tiers(self):
-        """Slots, the most important first: f32's that the main operations call; f32's others; the other types'."""
-        main = {slot for row, slots in self.uses.items() if row.split("/")[0] in MAIN_OPS for slot in slots}
+        """Slots, the most important first: f32's that the main rows call; f32's others; the other types'."""
+        main = {slot for row, slots in self.uses.items() if row in self.main_rows for slot in slots}
         self.tier = {slot: (1 if slot in main else 2) if slot.type == "f32" else 3 for slot in self.used_slots}
         # Among equals, the kernels that more rows call.
         calls = Counter(slot for slots in self.uses.values() for slot in slots)
@@ -66,7 +67,7 @@ class Session:
     def rows_for(self, slot, count):
         """Rows that call the kernel and as little else as possible, spread from the smallest tensor to the largest."""
         calling = [row for row, slots in self.uses.items() if slot in slots]
-        main = [row for row in calling if row.split("/")[0] in MAIN_OPS]
+        main = [row for row in calling if row in self.main_rows]
         calling = main or calling
         least = min(len(self.uses[row]) for row in calling)
         calling = [row for row in calling if len(self.uses[row]) == least]
@@ -292,7 +293,7 @@ class Session:
         """The old file against the new, row by row. Where a row is slower, the kernel that makes it so gets values
         that are faster everywhere, if the search knows any, else its old ones. Returns the values that stay, and
         {row: {what: interval of the new file's speed over it}}."""
-        main = [row for row in self.uses if row.split("/")[0] in MAIN_OPS and row.split("/")[3] == "f32"]
+        main = [row for row in self.uses if row in self.main_rows and row.split("/")[3] == "f32"]
         rows = main + [row for row in self.uses if row not in main]
         found = {}
         for attempt in range(ATTEMPTS):

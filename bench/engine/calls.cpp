@@ -207,8 +207,11 @@ std::function<void()> Calls::call(const Case &c, bool in_place) {
     double *sums = placed(sums_.data()), *more = placed(more_sums_.data());
     float *dgamma = placed(dgamma_.data()), *dbeta = placed(dbeta_.data());
     const hnorm_group group = c.group;
-    const bool add = c.operation->post == PostOps::kAddRelu;
-    const hnorm_activation activation = c.operation->post == PostOps::kNone ? HNORM_NO_ACTIVATION : HNORM_RELU;
+    const PostOps post_ops = c.operation->post;
+    const bool add = post_ops == PostOps::kAdd || post_ops == PostOps::kAddRelu;
+    const hnorm_activation activation =
+        post_ops == PostOps::kRelu || post_ops == PostOps::kAddRelu ? HNORM_RELU : HNORM_NO_ACTIVATION;
+    const bool constants = c.operation->function == Function::kNormalizeBackward;
 
     switch (c.operation->function) {
     case Function::kMoments: return [=] { check(hnorm_moments(&x, group, count, mean, variance)); };
@@ -227,11 +230,14 @@ std::function<void()> Calls::call(const Case &c, bool in_place) {
             check(hnorm_normalize(&x, group, mean, variance, &affine, kEps, &post, &y));
         };
     case Function::kBackward:
+    case Function::kNormalizeBackward:
         return [=] {
             const hnorm_post_ops_gradient post{sizeof post, activation, 0, add ? &residual : nullptr,
                                                add ? &dresidual : nullptr};
-            check(hnorm_backward(&x, &dy, group, mean, variance, &affine, kEps, &post, &dx, dgamma, dbeta));
+            const auto function = constants ? hnorm_normalize_backward : hnorm_backward;
+            check(function(&x, &dy, group, mean, variance, &affine, kEps, &post, &dx, dgamma, dbeta));
         };
+    case Function::kActivationBackward: return [=] { check(hnorm_activation_backward(&x, &dy, activation, 0, &dx)); };
     case Function::kCopy: break;
     }
     throw std::runtime_error("'" + c.name + "' is no call of hnorm");
@@ -248,9 +254,10 @@ std::function<void()> Calls::floor(const Case &c) {
     const float *x = floats("x"), *dy = floats("dy"), *residual = floats("residual");
     float *y = floats("y"), *dresidual = floats("dresidual");
     const int64_t count = c.tensor_bytes() / static_cast<int64_t>(sizeof(float));
-    return [=, read = c.operation->read] {
+    const bool both = c.operation->written == 2;
+    return [=, more = c.operation->read == 3 ? residual : dy] {
         bench::add(x, dy, y, count);
-        if (read == 3) bench::copy(Copy::kOrdinary, residual, dresidual, count);
+        if (both) bench::copy(Copy::kOrdinary, more, dresidual, count);
     };
 }
 

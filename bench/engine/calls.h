@@ -66,7 +66,7 @@ public:
     // The call; it throws std::runtime_error with hnorm's reason. in_place: y is x, dx is dy.
     std::function<void()> call(const Case &c, bool in_place = false);
     std::function<void()> copy(Copy kind, const Case &c);
-    // The copy floor: a copy; the sum of two tensors into a third where the call reads two; both where it reads three.
+    // The copy floor: a copy; the sum of two tensors into a third where the call reads two; both where it writes two.
     std::function<void()> floor(const Case &c);
     // Of the arrays by their names in Calls, on the CPU; null: no such.
     void *memory(const std::string &name);

@@ -3,8 +3,18 @@
 
 namespace hnorm::bench {
 
-enum class Function { kForward, kNormalize, kBackward, kMoments, kBackwardReduce, kBackwardApply, kCopy };
-enum class PostOps { kNone, kRelu, kAddRelu };
+enum class Function {
+    kForward,
+    kNormalize,
+    kBackward,
+    kMoments,
+    kBackwardReduce,
+    kBackwardApply,
+    kNormalizeBackward,
+    kActivationBackward,
+    kCopy
+};
+enum class PostOps { kNone, kRelu, kAdd, kAddRelu };
 
 struct Operation {
     const char *name;
@@ -14,7 +24,8 @@ struct Operation {
 
     bool is_backward() const {
         return function == Function::kBackward || function == Function::kBackwardReduce ||
-               function == Function::kBackwardApply;
+               function == Function::kBackwardApply || function == Function::kNormalizeBackward ||
+               function == Function::kActivationBackward;
     }
 };
 
