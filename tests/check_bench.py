@@ -66,7 +66,7 @@ class Rows(unittest.TestCase):
         self.assertEqual(rows(lines[:1], ["forward"]), [], "an operation that the line does not have")
 
     def test_errors_name_line_and_word(self):
-        for text, words in (("2x0x4\n", "line 1: '2x0x4' is no shape"), ("\n2x3 nhwc\n", "line 2: 'nhwc' is no operation"),
+        for text, words in (("2x0x4\n", "line 1: '2x0x4' is no shape"), ("\n2x3 nhwc\n", "line 2: 'nhwc' is no op"),
                             ("# nothing\n", "names no shape")):
             with self.assertRaisesRegex(RowError, words):
                 self.read(text)

@@ -8,6 +8,7 @@
 
 namespace hnorm::tools {
 
+void add_bench(CLI::App &program);
 void add_info(CLI::App &program);
 
 }  // namespace hnorm::tools

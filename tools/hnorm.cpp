@@ -1,4 +1,6 @@
 // The program hnorm: what the library does on the machine that it runs on. Each command has a file of its own.
+#include <hnorm/hnorm.h>
+
 #include <cstdio>
 #include <exception>
 
@@ -8,11 +10,13 @@ int main(int argc, char **argv) {
     CLI::App program("What the normalization kernels of hnorm do on this machine.", "hnorm");
     program.require_subcommand(1);
     program.set_help_flag("--help", "Show the arguments");
+    program.set_version_flag("--version", hnorm_version(), "Show the version");
     hnorm::tools::add_info(program);
+    hnorm::tools::add_bench(program);
     try {
-        program.parse(argc, argv);  // runs the command
-    } catch (const CLI::CallForHelp &) {
-        std::fputs(program.help().c_str(), stdout);
+        program.parse(argc, argv);         // runs the command
+    } catch (const CLI::Success &asked) {  // --help, --version
+        return program.exit(asked);
     } catch (const CLI::ParseError &error) {
         const auto commands = program.get_subcommands();
         const std::string command = commands.empty() ? "hnorm" : "hnorm " + commands.front()->get_name();

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "commands.h"
+#include "machine.h"
 
 namespace hnorm::tools {
 namespace {
@@ -44,9 +45,7 @@ void list_targets(const char *how) {
 }
 
 void run(const Info &info) {
-    if (!info.target.empty() && hnorm_set_target(info.target.c_str()) != HNORM_OK) {
-        throw Failure(hnorm_last_error());
-    }
+    choose(info.target, 0);
     if (!computes()) {
         throw Failure(hnorm_last_error());
     }

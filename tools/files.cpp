@@ -1,0 +1,77 @@
+#include "files.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+
+#include "failure.h"
+
+namespace hnorm::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void refuse(const std::string &argument, const std::string &path) {
+    throw Failure(argument + " is '" + path + "': it cannot be written: " + std::strerror(errno));
+}
+
+// The file that a link names, and beside it the one that becomes it.
+std::string target_of(const std::string &path) {
+    std::error_code none;
+    const fs::path target = fs::canonical(path, none);
+    return none ? path : target.string();
+}
+std::string next_of(const std::string &target) { return target + "." + std::to_string(getpid()) + ".new"; }
+
+bool write(const std::string &path, const std::string &content) {
+    std::FILE *const file = std::fopen(path.c_str(), "we");
+    if (file == nullptr) {
+        return false;
+    }
+    const bool written = std::fwrite(content.data(), 1, content.size(), file) == content.size();
+    return (std::fclose(file) == 0) && written;
+}
+
+}  // namespace
+
+bool is_replaced(const std::string &path) {
+    std::error_code error;
+    const fs::file_status status = fs::status(path, error);
+    return !fs::exists(status) || fs::is_regular_file(status);
+}
+
+void write_file(const std::string &argument, const std::string &path, const std::string &content) {
+    const std::string target = target_of(path), next = next_of(target);
+    if (!is_replaced(target)) {
+        if (!write(target, content)) {
+            refuse(argument, path);
+        }
+        return;
+    }
+    if (!write(next, content) || std::rename(next.c_str(), target.c_str()) != 0) {
+        const int error = errno;
+        std::remove(next.c_str());
+        errno = error;
+        refuse(argument, path);
+    }
+}
+
+void check_writable(const std::string &argument, const std::string &path) {
+    const std::string target = target_of(path), next = next_of(target);
+    if (fs::is_directory(target)) {
+        errno = EISDIR;
+        refuse(argument, path);
+    }
+    if (is_replaced(target)) {
+        if (!write(next, "")) {
+            refuse(argument, path);
+        }
+        std::remove(next.c_str());
+    }
+}
+
+}  // namespace hnorm::tools

@@ -1,0 +1,37 @@
+#include "machine.h"
+
+#include <hnorm/hnorm.h>
+
+#include <ctime>
+#include <fstream>
+
+#include "failure.h"
+
+namespace hnorm::tools {
+
+std::string cpu_name() {
+    std::ifstream file("/proc/cpuinfo");
+    for (std::string line; std::getline(file, line);) {
+        const size_t colon = line.find(": ");
+        if (line.rfind("model name", 0) == 0 && colon != line.npos) {
+            return line.substr(colon + 2);
+        }
+    }
+    return "unknown CPU";
+}
+
+std::string now() {
+    const std::time_t seconds = std::time(nullptr);
+    char text[64] = "";
+    std::strftime(text, sizeof text, "%FT%T%z", std::localtime(&seconds));
+    return text;
+}
+
+void choose(const std::string &target, int threads) {
+    if ((!target.empty() && hnorm_set_target(target.c_str()) != HNORM_OK) ||
+        (threads != 0 && hnorm_set_num_threads(threads) != HNORM_OK)) {
+        throw Failure(hnorm_last_error());
+    }
+}
+
+}  // namespace hnorm::tools
