@@ -6,6 +6,8 @@ set(HNORM_RUNTIME_SOURCES
     src/backward_apply.cpp
     src/backward_reduce.cpp
     src/call.cpp
+    src/call_log.cpp
+    src/call_log_file.cpp
     src/coefficients.cpp
     src/context.cpp
     src/cores.cpp

@@ -6,7 +6,6 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <memory>
 
 #include "failure.h"
 
@@ -19,7 +18,7 @@ namespace fs = std::filesystem;
     throw Failure(argument + " is '" + path + "': it cannot be written: " + std::strerror(errno));
 }
 
-// The file that a link names, and beside it the one that becomes it.
+// The file that a link names, and beside it the one that takes its place.
 std::string target_of(const std::string &path) {
     std::error_code none;
     const fs::path target = fs::canonical(path, none);
@@ -27,8 +26,8 @@ std::string target_of(const std::string &path) {
 }
 std::string next_of(const std::string &target) { return target + "." + std::to_string(getpid()) + ".new"; }
 
-bool write(const std::string &path, const std::string &content) {
-    std::FILE *const file = std::fopen(path.c_str(), "we");
+bool write(const std::string &path, const char *mode, const std::string &content) {
+    std::FILE *const file = std::fopen(path.c_str(), mode);
     if (file == nullptr) {
         return false;
     }
@@ -40,19 +39,23 @@ bool write(const std::string &path, const std::string &content) {
 
 bool is_replaced(const std::string &path) {
     std::error_code error;
+    const bool is_of_system = path.rfind("/dev/", 0) == 0 || path.rfind("/proc/", 0) == 0;
+    if (is_of_system && fs::is_symlink(path, error)) {  // /dev/stdout may name a regular file
+        return false;
+    }
     const fs::file_status status = fs::status(path, error);
     return !fs::exists(status) || fs::is_regular_file(status);
 }
 
 void write_file(const std::string &argument, const std::string &path, const std::string &content) {
-    const std::string target = target_of(path), next = next_of(target);
-    if (!is_replaced(target)) {
-        if (!write(target, content)) {
+    if (!is_replaced(path)) {
+        if (!write(path, "ae", content)) {
             refuse(argument, path);
         }
         return;
     }
-    if (!write(next, content) || std::rename(next.c_str(), target.c_str()) != 0) {
+    const std::string target = target_of(path), next = next_of(target);
+    if (!write(next, "we", content) || std::rename(next.c_str(), target.c_str()) != 0) {
         const int error = errno;
         std::remove(next.c_str());
         errno = error;
@@ -61,13 +64,13 @@ void write_file(const std::string &argument, const std::string &path, const std:
 }
 
 void check_writable(const std::string &argument, const std::string &path) {
-    const std::string target = target_of(path), next = next_of(target);
-    if (fs::is_directory(target)) {
+    if (fs::is_directory(path)) {
         errno = EISDIR;
         refuse(argument, path);
     }
-    if (is_replaced(target)) {
-        if (!write(next, "")) {
+    if (is_replaced(path)) {
+        const std::string next = next_of(target_of(path));
+        if (!write(next, "we", "")) {
             refuse(argument, path);
         }
         std::remove(next.c_str());

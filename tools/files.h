@@ -4,7 +4,8 @@
 
 namespace hnorm::tools {
 
-// Whether a name is that of a file, or of none yet: what is no regular file, as /dev/stdout, is written to and not replaced.
+// Whether a name is that of a file, or of none yet. What is no regular file, and links of the system's, as /dev/stdout, are
+// written to and not replaced.
 bool is_replaced(const std::string &path);
 // Gives the file a new content, at once: who reads it meanwhile finds all of the old one. `argument` is what an error names.
 void write_file(const std::string &argument, const std::string &path, const std::string &content);

@@ -33,7 +33,7 @@ hnorm_status hnorm_activation_backward(const hnorm_tensor *y, const hnorm_tensor
     float slope;
     HNORM_TRY(read_activation(function, "", activation, negative_slope, &slope));
     Machine machine;
-    HNORM_TRY(machine.find(function, from_y.planes.device));
+    HNORM_TRY(machine.find(function, *y));
     return machine.run(&Device::activation_backward, compute_activation_backward<Cpu>,
                        ActivationBackward{from_y.planes, from_dy.planes, slope, to_dz.planes});
 }

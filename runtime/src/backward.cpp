@@ -17,7 +17,7 @@ hnorm_status hnorm_backward(const hnorm_tensor *x, const hnorm_tensor *dy, hnorm
     HNORM_TRY(read_backward(function, true, group, mean, variance, affine, eps, post, dgamma, dbeta, &tensors, &b));
     HNORM_TRY(check_group_size(function, *x, b.x, b.group, ""));
     Machine machine;
-    HNORM_TRY(machine.find(function, b.x.device));
+    HNORM_TRY(machine.find(function, *x));
     return machine.run(&Device::backward, compute_backward<Cpu>, b);
 }
 

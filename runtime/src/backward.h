@@ -36,6 +36,9 @@ struct Backward {
     Grouping summed() const {
         return per_sample || group.together > 1 ? Grouping{HNORM_INSTANCE, 1} : Grouping{group.by, 1};
     }
+    CallKind kind() const {
+        return {Computes::kBackward, x, dx ? dx->data : nullptr, group, slope != 1, has_residual()};
+    }
 };
 
 // hnorm_backward_reduce
@@ -44,6 +47,8 @@ struct BackwardReduce {
     Planes x, dy;
     Values<double> mean;
     GroupSums sums;
+
+    CallKind kind() const { return {Computes::kBackwardReduce, x, nullptr, sums.group}; }
 };
 
 // hnorm_backward_apply
@@ -54,6 +59,8 @@ struct BackwardApply {
     GroupSums sums;
     Values<double> count;  // elements of each group
     Planes dx;
+
+    CallKind kind() const { return {Computes::kBackwardApply, x, dx.data, sums.group}; }
 };
 
 // hnorm_activation_backward
@@ -62,6 +69,8 @@ struct ActivationBackward {
     Planes y, dy;
     float slope;
     Planes dz;
+
+    CallKind kind() const { return {Computes::kActivationBackward, y, dz.data, {}}; }
 };
 
 // Where dz of a backward behind a residual lies.

@@ -63,7 +63,7 @@ hnorm_status hnorm_backward_apply(const hnorm_tensor *x, const hnorm_tensor *dy,
     }
     HNORM_TRY(check_eps(function, "eps", eps));
     Machine machine;
-    HNORM_TRY(machine.find(function, in.device));
+    HNORM_TRY(machine.find(function, *x));
     const auto values = [&](const double *data) { return group_values(data, in, {group}); };
     const BackwardApply arguments = {in,
                                      tensors.dy.planes,

@@ -130,7 +130,7 @@ hnorm_status hnorm_backward_reduce(const hnorm_tensor *x, const hnorm_tensor *dy
     HNORM_TRY(check_written(function, sums, tensors, {means}));
     HNORM_TRY(check_written(function, {"sum_dy_xmu", sum_dy_xmu, groups}, tensors, {means, sums}));
     Machine machine;
-    HNORM_TRY(machine.find(function, in.device));
+    HNORM_TRY(machine.find(function, *x));
     const BackwardReduce arguments = {
         in, tensors.dy.planes, group_values(mean, in, {group}), {sum_dy, sum_dy_xmu, {group}}};
     return machine.run(&Device::backward_reduce, compute_backward_reduce<Cpu>, arguments);

@@ -10,6 +10,7 @@
 namespace hnorm::detail {
 
 hnorm_status Machine::find(const char *function, hnorm_device device, const hnorm_context *context) {
+    logged_.begin();
     context_.use(context);
     device_ = device_of_thread(device);
     cpu_.function = function;

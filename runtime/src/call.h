@@ -1,8 +1,12 @@
 // Where a call runs.
 #pragma once
 
+#include <type_traits>
+
+#include "call_log.h"
 #include "context.h"
 #include "device.h"
+#include "error.h"
 #include "float_environment.h"
 #include "kernels.h"
 #include "tensor.h"
@@ -39,19 +43,42 @@ public:
     // target that cannot run, or a number of threads that is not valid.
     // The context is a layer's, or null for the thread's.
     hnorm_status find(const char *function, hnorm_device device, const hnorm_context *context = nullptr);
+    // The same for a call's tensors, of which the log shows this one. It lives as long as the machine.
+    hnorm_status find(const char *function, const hnorm_tensor &x, const hnorm_context *context = nullptr) {
+        logged_.shows(x);
+        return find(function, x.device, context);
+    }
 
     // Runs an operation. This is the only place that asks whether a call runs on a device.
     template <typename OnDevice, typename OnCpu, typename Arguments>
     hnorm_status run(OnDevice Device::*on_device, OnCpu on_cpu, const Arguments &arguments) const {
+        if constexpr (!std::is_same_v<Arguments, Track>) {
+            if (__builtin_expect(static_cast<long>(logged_.is_on()), 0) != 0) {
+                logged_.is_of(kind(on_device, arguments));
+            }
+        }
         return device_ ? (device_->*on_device)(cpu_.function, arguments)
                        : on_cpu({{cpu_.function, cpu_.target, cpu_.threads, Arguments::kOperation}}, arguments);
     }
+    // The call that the log shows, if it is not that of the first operation.
+    void log_as(const CallKind &kind) const { logged_.is_of(kind); }
 
 private:
+    template <typename OnDevice, typename Arguments>
+    static CallKind kind(OnDevice Device::*on_device, const Arguments &arguments) {
+        if constexpr (std::is_same_v<Arguments, Backward>) {
+            if (on_device == &Device::normalize_backward) {
+                return arguments.kind(Computes::kNormalizeBackward);
+            }
+        }
+        return arguments.kind();
+    }
+
     const Device *device_ = nullptr;  // null: the CPU
     CpuCall cpu_ = {};
     FloatEnvironment floats_ = {};
     ContextScope context_;
+    mutable LoggedCall logged_;
 };
 
 }  // namespace hnorm::detail

@@ -39,7 +39,7 @@ hnorm_status hnorm_forward(const hnorm_tensor *x, hnorm_group group, const hnorm
     HNORM_TRY(check_apart(function, means, variances, in.device));
     HNORM_TRY(check_group_size(function, *x, in, grouping, ""));
     Machine machine;
-    HNORM_TRY(machine.find(function, in.device));
+    HNORM_TRY(machine.find(function, *x));
     return machine.run(&Device::forward, compute_forward<Cpu>,
                        Forward{in, grouping, affine_view, eps, post_ops, out, mean, variance});
 }

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "call_log.h"
 #include "error.h"
 #include "kernels.h"
 #include "values.h"
@@ -17,6 +18,8 @@ struct Moments {
     Planes x;
     Grouping group;
     double *count, *mean, *m2;
+
+    CallKind kind() const { return {Computes::kMoments, x, nullptr, group}; }
 };
 
 // hnorm_forward
@@ -29,6 +32,8 @@ struct Forward {
     PostOps post;
     Planes y;
     double *mean, *variance;  // null: not wanted
+
+    CallKind kind() const { return {Computes::kForward, x, y.data, group, post.slope != 1, post.residual != nullptr}; }
 };
 
 // hnorm_normalize
@@ -38,6 +43,10 @@ struct Normalize {
     Normalization by;
     PostOps post;
     Planes y;
+
+    CallKind kind() const {
+        return {Computes::kNormalize, x, y.data, grouping_of(by.mean), post.slope != 1, post.residual != nullptr};
+    }
 };
 
 // hnorm_batch_normalization: statistics in float, for each channel, or for each sample and channel
@@ -48,6 +57,8 @@ struct NormalizeFloats {
     AffineView affine;
     double eps;
     Planes y;
+
+    CallKind kind() const { return {Computes::kNormalize, x, y.data, grouping_of(mean)}; }
 };
 
 // One step of a layer's running statistics of C channels. mean and variance of the step have one

@@ -87,7 +87,7 @@ hnorm_status backward(const char *function, hnorm_layer *layer, const hnorm_tens
     }
     HNORM_TRY(read);
     Machine machine;
-    HNORM_TRY(machine.find(function, b.x.device, layer->context));
+    HNORM_TRY(machine.find(function, *x, layer->context));
     if (b.x.empty()) {
         return HNORM_OK;
     }

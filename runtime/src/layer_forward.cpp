@@ -51,7 +51,7 @@ hnorm_status forward(const char *function, hnorm_layer *layer, const hnorm_tenso
     }
     HNORM_TRY(read);
     Machine machine;
-    HNORM_TRY(machine.find(function, f.x.device, layer->context));
+    HNORM_TRY(machine.find(function, *x, layer->context));
     if (f.x.empty()) {
         return HNORM_OK;
     }

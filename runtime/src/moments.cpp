@@ -154,7 +154,7 @@ hnorm_status hnorm_moments(const hnorm_tensor *x, hnorm_group group, double *cou
     HNORM_TRY(check_apart(function, counts, m2s, planes.device));
     HNORM_TRY(check_apart(function, means, m2s, planes.device));
     Machine machine;
-    HNORM_TRY(machine.find(function, planes.device));
+    HNORM_TRY(machine.find(function, *x));
     return machine.run(&Device::moments, compute_moments<Cpu>, Moments{planes, grouping, count, mean, m2});
 }
 

@@ -49,7 +49,7 @@ hnorm_status hnorm_normalize(const hnorm_tensor *x, hnorm_group group, const dou
     PostOps post_ops;
     HNORM_TRY(read_post_ops(function, post, {"x", x, in}, {"y", y, out}, &residual, &post_ops));
     Machine machine;
-    HNORM_TRY(machine.find(function, in.device));
+    HNORM_TRY(machine.find(function, *x));
     const Normalization by = {group_values(mean, in, grouping), group_values(variance, in, grouping), affine_view, eps};
     return machine.run(&Device::normalize, compute_normalize<Cpu>, Normalize{in, by, post_ops, out});
 }
@@ -77,7 +77,7 @@ hnorm_status hnorm_batch_normalization(const hnorm_tensor *x, int64_t length, co
     }
     HNORM_TRY(check_eps(function, "variance_epsilon", variance_epsilon));
     Machine machine;
-    HNORM_TRY(machine.find(function, in.device));
+    HNORM_TRY(machine.find(function, *x));
     const int64_t stride_n = length == in.c ? 0 : in.c;
     const hnorm_affine affine = hnorm_affine_of_samples(scale, offset, stride_n);
     AffineView affine_view;

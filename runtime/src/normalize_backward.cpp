@@ -24,7 +24,7 @@ hnorm_status hnorm_normalize_backward(const hnorm_tensor *x, const hnorm_tensor 
                     static_cast<int>(post->activation));
     }
     Machine machine;
-    HNORM_TRY(machine.find(function, b.dy.device));
+    HNORM_TRY(machine.find(function, *dy));
     return machine.run(&Device::normalize_backward, compute_normalize_backward<Cpu>, b);
 }
 

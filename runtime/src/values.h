@@ -25,6 +25,12 @@ Values<T> group_values(const T *data, const Planes &x, const Grouping &group) {
     return {data, group.stride_n(x), 1, group.together};
 }
 
+// The groups that have these values.
+template <typename T>
+Grouping grouping_of(const Values<T> &values) {
+    return {values.stride_n == 0 ? HNORM_BATCH : HNORM_INSTANCE, values.together};
+}
+
 // gamma and beta. An absent one is a constant with strides of 0 on the CPU, and null on devices.
 struct AffineView {
     Values<float> gamma, beta;

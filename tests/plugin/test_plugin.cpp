@@ -198,3 +198,26 @@ TEST_CASE("the shared library is for who loads it") {
                                                                    nullptr) == HNORM_OK);
     REQUIRE(same_bits(values, expected));
 }
+
+TEST_CASE("the log of a plug-in is written as it is unloaded, and another one can follow") {
+    char folder[] = "/tmp/hnorm_plugin_XXXXXX";
+    REQUIRE(mkdtemp(folder));
+    const std::string log = std::string(folder) + "/log";
+    setenv("HNORM_LOG", log.c_str(), 1);
+    for (const int64_t positions : {5, 7}) {
+        Library a(PLUGIN_A);
+        forward_of(a.functions(), {2, 3, positions});
+        REQUIRE_FALSE(std::filesystem::exists(log));
+        a.close();
+        REQUIRE_FALSE(is_mapped("plugin_a"));
+        std::ifstream file(log);
+        std::string line;
+        while (std::getline(file, line) && line[0] == '#') {
+        }
+        REQUIRE(line.find("2x3x" + std::to_string(positions) + " ") == 0);
+        REQUIRE_FALSE(std::getline(file, line));
+        std::filesystem::remove(log);
+    }
+    unsetenv("HNORM_LOG");
+    std::filesystem::remove_all(folder);
+}

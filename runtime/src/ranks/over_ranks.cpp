@@ -128,6 +128,7 @@ public:
         if (exchange_.all_samples() * exchange_.positions() == 0) {
             return HNORM_OK;
         }
+        machine.log_as(b.kind());
         return noted(layer->device == HNORM_CPU
                          ? machine.run(&Device::backward, compute_backward, BackwardOfRanks(b, exchange_))
                          : DeviceRanks(function, machine, exchange_, layer).backward(b));
@@ -138,6 +139,7 @@ private:
         const hnorm_status room = layer->record.begin_training(function, f.x.c, true);
         f.mean = layer->record.mean.data();
         f.variance = layer->record.variance.data();
+        machine.log_as(f.kind());
         HNORM_TRY(layer->device == HNORM_CPU
                       ? machine.run(&Device::forward, compute_forward, ForwardOfRanks(f, exchange_, room))
                       : DeviceRanks(function, machine, exchange_, layer).forward(room, f));

@@ -1,0 +1,275 @@
+// The log is a table of counters, to which threads add without locks. It is written as the program ends, or as the plug-in with hnorm
+// inside is unloaded.
+#include "call_log.h"
+
+#include <hnorm/hnorm.h>
+
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cinttypes>
+#include <cstdlib>
+#include <cstring>
+
+#include "call_log_file.h"
+#include "device.h"
+
+namespace hnorm::detail {
+
+std::atomic<LogState> log_state{LogState::kUnread};
+
+namespace {
+
+// Compared as bytes: all of them are set.
+struct Key {
+    int64_t shape[HNORM_MAX_RANK];
+    int64_t groups;  // of channels in a sample; 0: batch norm
+    Computes computes;
+    uint8_t rank, type, device;
+    bool last, activation, residual, in_place, padded;
+    uint8_t none[7];
+
+    bool operator==(const Key &other) const { return std::memcmp(this, &other, sizeof *this) == 0; }
+};
+static_assert(sizeof(Key) == 64);
+
+struct Count {
+    uint64_t calls, nanoseconds;
+};
+
+}  // namespace
+
+struct Counter {
+    std::atomic<uint64_t> calls, time;
+
+    void add(int64_t nanoseconds) {
+        calls.fetch_add(1, std::memory_order_relaxed);
+        time.fetch_add(static_cast<uint64_t>(nanoseconds), std::memory_order_relaxed);
+    }
+    void clear() {
+        calls.store(0, std::memory_order_relaxed);
+        time.store(0, std::memory_order_relaxed);
+    }
+};
+
+namespace {
+
+struct Slot {
+    enum State : int { kFree, kTaken, kReady };
+    std::atomic<int> state;
+    Key key;
+    Counter counter;
+
+    Count count() const {
+        return {counter.calls.load(std::memory_order_relaxed), counter.time.load(std::memory_order_relaxed)};
+    }
+};
+
+// Nothing here is ever destroyed, and none of it takes memory before it is used. A table that is too full has room for no more.
+constexpr size_t kSlots = 4096, kMostProbes = 64;
+Slot table[kSlots];
+Slot further;  // of calls that have no slot
+LogFile log_file;
+bool of_child = false;  // of fork()
+
+size_t hash(const Key &key) {
+    uint64_t words[sizeof key / sizeof(uint64_t)], sum = 0;
+    std::memcpy(words, &key, sizeof key);
+    for (const uint64_t word : words) {
+        sum = (sum ^ word) * 0x9e3779b97f4a7c15U;
+        sum ^= sum >> 32;
+    }
+    return static_cast<size_t>(sum) % kSlots;
+}
+
+Key key_of(const CallKind &kind, const hnorm_tensor *given) {
+    Key key = {};
+    if (given) {
+        key.rank = static_cast<uint8_t>(given->rank);
+        std::copy_n(given->shape, given->rank, key.shape);
+    } else {
+        key.rank = 3;
+        key.shape[0] = kind.n;
+        key.shape[1] = kind.c;
+        key.shape[2] = kind.s;
+    }
+    key.groups = kind.groups;
+    key.computes = kind.computes;
+    key.type = static_cast<uint8_t>(kind.type);
+    key.device = static_cast<uint8_t>(kind.device);
+    key.last = kind.layout == Layout::kChannelsLast;
+    key.activation = kind.activation;
+    key.residual = kind.residual;
+    key.in_place = kind.in_place;
+    key.padded = kind.padded;
+    return key;
+}
+
+// Two threads that find a new key at once may give it two slots, which then count together.
+Slot &slot_of(const Key &key) {
+    size_t i = hash(key);
+    for (size_t probe = 0; probe < kMostProbes; ++probe, i = (i + 1) % kSlots) {
+        Slot &slot = table[i];
+        int state = slot.state.load(std::memory_order_acquire);
+        if (state == Slot::kFree && slot.state.compare_exchange_strong(state, Slot::kTaken)) {
+            slot.key = key;
+            slot.state.store(Slot::kReady, std::memory_order_release);
+            return slot;
+        }
+        if (state == Slot::kReady && slot.key == key) {
+            return slot;
+        }
+    }
+    return further;
+}
+
+constexpr const char *kNames[] = {"forward",         "normalize",      "backward",           "moments",
+                                  "backward_reduce", "backward_apply", "normalize_backward", "activation_backward"};
+constexpr const char *kTypes[] = {"f32", "f16", "bf16"};
+
+// In a column of its own, with a space after it.
+void print_column(std::FILE *file, int width, int printed) {
+    std::fprintf(file, "%*s", std::max(width - printed, 1), "");
+}
+
+// "12 calls, 0.000034 s", without a locale's comma.
+void print_count(std::FILE *file, const Count &count) {
+    std::fprintf(file, "%" PRIu64 " call%s, %" PRIu64 ".%06" PRIu64 " s", count.calls, count.calls == 1 ? "" : "s",
+                 count.nanoseconds / 1000000000, count.nanoseconds / 1000 % 1000000);
+}
+
+void print_line(std::FILE *file, const Key &key, const Count &count) {
+    int printed = 0;
+    for (int i = 0; i < key.rank; ++i) {
+        printed += std::fprintf(file, "%s%" PRId64, i ? "x" : "", key.shape[i]);
+    }
+    print_column(file, 20, printed);
+    printed = std::fprintf(file, "%s%s%s ", kNames[static_cast<int>(key.computes)], key.residual ? "_add" : "",
+                           key.activation ? "_relu" : "");
+    printed += key.groups == 0              ? std::fprintf(file, "batch")
+               : key.groups == key.shape[1] ? std::fprintf(file, "instance")
+                                            : std::fprintf(file, "groups%" PRId64, key.groups);
+    printed += std::fprintf(file, " %s %s", key.last ? "channels_last" : "channels_first", kTypes[key.type]);
+    print_column(file, 48, printed);
+    std::fprintf(file, "# ");
+    print_count(file, count);
+    std::fprintf(file, "%s%s", key.in_place ? ", in place" : "", key.padded ? ", with gaps in memory" : "");
+    if (key.device != HNORM_CPU) {
+        std::fprintf(file, " to queue on %s", device_name(static_cast<hnorm_device>(key.device)));
+    }
+    std::fprintf(file, "\n");
+}
+
+// The order of the lines: the longest time first. Filled as they are written.
+struct Line {
+    const Slot *slot;
+    Count count;
+} lines[kSlots];
+
+size_t collect_lines() {
+    size_t count = 0;
+    for (const Slot &slot : table) {
+        const Count of_slot = slot.count();
+        if (slot.state.load(std::memory_order_acquire) != Slot::kReady || of_slot.calls == 0) {
+            continue;
+        }
+        Line *const end = lines + count;
+        Line *const same = std::find_if(lines, end, [&](const Line &line) { return line.slot->key == slot.key; });
+        if (same == end) {
+            lines[count++] = {&slot, of_slot};
+        } else {
+            same->count.calls += of_slot.calls;
+            same->count.nanoseconds += of_slot.nanoseconds;
+        }
+    }
+    std::sort(lines, lines + count,
+              [](const Line &a, const Line &b) { return a.count.nanoseconds > b.count.nanoseconds; });
+    return count;
+}
+
+void print_log(std::FILE *file) {
+    const size_t count = collect_lines();
+    char date[64] = "";
+    const time_t now = time(nullptr);
+    struct tm local = {};
+    strftime(date, sizeof date, "%F %T", localtime_r(&now, &local));
+    std::fprintf(
+        file,
+        "# The calls of %s, process %d, until %s; hnorm %s, target %s, threads: %d.\n"
+        "# A list of shapes: hnorm bench, ./dev bench and ./dev tune take it as --shapes. The longest times come first.\n",
+        program_invocation_short_name, getpid(), date, hnorm_version(), hnorm_target(), hnorm_get_num_threads());
+    for (size_t i = 0; i < count; ++i) {
+        print_line(file, lines[i].slot->key, lines[i].count);
+    }
+    const Count rest = further.count();
+    if (rest.calls) {
+        std::fprintf(file, "# Of more kinds than a log has lines: ");
+        print_count(file, rest);
+        std::fprintf(file, "\n");
+    }
+}
+
+bool is_empty() {
+    return further.count().calls == 0 &&
+           std::all_of(table, table + kSlots, [](const Slot &slot) { return slot.count().calls == 0; });
+}
+
+// A child begins with the counters of its parent.
+void after_fork_in_child() {
+    if (log_state.load(std::memory_order_relaxed) == LogState::kOn) {
+        of_child = true;
+        further.counter.clear();
+        for (Slot &slot : table) {
+            slot.counter.clear();
+        }
+    }
+}
+
+__attribute__((constructor(101))) void mind_forks() { pthread_atfork(nullptr, nullptr, after_fork_in_child); }
+
+// After the program's static objects.
+__attribute__((destructor(101))) void end_log() {
+    if (log_state.exchange(LogState::kOff) != LogState::kOn || is_empty()) {
+        return;
+    }
+    if (of_child && !log_file.is_of_process()) {
+        std::fprintf(
+            stderr,
+            "hnorm: HNORM_LOG: the calls of process %d, a child of fork(), are not logged: %%p in the name is the "
+            "process's number, for a file each\n",
+            getpid());
+        return;
+    }
+    log_file.write(print_log);
+}
+
+int64_t nanoseconds() {
+    struct timespec now = {};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return int64_t(now.tv_sec) * 1000000000 + now.tv_nsec;
+}
+
+}  // namespace
+
+void LoggedCall::start() {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, [] {
+        const char *const name = secure_getenv("HNORM_LOG");  // not of a program with the rights of somebody else
+        log_state.store(name && *name && log_file.choose(name) ? LogState::kOn : LogState::kOff);
+    });
+    begin_ = log_state.load(std::memory_order_acquire) == LogState::kOn ? nanoseconds() : 0;
+}
+
+void LoggedCall::is_of(const CallKind &kind) {
+    if (is_on() && counter_ == nullptr && kind.s != 0) {
+        counter_ = &slot_of(key_of(kind, given_)).counter;
+    }
+}
+
+void LoggedCall::end() { counter_->add(nanoseconds() - begin_); }
+
+}  // namespace hnorm::detail
