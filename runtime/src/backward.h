@@ -36,8 +36,8 @@ struct Backward {
     Grouping summed() const {
         return per_sample || group.together > 1 ? Grouping{HNORM_INSTANCE, 1} : Grouping{group.by, 1};
     }
-    CallKind kind() const {
-        return {Computes::kBackward, x, dx ? dx->data : nullptr, group, slope != 1, has_residual()};
+    CallKind kind(Computes computes = Computes::kBackward) const {
+        return {computes, x, dx ? dx->data : nullptr, group, slope != 1, has_residual()};
     }
 };
 
