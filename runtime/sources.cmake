@@ -45,4 +45,5 @@ set(HNORM_RUNTIME_SOURCES
     src/validate.cpp
     src/view.cpp
     src/wide_gradient.cpp
+    src/witness.cpp
 )

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "commands.h"
+#include "explain.h"
 #include "machine.h"
 
 namespace hnorm::tools {
@@ -16,6 +17,8 @@ namespace {
 
 struct Info {
     std::string target;  // that is forced; empty: none is
+    std::string call;    // that is explained; empty: none is
+    int threads = 0;     // 0: as many as are usual
 };
 
 // Runs the target in use: says what a wrong HNORM_TARGET or HNORM_NUM_THREADS makes of a program.
@@ -45,9 +48,13 @@ void list_targets(const char *how) {
 }
 
 void run(const Info &info) {
-    choose(info.target, 0);
+    choose(info.target, info.threads);
     if (!computes()) {
         throw Failure(hnorm_last_error());
+    }
+    if (!info.call.empty()) {
+        explain(info.call);
+        return;
     }
     const char *const variable = std::getenv("HNORM_TARGET");
     list_targets(!info.target.empty()    ? ", forced by --target"
@@ -63,6 +70,12 @@ void add_info(CLI::App &program) {
     const auto info = std::make_shared<Info>();
     command->add_option("--target", info->target, "Force a target, as HNORM_TARGET and hnorm_set_target do")
         ->type_name("NAME");
+    command->add_option("--threads", info->threads, "So many threads")->type_name("N")->check(CLI::PositiveNumber);
+    command
+        ->add_option("--call", info->call,
+                     "Make a call, as 'forward batch 32x64x112x112 f32', and show what the library\ndecides about it: "
+                     "kernels, threads, blocks, stores, memory, and why")
+        ->type_name("WORDS");
     command->callback([info] { run(*info); });
 }
 

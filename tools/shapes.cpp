@@ -84,7 +84,7 @@ std::vector<ShapeLine> read(std::istream &in, const std::string &name) {
         if (!(words >> line.shape)) {
             continue;
         }
-        if (extents_of(line.shape).empty()) {
+        if (!is_shape(line.shape)) {
             throw Failure(where + line.shape + "' is no shape: 2 to 5 positive extents, as in 32x64x56x56");
         }
         for (std::string word; words >> word;) {
@@ -129,6 +129,7 @@ bool is_operation(const std::string &word) { return contains(operation_names(), 
 bool is_group(const std::string &word) { return contains(kGroups, word) || groups_of_channels(word) != 0; }
 bool is_layout(const std::string &word) { return contains(kLayouts, word); }
 bool is_type(const std::string &word) { return contains(kTypes, word); }
+bool is_shape(const std::string &word) { return !extents_of(word).empty(); }
 
 Words named_lists() {
     Words names;

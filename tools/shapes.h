@@ -27,6 +27,6 @@ std::vector<std::string> rows(const std::vector<ShapeLine> &lines, const Asked &
 // What arguments may name.
 std::vector<std::string> operation_names();
 bool is_operation(const std::string &word), is_group(const std::string &word), is_layout(const std::string &word),
-    is_type(const std::string &word);
+    is_type(const std::string &word), is_shape(const std::string &word);
 
 }  // namespace hnorm::tools

@@ -7,9 +7,9 @@
 namespace hnorm::detail {
 
 hnorm_status Cpu::activation_backward(const Planes &y, const Planes &dy, float slope, const Planes &dz) const {
-    const auto *const kernels = kernels_of(hnorm_kernels_activation_backward, *this, y.type);
     return for_pointwise(*this, Operands<3, 0>{{y, dy, dz}, {}}, false, [&](auto &call) {
-        return kernels[call.planes](call.tensor(0), call.tensor(1), slope_bits(slope), call.tensor(2));
+        return kernel_of(hnorm_kernels_activation_backward, *this, y.type, call.planes)(
+            call.tensor(0), call.tensor(1), slope_bits(slope), call.tensor(2));
     });
 }
 

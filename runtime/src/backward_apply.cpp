@@ -14,11 +14,10 @@ hnorm_status Cpu::apply(const Planes &x, const Planes &dy, const Gradient &by, c
     const Operands<3, 7> operands = {{x, dy, dx},
                                      {by.array(0), by.array(1), by.array(2), by.array(3), by.array(4),
                                       sign ? gate.a : by.array(0), sign ? gate.b : by.array(0)}};
-    const auto *const kernels = kernels_of(hnorm_kernels_backward_apply, *this, x.type);
     return for_pointwise(*this, operands, past_cache, [&](auto &call) {
-        return kernels[call.planes](call.tensor(0), call.tensor(1), call.value(0), call.value(1), call.value(2),
-                                    call.value(3), call.value(4), call.value(5), call.value(6), slope_bits(gate.slope),
-                                    call.lines, call.tensor(2));
+        return kernel_of(hnorm_kernels_backward_apply, *this, x.type, call.planes)(
+            call.tensor(0), call.tensor(1), call.value(0), call.value(1), call.value(2), call.value(3), call.value(4),
+            call.value(5), call.value(6), slope_bits(gate.slope), call.lines, call.tensor(2));
     });
 }
 

@@ -33,7 +33,7 @@ private:
         sampled_.prefetch(seen_dy);
         const SerialScope serial(serial_);
         return kernel_status(on_.function,
-                             kernels_of(hnorm_kernels_backward_sample, on_, x_.type)[sampled_.planes()](
+                             kernel_of(hnorm_kernels_backward_sample, on_, x_.type, sampled_.planes())(
                                  x, dy, m, a, b, slope_bits(gate_.slope), sampled_.buffer(), of_dy, of_x));
     }
 

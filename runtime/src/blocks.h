@@ -15,7 +15,11 @@ class Blocks {
 public:
     // read: the number of tensors like x that the work reads. A block holds whole groups.
     Blocks(const CpuCall &on, const Planes &x, const Grouping &grouping, int read = 1)
-        : x_(x), channels_(x.c), samples_(x.n), serial_(on.is_serial(x.type, x.elements())) {
+        : x_(x),
+          dispatch_(on.dispatch(x.type)),
+          channels_(x.c),
+          samples_(x.n),
+          serial_(on.is_serial(x.type, x.elements())) {
         const hnorm_group group = grouping.by;
         const bool batch = group == HNORM_BATCH;
         if (batch && (x.s == 1 || x.layout == Layout::kChannelsLast)) {
@@ -25,15 +29,14 @@ public:
         // one thread make up for another that is late; a target has no part in that.
         constexpr int64_t kVectors = 16, kBlocksPerThread = 4;
         const int64_t of_group = x.group_size(group), groups = x.groups(group);
-        const Dispatch &dispatch = on.dispatch(x.type);
-        const int64_t elements = batch ? dispatch.batch_block_elements : dispatch.block_elements;
+        const int64_t elements = batch ? dispatch_.batch_block_elements : dispatch_.block_elements;
         int64_t together = std::max<int64_t>(elements / read / of_group, 1);
         if (!serial_) {
             together = std::min(together, std::max<int64_t>(groups / (kBlocksPerThread * on.threads), 1));
         }
         if (x.layout == Layout::kChannelsLast) {  // whole samples
             samples_ = std::clamp<int64_t>(together / x.c, 1, x.n);
-            shared_ = !serial_ && x.c * x.s > dispatch.sample_elements;
+            shared_ = !serial_ && x.c * x.s > dispatch_.sample_elements;
         } else {
             if (together >= kVectors && x.s <= 1024) {
                 together -= together % kVectors;
@@ -43,9 +46,10 @@ public:
             samples_ = batch ? x.n : std::clamp<int64_t>(together / x.c, 1, x.n);
         }
         const int64_t threads = on.threads, rounds = (count() + threads - 1) / threads;
-        if (!serial_ && !shared_ && 100 * count() < dispatch.least_busy_percent * rounds * threads) {
+        if (!serial_ && !shared_ && 100 * count() < dispatch_.least_busy_percent * rounds * threads) {
             channels_ = x.c;
             samples_ = x.n;
+            few_ = true;
         }
     }
 
@@ -53,6 +57,9 @@ public:
     // calling thread.
     template <typename Compute>
     hnorm_status for_each(const char *function, const Compute &compute) const {
+        if (Witness *const asked = witness()) {
+            asked->chose_blocks({sharing(), count(), channels_, samples_, &dispatch_, x_.elements()});
+        }
         if (count() == 1 || serial_ || shared_) {
             const SerialScope serial(serial_);
             for (int64_t i = 0; i < count(); ++i) {
@@ -71,9 +78,18 @@ private:
         return {n, std::min(n + samples_, x_.n), c, std::min(c + channels_, x_.c)};
     }
 
+    Sharing sharing() const {
+        return serial_        ? Sharing::kSerial
+               : shared_      ? Sharing::kSamples
+               : few_         ? Sharing::kFewBlocks
+               : count() == 1 ? Sharing::kGroups
+                              : Sharing::kBlocks;
+    }
+
     const Planes &x_;
+    const Dispatch &dispatch_;
     int64_t channels_, samples_;  // of a block
-    bool serial_, shared_ = false;
+    bool serial_, shared_ = false, few_ = false;
 };
 
 }  // namespace hnorm::detail

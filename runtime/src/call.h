@@ -10,6 +10,7 @@
 #include "float_environment.h"
 #include "kernels.h"
 #include "tensor.h"
+#include "witness.h"
 
 namespace hnorm::detail {
 
@@ -29,10 +30,14 @@ struct CpuCall {
     }
 };
 
-// A row's kernels for elements of the type, by class.
+// A row's kernel for elements of the type and planes of the class.
 template <typename Kernel>
-const Kernel *kernels_of(const Kernel (*row)[kElementTypes][kPlaneClasses], const CpuCall &on, hnorm_type type) {
-    return row[on.target->index][type];
+Kernel kernel_of(const Kernel (*row)[kElementTypes][kPlaneClasses], const CpuCall &on, hnorm_type type,
+                 PlaneClass planes) {
+    if (Witness *const asked = witness()) {
+        asked->calls_kernel(row, type, planes);
+    }
+    return row[on.target->index][type][planes];
 }
 
 // The machine that a call runs on: a device or the CPU. While it lives, its thread has the default

@@ -28,10 +28,10 @@ inline hnorm_status run_gradient_kernel(const CpuCall &on, PlaneClass planes, co
     const auto buffer = [&](int i) { return GroupBuffer(values[i].data, x, values[i].stride_n); };
     GroupBuffer m = buffer(0), a = buffer(1), b = buffer(2), scale_x = buffer(3), scale_dy = buffer(4);
     const int32_t bits = slope_bits(slope);
-    return kernel_status(on.function, measured ? kernels_of(hnorm_kernels_backward_reduce_measured, on, x.type)[planes](
+    return kernel_status(on.function, measured ? kernel_of(hnorm_kernels_backward_reduce_measured, on, x.type, planes)(
                                                      x_buffer, dy_buffer, m, a, b, bits, scale_x, scale_dy, runs->e(),
                                                      runs->q(), runs->greatest(0), runs->greatest(1))
-                                               : kernels_of(hnorm_kernels_backward_reduce, on, x.type)[planes](
+                                               : kernel_of(hnorm_kernels_backward_reduce, on, x.type, planes)(
                                                      x_buffer, dy_buffer, m, a, b, bits, runs->e(), runs->q()));
 }
 

@@ -31,7 +31,7 @@ private:
         GroupBuffer spreads(spread + first, part, stride_n);
         sampled_.prefetch(part);
         const SerialScope serial(serial_);
-        return kernel_status(on_.function, kernels_of(hnorm_kernels_sample, on_, x_.type)[sampled_.planes()](
+        return kernel_status(on_.function, kernel_of(hnorm_kernels_sample, on_, x_.type, sampled_.planes())(
                                                x, scale, sampled_.buffer(), center, spreads));
     }
 

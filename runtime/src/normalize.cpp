@@ -14,16 +14,15 @@ hnorm_status Cpu::normalize(const Planes &x, const Coefficients &by, const PostO
     const std::array<Values<float>, 3> values = {by.m(), by.a(), by.b()};
     const int32_t slope = slope_bits(post.slope);
     if (post.residual) {
-        const auto *const kernels = kernels_of(hnorm_kernels_normalize_residual, *this, x.type);
         return for_pointwise(*this, Operands<3, 3>{{x, *post.residual, y}, values}, past_cache, [&](auto &call) {
-            return kernels[call.planes](call.tensor(0), call.value(0), call.value(1), call.value(2), slope,
-                                        call.tensor(1), call.lines, call.tensor(2));
+            return kernel_of(hnorm_kernels_normalize_residual, *this, x.type, call.planes)(
+                call.tensor(0), call.value(0), call.value(1), call.value(2), slope, call.tensor(1), call.lines,
+                call.tensor(2));
         });
     }
-    const auto *const kernels = kernels_of(hnorm_kernels_normalize, *this, x.type);
     return for_pointwise(*this, Operands<2, 3>{{x, y}, values}, past_cache, [&](auto &call) {
-        return kernels[call.planes](call.tensor(0), call.value(0), call.value(1), call.value(2), slope, call.lines,
-                                    call.tensor(1));
+        return kernel_of(hnorm_kernels_normalize, *this, x.type, call.planes)(
+            call.tensor(0), call.value(0), call.value(1), call.value(2), slope, call.lines, call.tensor(1));
     });
 }
 

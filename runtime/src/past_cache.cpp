@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <functional>
 
+#include "witness.h"
+
 namespace hnorm::detail {
 
 namespace {
@@ -74,22 +76,33 @@ int64_t last_level_cache() {
 }
 
 bool goes_past_cache(const Dispatch &dispatch, const Planes &y, std::initializer_list<const Planes *> inputs) {
+    const auto choose = [](PastCache choice, int64_t bytes, int64_t limit) {
+        if (Witness *const asked = witness()) {
+            asked->chose_stores(choice, bytes, limit);
+        }
+        return choice == PastCache::kGoes;
+    };
     const int64_t percent = dispatch.past_cache_percent;
     if (percent == 0) {
-        return false;
+        return choose(PastCache::kNever, 0, 0);
     }
     const auto bytes_of = [](const Planes &p) { return p.elements() * p.element_size(); };
     int64_t bytes = bytes_of(y);
     for (const Planes *input : inputs) {
         if (input != nullptr) {
             if (overlap(y, *input)) {
-                return false;
+                return choose(PastCache::kAmongInputs, 0, 0);
             }
             bytes += bytes_of(*input);
         }
     }
     const int64_t asked = hnorm_past_cache_bytes.load(std::memory_order_relaxed);
-    return bytes > (asked >= 0 ? asked : last_level_cache() / 100 * percent) && (rows_are_lines(y) || can_be_cut(y));
+    const int64_t limit = asked >= 0 ? asked : last_level_cache() / 100 * percent;
+    const bool fits = bytes <= limit;
+    return choose(fits                                 ? PastCache::kFits
+                  : rows_are_lines(y) || can_be_cut(y) ? PastCache::kGoes
+                                                       : PastCache::kNoLines,
+                  bytes, limit);
 }
 
 Planes cropped(const Planes &p, const Part &part) {

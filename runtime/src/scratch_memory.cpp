@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "context.h"
+#include "witness.h"
 
 namespace hnorm::detail {
 
@@ -139,6 +140,9 @@ void *allocate_scratch(size_t size) {
         header = reinterpret_cast<Header *>(aligned);
         *header = {memory, size, allocator.deallocate, allocator.argument};
     }
+    if (Witness *const asked = witness()) {
+        asked->takes_memory(header->size);
+    }
     return header + 1;
 }
 
@@ -147,6 +151,9 @@ void free_scratch(void *block) {
         return;
     }
     Header *header = static_cast<Header *>(block) - 1;
+    if (Witness *const asked = witness()) {
+        asked->gives_memory(header->size);
+    }
     if (header->deallocate || header->size < kLeastKept || header->size > kMostKept / 4) {
         give_back(header);
     } else {

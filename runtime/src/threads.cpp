@@ -16,6 +16,7 @@
 #include "past_cache.h"
 #include "pool.h"
 #include "scratch_memory.h"
+#include "witness.h"
 
 namespace hnorm::detail {
 
@@ -139,6 +140,9 @@ int parallel_loop(void *user_context, halide_task_t body, int min, int size, uin
     const int workers = std::min(hnorm_context_get_num_threads(&context), size);
     if (workers <= 1) {
         return run_serially(user_context, body, min, size, closure);
+    }
+    if (Witness *const asked = witness()) {
+        asked->begins_loop(size, workers);
     }
     Loop loop;
     loop.context = &context;

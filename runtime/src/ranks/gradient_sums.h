@@ -102,9 +102,8 @@ private:
             GroupBuffer of_dy(greatest_.data(), view.x), of_x(greatest_.data() + channels, view.x);
             Buffer<2> places(rows, halide_type_of<int32_t>(), {{2, 1}, {count, 2}});
             const SerialScope serial(on_.is_serial(x_.type, view.x.elements()));
-            HNORM_TRY(
-                kernel_status(function_, kernels_of(hnorm_kernels_backward_sample, on_, x_.type)[sampled.planes()](
-                                             x, dy, m, a, b, slope_bits(gate_.slope), places, of_dy, of_x)));
+            HNORM_TRY(kernel_status(function_, kernel_of(hnorm_kernels_backward_sample, on_, x_.type, sampled.planes())(
+                                                   x, dy, m, a, b, slope_bits(gate_.slope), places, of_dy, of_x)));
             for (int64_t c = 0; c < channels; ++c) {
                 sample_dy_[first + c] = std::max(sample_dy_[first + c], greatest_.data()[c]);
                 sample_x_[first + c] = std::max(sample_x_[first + c], greatest_.data()[channels + c]);
