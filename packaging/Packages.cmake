@@ -44,8 +44,8 @@ set(shared "This package holds the shared library")
 set(dev "This package holds the headers, the static library, the CMake package and the
 pkg-config files")
 set(program "This package holds the program hnorm, which lists the sets of CPU
-instructions that there are kernels for, and says which of them this machine
-runs.")
+instructions that there are kernels for, says which of them this machine runs,
+explains what the library does in a call, and times its calls.")
 hnorm_package(lib libhnorm${soversion} libs "batch, instance and group normalization kernels" "${what}\n.\n${shared}.")
 hnorm_package(
     lib_dev libhnorm-dev libdevel "batch, instance and group normalization kernels (development)" "${what}\n.\n${dev}."
@@ -76,7 +76,7 @@ if(TARGET hnorm::state)
 endif()
 if(TARGET hnorm_program)
     hnorm_package(
-        tools hnorm-tools math "what the normalization kernels of hnorm find on this machine"
+        tools hnorm-tools math "what the normalization kernels of hnorm do on this machine"
         "${what}\n.\n${program}"
     )
     install(FILES "${CMAKE_CURRENT_BINARY_DIR}/hnorm.1.gz" DESTINATION "${CMAKE_INSTALL_MANDIR}/man1"

@@ -49,6 +49,11 @@ def bill(version, architecture, commit, files):
     bom.metadata.component = hnorm
     bom.components.add(runtime)
     used = [runtime]
+    for name, licence, page in (("CLI11", BSD, "https://github.com/CLIUtils/CLI11"),
+                                ("JSON for Modern C++", MIT, "https://json.nlohmann.me")):
+        headers = library(name, None, licence, page, note="headers of the system that builds, compiled into hnorm")
+        bom.components.add(headers)
+        used.append(headers)
     if any("state" in file.name for file in files):
         libzip = library(
             "libzip", None, BSD, "https://libzip.org", scope=ComponentScope.EXCLUDED,
