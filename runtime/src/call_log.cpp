@@ -5,7 +5,6 @@
 #include <hnorm/hnorm.h>
 
 #include <pthread.h>
-#include <sched.h>
 #include <time.h>
 #include <unistd.h>
 

@@ -60,8 +60,8 @@ bool can_be_written(const char *path) {
     return access(folder.text, W_OK | X_OK) == 0;
 }
 
-bool print_to(const char *path, const char *mode, void (*print)(std::FILE *file)) {
-    std::FILE *const file = std::fopen(path, mode);
+// Of a file that is open; the file is closed.
+bool print_to(std::FILE *file, void (*print)(std::FILE *file)) {
     if (file == nullptr) {
         return false;
     }
@@ -71,6 +71,23 @@ bool print_to(const char *path, const char *mode, void (*print)(std::FILE *file)
     const bool closed = std::fclose(file) == 0;
     errno = failed ? error : errno;
     return closed && !failed;
+}
+
+// A new file beside `path`, whose name it gives: none that is there already, nor a link's.
+std::FILE *create_beside(const char *path, Path *created) {
+    constexpr int kAttempts = 100;
+    for (int i = 0; i < kAttempts; ++i) {
+        const int length = std::snprintf(created->text, sizeof created->text, "%s.%d.%d", path, getpid(), i);
+        if (length >= static_cast<int>(sizeof created->text)) {
+            errno = ENAMETOOLONG;
+            return nullptr;
+        }
+        std::FILE *const file = std::fopen(created->text, "wxe");
+        if (file != nullptr || errno != EEXIST) {
+            return file;
+        }
+    }
+    return nullptr;
 }
 
 }  // namespace
@@ -100,7 +117,7 @@ void LogFile::write(void (*print)(std::FILE *file)) const {
         return;
     }
     if (is_special(path.text)) {
-        if (!print_to(path.text, "ae", print)) {
+        if (!print_to(std::fopen(path.text, "ae"), print)) {
             refuse(path.text, std::strerror(errno));
         }
         return;
@@ -109,13 +126,10 @@ void LogFile::write(void (*print)(std::FILE *file)) const {
         std::snprintf(path.text, sizeof path.text, "%s", target);
         std::free(target);
     }
-    const int length = std::snprintf(next.text, sizeof next.text, "%s.%d", path.text, getpid());
-    if (length >= static_cast<int>(sizeof next.text)) {
-        refuse(path.text, std::strerror(ENAMETOOLONG));
-        return;
-    }
-    // x: not through a link that somebody else has put there.
-    if (!print_to(next.text, "wxe", print) || std::rename(next.text, path.text) != 0) {
+    std::FILE *const file = create_beside(path.text, &next);
+    if (file == nullptr) {
+        refuse(path.text, std::strerror(errno));
+    } else if (!print_to(file, print) || std::rename(next.text, path.text) != 0) {
         const int error = errno;
         unlink(next.text);
         refuse(path.text, std::strerror(error));
