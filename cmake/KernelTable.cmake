@@ -150,6 +150,17 @@ const int @name@_count = sizeof(@name@) / sizeof(@name@[0]);
     set(${out} "${source}" PARENT_SCOPE)
 endfunction()
 
+# What wisdom files are tied to (runtime/src/wisdom.h)
+function(hnorm_build_name_source out name)
+    string(CONFIGURE [=[
+// Made by cmake/KernelTable.cmake.
+#include "wisdom.h"
+
+extern "C" const char hnorm::detail::hnorm_build_name[] = "@name@";
+]=] source @ONLY)
+    set(${out} "${source}" PARENT_SCOPE)
+endfunction()
+
 if(NOT CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
     return()
 endif()
@@ -164,6 +175,8 @@ foreach(row IN LISTS rows)
     math(EXPR index "${index} + 1")
 endforeach()
 hnorm_targets_source(sources)
+hnorm_build_name_source(source candidates) # no wisdom is for them
+string(APPEND sources "${source}")
 foreach(kernel IN LISTS kernels)
     hnorm_kernel_source(source ${kernel})
     string(APPEND sources "${source}")

@@ -11,6 +11,7 @@ set(HNORM_RUNTIME_SOURCES
     src/coefficients.cpp
     src/context.cpp
     src/cores.cpp
+    src/cpu_name.cpp
     src/device.cpp
     src/error.cpp
     src/float_environment.cpp
@@ -45,5 +46,7 @@ set(HNORM_RUNTIME_SOURCES
     src/validate.cpp
     src/view.cpp
     src/wide_gradient.cpp
+    src/wisdom.cpp
+    src/wisdom_file.cpp
     src/witness.cpp
 )

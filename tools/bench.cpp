@@ -1,9 +1,6 @@
 // hnorm bench: times the library's calls beside the copy floor, as ./dev bench does, without Python.
 #include <hnorm/hnorm.h>
 
-#include <unistd.h>
-
-#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <new>
@@ -17,6 +14,7 @@
 #include "commands.h"
 #include "files.h"
 #include "machine.h"
+#include "progress.h"
 #include "rows.h"
 
 namespace hnorm::tools {
@@ -97,32 +95,6 @@ private:
     nlohmann::ordered_json document_;
 };
 
-// How far it is: on a terminal, a line under the table.
-class Progress {
-public:
-    explicit Progress(size_t rows) : rows_(rows) {}
-    void show(size_t done) const {
-        if (on_terminal_) {
-            const double passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-            std::fprintf(stderr, "\r\033[K%zu of %zu rows", done, rows_);
-            if (done) {
-                std::fprintf(stderr, ", about %.0f s left",
-                             passed / static_cast<double>(done) * static_cast<double>(rows_ - done));
-            }
-        }
-    }
-    void hide() const {
-        if (on_terminal_) {
-            std::fputs("\r\033[K", stderr);
-        }
-    }
-
-private:
-    const size_t rows_;
-    const bool on_terminal_ = isatty(STDERR_FILENO) != 0;
-    const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
 // The targets' calls, then the floor.
 std::vector<bench::Contender> contenders(bench::Calls &calls, const bench::Case &c,
                                          const std::vector<std::string> &targets) {
@@ -143,7 +115,7 @@ void measure(const Bench &options, const std::vector<std::string> &rows, const s
     std::fprintf(stderr, "hnorm bench: %s, threads: %d\n", cpu_name().c_str(), hnorm_get_num_threads());
     std::printf("%-*s %12s %8s %11s  95%% interval\n", kNameWidth, "op/group/layout/type/shape/target/variant", "time",
                 "GB/s", "of floor");
-    const Progress progress(rows.size());
+    Progress progress("", rows.size());
     bench::Calls calls;
     for (size_t i = 0; i < rows.size(); ++i) {
         progress.show(i);

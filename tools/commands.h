@@ -10,5 +10,6 @@ namespace hnorm::tools {
 
 void add_bench(CLI::App &program);
 void add_info(CLI::App &program);
+void add_tune(CLI::App &program);
 
 }  // namespace hnorm::tools

@@ -13,6 +13,7 @@ int main(int argc, char **argv) {
     program.set_version_flag("--version", hnorm_version(), "Show the version");
     hnorm::tools::add_info(program);
     hnorm::tools::add_bench(program);
+    hnorm::tools::add_tune(program);
     try {
         program.parse(argc, argv);         // runs the command
     } catch (const CLI::Success &asked) {  // --help, --version

@@ -1,5 +1,6 @@
 // hnorm info: the targets that there are kernels for, and which of them is in use.
 #include <hnorm/hnorm.h>
+#include <hnorm/wisdom.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -60,6 +61,9 @@ void run(const Info &info) {
     list_targets(!info.target.empty()    ? ", forced by --target"
                  : variable && *variable ? ", forced by HNORM_TARGET"
                                          : "");
+    for (int i = 0; i < hnorm_wisdom_note_count(); ++i) {
+        std::printf("wisdom: %s\n", hnorm_wisdom_note(i));
+    }
 }
 
 }  // namespace

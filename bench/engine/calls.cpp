@@ -180,14 +180,18 @@ void Calls::prepare(const Case &c, Data data) {
         }
     }
     for (auto *values : {&gamma_, &beta_}) std::generate_n(values->begin(), channels, next);
+    for (auto *tensor : {&y_, &dresidual_}) std::memset(tensor->data(), kPattern, elements * size);
+    prepare_groups(c);
+}
+
+void Calls::prepare_groups(const Case &c) {
     // A value for each channel or group; the arrays are those of the largest case.
-    const int64_t values = std::max(channels, c.groups());
+    const int64_t values = std::max(c.shape[1], c.groups());
     std::fill_n(mean_.begin(), values, 0.125);
     std::fill_n(variance_.begin(), values, 1.25);
     std::fill_n(sums_.begin(), values, 0.5);
     std::fill_n(more_sums_.begin(), values, 0.25);
-    std::fill_n(count_.begin(), values, static_cast<double>(elements / c.groups()));
-    for (auto *tensor : {&y_, &dresidual_}) std::memset(tensor->data(), kPattern, elements * size);
+    std::fill_n(count_.begin(), values, static_cast<double>(c.elements() / c.groups()));
     for (auto *array : {&dgamma_, &dbeta_}) std::memset(array->data(), kPattern, values * sizeof(float));
 }
 

@@ -63,6 +63,8 @@ public:
     void reserve(const std::vector<Case> &cases);
     // Fills the inputs; what the case writes gets a pattern.
     void prepare(const Case &c, Data data);
+    // The same for the values of groups alone: for a case whose tensors are those of the one before.
+    void prepare_groups(const Case &c);
     // The call; it throws std::runtime_error with hnorm's reason. in_place: y is x, dx is dy.
     std::function<void()> call(const Case &c, bool in_place = false);
     std::function<void()> copy(Copy kind, const Case &c);

@@ -28,6 +28,10 @@ std::vector<Contender> kernels(Calls &calls, const Case &c) {
     return contenders;
 }
 
+Contender call_after(const std::string &name, const std::function<void()> &prepare, Calls &calls, const Case &c) {
+    return timed(name, prepare, calls.call(c));
+}
+
 Contender floor(Calls &calls, const Case &c) {
     const std::function<void()> call = floor_of(calls, c);
     return timed("floor", c.operation->function == Function::kCopy ? call : nothing, call);

@@ -9,6 +9,8 @@ namespace hnorm::bench {
 
 // A row of the table's: its name is the row's. They last as long as the calls.
 std::vector<Contender> kernels(Calls &calls, const Case &c);
+// The row's call after prepare(), which is not timed.
+Contender call_after(const std::string &name, const std::function<void()> &prepare, Calls &calls, const Case &c);
 Contender floor(Calls &calls, const Case &c);
 // The other two ways to copy: of "copy", whose own is the floor. Each finds the caches as it leaves them itself, since
 // a streaming copy evicts what the next would have found there.

@@ -89,6 +89,12 @@ void bind_machine(nb::module_ &m) {
         "set_target", hnorm::set_target, "name"_a,
         "Forces a target by its name; \"\" restores the choice of hnorm. Targets differ in speed, never in results. No "
         "other thread may compute meanwhile.");
+    m.def(
+        "load_wisdom", hnorm::load_wisdom, "path"_a,
+        "Reads a file of choices that `hnorm tune` measured on this machine. They differ in speed, never in results.");
+    m.def("forget_wisdom", hnorm::forget_wisdom, "Forgets all wisdom, that of files which hnorm reads by itself, too.");
+    m.def("wisdom_notes", hnorm::wisdom_notes,
+          "Sentences about the wisdom files that were read: what is in use, and what is ignored and why.");
 }
 
 }  // namespace hnorm_python

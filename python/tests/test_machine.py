@@ -48,6 +48,19 @@ def test_every_target_gives_the_same_bits():
             assert np.array_equal(hnorm.forward(X, hnorm.Group.batch), EXPECTED)
 
 
+def test_wisdom_is_loaded_and_forgotten(tmp_path):
+    path = tmp_path / "wisdom.txt"
+    path.write_text("*/*/*/*/* threads=1\nnonsense\n")
+    hnorm.load_wisdom(str(path))
+    assert np.array_equal(hnorm.forward(X, hnorm.Group.batch), EXPECTED)
+    assert hnorm.wisdom_notes()[-2:] == [
+        f"{path}: 1 choice in use", f"{path}, line 2: 'nonsense': this is not a line of wisdom: the line is ignored"]
+    hnorm.forget_wisdom()
+    assert hnorm.wisdom_notes() == []
+    with pytest.raises(hnorm.Error, match="No such file"):
+        hnorm.load_wisdom(str(tmp_path / "missing"))
+
+
 def test_threads_of_python_may_call_at_once():
     with ThreadPoolExecutor(4) as pool:
         for y in pool.map(lambda _: hnorm.forward(X, hnorm.Group.batch), range(40)):

@@ -1,5 +1,6 @@
 #include "call.h"
 
+#include <algorithm>
 #include <cinttypes>
 
 #include "error.h"
@@ -17,8 +18,36 @@ hnorm_status Machine::find(const char *function, hnorm_device device, const hnor
     if (device_) {
         return HNORM_OK;
     }
-    HNORM_TRY(active_target(function, &cpu_.target));
+    HNORM_TRY(active_target(function, &cpu_.target, &is_forced_));
     return thread_count(function, &cpu_.threads);
+}
+
+const Plan *Machine::plan_of(const CallKind &kind) const {
+    const Plan *const plan = find_plan(kind, cpu_.threads);
+    const bool is_of_other_target = plan && is_forced_ && plan->target && plan->target != cpu_.target;
+    // What was measured with hnorm's threads says nothing about the caller's.
+    const bool on_other_threads = cpu_.threads > 1 && current_context().parallel_for;
+    return is_of_other_target || on_other_threads ? nullptr : plan;
+}
+
+PlannedCall::PlannedCall(const Plan &plan, const CpuCall &call, Operation operation, hnorm_type type) : call_(call) {
+    call_.target = plan.target ? plan.target : call.target;
+    call_.dispatches = call_.target->dispatch[operation];
+    if (plan.set) {
+        std::copy_n(call_.dispatches, kElementTypes, dispatches_);
+        dispatches_[type] = plan.over(dispatches_[type]);
+        call_.dispatches = dispatches_;
+    }
+    if (plan.threads && plan.threads < call.threads) {
+        const hnorm_context &present = current_context();
+        call_.threads = plan.threads;
+        context_.threads.store(plan.threads, std::memory_order_relaxed);
+        context_.target.store(present.target.load(std::memory_order_relaxed), std::memory_order_relaxed);
+        context_.parallel_for = present.parallel_for;
+        context_.pool = present.pool;
+        context_.allocator = present.allocator;
+        scope_.use(&context_);
+    }
 }
 
 template <typename T>

@@ -10,20 +10,22 @@
 #include "float_environment.h"
 #include "kernels.h"
 #include "tensor.h"
+#include "wisdom.h"
 #include "witness.h"
 
 namespace hnorm::detail {
 
 struct Cpu;
 
-// A call on the CPU: the function that messages name, the target and the number of threads.
+// A call on the CPU: the function that messages name, the target, the number of threads, and the
+// values of its operation, by type.
 struct CpuCall {
     const char *function;
     const Target *target;
     int threads;
-    Operation operation;
+    const Dispatch *dispatches;
 
-    const Dispatch &dispatch(hnorm_type type) const { return target->dispatch[operation][type]; }
+    const Dispatch &dispatch(hnorm_type type) const { return dispatches[type]; }
     // Whether work on so many elements stays on the calling thread.
     bool is_serial(hnorm_type type, int64_t elements) const {
         return threads == 1 || elements < dispatch(type).serial_below;
@@ -39,6 +41,19 @@ Kernel kernel_of(const Kernel (*row)[kElementTypes][kPlaneClasses], const CpuCal
     }
     return row[on.target->index][type][planes];
 }
+
+// A call as its plan has it, while this lives. The plan's values hold for elements of the call's type.
+class PlannedCall {
+public:
+    PlannedCall(const Plan &plan, const CpuCall &call, Operation operation, hnorm_type type);
+    const CpuCall &call() const { return call_; }
+
+private:
+    Dispatch dispatches_[kElementTypes];
+    CpuCall call_;
+    hnorm_context context_;  // the thread's, with fewer threads
+    ContextScope scope_;
+};
 
 // The machine that a call runs on: a device or the CPU. While it lives, its thread has the default
 // floating-point environment.
@@ -61,9 +76,16 @@ public:
             if (__builtin_expect(static_cast<long>(logged_.is_on()), 0) != 0) {
                 logged_.is_of(kind(on_device, arguments));
             }
+            if (device_ == nullptr && has_wisdom()) {
+                if (const Plan *const plan = plan_of(kind(on_device, arguments))) {
+                    return run_planned(*plan, on_cpu, arguments);
+                }
+            }
         }
-        return device_ ? (device_->*on_device)(cpu_.function, arguments)
-                       : on_cpu({{cpu_.function, cpu_.target, cpu_.threads, Arguments::kOperation}}, arguments);
+        return device_
+                   ? (device_->*on_device)(cpu_.function, arguments)
+                   : on_cpu({{cpu_.function, cpu_.target, cpu_.threads, cpu_.target->dispatch[Arguments::kOperation]}},
+                            arguments);
     }
     // The call that the log shows, if it is not that of the first operation.
     void log_as(const CallKind &kind) const { logged_.is_of(kind); }
@@ -78,9 +100,17 @@ private:
         }
         return arguments.kind();
     }
+    // Apart, so that its stack is no part of other calls.
+    template <typename OnCpu, typename Arguments>
+    [[gnu::noinline]] hnorm_status run_planned(const Plan &plan, OnCpu on_cpu, const Arguments &arguments) const {
+        return on_cpu({PlannedCall(plan, cpu_, Arguments::kOperation, arguments.kind().type).call()}, arguments);
+    }
+    // What wisdom says about such calls, where this one may obey it.
+    const Plan *plan_of(const CallKind &kind) const;
 
     const Device *device_ = nullptr;  // null: the CPU
     CpuCall cpu_ = {};
+    bool is_forced_ = false;  // the target
     FloatEnvironment floats_ = {};
     ContextScope context_;
     mutable LoggedCall logged_;

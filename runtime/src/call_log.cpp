@@ -126,10 +126,6 @@ Slot &slot_of(const Key &key) {
     return further;
 }
 
-constexpr const char *kNames[] = {"forward",         "normalize",      "backward",           "moments",
-                                  "backward_reduce", "backward_apply", "normalize_backward", "activation_backward"};
-constexpr const char *kTypes[] = {"f32", "f16", "bf16"};
-
 // In a column of its own, with a space after it.
 void print_column(std::FILE *file, int width, int printed) {
     std::fprintf(file, "%*s", std::max(width - printed, 1), "");
@@ -147,12 +143,12 @@ void print_line(std::FILE *file, const Key &key, const Count &count) {
         printed += std::fprintf(file, "%s%" PRId64, i ? "x" : "", key.shape[i]);
     }
     print_column(file, 20, printed);
-    printed = std::fprintf(file, "%s%s%s ", kNames[static_cast<int>(key.computes)], key.residual ? "_add" : "",
+    printed = std::fprintf(file, "%s%s%s ", kComputesNames[static_cast<int>(key.computes)], key.residual ? "_add" : "",
                            key.activation ? "_relu" : "");
     printed += key.groups == 0              ? std::fprintf(file, "batch")
                : key.groups == key.shape[1] ? std::fprintf(file, "instance")
                                             : std::fprintf(file, "groups%" PRId64, key.groups);
-    printed += std::fprintf(file, " %s %s", key.last ? "channels_last" : "channels_first", kTypes[key.type]);
+    printed += std::fprintf(file, " %s %s", key.last ? "channels_last" : "channels_first", kTypeNames[key.type]);
     print_column(file, 48, printed);
     std::fprintf(file, "# ");
     print_count(file, count);

@@ -20,6 +20,10 @@ enum class Computes : uint8_t {
     kNormalizeBackward,
     kActivationBackward
 };
+constexpr const char *kComputesNames[] = {
+    "forward",         "normalize",      "backward",           "moments",
+    "backward_reduce", "backward_apply", "normalize_backward", "activation_backward"};
+constexpr const char *kTypeNames[] = {"f32", "f16", "bf16"};  // hnorm_type, in its order
 
 // A call as the log tells calls apart. Operations (forward.h, backward.h) say which they are. Values and no pointers to the
 // operation's: these would keep it out of registers.

@@ -38,7 +38,7 @@ extern "C" hnorm_status hnorm_layer_update(hnorm_layer *layer, const double *cou
         step.channels = 1;
         step.running_mean += c;
         step.running_variance += c;
-        HNORM_TRY((Cpu{{function, nullptr, 1, kForward}}.track(step)));
+        HNORM_TRY((Cpu{{function, nullptr, 1, nullptr}}.track(step)));
     }
     ++layer->num_batches_tracked;
     return HNORM_OK;

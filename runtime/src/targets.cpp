@@ -87,6 +87,7 @@ const char *unusable(const Target &target) {
 // A target, or why there is none.
 struct Choice {
     const Target *target = nullptr;
+    bool is_named = false;
     hnorm_status status = HNORM_OK;
     char reason[512] = "";
 
@@ -115,6 +116,7 @@ Choice choose_named(const char *what, const char *name) {
                 choice.refuse(HNORM_UNSUPPORTED, problem);
             } else {
                 choice.target = &hnorm_targets[i];
+                choice.is_named = true;
             }
             return choice;
         }
@@ -167,8 +169,10 @@ hnorm_status set_target(const char *function, hnorm_context *context, const char
 
 }  // namespace
 
-hnorm_status active_target(const char *function, const Target **target) {
-    *target = target_of(current_context());
+hnorm_status active_target(const char *function, const Target **target, bool *is_forced) {
+    const hnorm_context &context = current_context();
+    *target = target_of(context);
+    *is_forced = context.target.load(std::memory_order_relaxed) || default_choice().is_named;
     return *target ? HNORM_OK : fail(default_choice().status, "%s: %s", function, default_choice().reason);
 }
 

@@ -7,8 +7,8 @@
 
 namespace hnorm::detail {
 
-// Gives the target in use. Fails if HNORM_TARGET names a target that cannot run here. The error
-// message begins with `function`.
-hnorm_status active_target(const char *function, const Target **target);
+// Gives the target in use, and whether the program or HNORM_TARGET asked for it by name. Fails if
+// HNORM_TARGET names a target that cannot run here. The error message begins with `function`.
+hnorm_status active_target(const char *function, const Target **target, bool *is_forced);
 
 }  // namespace hnorm::detail

@@ -23,7 +23,7 @@ foreach(component IN ITEMS STATE GPU)
         endif()
     endforeach()
 endforeach()
-foreach(file IN ITEMS bin/hnorm include/hnorm/hnorm.h include/hnorm/hnorm.hpp lib/libhnorm.a lib/libhnorm.so
+foreach(file IN ITEMS bin/hnorm include/hnorm/hnorm.h include/hnorm/hnorm.hpp include/hnorm/wisdom.h lib/libhnorm.a lib/libhnorm.so
                       lib/cmake/hnorm/hnormConfig.cmake lib/cmake/hnorm/hnormConfigVersion.cmake lib/pkgconfig/hnorm.pc
                       lib/pkgconfig/hnorm-static.pc share/doc/hnorm/LICENSE)
     if(NOT EXISTS "${prefix}/${file}")
@@ -81,6 +81,20 @@ foreach(variant IN ITEMS CXX C CXX_shared C_shared)
                     -D HNORM_LIBZIP_LIBRARY=)
             refused("both kinds in one program" "HNORM_KIND" -B "${build}_mixed" -D CONSUMER_MIXED=ON)
         endif()
+    endif()
+endforeach()
+
+# What the installed program writes, programs that are not linked again take up. A row is added: whether any is faster is not sure.
+set(wisdom "${WORK}/wisdom.txt")
+run(${clean} "${prefix}/bin/hnorm" tune --shapes tiny --op forward --group batch --budget 2s --output "${wisdom}")
+file(STRINGS "${wisdom}" rows REGEX "^forward/")
+list(LENGTH rows count)
+math(EXPR count "${count} + 1")
+file(APPEND "${wisdom}" "forward/batch/channels_first/f32/2x3x4 threads=1\n")
+foreach(variant IN ITEMS C C_shared)
+    run(${clean} "HNORM_WISDOM=${wisdom}" "${WORK}/${variant}/consumer_wisdom")
+    if(NOT output MATCHES "^${wisdom}: ${count} choices? in use\n?$")
+        message(FATAL_ERROR "${variant}: ${count} choices should be in use:\n${output}")
     endif()
 endforeach()
 

@@ -20,6 +20,7 @@
 #pragma once
 
 #include <hnorm/hnorm.h>
+#include <hnorm/wisdom.h>
 #include <hnorm/context.hpp>
 #include <hnorm/layer.hpp>
 #include <hnorm/tensor.hpp>
@@ -439,6 +440,20 @@ inline std::vector<Target> targets() {
 inline std::string target() { return hnorm_target(); }
 /// Forces a target (hnorm_set_target). "" restores the choice of hnorm.
 inline void set_target(const std::string &name) { header::require_ok(hnorm_set_target(name.c_str())); }
+
+/// Reads a wisdom file (hnorm_load_wisdom).
+inline void load_wisdom(const std::string &path) { header::require_ok(hnorm_load_wisdom(path.c_str())); }
+/// Forgets all wisdom (hnorm_forget_wisdom).
+inline void forget_wisdom() { hnorm_forget_wisdom(); }
+/// Sentences about the wisdom files that were read: what is in use, and what is ignored and why.
+inline std::vector<std::string> wisdom_notes() {
+    std::vector<std::string> notes;
+    for (int i = 0; i < hnorm_wisdom_note_count(); ++i) {
+        const char *const note = hnorm_wisdom_note(i);
+        notes.emplace_back(note ? note : "");
+    }
+    return notes;
+}
 
 }  // namespace HNORM_VERSION_NAMESPACE
 }  // namespace hnorm
