@@ -95,10 +95,13 @@ private:
     nlohmann::ordered_json document_;
 };
 
-// The targets' calls, then the floor.
+// The targets' calls, then the floor. Without targets: the call as programs make it, which wisdom may give another target.
 std::vector<bench::Contender> contenders(bench::Calls &calls, const bench::Case &c,
                                          const std::vector<std::string> &targets) {
     std::vector<bench::Contender> chosen;
+    if (targets.empty()) {
+        chosen.push_back(bench::call_after(hnorm_target(), [] { hnorm_set_target(nullptr); }, calls, c));
+    }
     for (const std::string &target : targets) {
         for (const bench::Contender &contender : bench::kernels(calls, c)) {
             if (contender.name == target) {
@@ -126,7 +129,7 @@ void measure(const Bench &options, const std::vector<std::string> &rows, const s
             throw Failure(rows[i] + ": no memory for its tensors, of " + std::to_string(c.tensor_bytes()) + " bytes");
         }
         calls.prepare(c, bench::Data::kPlain);
-        const auto seconds = bench::rounds(contenders(calls, c, targets), options.quick ? kQuick : kThorough);
+        const auto seconds = bench::rounds(contenders(calls, c, options.targets), options.quick ? kQuick : kThorough);
         progress.hide();
         for (size_t which = 0; which < targets.size(); ++which) {
             const nlohmann::ordered_json found = entry(c, targets[which] + "/tuned", seconds[which], seconds.back());
@@ -169,7 +172,10 @@ void add_bench(CLI::App &program) {
         "Run it on an idle machine. Environment: HNORM_NUM_THREADS, HNORM_TARGET.");
     const auto bench = std::make_shared<Bench>();
     add_row_arguments(command, &bench->rows);
-    command->add_option("--target", bench->targets, "Kernels of this target; may be repeated (default: the one in use)")
+    command
+        ->add_option(
+            "--target", bench->targets,
+            "Kernels of this target, without wisdom for others; may be\nrepeated (default: as programs call it)")
         ->type_name("NAME")
         ->type_size(1)
         ->expected(1)

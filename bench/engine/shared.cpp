@@ -1,5 +1,7 @@
 // The engine as C functions, for a program in another language that brings contenders of its own (bench/library.py).
 // One case at a time; not thread-safe.
+#include <hnorm/wisdom.h>
+
 #include <map>
 #include <memory>
 #include <stdexcept>
@@ -44,6 +46,7 @@ HNORM_EXPORT int hnorm_bench_set_threads(int threads) {
 // f32's forward and backward the plain loop; of "copy" the other copies. 0, or 1 and a reason in hnorm_bench_error().
 HNORM_EXPORT int hnorm_bench_open(const char *name) {
     return guarded([&] {
+        hnorm_forget_wisdom();  // the library's own choices are compared
         const Case c = parse_case(name);
         contenders.clear();
         calls.reserve({c});

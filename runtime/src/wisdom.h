@@ -19,6 +19,7 @@ struct DispatchField {
     int64_t most;
 };
 constexpr int kDispatchFields = 7;
+static_assert(sizeof(Dispatch) == kDispatchFields * sizeof(int64_t));
 extern "C" const DispatchField hnorm_dispatch_fields[kDispatchFields];
 
 // What is chosen for a call. What is not set is as without the plan.

@@ -7,6 +7,8 @@
 //   runner bits            which candidates' results are not those of base, bit for bit, and which calls failed
 //   runner measure SECONDS LEAST MOST [floor]
 //                          seconds of a call by table row and round (bench/engine/rounds.h); "floor" adds the floor
+#include <hnorm/wisdom.h>
+
 #include "../../bench/engine/contenders.h"
 #include "json.h"
 #include "probe.h"
@@ -157,6 +159,7 @@ int run(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     try {
+        hnorm_forget_wisdom();  // which somebody may have written for any machine
         return run(argc, argv);
     } catch (const std::exception &error) {
         std::fprintf(stderr, "runner: %s\n", error.what());
