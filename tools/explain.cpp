@@ -39,6 +39,10 @@ class Record : public detail::Witness {
 public:
     using Kernel = std::pair<std::string, detail::PlaneClass>;
 
+    void obeys_wisdom(const detail::Target &target, int threads) override {
+        target_ = target.name;
+        threads_ = threads;
+    }
     void chose_blocks(const detail::BlocksMade &blocks) override { blocks_.push_back(blocks); }
     void chose_stores(detail::PastCache choice, int64_t bytes, int64_t limit) override {
         stores_.push_back({choice, bytes, limit});
@@ -80,6 +84,9 @@ public:
         detail::PastCache choice;
         int64_t bytes, limit;
     };
+    // Of wisdom; "": it has nothing for the call.
+    const std::string &target() const { return target_; }
+    int threads() const { return threads_; }
     const std::vector<detail::BlocksMade> &blocks() const { return blocks_; }
     const std::vector<Stores> &stores() const { return stores_; }
     // In the order of their first calls.
@@ -92,6 +99,8 @@ public:
 
 private:
     std::mutex mutex_;
+    std::string target_;
+    int threads_ = hnorm_get_num_threads();
     std::vector<detail::BlocksMade> blocks_;
     std::vector<Stores> stores_;
     std::vector<std::pair<Kernel, int>> kernels_;
@@ -165,34 +174,34 @@ const char *why_target() {
     return variable && *variable ? "forced by HNORM_TARGET" : is_best ? "the best that this CPU runs" : "forced";
 }
 
-void print_blocks(const detail::BlocksMade &made) {
+void print_blocks(const detail::BlocksMade &made, int threads) {
     const detail::Dispatch &d = *made.dispatch;
     std::printf("threads     ");
     switch (made.sharing) {
     case detail::Sharing::kSerial:
-        if (hnorm_get_num_threads() == 1) {
+        if (threads == 1) {
             std::printf("1: no more are allowed\n");
         } else {
-            std::printf("1 of %d: the tensor has %" PRId64 " elements, less than serial_below, %" PRId64 "\n",
-                        hnorm_get_num_threads(), made.elements, d.serial_below);
+            std::printf("1 of %d: the tensor has %" PRId64 " elements, less than serial_below, %" PRId64 "\n", threads,
+                        made.elements, d.serial_below);
         }
         break;
     case detail::Sharing::kGroups:
         std::printf(
             "%d: they share each group, whose elements are spread over the whole tensor, or there is one group\n",
-            hnorm_get_num_threads());
+            threads);
         break;
     case detail::Sharing::kSamples:
-        std::printf("%d: they share each sample, which has more elements than sample_elements, %" PRId64 "\n",
-                    hnorm_get_num_threads(), d.sample_elements);
+        std::printf("%d: they share each sample, which has more elements than sample_elements, %" PRId64 "\n", threads,
+                    d.sample_elements);
         break;
     case detail::Sharing::kFewBlocks:
         std::printf("%d: they share each group, since blocks of whole groups would keep less than %" PRId64
                     "%% of them busy (least_busy_percent)\n",
-                    hnorm_get_num_threads(), d.least_busy_percent);
+                    threads, d.least_busy_percent);
         break;
     case detail::Sharing::kBlocks:
-        std::printf("%d: each computes blocks of whole groups, from the sums to the stores\n", hnorm_get_num_threads());
+        std::printf("%d: each computes blocks of whole groups, from the sums to the stores\n", threads);
         break;
     }
     std::printf("blocks      %" PRId64 ", of %s and %s\n", made.count, counted(made.channels, "channel").c_str(),
@@ -287,9 +296,14 @@ void explain(const std::string &words) {
     std::printf("%s\n", c.name.c_str());
     std::printf("tensors     %s each; the call must read %d and write %d\n", bytes_text(c.tensor_bytes()).c_str(),
                 c.operation->read, c.operation->written);
-    std::printf("target      %s: %s\n", hnorm_target(), why_target());
+    if (ordinary.target().empty()) {
+        std::printf("target      %s: %s\n", hnorm_target(), why_target());
+    } else {
+        std::printf("target      %s: chosen by wisdom, as %s and the values below\n", ordinary.target().c_str(),
+                    counted(ordinary.threads(), "thread").c_str());
+    }
     for (const detail::BlocksMade &made : ordinary.blocks()) {
-        print_blocks(made);
+        print_blocks(made, ordinary.threads());
     }
     if (ordinary.blocks().empty()) {
         std::printf("threads     %s\n",

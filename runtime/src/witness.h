@@ -29,6 +29,8 @@ enum class PastCache { kNever, kAmongInputs, kFits, kNoLines, kGoes };
 
 class Witness {
 public:
+    // The target and the number of threads that wisdom chose (wisdom.h).
+    virtual void obeys_wisdom(const Target &target, int threads) = 0;
     virtual void chose_blocks(const BlocksMade &blocks) = 0;
     // bytes: of the output and its inputs. limit: from which on outputs go past the cache.
     virtual void chose_stores(PastCache choice, int64_t bytes, int64_t limit) = 0;
