@@ -214,7 +214,10 @@ private:
         std::vector<std::string> measured;
         std::vector<RowChoice> choices;
         for (const TunedRow &row : rows_) {
-            if (row.proposal.measured && (row.proposal.values.empty() || row.proof.measured)) {
+            const std::string kept = text_->values_of(row.c.name);
+            const bool replaces = !kept.empty() && kept != row.proposal.values;  // what was not shown to be worse
+            if (row.proposal.measured &&
+                (row.proposal.values.empty() || (row.proof.measured && (row.proof.holds() || !replaces)))) {
                 measured.push_back(row.c.name);
             }
             if (row.proof.holds()) {

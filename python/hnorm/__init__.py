@@ -45,9 +45,9 @@ from ._types import A, Array, Values
 __all__ = [
     "BackwardSums", "BatchNorm", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Context", "Error", "Group", "GroupNorm",
     "InstanceNorm", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "Moments", "Target", "activation_backward",
-    "backward", "backward_apply", "backward_reduce", "batch_normalization", "comm", "forget_wisdom", "forward", "groups",
-    "load_wisdom", "moments", "normalize", "normalize_backward", "num_threads", "set_num_threads", "set_target",
-    "shutdown", "target", "targets", "use_context", "wisdom_notes",
+    "backward", "backward_apply", "backward_reduce", "batch_normalization", "comm", "forget_wisdom", "forward",
+    "groups", "load_wisdom", "moments", "normalize", "normalize_backward", "num_threads", "set_num_threads",
+    "set_target", "shutdown", "target", "targets", "use_context", "wisdom_notes",
 ]
 __version__ = _core.version()
 Error.__module__ = "hnorm"
