@@ -32,31 +32,68 @@ function(hnorm_classes out row kernel type)
     set(${out} "${symbols}" PARENT_SCOPE)
 endfunction()
 
-# hnorm_add_target(NAME INDEX): appends the target of the schedule file just read to target_features and target_rows. INDEX: of its
-# kernels in the rows, -1 where the library does not have them
+# hnorm_names(OUT NAME...): an array's initializer
+function(hnorm_names out)
+    set(names ${ARGN})
+    list(TRANSFORM names REPLACE "(.+)" "\"\\1\", ")
+    list(JOIN names "" names)
+    set(${out} "{${names}nullptr}" PARENT_SCOPE)
+endfunction()
+
+# hnorm_add_target(NAME INDEX [SCHEDULES]): appends the target of the schedule file just read to target_arrays and target_rows. INDEX: of
+# its kernels in the rows, -1 where the library does not have them. SCHEDULES: those for some CPUs, of hnorm_add_schedule
 macro(hnorm_add_target name index)
+    hnorm_add_features(${name})
+    hnorm_row_of_target(row ${name} ${index} ${name} nullptr "${ARGN}")
+    string(APPEND target_rows "${row}")
+    if(NOT "${ARGN}" STREQUAL "")
+        string(MAKE_C_IDENTIFIER "schedules_${name}" array)
+        string(APPEND target_arrays "const Target ${array}[] = {\n${ARGN}};\n")
+    endif()
+endmacro()
+macro(hnorm_add_features name)
     json_items(cpu_features GET "${schedule_json}" cpu_features)
-    list(TRANSFORM cpu_features REPLACE "(.+)" "\"\\1\", ")
-    list(JOIN cpu_features "" cpu_features)
-    string(MAKE_C_IDENTIFIER "features_${name}" features_name)
-    string(APPEND target_features "const char *const ${features_name}[] = {${cpu_features}nullptr};\n")
-    string(APPEND target_rows "    {\n        .name = \"${name}\",\n        .features = ${features_name},\n        .index = ${index},\n")
-    string(APPEND target_rows "        .dispatch =\n            {\n")
+    hnorm_names(cpu_features ${cpu_features})
+    string(MAKE_C_IDENTIFIER "features_${name}" array)
+    string(APPEND target_arrays "const char *const ${array}[] = ${cpu_features};\n")
+endmacro()
+
+# hnorm_add_schedule(LIST TARGET INDEX SCHEDULE CPU...): appends the values of a file of schedules/by_cpu, just read, to LIST.
+macro(hnorm_add_schedule list target index schedule)
+    hnorm_names(cpus ${ARGN})
+    string(MAKE_C_IDENTIFIER "cpus_${schedule}" array)
+    string(APPEND target_arrays "const char *const ${array}[] = ${cpus};\n")
+    hnorm_row_of_target(row ${target} ${index} ${schedule} ${array} "")
+    string(APPEND ${list} "${row}")
+endmacro()
+
+function(hnorm_row_of_target out name index schedule cpus schedules)
+    string(MAKE_C_IDENTIFIER "features_${name}" features)
+    set(row "    {\n        .name = \"${name}\",\n        .features = ${features},\n        .index = ${index},\n")
+    string(APPEND row "        .schedule = \"${schedule}\",\n        .cpus = ${cpus},\n")
+    if(schedules STREQUAL "")
+        string(APPEND row "        .schedule_count = 0,\n        .schedules = nullptr,\n")
+    else()
+        string(MAKE_C_IDENTIFIER "schedules_${name}" array)
+        string(APPEND row "        .schedule_count = sizeof(${array}) / sizeof(Target),\n        .schedules = ${array},\n")
+    endif()
+    string(APPEND row "        .pack = nullptr,\n        .dispatch =\n            {\n")
     json_items(operations GET "${cpu_space_json}" dispatch operations)
     foreach(operation IN LISTS operations)
-        string(APPEND target_rows "                {\n                    // ${operation}\n")
+        string(APPEND row "                {\n                    // ${operation}\n")
         foreach(type IN LISTS element_types)
             hnorm_dispatch(values ${operation} ${type})
             list(TRANSFORM values REPLACE "(.+)=(.+)" ".\\1 = \\2")
             list(JOIN values ", " values)
-            string(APPEND target_rows "                    {${values}},\n")
+            string(APPEND row "                    {${values}},\n")
         endforeach()
-        string(APPEND target_rows "                },\n")
+        string(APPEND row "                },\n")
     endforeach()
-    string(APPEND target_rows "            },\n    },\n")
-endmacro()
+    set(${out} "${row}            },\n    },\n" PARENT_SCOPE)
+endfunction()
 
-function(hnorm_targets_source out)
+# hnorm_targets_source(OUT DIGEST)
+function(hnorm_targets_source out digest)
     string(CONFIGURE [=[
 // Made by cmake/KernelTable.cmake from generators/kernels.json and schedules/: edit those.
 #include "kernels.h"
@@ -64,11 +101,12 @@ function(hnorm_targets_source out)
 namespace hnorm::detail {
 
 namespace {
-@target_features@}  // namespace
+@target_arrays@}  // namespace
 
 const Target hnorm_targets[] = {
 @target_rows@};
 const int hnorm_targets_count = sizeof(hnorm_targets) / sizeof(hnorm_targets[0]);
+const char hnorm_kernels_digest[] = "@digest@";
 
 }  // namespace hnorm::detail
 ]=] source @ONLY)
@@ -78,16 +116,16 @@ endfunction()
 function(hnorm_kernel_source out kernel)
     set(table "")
     foreach(row IN LISTS rows)
-        string(APPEND table "    {\n        // ${row}\n")
+        string(APPEND table "    {{\n        // ${row}\n")
         foreach(type IN LISTS element_types)
             hnorm_classes(symbols ${row} ${kernel} ${type})
             string(APPEND table "        {${symbols}},\n")
         endforeach()
-        string(APPEND table "    },\n")
+        string(APPEND table "    }},\n")
     endforeach()
-    list(LENGTH rows count)
-    set(signature ${signature_of_${kernel}})
     set(declarations "${declarations_${kernel}}")
+    list(FIND kernels ${kernel} number)
+    set(signature ${signature_of_${kernel}})
     string(CONFIGURE [=[
 // Made by cmake/KernelTable.cmake from generators/kernels.json and schedules/: edit those.
 #include <type_traits>
@@ -99,7 +137,7 @@ extern "C" {
 
 namespace hnorm::detail {
 
-const @signature@ hnorm_kernels_@kernel@[@count@][kElementTypes][kPlaneClasses] = {
+const Kernels<@signature@, KernelId(@number@)> hnorm_kernels_@kernel@[] = {
 @table@};
 
 }  // namespace hnorm::detail
@@ -174,7 +212,8 @@ foreach(row IN LISTS rows)
     hnorm_add_target(${row} ${index})
     math(EXPR index "${index} + 1")
 endforeach()
-hnorm_targets_source(sources)
+hnorm_kernels_digest(digest "${root}")
+hnorm_targets_source(sources ${digest})
 hnorm_build_name_source(source candidates) # no wisdom is for them
 string(APPEND sources "${source}")
 foreach(kernel IN LISTS kernels)

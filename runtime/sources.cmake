@@ -11,6 +11,7 @@ set(HNORM_RUNTIME_SOURCES
     src/coefficients.cpp
     src/context.cpp
     src/cores.cpp
+    src/cpu_model.cpp
     src/cpu_name.cpp
     src/device.cpp
     src/error.cpp
@@ -25,6 +26,7 @@ set(HNORM_RUNTIME_SOURCES
     src/layer_forward.cpp
     src/layer_record.cpp
     src/layer_update.cpp
+    src/load_pack.cpp
     src/moments.cpp
     src/normalize.cpp
     src/normalize_backward.cpp

@@ -112,9 +112,14 @@ inline std::set<int> classes_shared(const std::vector<Shape> &shapes, GroupCount
     for (const Shape &shape : shapes) {
         const Tensor x(shape);
         bool all = count == GroupCount::kFew ? x.channels() < kMostThreads : x.channels() > 2 * kMostThreads;
-        for (int i = 0; i < hnorm_targets_count; i++)
-            for (const auto &operation : hnorm_targets[i].dispatch)
+        const auto look_at = [&](const Target &target) {
+            for (const auto &operation : target.dispatch)
                 for (const Dispatch &dispatch : operation) all = all && x.size() >= dispatch.serial_below;
+        };
+        for (int i = 0; i < hnorm_targets_count; i++) {
+            look_at(hnorm_targets[i]);
+            for (int k = 0; k < hnorm_targets[i].schedule_count; k++) look_at(hnorm_targets[i].schedules[k]);
+        }
         if (all) result.insert(plane_class(x.positions()));
     }
     return result;

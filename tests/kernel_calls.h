@@ -4,6 +4,7 @@
 
 #include "kernel_buffers.h"
 #include "kernel_cases.h"
+#include "pack.h"
 
 #include <limits>
 #include <memory>
@@ -156,15 +157,32 @@ private:
     std::vector<std::unique_ptr<Buffer>> buffers_;
 };
 
-// Calls the kernel of that name for these planes, of one target of the table and one type.
-inline Results call(KernelInputs &in, const ManifestKernel &kernel, int variant, Place place, int target,
-                    hnorm_type type) {
+// Calls the kernel of that name for these planes, of one target and one type.
+inline Results call(KernelInputs &in, const ManifestKernel &kernel, int variant, Place place,
+                    const hnorm::detail::Target &target, hnorm_type type) {
     using namespace hnorm::detail;
     KernelCall call(in, variant, place);
-    const int row = hnorm_targets[target].index;
 #define KERNEL(kernel_name, signature, class_name, class_index)      \
     if (kernel.name == #kernel_name && kernel.planes == #class_name) \
-        return call(hnorm_kernels_##kernel_name[row][type][class_index]);
+        return call(kernel_of(hnorm_kernels_##kernel_name, target, type, class_index));
+    HNORM_FOR_EACH_KERNEL(KERNEL)
+#undef KERNEL
+    throw std::logic_error("no kernel " + kernel.name + " for planes " + kernel.planes);
+}
+
+inline Results call(KernelInputs &in, const ManifestKernel &kernel, int variant, Place place, int target,
+                    hnorm_type type) {
+    return call(in, kernel, variant, place, hnorm::detail::hnorm_targets[target], type);
+}
+
+// Whether two targets have not the same code of this kernel.
+inline bool differ(const ManifestKernel &kernel, const hnorm::detail::Target &a, const hnorm::detail::Target &b,
+                   hnorm_type type) {
+    using namespace hnorm::detail;
+#define KERNEL(kernel_name, signature, class_name, class_index)                 \
+    if (kernel.name == #kernel_name && kernel.planes == #class_name)            \
+        return kernel_of(hnorm_kernels_##kernel_name, a, type, class_index) != \
+               kernel_of(hnorm_kernels_##kernel_name, b, type, class_index);
     HNORM_FOR_EACH_KERNEL(KERNEL)
 #undef KERNEL
     throw std::logic_error("no kernel " + kernel.name + " for planes " + kernel.planes);

@@ -1,8 +1,11 @@
-"""Schedule files, schedules/<target>.json."""
+"""Schedule files: schedules/<target>.json, and schedules/by_cpu for some models of CPU."""
 import copy
 import json
+from pathlib import Path
 
 from .space import ROOT, CpuSpace, GpuSpace, Slot
+
+BY_CPU = ROOT / "schedules/by_cpu"
 
 
 def vector_of(halide_features):
@@ -20,6 +23,8 @@ def known_targets(devices=False):
 
 
 class Schedule:
+    cpus = None  # the models of CPU that the file is for: any
+
     def __init__(self, data, manifest):
         self.data, self.manifest = data, manifest
         self.target = data["target"]
@@ -33,9 +38,38 @@ class Schedule:
             raise ValueError(f"target {target}: schedules/ has {known}")
         return cls(json.loads(cls.path(target).read_text()), manifest)
 
+    @classmethod
+    def of_file(cls, path, manifest):
+        """Of a target, or of some CPUs: then with the values of the target's file that it does not replace."""
+        data = json.loads(Path(path).read_text())
+        if "cpus" not in data:
+            return cls(data, manifest)
+        whole = cls.of_target(data["target"], manifest)
+        for name in ("kernels", "dispatch"):
+            if name in data:
+                whole.data[name] = _merged(whole.data.get(name, {}), data[name])
+        whole.data["provenance"], whole.cpus = data.get("provenance", {}), data["cpus"]
+        return whole
+
+    @classmethod
+    def of_cpu(cls, target, cpu, manifest):
+        """That which the library takes on this model of CPU (nearest_to_cpu in runtime/src/targets.cpp)."""
+        files = [cls.of_file(path, manifest) for path in sorted(BY_CPU.glob(f"{target}.*.json"))]
+        near = [(distance, i) for i, file in enumerate(files) for model in file.cpus
+                if (distance := _distance(model, cpu)) is not None]
+        return files[min(near)[1]] if near else cls.of_target(target, manifest)
+
     @staticmethod
     def path(target):
         return ROOT / "schedules" / f"{target}.json"
+
+    @classmethod
+    def path_of_cpu(cls, target, cpu):
+        """The file that names this model of CPU, else one that does not exist yet."""
+        for path in sorted(BY_CPU.glob(f"{target}.*.json")):
+            if cpu in json.loads(path.read_text())["cpus"]:
+                return path
+        return BY_CPU / f"{target}.{cpu}.json"
 
     @property
     def halide_target(self):
@@ -73,9 +107,71 @@ class Schedule:
             data["kernels"].setdefault(kernel, {})[planes] = line
         return Schedule(data, self.manifest)
 
+    def for_cpus(self, cpus, provenance):
+        """The data of a file of schedules/by_cpu: what differs from the target's file, each type by itself."""
+        base = self.of_target(self.target, self.manifest)
+        data = {"target": self.target, "cpus": cpus}
+        for name, of in (("kernels", _kernels), ("dispatch", _dispatch)):
+            different = _differing(of(self), of(base))
+            if different:
+                data[name] = different
+        return data | {"provenance": provenance}
+
     def text(self):
         """JSON as the committed files have it."""
-        return _text(self.data, 0) + "\n"
+        return text_of(self.data)
+
+
+def _distance(model, other):
+    """As cpu_distance in runtime/src/cpu_model.cpp; None: not of one family."""
+    (family, number), (other_family, other_number) = (one.rpartition("-")[::2] for one in (model, other))
+    if not family or family != other_family:
+        return 0 if model == other else None
+    return abs(int(number, 16) - int(other_number, 16))
+
+
+def text_of(data):
+    return _text(data, 0) + "\n"
+
+
+def _kernels(schedule):
+    """{(kernel, class, type): {knob: value}}"""
+    return {(slot.kernel, slot.planes, slot.type): schedule.point(slot) for slot in schedule.manifest.slots()}
+
+
+def _dispatch(schedule):
+    """{(operation, type): {name: value}}, by the rule of cmake/Manifest.cmake."""
+    if schedule.device:
+        return {}
+    space, said = schedule.space.data["dispatch"], schedule.data.get("dispatch", {})
+    values = {}
+    for operation in space["operations"]:
+        for type_ in schedule.manifest.types:
+            own = said.get(operation, {})
+            values[operation, type_] = {name: value["default"] for name, value in space["values"].items()}
+            for part in (said, said.get(type_, {}), own, own.get(type_, {})):
+                values[operation, type_] |= {name: value for name, value in part.items() if not isinstance(value, dict)}
+    return values
+
+
+def _differing(ours, theirs):
+    """What differs, as nested objects."""
+    result = {}
+    for path, values in ours.items():
+        different = {name: value for name, value in values.items() if theirs[path][name] != value}
+        if different:
+            place = result
+            for name in path:
+                place = place.setdefault(name, {})
+            place.update(different)
+    return result
+
+
+def _merged(ours, theirs):
+    merged = dict(ours)
+    for name, value in theirs.items():
+        merged[name] = _merged(merged.get(name, {}), value) if isinstance(value, dict) else value
+    return merged
 
 
 def _text(value, depth):

@@ -3,6 +3,8 @@
 #include "place.h"
 #include "rounds.h"
 
+extern "C" const char *hnorm_cpu_model(void);  // runtime/src/cpu_model.h
+
 namespace hnorm::bench {
 
 void use(const std::string &row) {
@@ -19,9 +21,9 @@ std::string machine() {
     std::string usable;
     for (int i = 0; i < hnorm_target_count(); i++)
         if (!hnorm_target_unusable(i)) usable += (usable.empty() ? "\"" : ", \"") + table_rows()[i] + "\"";
-    return std::string("{\"target\": \"") + hnorm_target() + "\", \"targets\": [" + usable +
-           "], \"threads\": " + std::to_string(hnorm_get_num_threads()) + ", \"copy_vectors\": \"" + copy_vectors() +
-           "\"}";
+    return std::string("{\"target\": \"") + hnorm_target() + "\", \"targets\": [" + usable + "], \"cpu_model\": \"" +
+           hnorm_cpu_model() + "\", \"threads\": " + std::to_string(hnorm_get_num_threads()) +
+           ", \"copy_vectors\": \"" + copy_vectors() + "\"}";
 }
 std::vector<int> thread_counts() { return {1, 3}; }
 double least_timing() { return Conditions().least_timing; }

@@ -9,6 +9,7 @@
 #include "error.h"
 #include "float_environment.h"
 #include "kernels.h"
+#include "pack.h"
 #include "tensor.h"
 #include "wisdom.h"
 #include "witness.h"
@@ -33,13 +34,12 @@ struct CpuCall {
 };
 
 // A row's kernel for elements of the type and planes of the class.
-template <typename Kernel>
-Kernel kernel_of(const Kernel (*row)[kElementTypes][kPlaneClasses], const CpuCall &on, hnorm_type type,
-                 PlaneClass planes) {
+template <typename Kernel, KernelId id>
+Kernel kernel_of(const Kernels<Kernel, id> *row, const CpuCall &on, hnorm_type type, PlaneClass planes) {
     if (Witness *const asked = witness()) {
         asked->calls_kernel(row, type, planes);
     }
-    return row[on.target->index][type][planes];
+    return kernel_of(row, *on.target, type, planes);
 }
 
 // A call as its plan has it, while this lives. The plan's values hold for elements of the call's type.

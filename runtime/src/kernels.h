@@ -68,24 +68,47 @@ inline PlaneClass plane_class(int64_t positions) {
 
 constexpr int kElementTypes = 3;  // hnorm_type, in its order
 
-// A row of the table: a kernel of the manifest by [target][type][class], or null if there is none.
-// Each row is an object file of its own in the archive, so that a program links only the kernels of
-// the functions that it calls.
-template <typename Kernel>
-using KernelRow = const Kernel[][kElementTypes][kPlaneClasses];
+// The kernels of the manifest, in its order, by which a pack (pack.h) has them. The table's writer
+// takes them by their numbers.
+enum KernelId {
+    kSampleId,
+    kMomentsId,
+    kMomentsMeasuredId,
+    kNormalizeId,
+    kNormalizeResidualId,
+    kBackwardSampleId,
+    kBackwardReduceId,
+    kBackwardReduceMeasuredId,
+    kBackwardApplyId,
+    kActivationBackwardId,
+    kKernelIds
+};
+
+// A kernel of the manifest with the values of one schedule file, by [type][class], or null if there
+// is none.
+template <typename Kernel, KernelId id>
+struct Kernels {
+    Kernel of[kElementTypes][kPlaneClasses];
+    const Kernel *operator[](int type) const { return of[type]; }
+};
+
+// A row of the table: a kernel by [schedule file]. Each row is an object file of its own in the
+// archive, so that a program links only the kernels of the functions that it calls.
+template <typename Kernel, KernelId id>
+using KernelRow = const Kernels<Kernel, id>[];
 
 // They have C names, so that tests can use them. The archive renames C++ names.
 extern "C" {
-extern KernelRow<SampleKernel> hnorm_kernels_sample;
-extern KernelRow<MomentsKernel> hnorm_kernels_moments;
-extern KernelRow<MomentsMeasuredKernel> hnorm_kernels_moments_measured;
-extern KernelRow<NormalizeKernel> hnorm_kernels_normalize;
-extern KernelRow<NormalizeResidualKernel> hnorm_kernels_normalize_residual;
-extern KernelRow<BackwardSampleKernel> hnorm_kernels_backward_sample;
-extern KernelRow<BackwardReduceKernel> hnorm_kernels_backward_reduce;
-extern KernelRow<BackwardReduceMeasuredKernel> hnorm_kernels_backward_reduce_measured;
-extern KernelRow<BackwardApplyKernel> hnorm_kernels_backward_apply;
-extern KernelRow<ActivationBackwardKernel> hnorm_kernels_activation_backward;
+extern KernelRow<SampleKernel, kSampleId> hnorm_kernels_sample;
+extern KernelRow<MomentsKernel, kMomentsId> hnorm_kernels_moments;
+extern KernelRow<MomentsMeasuredKernel, kMomentsMeasuredId> hnorm_kernels_moments_measured;
+extern KernelRow<NormalizeKernel, kNormalizeId> hnorm_kernels_normalize;
+extern KernelRow<NormalizeResidualKernel, kNormalizeResidualId> hnorm_kernels_normalize_residual;
+extern KernelRow<BackwardSampleKernel, kBackwardSampleId> hnorm_kernels_backward_sample;
+extern KernelRow<BackwardReduceKernel, kBackwardReduceId> hnorm_kernels_backward_reduce;
+extern KernelRow<BackwardReduceMeasuredKernel, kBackwardReduceMeasuredId> hnorm_kernels_backward_reduce_measured;
+extern KernelRow<BackwardApplyKernel, kBackwardApplyId> hnorm_kernels_backward_apply;
+extern KernelRow<ActivationBackwardKernel, kActivationBackwardId> hnorm_kernels_activation_backward;
 }
 
 // The operations that have dispatch values of their own. Moments alone are part of forward, and the
@@ -115,17 +138,25 @@ struct Dispatch {
     int64_t serial_below;  // tensors of fewer elements run on the calling thread
 };
 
-// A target that the project knows, in this library or not.
+struct Pack;
+
+// A target that the project knows, in this library or not, with the values of one schedule file.
 struct Target {
     const char *name;             // "x86-64-avx2"
     const char *const *features;  // CPU features it needs, null-terminated, as in /proc/cpuinfo ("avx2")
     int index;                    // of its kernels in every row; -1: not in this library
+    const char *schedule;         // the file: "x86-64-avx2", or of schedules/by_cpu "x86-64-avx2.zen3"
+    const char *const *cpus;      // the CPU models that the file was tuned for (cpu_model.h); null: any
+    int schedule_count;
+    const Target *schedules;  // the same target with the values of schedules/by_cpu
+    const Pack *pack;         // kernels that go before those of the rows; null: none
     Dispatch dispatch[kOperations][kElementTypes];
 };
 
 extern "C" {
 extern const Target hnorm_targets[];  // best first
 extern const int hnorm_targets_count;
+extern const char hnorm_kernels_digest[];  // hnorm_kernels_digest() in cmake/Manifest.cmake
 }
 
 }  // namespace hnorm::detail

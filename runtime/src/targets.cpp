@@ -7,7 +7,9 @@
 #include <cstring>
 
 #include "context.h"
+#include "cpu_model.h"
 #include "error.h"
+#include "pack.h"
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
@@ -67,21 +69,27 @@ const Feature kFeatures[] = {{"", "", [] { return false; }}};
 #endif
 
 const char *unusable(const Target &target) {
-    if (target.index < 0) {
-        return "not compiled into this library";
-    }
-    for (const char *const *feature = target.features; *feature; ++feature) {
-        const char *reason = "this library cannot tell whether the CPU has every feature it needs";
-        for (const Feature &known : kFeatures) {
-            if (std::strcmp(known.name, *feature) == 0) {
-                reason = known.present() ? nullptr : known.lacking;
+    return target.index < 0 ? "not compiled into this library" : lacking_feature(target.features);
+}
+
+// The schedule file that is nearest to this CPU, and the CPU model that made it so.
+struct Nearest {
+    const Target *target;
+    const char *model = nullptr;  // null: the file for all
+    int distance = -1;
+};
+
+Nearest nearest_to_cpu(const Target &target) {
+    Nearest nearest{&target};
+    for (int i = 0; i < target.schedule_count; ++i) {
+        for (const char *const *model = target.schedules[i].cpus; *model; ++model) {
+            const int distance = cpu_distance(*model, hnorm_cpu_model());
+            if (distance >= 0 && (nearest.model == nullptr || distance < nearest.distance)) {
+                nearest = {&target.schedules[i], *model, distance};
             }
         }
-        if (reason) {
-            return reason;
-        }
     }
-    return nullptr;
+    return nearest;
 }
 
 // A target, or why there is none.
@@ -108,21 +116,17 @@ struct Choice {
 Choice choose_named(const char *what, const char *name) {
     Choice choice;
     char problem[256];
-    for (int i = 0; i < hnorm_targets_count; ++i) {
-        if (std::strcmp(hnorm_targets[i].name, name) == 0) {
-            const char *lacking = unusable(hnorm_targets[i]);
-            if (lacking) {
-                std::snprintf(problem, sizeof problem, "%s \"%s\" cannot run here: %s", what, name, lacking);
-                choice.refuse(HNORM_UNSUPPORTED, problem);
-            } else {
-                choice.target = &hnorm_targets[i];
-                choice.is_named = true;
-            }
-            return choice;
-        }
+    const Target *const target = target_named(name);
+    if (target == nullptr) {
+        std::snprintf(problem, sizeof problem, "%s \"%.100s\" is unknown", what, name);
+        choice.refuse(HNORM_INVALID_ARGUMENT, problem);
+    } else if (const char *const lacking = unusable(*target)) {
+        std::snprintf(problem, sizeof problem, "%s \"%s\" cannot run here: %s", what, name, lacking);
+        choice.refuse(HNORM_UNSUPPORTED, problem);
+    } else {
+        choice.target = target;
+        choice.is_named = true;
     }
-    std::snprintf(problem, sizeof problem, "%s \"%.100s\" is unknown", what, name);
-    choice.refuse(HNORM_INVALID_ARGUMENT, problem);
     return choice;
 }
 
@@ -133,7 +137,7 @@ Choice choose_default() {
     }
     Choice choice;
     for (int i = 0; i < hnorm_targets_count && !choice.target; ++i) {
-        choice.target = unusable(hnorm_targets[i]) ? nullptr : &hnorm_targets[i];
+        choice.target = unusable(hnorm_targets[i]) ? nullptr : nearest_to_cpu(hnorm_targets[i]).target;
     }
     if (!choice.target) {
         choice.refuse(HNORM_UNSUPPORTED, "this CPU runs no target of hnorm");
@@ -171,9 +175,37 @@ hnorm_status set_target(const char *function, hnorm_context *context, const char
 
 hnorm_status active_target(const char *function, const Target **target, bool *is_forced) {
     const hnorm_context &context = current_context();
-    *target = target_of(context);
+    const Target *const found = target_of(context);
     *is_forced = context.target.load(std::memory_order_relaxed) || default_choice().is_named;
-    return *target ? HNORM_OK : fail(default_choice().status, "%s: %s", function, default_choice().reason);
+    if (found == nullptr) {
+        return fail(default_choice().status, "%s: %s", function, default_choice().reason);
+    }
+    *target = with_pack(found);
+    return HNORM_OK;
+}
+
+const Target *target_named(const char *name) {
+    for (int i = 0; i < hnorm_targets_count; ++i) {
+        if (std::strcmp(hnorm_targets[i].name, name) == 0) {
+            return nearest_to_cpu(hnorm_targets[i]).target;
+        }
+    }
+    return nullptr;
+}
+
+const char *lacking_feature(const char *const *features) {
+    for (const char *const *feature = features; *feature; ++feature) {
+        const char *reason = "this library cannot tell whether the CPU has every feature it needs";
+        for (const Feature &known : kFeatures) {
+            if (std::strcmp(known.name, *feature) == 0) {
+                reason = known.present() ? nullptr : known.lacking;
+            }
+        }
+        if (reason) {
+            return reason;
+        }
+    }
+    return nullptr;
 }
 
 }  // namespace hnorm::detail
@@ -190,6 +222,27 @@ const char *hnorm_target_name(int index) {
 
 const char *hnorm_target_unusable(int index) {
     return index >= 0 && index < hnorm_targets_count ? unusable(hnorm_targets[index]) : "there is no such target";
+}
+
+const char *hnorm_target_schedule(int index) {
+    if (index < 0 || index >= hnorm_targets_count) {
+        return "there is no such target";
+    }
+    static thread_local char sentence[400];
+    const Nearest nearest = nearest_to_cpu(hnorm_targets[index]);
+    const char *const schedule = nearest.target->schedule, *const cpu = hnorm_cpu_model();
+    if (hnorm_targets[index].schedule_count == 0) {
+        std::snprintf(sentence, sizeof sentence, "schedule %s, the only one", schedule);
+    } else if (nearest.model == nullptr) {
+        std::snprintf(sentence, sizeof sentence, "schedule %s: no other is for the family of this CPU, %s", schedule,
+                      cpu);
+    } else if (nearest.distance == 0) {
+        std::snprintf(sentence, sizeof sentence, "schedule %s: it is for this CPU, %s", schedule, cpu);
+    } else {
+        std::snprintf(sentence, sizeof sentence, "schedule %s: it is for %s, of the family of this CPU, %s", schedule,
+                      nearest.model, cpu);
+    }
+    return sentence;
 }
 
 const char *hnorm_target(void) { return hnorm_context_get_target(nullptr); }

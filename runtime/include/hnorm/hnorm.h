@@ -880,6 +880,10 @@ const char *hnorm_target_name(int index);
 /** Returns why target `index` cannot run on this machine ("CPU lacks avx2", "not compiled into this
  * library"), or null if it can. */
 const char *hnorm_target_unusable(int index);
+/** Returns which schedule file the kernels of target `index` are made from on this CPU, and why. A
+ * target may have several, for some models of CPU each. The text stays valid until the thread's
+ * next call of this function. */
+const char *hnorm_target_schedule(int index);
 /**
  * Returns the name of the target in use.
  *
@@ -895,6 +899,26 @@ const char *hnorm_target(void);
  *              HNORM_INVALID_ARGUMENT, a target that cannot run here is HNORM_UNSUPPORTED.
  */
 hnorm_status hnorm_set_target(const char *name);
+
+/**
+ * Loads a kernel pack: kernels for a target of this library that `./dev tune --pack` has made
+ * faster. They go before the library's own, in all calls that use this target. A pack changes speed,
+ * never results.
+ *
+ * A pack belongs to the build of hnorm that it was made from: this is checked, and that the CPU has
+ * what it needs, and that the file is whole. A pack is code, and runs with the rights of the
+ * program: load those alone that you trust. The environment variable HNORM_PACK names a pack that
+ * every program loads at its first computation. It ignores one that does not fit; hnorm_pack says
+ * so. The pack that is loaded last is the one in use.
+ *
+ * @param path  The file, hnorm-pack-NAME.so. Null or "" gives the library its own kernels back. A
+ *              file that cannot be read or is damaged is HNORM_FILE_ERROR. A pack of another build,
+ *              or that cannot run here, is HNORM_UNSUPPORTED. Then all stays as it was.
+ */
+hnorm_status hnorm_load_pack(const char *path);
+/** Returns which pack is in use, or why that of HNORM_PACK is not. Without a pack it is "". The text
+ * stays valid until the next call of hnorm_load_pack. */
+const char *hnorm_pack(void);
 
 #ifdef __cplusplus
 }

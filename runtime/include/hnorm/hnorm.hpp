@@ -425,6 +425,8 @@ struct Target {
     std::string name;
     /// Why the target cannot run on this machine. Empty if it can.
     std::string unusable;
+    /// Which schedule file its kernels are made from on this CPU, and why.
+    std::string schedule;
 };
 
 /// The targets of this library, best first.
@@ -432,7 +434,7 @@ inline std::vector<Target> targets() {
     std::vector<Target> result;
     for (int i = 0; i < hnorm_target_count(); ++i) {
         const char *unusable = hnorm_target_unusable(i);
-        result.push_back({hnorm_target_name(i), unusable ? unusable : ""});
+        result.push_back({hnorm_target_name(i), unusable ? unusable : "", hnorm_target_schedule(i)});
     }
     return result;
 }
@@ -440,6 +442,10 @@ inline std::vector<Target> targets() {
 inline std::string target() { return hnorm_target(); }
 /// Forces a target (hnorm_set_target). "" restores the choice of hnorm.
 inline void set_target(const std::string &name) { header::require_ok(hnorm_set_target(name.c_str())); }
+/// Loads a kernel pack (hnorm_load_pack). "" gives the library its own kernels back.
+inline void load_pack(const std::string &path) { header::require_ok(hnorm_load_pack(path.c_str())); }
+/// Which pack is in use, or why that of HNORM_PACK is not (hnorm_pack).
+inline std::string pack() { return hnorm_pack(); }
 
 /// Reads a wisdom file (hnorm_load_wisdom).
 inline void load_wisdom(const std::string &path) { header::require_ok(hnorm_load_wisdom(path.c_str())); }

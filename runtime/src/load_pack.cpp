@@ -1,0 +1,288 @@
+// Kernel packs (pack.h): checks them, loads them, and keeps the one in use.
+#include <dlfcn.h>
+#include <hnorm/hnorm.h>
+#include <pthread.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <cinttypes>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "error.h"
+#include "pack.h"
+#include "past_cache.h"
+#include "targets.h"
+
+extern "C" {
+int hnorm_store_past_cache_avx(char *output, int64_t offset, const char *tile);
+int hnorm_store_past_cache_sse(char *output, int64_t offset, const char *tile);
+}
+
+namespace hnorm::detail {
+
+namespace {
+
+// What kernels may call. In the archive these functions have other names (cmake/RenameSymbols.cmake).
+struct Import {
+    const char *name;
+    const void *function;
+};
+#define HNORM_IMPORT(function) {#function, reinterpret_cast<const void *>(&(function))}
+const Import kImports[] = {
+    HNORM_IMPORT(halide_do_par_for),
+    HNORM_IMPORT(halide_free),
+    HNORM_IMPORT(halide_malloc),
+    HNORM_IMPORT(halide_error_access_out_of_bounds),
+    HNORM_IMPORT(halide_error_bad_dimensions),
+    HNORM_IMPORT(halide_error_bad_type),
+    HNORM_IMPORT(halide_error_buffer_allocation_too_large),
+    HNORM_IMPORT(halide_error_buffer_argument_is_null),
+    HNORM_IMPORT(halide_error_buffer_extents_negative),
+    HNORM_IMPORT(halide_error_buffer_extents_too_large),
+    HNORM_IMPORT(halide_error_constraint_violated),
+    HNORM_IMPORT(halide_error_constraints_make_required_region_smaller),
+    HNORM_IMPORT(halide_error_device_dirty_with_no_device_support),
+    HNORM_IMPORT(halide_error_host_is_null),
+    HNORM_IMPORT(halide_error_out_of_memory),
+    HNORM_IMPORT(halide_error_specialize_fail),
+    HNORM_IMPORT(halide_error_split_factor_not_positive),
+    HNORM_IMPORT(halide_error_storage_bound_too_small),
+    {"memcpy", reinterpret_cast<const void *>(&std::memcpy)},
+    {"memset", reinterpret_cast<const void *>(&std::memset)},
+#if defined(__x86_64__)
+    HNORM_IMPORT(hnorm_store_past_cache_avx),
+    HNORM_IMPORT(hnorm_store_past_cache_sse),
+#endif
+};
+#undef HNORM_IMPORT
+
+// Why a pack does not fit.
+class Refusal {
+public:
+    Refusal(hnorm_status *status, char *reason, size_t size) : status_(status), reason_(reason), size_(size) {}
+    __attribute__((format(printf, 3, 4))) std::nullptr_t operator()(hnorm_status status, const char *format, ...) {
+        va_list arguments;
+        va_start(arguments, format);
+        std::vsnprintf(reason_, size_, format, arguments);
+        va_end(arguments);
+        if (status_) {
+            *status_ = status;
+        }
+        return nullptr;
+    }
+
+private:
+    hnorm_status *status_;
+    char *reason_;
+    size_t size_;
+};
+
+// The last line of a pack's file: "hnorm-pack 1 ID CHECKSUM". The checksum, FNV-1a, is that of all
+// before it. Loading a damaged file could end the process.
+struct LastLine {
+    static constexpr size_t kLength = 47;
+    char text[kLength + 1] = "";
+    char id[17] = "";
+    uint64_t checksum = 0;
+
+    bool read(std::FILE *file) {
+        return std::fseek(file, -static_cast<long>(kLength), SEEK_END) == 0 &&
+               std::fread(text, 1, kLength, file) == kLength && text[kLength - 1] == '\n' &&
+               std::sscanf(text, "hnorm-pack 1 %16[0-9a-f] %16" SCNx64, id, &checksum) == 2;
+    }
+};
+
+bool has_checksum(std::FILE *file, uint64_t expected) {
+    const long end = std::fseek(file, 0, SEEK_END) == 0 ? std::ftell(file) - static_cast<long>(LastLine::kLength) : -1;
+    if (end < 0 || std::fseek(file, 0, SEEK_SET) != 0) {
+        return false;
+    }
+    uint64_t hash = 0xcbf29ce484222325;
+    unsigned char part[4096];
+    for (long at = 0; at < end;) {
+        const size_t most = end - at < static_cast<long>(sizeof part) ? static_cast<size_t>(end - at) : sizeof part;
+        const size_t got = std::fread(part, 1, most, file);
+        if (got == 0) {
+            return false;
+        }
+        for (size_t i = 0; i < got; ++i) {
+            hash = (hash ^ part[i]) * 0x100000001b3;
+        }
+        at += static_cast<long>(got);
+    }
+    return hash == expected;
+}
+
+const void *import_of(const char *name) {
+    for (const Import &known : kImports) {
+        if (std::strcmp(known.name, name) == 0) {
+            return known.function;
+        }
+    }
+    return nullptr;
+}
+
+struct Loaded {
+    const Pack *pack;
+    Target target;
+    Loaded *next;
+};
+
+Loaded *all_loaded = nullptr;  // behind `loading`
+pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
+
+// The target of the pack with this library's kernels behind the pack's.
+const Target *loaded_target(const Pack &pack, const Target &library, Refusal &refuse) {
+    for (const Loaded *one = all_loaded; one; one = one->next) {
+        if (one->pack == &pack) {
+            return &one->target;
+        }
+    }
+    for (int i = 0; i < pack.import_count; ++i) {
+        pack.imports[i] = import_of(pack.import_names[i]);
+        if (pack.imports[i] == nullptr) {
+            return refuse(HNORM_UNSUPPORTED, "its kernels call %s, which this library does not give",
+                          pack.import_names[i]);
+        }
+    }
+    Loaded *const added = new (std::nothrow) Loaded{&pack, library, all_loaded};
+    if (added == nullptr) {
+        return refuse(HNORM_OUT_OF_MEMORY, "there is no memory for it");
+    }
+    std::memcpy(added->target.dispatch, pack.target->dispatch, sizeof added->target.dispatch);
+    added->target.pack = &pack;
+    all_loaded = added;
+    return &added->target;
+}
+
+const Target *target_of(const char *path, const LastLine &line, Refusal &refuse) {
+    char in_folder[4096];  // without a slash dlopen would look into the system's folders
+    std::snprintf(in_folder, sizeof in_folder, "%s%s", std::strchr(path, '/') ? "" : "./", path);
+    void *const handle = dlopen(in_folder, RTLD_NOW | RTLD_LOCAL);
+    if (handle == nullptr) {
+        const char *const why = dlerror();
+        return refuse(HNORM_UNSUPPORTED, "the system cannot load it: %s", why ? why : "it gives no reason");
+    }
+    const auto *const pack = static_cast<const Pack *>(dlsym(handle, "hnorm_pack"));
+    if (pack == nullptr || pack->layout != kPackLayout) {
+        return refuse(HNORM_UNSUPPORTED, "it is of another version of hnorm");
+    }
+    if (std::strcmp(pack->kernels_digest, hnorm_kernels_digest) != 0) {
+        return refuse(HNORM_UNSUPPORTED, "it is of another build: its kernels are %s, this library's %s",
+                      pack->kernels_digest, hnorm_kernels_digest);
+    }
+    if (std::strcmp(pack->id, line.id) != 0) {
+        return refuse(HNORM_UNSUPPORTED, "this process has loaded another file of this name before, which it keeps");
+    }
+    const Target *const library = target_named(pack->target->name);
+    if (library == nullptr || library->index < 0) {
+        return refuse(HNORM_UNSUPPORTED, "it is for target %s, which this library has not", pack->target->name);
+    }
+    if (const char *const lacking = lacking_feature(pack->target->features)) {
+        return refuse(HNORM_UNSUPPORTED, "it is for target %s: %s", pack->target->name, lacking);
+    }
+    return loaded_target(*pack, *library, refuse);
+}
+
+}  // namespace
+
+extern "C" const Target *hnorm_read_pack(const char *path, hnorm_status *status, char *reason, size_t size) {
+    Refusal refuse(status, reason, size);
+    struct stat about;
+    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode)) {
+        return refuse(HNORM_FILE_ERROR, "it is not a file");
+    }
+    std::FILE *const file = std::fopen(path, "re");
+    if (file == nullptr) {
+        return refuse(HNORM_FILE_ERROR, "it cannot be opened");
+    }
+    LastLine line;
+    const bool is_pack = line.read(file), whole = is_pack && has_checksum(file, line.checksum);
+    std::fclose(file);
+    if (!is_pack) {
+        return refuse(HNORM_FILE_ERROR, "it is no pack of hnorm, or not whole");
+    }
+    if (!whole) {
+        return refuse(HNORM_FILE_ERROR, "it is damaged: its checksum is not the one in its last line");
+    }
+    pthread_mutex_lock(&loading);
+    const Target *const target = target_of(path, line, refuse);
+    pthread_mutex_unlock(&loading);
+    return target;
+}
+
+namespace {
+
+std::atomic<const Target *> in_use{nullptr};
+char note[1024] = "";
+
+void use(const Target *target, const char *path) {
+    if (target) {
+        const Pack &pack = *target->pack;
+        std::snprintf(note, sizeof note, "pack %s (%s): %d kernels of %s", pack.name, path, pack.kernel_count,
+                      target->name);
+    }
+    in_use.store(target, std::memory_order_release);
+}
+
+// A pack is code: a program that runs with its owner's rights does not take it from the environment.
+void use_that_of_environment() {
+    const char *const path = secure_getenv("HNORM_PACK");
+    if (path == nullptr || *path == '\0') {
+        return;
+    }
+    char reason[512];
+    if (const Target *const target = hnorm_read_pack(path, nullptr, reason, sizeof reason)) {
+        use(target, path);
+    } else {
+        std::snprintf(note, sizeof note, "pack %s is ignored: %s", path, reason);
+    }
+}
+
+void read_environment() {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, use_that_of_environment);
+}
+
+}  // namespace
+
+const Target *with_pack(const Target *target) {
+    read_environment();
+    const Target *const packed = in_use.load(std::memory_order_acquire);
+    return packed && packed->index == target->index ? packed : target;
+}
+
+}  // namespace hnorm::detail
+
+using namespace hnorm::detail;
+
+extern "C" {
+
+hnorm_status hnorm_load_pack(const char *path) {
+    const char *const function = "hnorm_load_pack";
+    read_environment();  // not later, over this one
+    if (path == nullptr || *path == '\0') {
+        note[0] = '\0';
+        use(nullptr, "");
+        return HNORM_OK;
+    }
+    hnorm_status status;
+    char reason[512];
+    const Target *const target = hnorm_read_pack(path, &status, reason, sizeof reason);
+    if (target == nullptr) {
+        return fail(status, "%s: path is \"%.300s\": %s", function, path, reason);
+    }
+    use(target, path);
+    return HNORM_OK;
+}
+
+const char *hnorm_pack(void) {
+    read_environment();
+    return note;
+}
+
+}  // extern "C"

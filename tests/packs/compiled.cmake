@@ -1,0 +1,32 @@
+# cmake -D SOURCE=FOLDER -D BUILD=FOLDER -D GENERATORS=PROGRAM -D MAKE=PROGRAM -D PREFIX=PATHS "-D NAMES=KERNEL_CLASS_TYPE;..."
+# -P compiled.cmake: a build with sse41.json as a schedule for some CPUs compiles NAMES for it, and no other kernels.
+cmake_minimum_required(VERSION 3.28)
+set(folder "${BUILD}/by_cpu")
+configure_file("${CMAKE_CURRENT_LIST_DIR}/sse41.json" "${folder}/x86-64-sse41.test.json" COPYONLY)
+set(parts "")
+foreach(part IN ITEMS STATE GPU TOOLS TESTS BENCH EXAMPLES)
+    list(APPEND parts "-DHNORM_BUILD_${part}=OFF")
+endforeach()
+execute_process(
+    COMMAND "${CMAKE_COMMAND}" -G Ninja -S "${SOURCE}" -B "${BUILD}" "-DCMAKE_MAKE_PROGRAM=${MAKE}" "-DCMAKE_PREFIX_PATH=${PREFIX}"
+            "-DHNORM_GENERATORS=${GENERATORS}" "-DHNORM_BY_CPU=${folder}" -DHNORM_TARGETS=x86-64-sse41 -DHNORM_DEVICES= ${parts}
+    OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE status
+)
+if(status)
+    message(FATAL_ERROR "it cannot be configured:\n${output}")
+endif()
+file(STRINGS "${BUILD}/build.ninja" commands REGEX "^build [^:]*hnorm_kernel_[a-z0-9_]*_sse41_test\\.o")
+list(TRANSFORM commands REPLACE ".*hnorm_kernel_([a-z0-9_]*)_x86_64_sse41_test\\.o.*" "\\1")
+list(SORT commands)
+list(SORT NAMES)
+if(NOT commands STREQUAL NAMES)
+    message(FATAL_ERROR "compiled are:     ${commands}\nit should compile: ${NAMES}")
+endif()
+file(READ "${BUILD}/generators/kernel_table/kernels_moments.cpp" table)
+foreach(name IN ITEMS moments_large_f32_x86_64_sse41_test moments_small_f32_x86_64_sse41)
+    if(NOT table MATCHES "[{ ]hnorm_kernel_${name}[,}].*x86-64-sse41.test.*[{ ]hnorm_kernel_${name}[,}]" AND NOT name MATCHES _test)
+        message(FATAL_ERROR "both rows should have ${name}:\n${table}")
+    elseif(NOT table MATCHES "x86-64-sse41.test.*[{ ]hnorm_kernel_${name}[,}]")
+        message(FATAL_ERROR "the row should have ${name}:\n${table}")
+    endif()
+endforeach()

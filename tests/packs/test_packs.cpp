@@ -1,0 +1,310 @@
+// test_packs CASE PACK: packs in a program that is linked already. A case is a process of its own, since a pack stays loaded.
+#include <hnorm/hnorm.h>
+
+#include <execinfo.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#ifdef HNORM_WITH_ARCHIVE
+extern "C" const char hnorm_kernels_digest[];
+#endif
+
+namespace {
+
+void require(bool holds, const std::string &what) {
+    if (!holds) throw std::runtime_error(what + "; the last error is: " + hnorm_last_error());
+}
+bool contains(const std::string &text, const std::string &part) { return text.find(part) != std::string::npos; }
+
+// ---- which code runs
+
+bool of_pack(const void *address) {
+    std::ifstream maps("/proc/self/maps");
+    for (std::string line; std::getline(maps, line);) {
+        uint64_t begin = 0, end = 0;
+        if (contains(line, "hnorm-pack-") && std::sscanf(line.c_str(), "%lx-%lx", &begin, &end) == 2 &&
+            begin <= reinterpret_cast<uint64_t>(address) && reinterpret_cast<uint64_t>(address) < end)
+            return true;
+    }
+    return false;
+}
+
+bool pack_ran = false;
+void parallel_for(void *, int count, hnorm_task task, void *argument) {
+    void *frames[64];
+    const int depth = backtrace(frames, 64);
+    for (int i = 0; i < depth; i++) pack_ran = pack_ran || of_pack(frames[i]);
+    for (int i = 0; i < count; i++) task(argument, i);
+}
+
+// ---- what is computed: forward and backward of planes that the pack has kernels for; of one group, which threads share inside
+// the kernels
+
+using Bits = std::vector<uint32_t>;
+Bits compute() {
+    const int64_t shape[4] = {2, 1, 300, 501};
+    const size_t size = 2 * 300 * 501;
+    std::vector<float> x(size), y(size), dy(size), dx(size);
+    for (size_t i = 0; i < size; i++) {
+        x[i] = static_cast<float>((i * 2654435761u >> 8) % 10007) / 97 - 30;
+        dy[i] = static_cast<float>((i * 40503u >> 4) % 1009) / 31 - 15;
+    }
+    const hnorm_tensor tensors[] = {hnorm_channels_first(x.data(), 4, shape), hnorm_channels_first(y.data(), 4, shape),
+                                    hnorm_channels_first(dy.data(), 4, shape),
+                                    hnorm_channels_first(dx.data(), 4, shape)};
+    double mean, variance;
+    require(
+        hnorm_forward(&tensors[0], HNORM_BATCH, nullptr, 1e-5, nullptr, &tensors[1], &mean, &variance) == HNORM_OK &&
+            hnorm_backward(&tensors[0], &tensors[2], HNORM_BATCH, &mean, &variance, nullptr, 1e-5, nullptr, &tensors[3],
+                           nullptr, nullptr) == HNORM_OK,
+        "computing fails");
+    Bits bits(2 * size);
+    std::memcpy(bits.data(), y.data(), size * sizeof(float));
+    std::memcpy(bits.data() + size, dx.data(), size * sizeof(float));
+    return bits;
+}
+
+// Whether the pack's code runs; the bits are what they are without it.
+bool runs_in_pack(const Bits &expected) {
+    pack_ran = false;
+    hnorm_set_parallel_for(parallel_for, nullptr);
+    const bool same = compute() == expected;
+    hnorm_set_parallel_for(nullptr, nullptr);
+    require(same, "the bits have changed");
+    return pack_ran;
+}
+
+// ---- files
+
+std::string read(const std::string &path) {
+    std::ifstream in(path, std::ios::binary);
+    return std::string((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+}
+
+constexpr size_t kLastLine = 47;
+
+// Writes a pack with a checksum that holds.
+void write_pack(const std::string &path, std::string contents) {
+    uint64_t hash = 0xcbf29ce484222325;
+    for (size_t i = 0; i + kLastLine < contents.size(); i++)
+        hash = (hash ^ static_cast<unsigned char>(contents[i])) * 0x100000001b3;
+    char digits[17];
+    std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(hash));
+    contents.replace(contents.size() - 17, 16, digits);
+    std::ofstream(path, std::ios::binary) << contents;
+}
+
+std::string with(std::string contents, const std::string &from, const std::string &to) {
+    require(from.size() == to.size() && contains(contents, from), "the pack has no " + from);
+    for (size_t at = 0; (at = contents.find(from, at)) != std::string::npos; at += to.size())
+        contents.replace(at, from.size(), to);
+    return contents;
+}
+
+// A file's path in a folder of the process's own.
+class Folder {
+public:
+    Folder() {
+        char name[] = "packs_XXXXXX";
+        require(mkdtemp(name) != nullptr, "no folder can be made here");
+        folder_ = name;
+    }
+    ~Folder() {
+        for (const std::string &file : files_) std::remove(file.c_str());
+        rmdir(folder_.c_str());
+    }
+    const std::string &operator()(const std::string &name) {
+        files_.push_back(folder_ + "/hnorm-pack-" + name + ".so");
+        return files_.back();
+    }
+    const std::string &path() const { return folder_; }
+
+private:
+    std::string folder_;
+    std::vector<std::string> files_;
+};
+
+void require_refused(const std::string &path, hnorm_status status, const std::string &why) {
+    const std::string before = hnorm_pack();
+    const hnorm_status found = hnorm_load_pack(path.c_str());
+    require(found == status, path + ": the status is " + hnorm_status_name(found));
+    require(contains(hnorm_last_error(), "hnorm_load_pack: path is \"" + path) && contains(hnorm_last_error(), why),
+            "the message does not say: " + why);
+    require(hnorm_pack() == before, "another pack is in use");
+}
+
+// ---- cases
+
+void runs(const std::string &pack, const Bits &expected) {
+    if (std::getenv("HNORM_PACK") == nullptr) {
+        require(!runs_in_pack(expected), "a pack runs that is not loaded");
+        require(hnorm_load_pack(pack.c_str()) == HNORM_OK, "the pack is not loaded");
+    }
+    require(contains(hnorm_pack(), "pack test (") && contains(hnorm_pack(), "6 kernels of x86-64-sse41"),
+            std::string("hnorm_pack says ") + hnorm_pack());
+    require(runs_in_pack(expected), "the pack's kernels do not run");
+    for (int i = 0; i < hnorm_target_count(); i++) {
+        const std::string name = hnorm_target_name(i);
+        if (hnorm_target_unusable(i) || name == "x86-64-sse41") continue;
+        require(hnorm_set_target(name.c_str()) == HNORM_OK && !runs_in_pack(expected), "the pack runs for " + name);
+    }
+}
+
+void comes_back(const std::string &pack, const Bits &expected) {
+    for (const char *nothing : {static_cast<const char *>(nullptr), ""}) {
+        require(hnorm_load_pack(pack.c_str()) == HNORM_OK && runs_in_pack(expected), "the pack's kernels do not run");
+        require(hnorm_load_pack(nothing) == HNORM_OK && !runs_in_pack(expected), "the pack's kernels still run");
+        require(std::string(hnorm_pack()).empty(), "hnorm_pack still names it");
+    }
+}
+
+void another_build(const std::string &pack, const Bits &) {
+#ifdef HNORM_WITH_ARCHIVE
+    Folder folder;
+    const std::string other = folder("other");
+    write_pack(other, with(read(pack), hnorm_kernels_digest, "0123456789abcdef"));
+    const std::string why =
+        std::string("another build: its kernels are 0123456789abcdef, this library's ") + hnorm_kernels_digest;
+    setenv("HNORM_PACK", other.c_str(), 1);
+    const Bits expected = compute();  // the first call reads the environment
+    require(hnorm_pack() == "pack " + other + " is ignored: it is of " + why, hnorm_pack());
+    require(!runs_in_pack(expected), "its kernels run");
+    require_refused(other, HNORM_UNSUPPORTED, why);
+#else
+    (void)pack;
+#endif
+}
+
+void another_cpu(const std::string &pack, const Bits &expected) {
+    Folder folder;
+    const std::string other = folder("cpu");
+    write_pack(other, with(read(pack), std::string("\0sse4_1\0", 8), std::string("\0avx999\0", 8)));
+    require_refused(other, HNORM_UNSUPPORTED, "it is for target x86-64-sse41: this library cannot tell");
+    write_pack(other + "2", with(read(pack), "x86-64-sse41", "x86-64-sse99"));
+    require_refused(other + "2", HNORM_UNSUPPORTED, "it is for target x86-64-sse99, which this library has not");
+    std::remove((other + "2").c_str());
+    require(!runs_in_pack(expected), "its kernels run");
+}
+
+void another_import(const std::string &pack, const Bits &expected) {
+    Folder folder;
+    const std::string other = folder("import");
+    write_pack(other, with(read(pack), "halide_do_par_for", "halide_do_par_fox"));
+    require_refused(other, HNORM_UNSUPPORTED, "its kernels call halide_do_par_fox, which this library does not give");
+    require(!runs_in_pack(expected), "its kernels run");
+}
+
+void damaged(const std::string &pack, const Bits &expected) {
+    Folder folder;
+    const std::string whole = read(pack), no_pack = "it is no pack of hnorm, or not whole";
+    require(hnorm_load_pack(pack.c_str()) == HNORM_OK, "the pack is not loaded");
+    for (const size_t at : {size_t(0), size_t(5), size_t(40), whole.size() / 3, whole.size() - kLastLine - 1}) {
+        std::string contents = whole;
+        contents[at] = static_cast<char>(contents[at] ^ 16);
+        const std::string path = folder("damaged" + std::to_string(at));
+        std::ofstream(path, std::ios::binary) << contents;
+        require_refused(path, HNORM_FILE_ERROR, "it is damaged: its checksum is not the one in its last line");
+    }
+    for (const size_t size : {size_t(0), size_t(1), kLastLine - 1, whole.size() / 2, whole.size() - 1}) {
+        const std::string path = folder("cut" + std::to_string(size));
+        std::ofstream(path, std::ios::binary) << whole.substr(0, size);
+        require_refused(path, HNORM_FILE_ERROR, no_pack);
+    }
+    const std::string text = folder("text");
+    std::ofstream(text) << "hnorm-pack 1 is what a text may begin with, and it may be as long as a pack's last line\n";
+    require_refused(text, HNORM_FILE_ERROR, no_pack);
+    const std::string empty = folder("empty");
+    write_pack(empty, whole.substr(whole.size() - kLastLine));
+    require_refused(empty, HNORM_UNSUPPORTED, "the system cannot load it: ");
+    require_refused(folder.path(), HNORM_FILE_ERROR, "it is not a file");
+    require_refused("/dev/zero", HNORM_FILE_ERROR, "it is not a file");
+    require_refused("there/is/none.so", HNORM_FILE_ERROR, "it cannot be opened");
+    require(runs_in_pack(expected), "the pack that was loaded before is no longer in use");
+}
+
+void replaced(const std::string &pack, const Bits &expected) {
+    Folder folder;
+    const std::string contents = read(pack), id = contents.substr(contents.size() - 34, 16), path = folder("same");
+    std::ofstream(path, std::ios::binary) << contents;
+    require(hnorm_load_pack(path.c_str()) == HNORM_OK, "the pack is not loaded");
+    require(hnorm_load_pack(path.c_str()) == HNORM_OK, "the pack is not loaded again");
+    std::remove(path.c_str());
+    write_pack(path, with(contents, id, "fedcba9876543210"));
+    require_refused(path, HNORM_UNSUPPORTED, "this process has loaded another file of this name before");
+    require(runs_in_pack(expected), "the first is no longer in use");
+}
+
+void child(const std::string &pack, const Bits &expected) {
+    require(hnorm_load_pack(pack.c_str()) == HNORM_OK, "the pack is not loaded");
+    const pid_t process = fork();
+    if (process == 0) {
+        bool runs = false;
+        try {
+            runs = runs_in_pack(expected);
+        } catch (const std::exception &) {
+        }
+        _exit(runs ? 0 : 1);
+    }
+    int status = -1;
+    require(waitpid(process, &status, 0) == process && WIFEXITED(status) && WEXITSTATUS(status) == 0,
+            "the child does not run it");
+}
+
+void threads(const std::string &pack, const Bits &expected) {
+    std::atomic<bool> ends{false}, same{true};
+    std::vector<std::thread> others;
+    for (int i = 0; i < 2; i++)
+        others.emplace_back([&] {
+            while (!ends) same = same && compute() == expected;
+        });
+    bool loads = true;
+    for (int i = 0; i < 50; i++)
+        loads = loads && hnorm_load_pack(pack.c_str()) == HNORM_OK && hnorm_load_pack(nullptr) == HNORM_OK;
+    ends = true;
+    for (std::thread &other : others) other.join();
+    require(loads, "the pack is not loaded");
+    require(same, "the bits have changed");
+}
+
+const std::map<std::string, std::function<void(const std::string &, const Bits &)>> kCases = {
+    {"runs", runs},
+    {"comes_back", comes_back},
+    {"another_build", another_build},
+    {"another_cpu", another_cpu},
+    {"another_import", another_import},
+    {"damaged", damaged},
+    {"replaced", replaced},
+    {"child", child},
+    {"threads", threads},
+};
+
+}  // namespace
+
+int main(int argc, char **argv) {
+    try {
+        const auto found = argc == 3 ? kCases.find(argv[1]) : kCases.end();
+        require(found != kCases.end(), "usage: test_packs CASE PACK");
+        require(hnorm_set_target("x86-64-sse41") == HNORM_OK && hnorm_set_num_threads(2) == HNORM_OK, "no SSE4.1");
+        // That of a pack in the environment, too: the bits are the same.
+        found->second(argv[2], found->first == "another_build" ? Bits() : compute());
+        return 0;
+    } catch (const std::exception &problem) {
+        std::fprintf(stderr, "test_packs: %s\n", problem.what());
+        return 1;
+    }
+}
