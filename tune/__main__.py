@@ -13,16 +13,17 @@ from bench.rows import TYPES, RowError, named_list, read_shapes, rows
 
 from .bits import TUNED_OPS
 from .build import BuildError, Toolchain, rows_of
+from .destination import destination_of
 from .device import builder_of
 from .machine import best_target, halide_include
+from .pack import check_name
 from .progress import Progress
-from .proof import proof_of
 from .schedule import Schedule, known_targets
 from .space import ROOT, Manifest, Stopped
 
 DESCRIPTION = """\
-Finds faster values for the knobs of a target's schedules and writes schedules/TARGET.json, then builds and tests the
-library. Values that are not proven faster in measurements of their own stay as they are. Run it on an idle machine.
+Finds faster values for the knobs of a target's schedules, writes them into a file of schedules/by_cpu for this model of
+CPU, then builds and tests the library. Or makes a kernel pack of them, for programs that are linked already. Values that are not proven faster in measurements of their own stay as they are. Run it on an idle machine.
 Ctrl-C stops it; the same command later goes on from there. docs/tuning.md says how it measures."""
 
 COMPILERS = {"x86-64": "c++", "arm-64": "aarch64-linux-gnu-g++"}
@@ -45,6 +46,11 @@ def parse():
         help="which schedule file (default: the best that this machine's CPU runs); cuda and opencl: its device, of "
              "OpenCL the first of the first platform. Where that is a CPU bits are checked, and nothing is written: "
              "its times mean nothing")
+    add("--base", action="store_true",
+        help="write schedules/TARGET.json, the file for all models of CPU, instead of this model's own")
+    add("--pack", type=check_name, metavar="NAME",
+        help="make out/hnorm-pack-NAME.so of the new values, and leave schedules/ as it is: programs that are linked "
+             "already load it (HNORM_PACK, hnorm_load_pack)")
     add("--kernel", action="append", metavar="NAME",
         help="only this kernel of generators/kernels.json; may be repeated")
     add("--shapes", default="standard", metavar="LIST",
@@ -57,6 +63,8 @@ def parse():
     add("--cxx", metavar="COMPILER", help="the target's C++ compiler (default: by its architecture)")
     add("--seed", type=int, default=0, help="of the proposals (default: 0)")
     options = parser.parse_args()
+    if options.base and options.pack:
+        parser.error("--base and --pack: new values go to one place")
     kernels = manifest_of(options).kernels
     for name in options.kernel or ():
         if name not in kernels:
@@ -89,7 +97,7 @@ def machine_of(options, schedule, builder):
         machine = {"gpu": found["device"]}
     else:
         machine = {"cpu": f"{schedule.target} by {shlex.join(options.runner)}" if options.runner else cpu_name(),
-                   "threads": found["threads"]}
+                   "cpu_model": found["cpu_model"], "threads": found["threads"]}
     return machine | ({"notes": meaningless} if meaningless else {}), meaningless
 
 
@@ -116,17 +124,21 @@ def tune(options, started):
                   f"what is made on the way: {folder.relative_to(ROOT)}")
     builder.library()
     machine, meaningless = machine_of(options, schedule, builder)
+    to = destination_of(options, schedule, machine.get("cpu_model"))
+    schedule = builder.schedule = to.schedule
+    if problems := schedule.problems():
+        raise ValueError(f"{to.path}: " + "; ".join(problems))
     if meaningless:
-        progress.warn(f"{meaningless}: schedules/ will be left alone")
+        progress.warn(f"{meaningless}: {to.writes} will be left alone")
     writes = not options.dry_run and not meaningless
 
-    others = [Schedule.of_target(target, manifest) for target in known_targets(manifest.devices)
-              if target != schedule.target]
+    others = [other for target in known_targets(manifest.devices) for other in Schedule.all_of(target, manifest)
+              if other.data["kernels"] != schedule.data["kernels"]]
     # Here, since they need what ./dev installs for the tuner: --help does without.
     from .search import open_storage
     from .session import Session
 
-    proof = proof_of(build, schedule, folder, toolchain)
+    proof = to.proof(build, schedule, folder, toolchain)
     seconds = proof.seconds(jobs) if writes else 0
     if deadline - seconds - time.time() < LEAST_SEARCH:
         raise ValueError(f"--budget {options.budget:.0f}s leaves no time to search: {time.time() - started:.0f} s have "
@@ -139,25 +151,18 @@ def tune(options, started):
         session.run_search()
         accepted, compared = session.final(session.validate())
         if not accepted:
-            progress.note("no values are proven faster: the file stays as it is")
+            progress.note(f"no values are proven faster: {to.unchanged}")
             return
         command = shlex.join(["./dev", "tune", *sys.argv[1:]])
         new = schedule.with_points({slot: point for slot, (point, _) in accepted.items()})
         new.data["provenance"] = session.provenance(accepted, compared, command, options.shapes)
-        path = schedule.path(schedule.target)
-        if not writes:
-            path = folder / path.name
-            progress.note(f"{meaningless or '--dry-run'}: schedules/ is left alone, what would be written: "
-                          f"{path.relative_to(ROOT)}")
-        before = path.read_text() if path.exists() else ""
-        path.write_text(new.text())
-        progress.note(f"{len(accepted)} kernels have new values in {path.relative_to(ROOT)}")
         if writes:
-            try:
-                proof.give(progress)
-            except BuildError:
-                path.write_text(before)
-                raise
+            to.give(new, accepted, builder, proof, progress)
+            return
+        path = folder / f"{to.path.stem}.json"
+        path.write_text(to.text(new))
+        progress.note(f"{meaningless or '--dry-run'}: {to.writes} is left alone, what would be written: "
+                      f"{path.relative_to(ROOT)}")
     finally:
         progress.close()
 

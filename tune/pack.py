@@ -31,6 +31,10 @@ def check_name(name):
     return name
 
 
+def path_of(name, folder=PACKS):
+    return folder / f"hnorm-pack-{name}.so"
+
+
 def make(builder, schedule, points, name, path):
     """Writes a pack with the kernels {slot: point}, and the dispatch values of the schedule."""
     for failure in builder.compile(points.items()).values():
@@ -141,7 +145,7 @@ def main():
         builder = Builder(schedule, folder, build / "bin/hnorm_generators", halide_include(), Toolchain(),
                           len(os.sched_getaffinity(0)))
         options.to.mkdir(parents=True, exist_ok=True)
-        path = options.to / f"hnorm-pack-{options.name}.so"
+        path = path_of(options.name, options.to)
         make(builder, schedule, points, options.name, path)
         prove(path, build)
     except (BuildError, OSError, ValueError) as error:

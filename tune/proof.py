@@ -16,7 +16,7 @@ class Proof:
     that would be every target's kernels: in a build of the target alone, then."""
 
     library, rebuilt, test = "runtime/libhnorm.a", ("hnorm", "test_digests"), "bin/test_digests"
-    held_to = "the digests"
+    held_to, begins = "the digests", "building the library with the new values of {target}"
 
     def __init__(self, build, schedule, folder, toolchain):
         self.generators, self.schedule, self.toolchain = build / "bin/hnorm_generators", schedule, toolchain
@@ -51,7 +51,7 @@ class Proof:
 
     def give(self, progress):
         target = self.schedule.target
-        progress.note(f"building the library with the new {target}.json")
+        progress.note(self.begins.format(target=target))
         if self.own:
             self._configure()
         log = ROOT / "out/tune" / target / "build.log"
@@ -94,6 +94,20 @@ class DeviceProof(Proof):
         device = ["env", f"HNORM_TEST_DEVICE={self.schedule.target}", "HNORM_TEST_DEVICE_NEEDED=1"]
         return [[*program[:-1], *device, f"HNORM_TEST_FORMAT={layout}/{type_}", program[-1]]
                 for layout in manifest.layouts for type_ in manifest.types]
+
+
+class PackProof(Proof):
+    """The pack as the library loads it."""
+
+    rebuilt, begins = ("test_digests",), "building the program that holds packs to the digests"
+
+    def __init__(self, path, *arguments):
+        super().__init__(*arguments)
+        self.path = path
+        self.kernels = 0 if self._current(self.build) else self.kernels
+
+    def _tests(self, program):
+        return [[*program, "--pack", self.toolchain.place(self.path)[-1]]]
 
 
 def proof_of(build, schedule, folder, toolchain):

@@ -52,9 +52,15 @@ class Schedule:
         return whole
 
     @classmethod
+    def all_of(cls, target, manifest):
+        """The target's file, and those of schedules/by_cpu for it."""
+        return [cls.of_target(target, manifest),
+                *(cls.of_file(path, manifest) for path in sorted(BY_CPU.glob(f"{target}.*.json")))]
+
+    @classmethod
     def of_cpu(cls, target, cpu, manifest):
         """That which the library takes on this model of CPU (nearest_to_cpu in runtime/src/targets.cpp)."""
-        files = [cls.of_file(path, manifest) for path in sorted(BY_CPU.glob(f"{target}.*.json"))]
+        _, *files = cls.all_of(target, manifest)
         near = [(distance, i) for i, file in enumerate(files) for model in file.cpus
                 if (distance := _distance(model, cpu)) is not None]
         return files[min(near)[1]] if near else cls.of_target(target, manifest)

@@ -1,0 +1,84 @@
+"""Where new values go: a file of schedules/by_cpu for this model of CPU, the target's own file, or a kernel pack."""
+from . import pack
+from .build import BuildError
+from .proof import PackProof, proof_of
+from .schedule import Schedule, text_of
+from .space import ROOT
+
+
+class TargetFile:
+    """For all models of CPU, or for a device."""
+
+    def __init__(self, schedule, cpu):
+        self.schedule, self.path = Schedule.of_target(schedule.target, schedule.manifest), schedule.path(schedule.target)
+        self.writes, self.unchanged = "schedules/", "schedules/ stays as it is"
+
+    def proof(self, *arguments):
+        return proof_of(*arguments)
+
+    def text(self, new):
+        return new.text()
+
+    def give(self, new, accepted, builder, proof, progress):
+        """Writes the file, and proves it; if it is not, all is as it was."""
+        before = self.path.read_text() if self.path.exists() else None
+        self.path.parent.mkdir(exist_ok=True)
+        self.path.write_text(self.text(new))
+        progress.note(f"{len(accepted)} kernels have new values in {self.path.relative_to(ROOT)}")
+        try:
+            proof.give(progress)
+        except BuildError:
+            if before is None:
+                self.path.unlink()
+            else:
+                self.path.write_text(before)
+            raise
+
+
+class CpuFile(TargetFile):
+    """For this machine's model of CPU: what differs from the target's file. Those of other models stay as they are."""
+
+    def __init__(self, schedule, cpu):
+        super().__init__(schedule, cpu)
+        self.schedule = Schedule.of_cpu(schedule.target, cpu, schedule.manifest)
+        self.path, self.cpu = schedule.path_of_cpu(schedule.target, cpu), cpu
+
+    def text(self, new):
+        cpus = Schedule.of_file(self.path, new.manifest).cpus if self.path.exists() else [self.cpu]
+        return text_of(new.for_cpus(cpus, new.data["provenance"]))
+
+
+class PackFile(CpuFile):
+    """A kernel pack, for programs that are linked already."""
+
+    def __init__(self, schedule, cpu, name):
+        super().__init__(schedule, cpu)
+        self.name, self.path = name, pack.path_of(name)
+        self.writes, self.unchanged = self.path.name, "there is nothing for a pack"
+
+    def proof(self, *arguments):
+        return PackProof(self.path, *arguments)
+
+    def text(self, new):
+        return text_of(new.for_cpus([self.cpu], new.data["provenance"]))
+
+    def give(self, new, accepted, builder, proof, progress):
+        self.path.parent.mkdir(exist_ok=True)
+        pack.make(builder, new, {slot: point for slot, (point, _) in accepted.items()}, self.name, self.path)
+        (builder.folder / f"{self.path.stem}.json").write_text(self.text(new))
+        try:
+            proof.give(progress)
+        except BuildError:
+            self.path.unlink()
+            raise
+        path = self.path.relative_to(ROOT)
+        progress.note(f"{path} has {len(accepted)} kernels. Programs with this build of hnorm load it by HNORM_PACK={path} "
+                      "or hnorm_load_pack")
+
+
+def destination_of(options, schedule, cpu):
+    if options.pack and schedule.device:
+        raise ValueError(f"--pack is {options.pack}: packs have kernels of CPUs, not of {schedule.target}")
+    if options.pack:
+        return PackFile(schedule, cpu, options.pack)
+    return TargetFile(schedule, cpu) if schedule.device or options.base else CpuFile(schedule, cpu)
