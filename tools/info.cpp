@@ -46,6 +46,14 @@ void list_targets(const char *how) {
                              : "usable",
                     in_use ? how : "");
     }
+    for (int i = 0; i < hnorm_target_count(); ++i) {
+        if (std::strcmp(hnorm_target_name(i), hnorm_target()) == 0) {
+            std::printf("%s\n", hnorm_target_schedule(i));
+        }
+    }
+    if (*hnorm_pack()) {
+        std::printf("%s\n", hnorm_pack());
+    }
 }
 
 void run(const Info &info) {

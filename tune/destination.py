@@ -10,7 +10,8 @@ class TargetFile:
     """For all models of CPU, or for a device."""
 
     def __init__(self, schedule, cpu):
-        self.schedule, self.path = Schedule.of_target(schedule.target, schedule.manifest), schedule.path(schedule.target)
+        self.schedule = Schedule.of_target(schedule.target, schedule.manifest)
+        self.path = schedule.path(schedule.target)
         self.writes, self.unchanged = "schedules/", "schedules/ stays as it is"
 
     def proof(self, *arguments):
@@ -72,8 +73,8 @@ class PackFile(CpuFile):
             self.path.unlink()
             raise
         path = self.path.relative_to(ROOT)
-        progress.note(f"{path} has {len(accepted)} kernels. Programs with this build of hnorm load it by HNORM_PACK={path} "
-                      "or hnorm_load_pack")
+        progress.note(f"{path} has {len(accepted)} kernels. Programs with this build of hnorm load it by "
+                      f"HNORM_PACK={path} or hnorm_load_pack")
 
 
 def destination_of(options, schedule, cpu):

@@ -89,8 +89,9 @@ def jump_table(imports, architecture):
     for i, name in enumerate(imports):
         lines += [f".globl {name}", f".hidden {name}", f".type {name}, {kind}", f"{name}:",
                   JUMPS[architecture].format(offset=8 * i)]
-    lines += [".bss", ".balign 8", ".globl hnorm_pack_imports", ".hidden hnorm_pack_imports", "hnorm_pack_imports:",
-              f".zero {8 * len(imports)}"]
+    lines += [".bss", ".balign 8"]
+    for name, size in (("hnorm_pack_imports", 8 * len(imports)), ("hnorm_pack_owner", 8)):
+        lines += [f".globl {name}", f".hidden {name}", f"{name}:", f".zero {size}"]
     return "\n".join(lines) + "\n"
 
 
@@ -101,7 +102,7 @@ def description(manifest, symbols, name, identity, imports):
     names = ", ".join(f'"{one}"' for one in imports)
     return f"""
 #include "pack.h"
-extern "C" const void *hnorm_pack_imports[];
+extern "C" const void *hnorm_pack_imports[], *hnorm_pack_owner;
 namespace hnorm::detail {{
 static const char *const import_names[] = {{{names}}};
 extern "C" {{
@@ -109,7 +110,7 @@ extern const Pack hnorm_pack __attribute__((visibility("default")));
 const Pack hnorm_pack = {{
     kPackLayout, hnorm_kernels_digest, "{identity}", "{name}", hnorm_targets,
     {{{kernels}}},
-    {len(symbols)}, import_names, hnorm_pack_imports, {len(imports)}}};
+    {len(symbols)}, import_names, hnorm_pack_imports, {len(imports)}, &hnorm_pack_owner}};
 }}
 }}  // namespace hnorm::detail
 """

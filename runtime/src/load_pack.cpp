@@ -10,7 +10,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <new>
 
 #include "error.h"
 #include "pack.h"
@@ -126,21 +125,32 @@ const void *import_of(const char *name) {
     return nullptr;
 }
 
-struct Loaded {
-    const Pack *pack;
-    Target target;
-    Loaded *next;
-};
-
-Loaded *all_loaded = nullptr;  // behind `loading`
+constexpr int kMostPacks = 32;  // of a process: each new file is one more
+Target loaded[kMostPacks];
+int loaded_count = 0;
 pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
+
+// A library that is unloaded leaves its packs to others. Threads may still compute when the process ends, so what kernels call
+// stays.
+__attribute__((destructor)) void leave_packs() {
+    for (int i = 0; i < loaded_count; ++i) {
+        *loaded[i].pack->owner = nullptr;
+    }
+}
 
 // The target of the pack with this library's kernels behind the pack's.
 const Target *loaded_target(const Pack &pack, const Target &library, Refusal &refuse) {
-    for (const Loaded *one = all_loaded; one; one = one->next) {
-        if (one->pack == &pack) {
-            return &one->target;
+    for (int i = 0; i < loaded_count; ++i) {
+        if (loaded[i].pack == &pack) {
+            return &loaded[i];
         }
+    }
+    if (*pack.owner) {
+        return refuse(HNORM_UNSUPPORTED,
+                      "another copy of hnorm in this process uses it: give this one a copy of the file");
+    }
+    if (loaded_count == kMostPacks) {
+        return refuse(HNORM_UNSUPPORTED, "this process has loaded %d packs, the most that it can", kMostPacks);
     }
     for (int i = 0; i < pack.import_count; ++i) {
         pack.imports[i] = import_of(pack.import_names[i]);
@@ -149,14 +159,12 @@ const Target *loaded_target(const Pack &pack, const Target &library, Refusal &re
                           pack.import_names[i]);
         }
     }
-    Loaded *const added = new (std::nothrow) Loaded{&pack, library, all_loaded};
-    if (added == nullptr) {
-        return refuse(HNORM_OUT_OF_MEMORY, "there is no memory for it");
-    }
-    std::memcpy(added->target.dispatch, pack.target->dispatch, sizeof added->target.dispatch);
-    added->target.pack = &pack;
-    all_loaded = added;
-    return &added->target;
+    *pack.owner = &kImports;
+    Target &added = loaded[loaded_count++];
+    added = library;
+    std::memcpy(added.dispatch, pack.target->dispatch, sizeof added.dispatch);
+    added.pack = &pack;
+    return &added;
 }
 
 const Target *target_of(const char *path, const LastLine &line, Refusal &refuse) {

@@ -22,6 +22,7 @@ struct Pack {
     const char *const *import_names;  // what its kernels call
     const void **imports;             // the same number of addresses
     int import_count;
+    const void **owner;  // the copy of hnorm in this process that has filled them; null: none, or one that is gone
 
     template <typename Kernel, KernelId id>
     const Kernel *kernels(int type) const {

@@ -232,7 +232,7 @@ const char *hnorm_target_schedule(int index) {
     const Nearest nearest = nearest_to_cpu(hnorm_targets[index]);
     const char *const schedule = nearest.target->schedule, *const cpu = hnorm_cpu_model();
     if (hnorm_targets[index].schedule_count == 0) {
-        std::snprintf(sentence, sizeof sentence, "schedule %s, the only one", schedule);
+        std::snprintf(sentence, sizeof sentence, "schedule %s, the only one; this CPU is %s", schedule, cpu);
     } else if (nearest.model == nullptr) {
         std::snprintf(sentence, sizeof sentence, "schedule %s: no other is for the family of this CPU, %s", schedule,
                       cpu);

@@ -1,6 +1,7 @@
 // test_packs CASE PACK: packs in a program that is linked already. A case is a process of its own, since a pack stays loaded.
 #include <hnorm/hnorm.h>
 
+#include <dlfcn.h>
 #include <execinfo.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -232,7 +233,7 @@ void damaged(const std::string &pack, const Bits &expected) {
     write_pack(empty, whole.substr(whole.size() - kLastLine));
     require_refused(empty, HNORM_UNSUPPORTED, "the system cannot load it: ");
     require_refused(folder.path(), HNORM_FILE_ERROR, "it is not a file");
-    require_refused("/dev/zero", HNORM_FILE_ERROR, "it is not a file");
+    require_refused("/dev/null", HNORM_FILE_ERROR, "it is not a file");
     require_refused("there/is/none.so", HNORM_FILE_ERROR, "it cannot be opened");
     require(runs_in_pack(expected), "the pack that was loaded before is no longer in use");
 }
@@ -281,6 +282,26 @@ void threads(const std::string &pack, const Bits &expected) {
     require(same, "the bits have changed");
 }
 
+// The program's copy of hnorm, and the shared library beside it.
+void copies(const std::string &pack, const Bits &expected) {
+#ifdef HNORM_WITH_ARCHIVE
+    void *const other = dlopen(HNORM_SHARED, RTLD_NOW | RTLD_LOCAL);
+    require(other != nullptr, "the shared library is not loaded");
+    const auto load = reinterpret_cast<decltype(&hnorm_load_pack)>(dlsym(other, "hnorm_load_pack"));
+    const auto say = reinterpret_cast<decltype(&hnorm_pack)>(dlsym(other, "hnorm_pack"));
+    require(load && say && load != hnorm_load_pack, "the shared library has no functions of its own");
+    require(load(pack.c_str()) == HNORM_OK && contains(say(), "pack test ("), "the other does not load the pack");
+    require_refused(pack, HNORM_UNSUPPORTED, "another copy of hnorm in this process uses it");
+    require(!runs_in_pack(expected), "the pack of the other runs");
+    dlclose(other);
+    require(dlopen(HNORM_SHARED, RTLD_NOW | RTLD_NOLOAD) == nullptr, "the shared library is not unloaded");
+    require(hnorm_load_pack(pack.c_str()) == HNORM_OK && runs_in_pack(expected), "what the other left is not taken");
+#else
+    (void)pack;
+    (void)expected;
+#endif
+}
+
 const std::map<std::string, std::function<void(const std::string &, const Bits &)>> kCases = {
     {"runs", runs},
     {"comes_back", comes_back},
@@ -290,6 +311,7 @@ const std::map<std::string, std::function<void(const std::string &, const Bits &
     {"damaged", damaged},
     {"replaced", replaced},
     {"child", child},
+    {"copies", copies},
     {"threads", threads},
 };
 
