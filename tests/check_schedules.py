@@ -77,7 +77,8 @@ class ByCpu(unittest.TestCase):
         self.write("zen3", self.changed(1), [ZEN3, "AuthenticAMD-25-21"])
         self.write("zen4", self.changed(2), [ZEN4])
         for cpu, name in ((ZEN4, "zen4"), (ZEN3, "zen3"), ("AuthenticAMD-25-20", "zen3"),
-                          ("AuthenticAMD-25-61", "zen3"), ("AuthenticAMD-26-2", None), ("GenuineIntel-25-11", None), ("unknown", None)):
+                          ("AuthenticAMD-25-61", "zen3"), ("AuthenticAMD-26-2", None), ("GenuineIntel-25-11", None),
+                          ("unknown", None)):
             found = Schedule.of_cpu(TARGET, cpu, self.base.manifest)
             self.assertEqual(found.data["provenance"].get("cpu") if found.cpus else None, name, cpu)
 

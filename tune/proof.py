@@ -65,8 +65,12 @@ class Proof:
             if result.returncode:
                 output = (result.stdout + result.stderr)[-2000:]
                 raise BuildError(f"the results are not those of {self.held_to}:\n{output}")
-        built = f"{target}'s kernels are built, and their bits are what they were; ./dev build makes the library"
-        progress.note(f"done: {built}" if self.own else "done: the library is built, and its bits are what they were")
+        progress.note(f"done: {self._done(target)}")
+
+    def _done(self, target):
+        if self.own:
+            return f"{target}'s kernels are built, and their bits are what they were; ./dev build makes the library"
+        return "the library is built, and its bits are what they were"
 
 
 class DeviceProof(Proof):
@@ -108,6 +112,9 @@ class PackProof(Proof):
 
     def _tests(self, program):
         return [[*program, "--pack", self.toolchain.place(self.path)[-1]]]
+
+    def _done(self, target):
+        return f"the pack's kernels give {self.held_to}"
 
 
 def proof_of(build, schedule, folder, toolchain):
