@@ -11,15 +11,6 @@ namespace {
 
 using bench::Function;
 
-const detail::Target *target_in_use() {
-    for (int i = 0; i < detail::hnorm_targets_count; ++i) {
-        if (std::strcmp(detail::hnorm_targets[i].name, hnorm_target()) == 0) {
-            return &detail::hnorm_targets[i];
-        }
-    }
-    return nullptr;
-}
-
 detail::Operation operation_of(const bench::Case &c) {
     return c.operation->is_backward()                      ? detail::kBackward
            : c.operation->function == Function::kNormalize ? detail::kNormalize
@@ -35,7 +26,10 @@ int64_t last_level_cache() {
 class Finder {
 public:
     Finder(const bench::Case &c, int threads)
-        : c_(c), threads_(threads), target_(*target_in_use()), now_(target_.dispatch[operation_of(c)][c.type]) {}
+        : c_(c),
+          threads_(threads),
+          target_(*detail::hnorm_target_named(hnorm_target())),
+          now_(target_.dispatch[operation_of(c)][c.type]) {}
 
     std::vector<Candidate> find() {
         add_targets();
@@ -54,10 +48,10 @@ private:
 
     void add_targets() {
         for (int i = 0; i < detail::hnorm_targets_count; ++i) {
-            const detail::Target &target = detail::hnorm_targets[i];
-            if (&target != &target_ && !hnorm_target_unusable(i)) {
+            const detail::Target *const target = detail::hnorm_target_named(hnorm_target_name(i));
+            if (target != &target_ && !hnorm_target_unusable(i)) {
                 Candidate candidate;
-                candidate.plan.target = &target;
+                candidate.plan.target = target;
                 candidate.kind = "target";
                 found_.push_back(candidate);
             }

@@ -23,25 +23,17 @@ hnorm_status Machine::find(const char *function, hnorm_device device, const hnor
     return thread_count(function, &cpu_.threads);
 }
 
-namespace {
-
-// By their names: a target in use may be the same with other kernels.
-bool is_other(const Target *chosen, const Target *present) {
-    return chosen && chosen != present && std::strcmp(chosen->name, present->name) != 0;
-}
-
-}  // namespace
-
 const Plan *Machine::plan_of(const CallKind &kind) const {
     const Plan *const plan = find_plan(kind, cpu_.threads);
-    const bool is_of_other_target = plan && is_forced_ && is_other(plan->target, cpu_.target);
+    const bool is_of_other_target = plan && is_forced_ && plan->target && plan->target->index != cpu_.target->index;
     // What was measured with hnorm's threads says nothing about the caller's.
     const bool on_other_threads = cpu_.threads > 1 && current_context().parallel_for;
     return is_of_other_target || on_other_threads ? nullptr : plan;
 }
 
 PlannedCall::PlannedCall(const Plan &plan, const CpuCall &call, Operation operation, hnorm_type type) : call_(call) {
-    call_.target = is_other(plan.target, call.target) ? plan.target : call.target;
+    const Target *const chosen = plan.target ? plan.target : call.target;
+    call_.target = chosen->pack ? chosen : with_pack(chosen);
     call_.dispatches = call_.target->dispatch[operation];
     if (plan.set) {
         std::copy_n(call_.dispatches, kElementTypes, dispatches_);

@@ -156,6 +156,8 @@ struct Target {
 extern "C" {
 extern const Target hnorm_targets[];  // best first
 extern const int hnorm_targets_count;
+// The target of that name, with the values that are nearest to this CPU; null if there is none.
+const Target *hnorm_target_named(const char *name);
 extern const char hnorm_kernels_digest[];  // hnorm_kernels_digest() in cmake/Manifest.cmake
 }
 

@@ -186,7 +186,7 @@ const Target *target_of(const char *path, const LastLine &line, Refusal &refuse)
     if (std::strcmp(pack->id, line.id) != 0) {
         return refuse(HNORM_UNSUPPORTED, "this process has loaded another file of this name before, which it keeps");
     }
-    const Target *const library = target_named(pack->target->name);
+    const Target *const library = hnorm_target_named(pack->target->name);
     if (library == nullptr || library->index < 0) {
         return refuse(HNORM_UNSUPPORTED, "it is for target %s, which this library has not", pack->target->name);
     }

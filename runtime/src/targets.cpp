@@ -116,7 +116,7 @@ struct Choice {
 Choice choose_named(const char *what, const char *name) {
     Choice choice;
     char problem[256];
-    const Target *const target = target_named(name);
+    const Target *const target = hnorm_target_named(name);
     if (target == nullptr) {
         std::snprintf(problem, sizeof problem, "%s \"%.100s\" is unknown", what, name);
         choice.refuse(HNORM_INVALID_ARGUMENT, problem);
@@ -184,7 +184,7 @@ hnorm_status active_target(const char *function, const Target **target, bool *is
     return HNORM_OK;
 }
 
-const Target *target_named(const char *name) {
+extern "C" const Target *hnorm_target_named(const char *name) {
     for (int i = 0; i < hnorm_targets_count; ++i) {
         if (std::strcmp(hnorm_targets[i].name, name) == 0) {
             return nearest_to_cpu(hnorm_targets[i]).target;

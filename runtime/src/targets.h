@@ -11,9 +11,6 @@ namespace hnorm::detail {
 // HNORM_TARGET names a target that cannot run here. The error message begins with `function`.
 hnorm_status active_target(const char *function, const Target **target, bool *is_forced);
 
-// The target of that name, with the values that are nearest to this CPU; null if there is none.
-const Target *target_named(const char *name);
-
 // The first of the CPU features that this machine has not, in words ("CPU lacks avx2"), or null.
 const char *lacking_feature(const char *const *features);
 

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <string_view>
 
+#include "pack.h"
+
 namespace hnorm::detail {
 
 extern "C" const DispatchField hnorm_dispatch_fields[kDispatchFields] = {
@@ -152,7 +154,7 @@ const char *read_rows(string_view text, Rows *rows) {
 const char *read_target(string_view name, const Target **target) {
     for (int i = 0; i < hnorm_targets_count; ++i) {
         if (name == hnorm_targets[i].name) {
-            *target = &hnorm_targets[i];
+            *target = hnorm_target_named(hnorm_targets[i].name);
             return hnorm_target_unusable(i) ? "the target cannot run here" : nullptr;
         }
     }
@@ -278,7 +280,10 @@ private:
         string_view culprit = row;
         while (!wrong && !values.empty()) {
             culprit = take(&values, ' ');
-            wrong = culprit.empty() ? nullptr : read_value(culprit, &choice.plan);
+            const bool is_pack = culprit.substr(0, 5) == "pack=";
+            wrong = culprit.empty() ? nullptr
+                    : is_pack       ? read_pack(culprit.substr(5), &choice.plan)
+                                    : read_value(culprit, &choice.plan);
         }
         if (wrong) {
             problem(culprit, wrong);
@@ -286,6 +291,18 @@ private:
             to_->choices.push_back(choice);
             ++in_use_;
         }
+    }
+
+    // The pack hnorm-pack-NAME.so in the folder of the file. What is wrong with it, or null.
+    const char *read_pack(string_view pack, Plan *plan) {
+        if (pack.empty() || pack.find('/') != string_view::npos) {
+            return "a pack is named without its folder";
+        }
+        const size_t slash = name_.rfind('/');
+        const std::string folder = slash == std::string::npos ? "" : name_.substr(0, slash + 1);
+        const std::string path = folder + "hnorm-pack-" + std::string(pack) + ".so";
+        plan->target = hnorm_read_pack(path.c_str(), nullptr, pack_reason_, sizeof pack_reason_);
+        return plan->target ? nullptr : pack_reason_;
     }
 
     void problem(string_view text, const char *what) {
@@ -311,6 +328,7 @@ private:
     int line_ = 0, threads_ = 0, problems_ = 0;
     size_t in_use_ = 0, ignored_ = 0;
     std::string misfit_, first_problem_;
+    char pack_reason_[256];
 };
 
 }  // namespace

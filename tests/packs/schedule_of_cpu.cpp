@@ -25,14 +25,15 @@ const Target *with_pack(const Target *target) { return target; }
 
 int main() {
     const hnorm::detail::Target *target = nullptr;
-    if (hnorm::detail::active_target("test", &target) != HNORM_OK) {
+    bool is_named = false;
+    if (hnorm::detail::active_target("test", &target, &is_named) != HNORM_OK) {
         std::printf("%s\n", hnorm_last_error());
         return 1;
     }
     // By its name the target is the same.
     const bool same = hnorm_set_target("any") == HNORM_OK && hnorm_target_count() == 1;
     const hnorm::detail::Target *forced = nullptr;
-    if (!same || hnorm::detail::active_target("test", &forced) != HNORM_OK || forced != target) return 1;
+    if (!same || hnorm::detail::active_target("test", &forced, &is_named) != HNORM_OK || forced != target) return 1;
     std::printf("%s, %s: %s\n", target->schedule, hnorm_target(), hnorm_target_schedule(0));
     return 0;
 }

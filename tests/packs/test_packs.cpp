@@ -1,12 +1,15 @@
 // test_packs CASE PACK: packs in a program that is linked already. A case is a process of its own, since a pack stays loaded.
 #include <hnorm/hnorm.h>
+#include <hnorm/wisdom.h>
 
 #include <dlfcn.h>
 #include <execinfo.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -282,6 +285,44 @@ void threads(const std::string &pack, const Bits &expected) {
     require(same, "the bits have changed");
 }
 
+// Whether a child process ends by a fault where the code of packs may not run. (Wisdom does not hold for a caller's threads.)
+bool needs_pack_code() {
+    const pid_t process = fork();
+    if (process == 0) {
+        std::ifstream maps("/proc/self/maps");
+        for (std::string line; std::getline(maps, line);) {
+            uint64_t begin = 0, end = 0;
+            if (contains(line, "hnorm-pack-") && contains(line, "r-xp") &&
+                std::sscanf(line.c_str(), "%lx-%lx", &begin, &end) == 2)
+                mprotect(reinterpret_cast<void *>(begin), end - begin, PROT_READ);
+        }
+        std::signal(SIGSEGV, SIG_DFL);
+        compute();
+        _exit(0);
+    }
+    int status = -1;
+    require(waitpid(process, &status, 0) == process, "there is no child");
+    require(WIFSIGNALED(status) || (WIFEXITED(status) && WEXITSTATUS(status) == 0), "the child ends in another way");
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
+}
+
+void wisdom(const std::string &pack, const Bits &expected) {
+    Folder folder;
+    std::ofstream(folder("named"), std::ios::binary) << read(pack);
+    const std::string file = folder("wisdom");
+    std::ofstream(file) << "normalize/*/*/*/* pack=named\nforward/batch/*/f32/2x1x300x501 pack=named\n";
+    require(!needs_pack_code(), "a pack runs that nothing names");
+    require(hnorm_load_wisdom(file.c_str()) == HNORM_OK, "the wisdom is not loaded");
+    require(needs_pack_code() && compute() == expected, "the pack that wisdom names does not run");
+    hnorm_forget_wisdom();
+    require(!needs_pack_code(), "the pack still runs");
+    const std::string bad = folder("bad");
+    std::ofstream(bad) << "*/*/*/*/* pack=missing\n*/*/*/*/* pack=../x\n";
+    require(hnorm_load_wisdom(bad.c_str()) == HNORM_OK && !needs_pack_code(), "a pack runs that is not there");
+    const std::string note = hnorm_wisdom_note(hnorm_wisdom_note_count() - 1);
+    require(contains(note, "line 1: 'pack=missing': it cannot be opened: the line is ignored (and 1 more)"), note);
+}
+
 // The program's copy of hnorm, and the shared library beside it.
 void copies(const std::string &pack, const Bits &expected) {
 #ifdef HNORM_WITH_ARCHIVE
@@ -313,6 +354,7 @@ const std::map<std::string, std::function<void(const std::string &, const Bits &
     {"child", child},
     {"copies", copies},
     {"threads", threads},
+    {"wisdom", wisdom},
 };
 
 }  // namespace
