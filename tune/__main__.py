@@ -18,13 +18,15 @@ from .device import builder_of
 from .machine import best_target, halide_include
 from .pack import check_name
 from .progress import Progress
+from .proof import proof_of
 from .schedule import Schedule, known_targets
 from .space import ROOT, Manifest, Stopped
 
 DESCRIPTION = """\
 Finds faster values for the knobs of a target's schedules, writes them into a file of schedules/by_cpu for this model of
-CPU, then builds and tests the library. Or makes a kernel pack of them, for programs that are linked already. Values that are not proven faster in measurements of their own stay as they are. Run it on an idle machine.
-Ctrl-C stops it; the same command later goes on from there. docs/tuning.md says how it measures."""
+CPU, then builds and tests the library. Or makes a kernel pack of them, for programs that are linked already. Values
+that are not proven faster in measurements of their own stay as they are. Run it on an idle machine. Ctrl-C stops it;
+the same command later goes on from there. docs/tuning.md says how it measures."""
 
 COMPILERS = {"x86-64": "c++", "arm-64": "aarch64-linux-gnu-g++"}
 
@@ -97,7 +99,7 @@ def machine_of(options, schedule, builder):
         machine = {"gpu": found["device"]}
     else:
         machine = {"cpu": f"{schedule.target} by {shlex.join(options.runner)}" if options.runner else cpu_name(),
-                   "cpu_model": found["cpu_model"], "threads": found["threads"]}
+                   "cpu_model": found.get("cpu_model", "unknown"), "threads": found["threads"]}
     return machine | ({"notes": meaningless} if meaningless else {}), meaningless
 
 
@@ -138,7 +140,7 @@ def tune(options, started):
     from .search import open_storage
     from .session import Session
 
-    proof = to.proof(build, schedule, folder, toolchain)
+    proof = to.proof(proof_of(build, schedule, folder, toolchain))
     seconds = proof.seconds(jobs) if writes else 0
     if deadline - seconds - time.time() < LEAST_SEARCH:
         raise ValueError(f"--budget {options.budget:.0f}s leaves no time to search: {time.time() - started:.0f} s have "

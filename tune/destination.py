@@ -1,7 +1,9 @@
 """Where new values go: a file of schedules/by_cpu for this model of CPU, the target's own file, or a kernel pack."""
+from os.path import relpath
+
 from . import pack
 from .build import BuildError
-from .proof import PackProof, proof_of
+from .proof import PackProof
 from .schedule import Schedule, text_of
 from .space import ROOT
 
@@ -14,8 +16,9 @@ class TargetFile:
         self.path = schedule.path(schedule.target)
         self.writes, self.unchanged = "schedules/", "schedules/ stays as it is"
 
-    def proof(self, *arguments):
-        return proof_of(*arguments)
+    def proof(self, proof):
+        """Of what is written: that of a file by default."""
+        return proof
 
     def text(self, new):
         return new.text()
@@ -25,7 +28,7 @@ class TargetFile:
         before = self.path.read_text() if self.path.exists() else None
         self.path.parent.mkdir(exist_ok=True)
         self.path.write_text(self.text(new))
-        progress.note(f"{len(accepted)} kernels have new values in {self.path.relative_to(ROOT)}")
+        progress.note(f"{len(accepted)} kernels have new values in {relpath(self.path, ROOT)}")
         try:
             proof.give(progress)
         except BuildError:
@@ -57,8 +60,8 @@ class PackFile(CpuFile):
         self.name, self.path = name, pack.path_of(name)
         self.writes, self.unchanged = self.path.name, "there is nothing for a pack"
 
-    def proof(self, *arguments):
-        return PackProof(self.path, *arguments)
+    def proof(self, proof):
+        return PackProof(self.path, proof)
 
     def text(self, new):
         return text_of(new.for_cpus([self.cpu], new.data["provenance"]))
@@ -72,7 +75,7 @@ class PackFile(CpuFile):
         except BuildError:
             self.path.unlink()
             raise
-        path = self.path.relative_to(ROOT)
+        path = relpath(self.path, ROOT)
         progress.note(f"{path} has {len(accepted)} kernels. Programs with this build of hnorm load it by "
                       f"HNORM_PACK={path} or hnorm_load_pack")
 

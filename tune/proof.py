@@ -105,8 +105,9 @@ class PackProof(Proof):
 
     rebuilt, begins = ("test_digests",), "building the program that holds packs to the digests"
 
-    def __init__(self, path, *arguments):
-        super().__init__(*arguments)
+    def __init__(self, path, proof):
+        """proof: that of the target's file, for its build."""
+        self.__dict__.update(proof.__dict__)
         self.path = path
         self.kernels = 0 if self._current(self.build) else self.kernels
 
