@@ -25,6 +25,12 @@ Driver::Driver() {
     find("cuMemFree_v2", cuMemFree_v2);
     find("cuMemcpyHtoDAsync_v2", cuMemcpyHtoDAsync_v2);
     find("cuMemcpyDtoHAsync_v2", cuMemcpyDtoHAsync_v2);
+    find("cuStreamBeginCapture_v2", cuStreamBeginCapture_v2);
+    find("cuStreamEndCapture", cuStreamEndCapture);
+    find("cuGraphInstantiateWithFlags", cuGraphInstantiateWithFlags);
+    find("cuGraphLaunch", cuGraphLaunch);
+    find("cuGraphDestroy", cuGraphDestroy);
+    find("cuGraphExecDestroy", cuGraphExecDestroy);
     check("cuInit", cuInit(0));
     int device;
     check("cuDeviceGet", cuDeviceGet(&device, 0));
@@ -61,3 +67,18 @@ void Driver::copy_out(void *to, const void *from, size_t bytes, Stream stream) c
     check("cuMemcpyDtoHAsync", cuMemcpyDtoHAsync_v2(to, reinterpret_cast<Address>(from), bytes, stream));
 }
 void Driver::synchronize(Stream stream) const { check("cuStreamSynchronize", cuStreamSynchronize(stream)); }
+
+void Driver::begin_capture(Stream stream) const {
+    constexpr int kThreadLocal = 1;  // other threads may go on allocating
+    check("cuStreamBeginCapture", cuStreamBeginCapture_v2(stream, kThreadLocal));
+}
+Graph Driver::end_capture(Stream stream) const {
+    void *recorded;
+    Graph graph;
+    check("cuStreamEndCapture", cuStreamEndCapture(stream, &recorded));
+    check("cuGraphInstantiate", cuGraphInstantiateWithFlags(&graph, recorded, 0));
+    check("cuGraphDestroy", cuGraphDestroy(recorded));
+    return graph;
+}
+void Driver::launch(Graph graph, Stream stream) const { check("cuGraphLaunch", cuGraphLaunch(graph, stream)); }
+void Driver::destroy_graph(Graph graph) const { check("cuGraphExecDestroy", cuGraphExecDestroy(graph)); }

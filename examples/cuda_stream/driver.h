@@ -1,4 +1,4 @@
-// The few functions of CUDA's driver that the example calls, found when it runs: it is built, and says why it cannot run, where
+// The few functions of CUDA's driver that this example and cuda_graph call, found when it runs: it is built, and says why it cannot run, where
 // there is no CUDA. A program of yours would include cuda.h or the runtime's header, and link.
 #pragma once
 
@@ -8,6 +8,7 @@
 // Handles are pointers, and CUdeviceptr is an address.
 using Context = void *;
 using Stream = void *;
+using Graph = void *;  // one that can be launched (CUgraphExec)
 
 class Driver {
 public:
@@ -23,6 +24,11 @@ public:
     void copy_in(void *to, const void *from, size_t bytes, Stream stream) const;
     void copy_out(void *to, const void *from, size_t bytes, Stream stream) const;
     void synchronize(Stream stream) const;
+    // What this thread gives the stream between these two is recorded, and does not run.
+    void begin_capture(Stream stream) const;
+    Graph end_capture(Stream stream) const;
+    void launch(Graph graph, Stream stream) const;
+    void destroy_graph(Graph graph) const;
 
 private:
     using Address = uintptr_t;
@@ -40,5 +46,11 @@ private:
     int (*cuMemFree_v2)(Address) = nullptr;
     int (*cuMemcpyHtoDAsync_v2)(Address, const void *, size_t, Stream) = nullptr;
     int (*cuMemcpyDtoHAsync_v2)(void *, Address, size_t, Stream) = nullptr;
+    int (*cuStreamBeginCapture_v2)(Stream, int) = nullptr;
+    int (*cuStreamEndCapture)(Stream, void **) = nullptr;
+    int (*cuGraphInstantiateWithFlags)(Graph *, void *, unsigned long long) = nullptr;
+    int (*cuGraphLaunch)(Graph, Stream) = nullptr;
+    int (*cuGraphDestroy)(void *) = nullptr;
+    int (*cuGraphExecDestroy)(Graph) = nullptr;
     Context context_ = nullptr;
 };

@@ -45,6 +45,7 @@ struct Functions {
     CUresult (*cuMemcpyDtoHAsync_v2)(void *, CUdeviceptr, size_t, void *);
     CUresult (*cuMemcpyDtoDAsync_v2)(CUdeviceptr, CUdeviceptr, size_t, void *);
     CUresult (*cuStreamSynchronize)(void *);
+    CUresult (*cuStreamIsCapturing)(void *, int *);
     CUresult (*cuPointerGetAttribute)(void *, int, CUdeviceptr);
     CUresult (*cuModuleUnload)(void *);
 };
@@ -88,6 +89,7 @@ hnorm_status load(const char *function) {
         HNORM_FIND(cuMemcpyDtoHAsync_v2)
         HNORM_FIND(cuMemcpyDtoDAsync_v2)
         HNORM_FIND(cuStreamSynchronize)
+        HNORM_FIND(cuStreamIsCapturing)
         HNORM_FIND(cuPointerGetAttribute)
         HNORM_FIND(cuModuleUnload)
 #undef HNORM_FIND
@@ -146,6 +148,26 @@ private:
 
 CUdeviceptr address(const void *memory) { return reinterpret_cast<CUdeviceptr>(memory); }
 
+// The calling thread's context is current.
+hnorm_status ask_capturing(const char *function, bool *capturing) {
+    int state = 0;  // CU_STREAM_CAPTURE_STATUS_NONE
+    HNORM_TRY(status_of(function, "cuStreamIsCapturing", cuda.cuStreamIsCapturing(thread.stream, &state)));
+    *capturing = state != 0;
+    return HNORM_OK;
+}
+
+// What CUDA forbids in a capture would end it with an error that says nothing of the reason.
+hnorm_status refuse_capturing(const char *function, const char *what) {
+    bool capturing = false;
+    HNORM_TRY(ask_capturing(function, &capturing));
+    return capturing ? fail(HNORM_UNSUPPORTED, "%s: the stream is captured for a CUDA graph, where nothing can %s",
+                            function, what)
+                     : HNORM_OK;
+}
+constexpr const char *kAllocate =
+    "allocate memory of the device: make the same call once, on the same stream, before the capture";
+constexpr const char *kWait = "wait for the device: do this before or after the capture";
+
 class Cuda : public Driver {
 public:
     Cuda() : Driver(HNORM_CUDA) {}
@@ -158,6 +180,7 @@ public:
     hnorm_status allocate(const char *function, int64_t bytes, void **memory) override {
         const Current current(thread.context);
         HNORM_TRY(current.status(function));
+        HNORM_TRY(refuse_capturing(function, kAllocate));
         CUdeviceptr at = 0;
         HNORM_TRY(status_of(function, "cuMemAlloc", cuda.cuMemAlloc_v2(&at, static_cast<size_t>(bytes))));
         *memory = reinterpret_cast<void *>(at);
@@ -171,6 +194,7 @@ public:
     hnorm_status copy_in(const char *function, void *to, const void *from, int64_t bytes) override {
         const Current current(thread.context);
         HNORM_TRY(current.status(function));
+        HNORM_TRY(refuse_capturing(function, kWait));
         HNORM_TRY(status_of(function, "cuMemcpyHtoDAsync",
                             cuda.cuMemcpyHtoDAsync_v2(address(to), from, static_cast<size_t>(bytes), thread.stream)));
         return status_of(function, "cuStreamSynchronize", cuda.cuStreamSynchronize(thread.stream));
@@ -178,6 +202,7 @@ public:
     hnorm_status copy_out(const char *function, void *to, const void *from, int64_t bytes) override {
         const Current current(thread.context);
         HNORM_TRY(current.status(function));
+        HNORM_TRY(refuse_capturing(function, kWait));
         HNORM_TRY(status_of(function, "cuMemcpyDtoHAsync",
                             cuda.cuMemcpyDtoHAsync_v2(to, address(from), static_cast<size_t>(bytes), thread.stream)));
         return status_of(function, "cuStreamSynchronize", cuda.cuStreamSynchronize(thread.stream));
@@ -192,6 +217,7 @@ public:
     hnorm_status synchronize(const char *function) override {
         const Current current(thread.context);
         HNORM_TRY(current.status(function));
+        HNORM_TRY(refuse_capturing(function, kWait));
         return status_of(function, "cuStreamSynchronize", cuda.cuStreamSynchronize(thread.stream));
     }
 
@@ -199,6 +225,12 @@ public:
         const Current current(context);
         HNORM_TRY(current.status(function));
         return status_of(function, "cuCtxSynchronize", cuda.cuCtxSynchronize());
+    }
+
+    hnorm_status is_capturing(const char *function, bool *capturing) override {
+        const Current current(thread.context);
+        HNORM_TRY(current.status(function));
+        return ask_capturing(function, capturing);
     }
 
     // A kernel that touched an address of the CPU would leave the context unusable.

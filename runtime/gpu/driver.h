@@ -48,6 +48,11 @@ public:
     virtual hnorm_status finish(const char *function, void *context) = 0;
     virtual hnorm_status check_memory(const char *function, const char *name, const char *part, const void *memory,
                                       int64_t bytes) = 0;
+    // Whether what the place is given is recorded for a graph, which replays it at any time.
+    virtual hnorm_status is_capturing(const char *, bool *capturing) {
+        *capturing = false;
+        return HNORM_OK;
+    }
 
     // Frees the kernels that Halide's runtime has compiled for the place's context, even where the device has failed; then the
     // thread has no place any more.

@@ -38,6 +38,18 @@ hnorm_status check_copy(const char *function, hnorm_device device, Driver **driv
     return check_device_memory(function, device_name, "", device, device_memory, static_cast<int64_t>(bytes));
 }
 
+// Freeing waits for the device. Where it has failed it does not say what it captures, and all is freed.
+hnorm_status check_freeing(const char *function, Driver &driver) {
+    bool capturing = false;
+    if (driver.is_capturing(function, &capturing) == HNORM_OK && capturing) {
+        return fail(HNORM_UNSUPPORTED,
+                    "%s: the stream is captured for a CUDA graph, where nothing can be freed: do this before or after "
+                    "the capture",
+                    function);
+    }
+    return HNORM_OK;
+}
+
 }  // namespace
 
 extern "C" {
@@ -70,6 +82,7 @@ hnorm_status hnorm_device_free(hnorm_device device, void *memory) {
                     "%s: memory is %p: it must be what hnorm_device_allocate gave, and not be freed already", function,
                     memory);
     }
+    HNORM_TRY(check_freeing(function, *driver));
     const hnorm_status status = driver->finish(function, context);
     release(*driver, memory);
     return status;
@@ -108,6 +121,7 @@ hnorm_status hnorm_device_release(hnorm_device device) {
     const char *const function = "hnorm_device_release";
     Driver *driver = nullptr;
     HNORM_TRY(find_driver(function, device, &driver));
+    HNORM_TRY(check_freeing(function, *driver));
     void *const context = driver->place().context;
     const hnorm_status status = driver->finish(function, context);  // what it kept is of no use after a failure, too
     release_kept(*driver, context);

@@ -1,9 +1,11 @@
 #include "memory.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <new>
+#include <set>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -26,6 +28,7 @@ int64_t rounded(int64_t bytes) {
 struct Kept {
     std::mutex mutex;
     std::map<std::pair<Place, int64_t>, std::vector<void *>> unused;
+    std::set<Place> captured;                       // whose memory graphs may use
     std::unordered_map<void *, void *> context_of;  // of memory that outlives calls
     std::map<void *, Constants> constants;          // of contexts
 };
@@ -41,13 +44,16 @@ hnorm_status no_memory(const char *function) {
 }
 
 // Freeing memory waits for the device, here and below: other threads must not wait for the lock meanwhile.
-void release_unused(Driver &driver, Kept &kept, void *context) {
+void release_unused(Driver &driver, Kept &kept, void *context, bool of_graphs) {
     decltype(kept.unused) taken;
     {
         const std::lock_guard<std::mutex> lock(kept.mutex);
         for (auto at = kept.unused.begin(); at != kept.unused.end();) {
             const auto here = at++;
-            if (here->first.first.context == context) taken.insert(kept.unused.extract(here));
+            const Place &place = here->first.first;
+            if (place.context == context && (of_graphs || kept.captured.count(place) == 0)) {
+                taken.insert(kept.unused.extract(here));
+            }
         }
     }
     for (const auto &[where, unused] : taken) {
@@ -59,7 +65,7 @@ void release_unused(Driver &driver, Kept &kept, void *context) {
 hnorm_status allocate_any(const char *function, Driver &driver, int64_t bytes, void **memory) {
     hnorm_status status = driver.allocate(function, bytes, memory);
     if (status == HNORM_OUT_OF_MEMORY) {
-        release_unused(driver, kept(driver), driver.place().context);
+        release_unused(driver, kept(driver), driver.place().context, false);
         status = driver.allocate(function, bytes, memory);
     }
     return status;
@@ -116,12 +122,26 @@ void give_back(Driver &driver, void *memory, int64_t bytes) {
     }
 }
 
+hnorm_status keep_for_graphs(const char *function, Driver &driver) {
+    Kept &kept = gpu::kept(driver);
+    try {
+        const std::lock_guard<std::mutex> lock(kept.mutex);
+        kept.captured.insert(driver.place());
+        return HNORM_OK;
+    } catch (const std::bad_alloc &) {
+        return no_memory(function);
+    }
+}
+
 void release_kept(Driver &driver, void *context) {
     Kept &kept = gpu::kept(driver);
-    release_unused(driver, kept, context);
+    release_unused(driver, kept, context, true);
     decltype(kept.constants)::node_type taken;
     {
         const std::lock_guard<std::mutex> lock(kept.mutex);
+        for (auto at = kept.captured.begin(); at != kept.captured.end();) {
+            at = at->context == context ? kept.captured.erase(at) : std::next(at);
+        }
         taken = kept.constants.extract(context);
     }
     if (taken) release_constants(driver, context, taken.mapped());

@@ -12,6 +12,9 @@ namespace hnorm::gpu {
 hnorm_status take(const char *function, Driver &driver, int64_t bytes, void **memory);
 void give_back(Driver &driver, void *memory, int64_t bytes);
 
+// What the calling thread's place has had and gets goes into a graph, too: only release_kept frees it.
+hnorm_status keep_for_graphs(const char *function, Driver &driver);
+
 // Frees what is kept for the context: what is unused, and constants.
 void release_kept(Driver &driver, void *context);
 

@@ -71,6 +71,11 @@ hnorm_status begin_call(const char *function, Driver &driver, const DeviceKernel
         return fail(HNORM_UNSUPPORTED, "%s: this hnorm_gpu was built without kernels for %s (HNORM_DEVICES)", function,
                     driver.device() == HNORM_CUDA ? "cuda" : "opencl");
     }
+    bool capturing = false;
+    HNORM_TRY(driver.is_capturing(function, &capturing));
+    if (capturing) {
+        HNORM_TRY(keep_for_graphs(function, driver));
+    }
     return gpu::constants(function, driver, constants);
 }
 

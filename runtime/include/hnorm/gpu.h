@@ -63,6 +63,9 @@ extern "C" {
  * stream, it must wait for the stream: a later stream with the same handle takes over the working
  * memory.
  *
+ * A stream may be captured for a CUDA graph, after each call has run once there with its shapes.
+ * During the capture, what allocates, frees or waits is refused with HNORM_UNSUPPORTED.
+ *
  * @param context  A CUcontext. Null is the current context of the thread. If the thread has none,
  *                 null is the primary context of device 0, which the CUDA runtime uses.
  * @param stream   A CUstream or cudaStream_t. Null is the default stream.
@@ -149,7 +152,8 @@ hnorm_status hnorm_device_synchronize(hnorm_device device);
  *
  * Call it before the program destroys the context, while no other thread uses it. It does not free
  * layers on the device or memory of hnorm_device_allocate: destroy these before the context too.
- * After the call, the thread must ask for a device again. If the wait fails, the function returns
+ * After the call, the thread must ask for a device again, and CUDA graphs that were captured in the
+ * context must not be launched. If the wait fails, the function returns
  * that error, and frees everything nevertheless.
  *
  * @param device  HNORM_CUDA or HNORM_OPENCL.
