@@ -9,7 +9,7 @@ from . import data, estimate, grid, over_ranks, report
 from .arguments import parse
 from .device_peers import device_peers
 from .library import Library
-from .machine import cpu_name, last_level_cache
+from .machine import cpu_name, device_name, last_level_cache
 from .rows import GROUPS, LAYOUTS, ROOT, RowError, named_list, read_shapes, rows
 
 QUICK, THOROUGH = (0.06, 7, 40), (0.4, 11, 300)  # seconds a contender, least rounds, most
@@ -70,7 +70,10 @@ def bench(options, variants):
                "cpu_name": cpu_name(), "hnorm_target": hnorm.target, "hnorm_threads": str(threads),
                "copy_vectors": hnorm.machine.get("copy_vectors", ""),
                "peers": ", ".join(peer.version for peer in peers)}
-    note(f"{context['cpu_name']}, {hnorm.target}" + (f", threads: {threads}" if threads else ""))
+    if options.device:
+        context["device_name"] = device_name(options.device)
+    measured_on = context.get("device_name", context["cpu_name"])
+    note(f"{measured_on}, {hnorm.target}" + (f", threads: {threads}" if threads else ""))
     if options.grid:
         found = grid.measure(hnorm, options.op or grid.OPS, options.group or GROUPS, options.layout or LAYOUTS)
         grid.summary(found)
@@ -91,6 +94,8 @@ def bench(options, variants):
                     if "/copy/floor" not in entry["name"] or row.startswith("copy/"):  # else `of floor` says it
                         report.line(entry, ratio)
                 found += entries
+                if options.json:  # of what is cut off later, too
+                    report.write(options.json, found, context)
     if options.data:
         data.summary(found)
     if options.json:

@@ -113,7 +113,7 @@ def parse(arguments):
         if getattr(options, name) and given:
             parser.error(f"--{name} goes without --{', --'.join(given)}")
 
-    alone("device", "variants", "data", "grid", "cold", "target")
+    alone("device", "variants", "grid", "cold", "target")
     alone("data", "variants", "peers", "grid", "cold", "plot", "type")
     alone("grid", "shapes", "variants", "peers", "cold", "plot", "type", "quick")
     alone("ranks", "peers", "variants", "data", "grid", "shapes", "op", "group", "layout", "type", "target", "device",

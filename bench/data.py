@@ -2,20 +2,19 @@
 
 All kinds of a row are timed in turn and in the same memory, which is filled anew before each timing: where a tensor's
 pages lie makes a difference, too."""
-import ctypes
 import math
 import statistics
 
-import numpy
-
 from . import estimate, report
-from .kinds import GRADIENTS, KINDS, REFERENCE, Tensor, has
+from .kinds import GRADIENTS, KINDS, REFERENCE, Tensor, has, numpy
 
 OPS = ("forward", "backward")
 
 
 def plan(lists, kinds):
     """{list of shapes: kinds}. lists: what was asked for, or None."""
+    if numpy is None:
+        raise ValueError("--data needs NumPy, which this Python does not have")
     chosen = dict.fromkeys(lists or ["data"], kinds)
     return chosen if lists or "smooth" not in kinds else chosen | {"pictures": ["smooth"]}
 
@@ -47,7 +46,7 @@ def _laid_out(x, tensor):
 def _after_filling(hnorm, filling):
     def timed(calls):
         for name, values in filling.items():
-            ctypes.memmove(hnorm.memory(name), values.ctypes.data, values.nbytes)
+            hnorm.fill(name, values)
         hnorm.time(hnorm.target, 1)  # the caches hold what a call leaves, not what filling did
         return hnorm.time(hnorm.target, calls)
 

@@ -1,9 +1,12 @@
 """Kinds of data: what tensors may hold that could make a kernel slow. Each is a function of a Tensor, which draws."""
 import math
 
-import numpy
-
 from .rows import Row
+
+try:
+    import numpy
+except ImportError:  # other rows do without it, as on a GPU machine that has Python alone
+    numpy = None
 
 PROBED = 48  # rows of a group, at most
 WAVES = 4  # cosines that make a smooth picture

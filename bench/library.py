@@ -12,6 +12,7 @@ class Library:
         library.hnorm_bench_memory.restype = ctypes.c_void_p
         library.hnorm_bench_time.restype = ctypes.c_double
         library.hnorm_bench_seconds.restype = ctypes.POINTER(ctypes.c_double)
+        library.hnorm_bench_fill.argtypes = [ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int64]
         library.hnorm_bench_measure.argtypes = [ctypes.POINTER(ctypes.c_char_p), ctypes.c_int, ctypes.c_double,
                                                 ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int]
         machine = library.hnorm_bench_machine().decode()
@@ -37,6 +38,10 @@ class Library:
     def memory(self, name):
         """Of the open row: the address of an array."""
         return self.library.hnorm_bench_memory(name.encode())
+
+    def fill(self, name, values):
+        """Of the open row: gives an array the values of NumPy's one."""
+        self._call(self.library.hnorm_bench_fill, name.encode(), values.ctypes.data, values.nbytes)
 
     def time(self, name, calls):
         seconds = self.library.hnorm_bench_time(name.encode(), calls)

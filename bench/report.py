@@ -46,7 +46,9 @@ def write(path, rows, context):
         "benchmarks": rows,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=2))
+    written = path.with_name(f"{path.name}.part")  # whoever reads or is cut off finds a whole file
+    written.write_text(json.dumps(document, indent=2))
+    written.replace(path)
 
 
 class Progress:

@@ -47,6 +47,10 @@ void fetch() {
             hnorm_device_copy_out(device(), array.memory, placed->of(array.memory), static_cast<size_t>(array.bytes)));
 }
 
+void fill(Calls &calls, const std::string &name, const void *values, int64_t bytes) {
+    require_ok(hnorm_device_copy_in(device(), calls.address(name), values, static_cast<size_t>(bytes)));
+}
+
 void wait() { synchronize(device_in_use()); }
 
 // Copies of as many bytes as the case must read and write: half of them are read.

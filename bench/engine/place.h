@@ -25,6 +25,8 @@ double least_timing();
 void place(Calls &calls);
 void send();
 void fetch();
+// Gives one of the arrays these values, where the calls take it.
+void fill(Calls &calls, const std::string &name, const void *values, int64_t bytes);
 // For what has been queued.
 void wait();
 

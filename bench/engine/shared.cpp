@@ -73,6 +73,15 @@ HNORM_EXPORT void hnorm_bench_add(const char *name, double (*time)(int calls)) {
 // variance (double).
 HNORM_EXPORT void *hnorm_bench_memory(const char *name) { return calls.address(name); }
 
+// Gives one of these arrays values from the CPU's memory.
+HNORM_EXPORT int hnorm_bench_fill(const char *name, const void *values, int64_t bytes) {
+    return guarded([&] {
+        for (const Calls::Array &array : calls.arrays())
+            if (array.name == name && bytes <= array.bytes) return fill(calls, name, values, bytes);
+        throw std::runtime_error(std::string("there is no array ") + name + " of " + std::to_string(bytes) + " bytes");
+    });
+}
+
 // Seconds of a call, over so many; below 0: it failed.
 HNORM_EXPORT double hnorm_bench_time(const char *name, int times) {
     double result = -1;
