@@ -5,12 +5,22 @@ set_source_files_properties(${HNORM_DEVICE_TABLE} PROPERTIES GENERATED TRUE)
 find_package(Threads REQUIRED)
 add_executable(test_devices test_devices.cpp ${HNORM_DEVICE_OBJECTS} ${HNORM_DEVICE_RUNTIME} ${HNORM_DEVICE_TABLE})
 add_dependencies(test_devices hnorm_device_kernels)
+include(CarriesRuntime)
+hnorm_carries_runtime(test_devices)
 target_compile_options(test_devices PRIVATE -O2 -ffp-contract=off -Wall -Wextra)
 target_link_libraries(test_devices PRIVATE catch_main Threads::Threads ${CMAKE_DL_LIBS})
 target_include_directories(test_devices SYSTEM PRIVATE $<TARGET_PROPERTY:Halide::Runtime,INTERFACE_INCLUDE_DIRECTORIES>)
 target_include_directories(
     test_devices PRIVATE "${PROJECT_SOURCE_DIR}/runtime/src" $<TARGET_PROPERTY:hnorm,INTERFACE_INCLUDE_DIRECTORIES>
 )
+
+# For check_gpu.py, in a folder that programs find it in when told.
+if("cuda" IN_LIST HNORM_DEVICES AND HNORM_BUILD_BENCH AND HNORM_BUILD_EXAMPLES)
+    set(fake_cuda "${CMAKE_CURRENT_BINARY_DIR}/fake_cuda")
+    add_library(fake_cuda SHARED fake_cuda.cpp)
+    set_target_properties(fake_cuda PROPERTIES OUTPUT_NAME cuda SOVERSION 1 LIBRARY_OUTPUT_DIRECTORY "${fake_cuda}")
+    target_compile_options(fake_cuda PRIVATE -Wall -Wextra)
+endif()
 
 if(HNORM_DEVICES)
     set(number 100)
