@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from . import data, estimate, grid, over_ranks, report
+from .against import compare
 from .arguments import parse
 from .device_peers import device_peers
 from .library import Library
@@ -49,11 +50,12 @@ def peers_of(options, threads):
 
 
 def bench(options, variants):
+    """The exit status."""
     build = Path(os.environ.get("HNORM_BUILD", ROOT / "build/release"))
     if options.ranks:
         note(cpu_name())
         over_ranks.measure(build, options.ranks, options.quick, note)
-        return
+        return 0
     lists, ops = options.shapes or ["standard"], options.op
     if options.data:
         kinds, ops = data.plan(options.shapes, options.data), options.op or data.OPS
@@ -77,6 +79,8 @@ def bench(options, variants):
     if options.grid:
         found = grid.measure(hnorm, options.op or grid.OPS, options.group or GROUPS, options.layout or LAYOUTS)
         grid.summary(found)
+    elif options.against and not compare.is_file(options.against):
+        found = compare.against_commit(hnorm, every, options.against, build, options.quick, note)
     else:
         evict = min(LAST_LEVEL_CACHES * last_level_cache(), 1 << 30) if options.cold else 0
         effort = QUICK if options.quick else THOROUGH
@@ -98,6 +102,8 @@ def bench(options, variants):
                     report.write(options.json, found, context)
     if options.data:
         data.summary(found)
+    if options.against and compare.is_file(options.against):
+        found += compare.against_file(found, context, options.against, note)
     if options.json:
         report.write(options.json, found, context)
     if options.plot:
@@ -105,6 +111,9 @@ def bench(options, variants):
         written = options.json or ROOT / "out/bench/rows.json"
         report.write(written, found, context)
         subprocess.run([ROOT / ".venv/bin/python", "-m", "bench.plot", written, options.plot], check=True)
+    if options.against:
+        return compare.summary([entry for entry in found if "verdict" in entry], options.against)
+    return 0
 
 
 def beside_floor(hnorm, row, peers, effort, evict, shape_list, settle):
@@ -129,14 +138,13 @@ def main(variants=None):
     """variants: the class of a library with other schedules' kernels, which the tuner makes (tune/bench.py)."""
     options = parse(sys.argv[1:])
     try:
-        bench(options, variants)
+        return bench(options, variants)
     except KeyboardInterrupt:
         print("\nbench: stopped", file=sys.stderr)
         return 130
     except (RowError, RuntimeError, ValueError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    return 0
 
 
 if __name__ == "__main__":

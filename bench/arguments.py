@@ -32,6 +32,7 @@ measures.
   ./dev bench --shapes my_network.txt --variants untuned    beside other schedules
   ./dev bench --data                          on kinds of data that might make it slow
   ./dev bench --grid                          on 300 odd shapes, against each other and against plain loops
+  ./dev bench --against main                  beside the library of another commit: which rows are slower
   ./dev bench --ranks 2                       with statistics of 2 processes, beside those of each
 
 Rows are named op/group/layout/type/shape/target/variant. Columns:
@@ -85,6 +86,10 @@ def parse(arguments):
     what("--data", nargs="?", const=kinds, type=some_of(kinds), metavar="KINDS",
          help=f"no other contenders but other data, beside normally distributed: of {', '.join(kinds)}; without KINDS "
               "all. A comma between, no space")
+    what("--against", metavar="COMMIT|FILE",
+         help="no other contenders but the library of a commit (a tag, a branch), in turn on the same memory; or a "
+              "file of --json, which is weaker. A verdict for each row: faster, slower, same, cannot tell. Exit "
+              "status: 3 if a row is slower, 4 if none is but some cannot be told, else 0")
     what("--grid", action="store_true",
          help="odd shapes, in place of lists, against each other and plain loops; prints the worst rows")
     what("--ranks", type=ranks, metavar="N",
@@ -115,9 +120,14 @@ def parse(arguments):
 
     alone("device", "variants", "grid", "cold", "target")
     alone("data", "variants", "peers", "grid", "cold", "plot", "type")
+    alone("against", "peers", "variants", "data", "grid", "ranks", "cold", "plot")
     alone("grid", "shapes", "variants", "peers", "cold", "plot", "type", "quick")
     alone("ranks", "peers", "variants", "data", "grid", "shapes", "op", "group", "layout", "type", "target", "device",
           "cold", "json", "plot")
+    if options.against and len(options.target or ()) > 1:
+        parser.error("--against takes one --target")
+    if options.against and options.device and not Path(options.against).is_file():
+        parser.error(f"--against is '{options.against}': with --device it must be a file of --json")
     if options.variants and len(options.target or ()) > 1:
         parser.error("--variants takes one --target")
     if options.grid:
@@ -139,12 +149,14 @@ def parse(arguments):
 
 
 def needs(options):
-    """(environment, target of the build)"""
+    """(environment, targets of the build)"""
     environment = ".venv-peers" if options.peers else ".venv"
     if options.ranks:
         return environment, "over_ranks"
     if options.variants:
         return environment, "hnorm_generators"
+    if options.against and not options.device:
+        return environment, "hnorm_bench hnorm_generators"
     return environment, "hnorm_device_bench" if options.device else "hnorm_bench"
 
 

@@ -9,13 +9,20 @@ def ratios(seconds, reference, name):
     return [r / t for r, t in zip(seconds[reference], seconds[name])]
 
 
+def _chance(n, k):
+    """That k of n values lie below the median: of the binomial distribution."""
+    if n <= 1000:
+        return math.comb(n, k) * 0.5**n
+    return math.exp(math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) - n * math.log(2))
+
+
 def interval(values, confidence=0.95):
     """(low, median, high): the median's interval by the sign test, which assumes nothing of the distribution."""
     ordered, n = sorted(values), len(values)
-    cut, tail = 0, 0.5**n  # of the binomial distribution: the chance that at most `cut` values lie below the median
-    while cut < n // 2 and tail + math.comb(n, cut + 1) * 0.5**n <= (1 - confidence) / 2:
+    cut, tail = 0, _chance(n, 0)  # the chance that at most `cut` values lie below the median
+    while cut < n // 2 and tail + _chance(n, cut + 1) <= (1 - confidence) / 2:
         cut += 1
-        tail += math.comb(n, cut) * 0.5**n
+        tail += _chance(n, cut)
     return ordered[cut], statistics.median(ordered), ordered[n - 1 - cut]
 
 

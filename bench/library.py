@@ -7,6 +7,7 @@ class Library:
     """hnorm as it is built, or with a dispatch table of other kernels (tune/variants.py)."""
 
     def __init__(self, path):
+        self.path = path
         library = self.library = ctypes.CDLL(str(path))
         library.hnorm_bench_error.restype = library.hnorm_bench_machine.restype = ctypes.c_char_p
         library.hnorm_bench_memory.restype = ctypes.c_void_p
@@ -31,9 +32,18 @@ class Library:
     def set_threads(self, count):
         self._call(self.library.hnorm_bench_set_threads, count)
 
-    def open(self, row):
+    def open(self, row, other=None):
+        """other: a library that has the row open, too: the calls are on its memory."""
         self._callbacks.clear()
-        self._call(self.library.hnorm_bench_open, row.encode())
+        self._call(self.library.hnorm_bench_open, row.encode(), other and self._pointer(other, "memory"))
+
+    @staticmethod
+    def _pointer(library, function):
+        return ctypes.cast(getattr(library.library, f"hnorm_bench_{function}"), ctypes.c_void_p)
+
+    def add_other(self, name, other, contender):
+        """A contender of another library, in which the row is open."""
+        self.library.hnorm_bench_add_other(name.encode(), self._pointer(other, "time"), contender.encode())
 
     def memory(self, name):
         """Of the open row: the address of an array."""

@@ -25,6 +25,13 @@ void evict() {
     for (size_t i = 0; i < eviction.size(); i += 64) eviction[i]++;
 }
 
+// The calls' arrays are those of another library.
+void share(void *(*memory)(const char *)) {
+    std::map<const void *, void *> theirs;
+    for (const Calls::Array &array : calls.arrays()) theirs[array.memory] = memory(array.name.c_str());
+    calls.place(HNORM_CPU, [theirs](void *ours) { return theirs.at(ours); });
+}
+
 std::string text;  // of the last answer
 
 }  // namespace
@@ -43,14 +50,16 @@ HNORM_EXPORT int hnorm_bench_set_threads(int threads) {
 }
 
 // Opens a case: its tensors are filled, and it gets its contenders: the rows of the dispatch table and the floor; of
-// f32's forward and backward the plain loop; of "copy" the other copies. 0, or 1 and a reason in hnorm_bench_error().
-HNORM_EXPORT int hnorm_bench_open(const char *name) {
+// f32's forward and backward the plain loop; of "copy" the other copies. memory: null, or another library's
+// hnorm_bench_memory, with the same case open there: calls are on that memory. 0, or 1 and a reason in
+// hnorm_bench_error().
+HNORM_EXPORT int hnorm_bench_open(const char *name, void *(*memory)(const char *)) {
     return guarded([&] {
         hnorm_forget_wisdom();  // the library's own choices are compared
         const Case c = parse_case(name);
         contenders.clear();
         calls.reserve({c});
-        place(calls);
+        memory ? share(memory) : place(calls);
         calls.prepare(c, Data::kPlain);
         send();
         add(floor(calls, c));
@@ -65,6 +74,15 @@ HNORM_EXPORT void hnorm_bench_add(const char *name, double (*time)(int calls)) {
     add({name, [=](int calls) {
              const double result = time(calls);
              if (result < 0) throw std::runtime_error("a contender failed");
+             return result;
+         }});
+}
+
+// A contender of another library's, by its hnorm_bench_time: one call of C++ from the other, as its own are timed.
+HNORM_EXPORT void hnorm_bench_add_other(const char *name, double (*time)(const char *, int), const char *other) {
+    add({name, [time, other = std::string(other)](int calls) {
+             const double result = time(other.c_str(), calls);
+             if (result < 0) throw std::runtime_error("a call of the other library failed");
              return result;
          }});
 }
