@@ -2,6 +2,7 @@
 and one that says which kernels a call takes. python -m gpu.compile DEVICE COUNT: into the build, to try it."""
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -55,7 +56,8 @@ def compile_candidates(folder, count, say, device="cuda"):
     there = folder / FOLDER.format(device)
     there.mkdir(exist_ok=True)
     for name, program in (("runner", builder.program(table)), ("probe", builder.probe())):
-        Path(program[-1]).replace(there / name)
+        subprocess.run(["strip", "-o", there / name, program[-1]], check=True)
+        Path(program[-1]).unlink()
     (there / "candidates.json").write_text(json.dumps({
         "points": {str(slot): some for slot, some in points.items()},
         "rows": rows(read_shapes(named_list("gpu")), None, (TYPE,), usual_ops=TUNED_OPS),
