@@ -15,7 +15,7 @@ target_include_directories(
 )
 
 # For check_gpu.py, in a folder that programs find it in when told.
-if("cuda" IN_LIST HNORM_DEVICES AND HNORM_BUILD_BENCH AND HNORM_BUILD_EXAMPLES)
+if("cuda" IN_LIST HNORM_DEVICES AND HNORM_BUILD_BENCH AND HNORM_BUILD_EXAMPLES AND NOT HNORM_SANITIZE)
     set(fake_cuda "${CMAKE_CURRENT_BINARY_DIR}/fake_cuda")
     add_library(fake_cuda SHARED fake_cuda.cpp)
     set_target_properties(fake_cuda PROPERTIES OUTPUT_NAME cuda SOVERSION 1 LIBRARY_OUTPUT_DIRECTORY "${fake_cuda}")
