@@ -75,7 +75,7 @@ set(check_space "${HNORM_PYTHON}" -m tune.check_space --build "${PROJECT_BINARY_
 if(NOT HNORM_PYTHON)
     set(check_space "${CMAKE_COMMAND}" -E echo "skipped: no python in .venv, where ./dev puts it")
 endif()
-foreach(program IN ITEMS against bench gpu tune)
+foreach(program IN ITEMS against bench gpu model tune)
     set(check
         "${CMAKE_COMMAND}" -E env "PYTHONPATH=${PROJECT_SOURCE_DIR}" "HNORM_BUILD=${PROJECT_BINARY_DIR}"
         "HNORM_FAKE_CUDA=${fake_cuda}" "${HNORM_PYTHON}" -m unittest tests/check_${program}.py

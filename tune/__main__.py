@@ -62,6 +62,10 @@ def parse():
     add("--runner", type=shlex.split, default=[], metavar="COMMAND",
         help="runs programs for the target: 'ssh BOARD', 'adb shell', qemu-aarch64-static. Under an emulator bits are "
              "checked, and nothing is written: its times mean nothing")
+    add("--model", action="store_true",
+        help="without a machine: choose by the cycles and the number of the instructions that an emulator sees the "
+             "kernels execute, as for --target arm-64. What a model cannot judge keeps its values; measurements replace"
+             " all of them later")
     add("--cxx", metavar="COMPILER", help="the target's C++ compiler (default: by its architecture)")
     add("--seed", type=int, default=0, help="of the proposals (default: 0)")
     options = parser.parse_args()
@@ -108,6 +112,10 @@ def tune(options, started):
     schedule = Schedule.of_target(options.target or best_target(manifest), manifest)
     architecture = schedule.data["halide_arch"]
     cross = architecture != "x86-64"
+    compiler = options.cxx or COMPILERS[architecture]
+    if options.model:
+        from .model.session import tune as tune_by_model
+        return tune_by_model(schedule, options, compiler, started)
     if cross and not options.runner:
         raise ValueError(f"target {schedule.target} does not run here: --runner names what runs its programs")
     problems = schedule.problems()
@@ -119,7 +127,7 @@ def tune(options, started):
     deadline = started + options.budget
     progress = Progress(started, deadline)
     lines = read_shapes(named_list(options.shapes))
-    toolchain = Toolchain(options.cxx or COMPILERS[architecture], ["-static"] if cross else [], options.runner)
+    toolchain = Toolchain(compiler, ["-static"] if cross else [], options.runner)
     folder = ROOT / "out/tune" / schedule.target
     builder = builder_of(schedule, folder, build / "bin/hnorm_generators", halide_include(), toolchain, jobs)
     progress.note(f"{schedule.target}, until {time.strftime('%H:%M:%S', time.localtime(deadline))}; "

@@ -5,6 +5,7 @@
 //   runner machine         what it runs on: the number of threads, or the device's name; no input
 //   runner uses [THREADS]  which kernels each row calls (a table of probes)
 //   runner bits            which candidates' results are not those of base, bit for bit, and which calls failed
+//   runner call            calls each row once by each of the table's, on one thread: an emulator records the way
 //   runner measure SECONDS LEAST MOST [floor]
 //                          seconds of a call by table row and round (bench/engine/rounds.h); "floor" adds the floor
 #include <hnorm/wisdom.h>
@@ -109,6 +110,22 @@ void bits(const std::vector<Case> &cases) {
     }
 }
 
+void call(const std::vector<Case> &cases) {
+    Calls calls;
+    calls.reserve(cases);
+    place(calls);
+    hnorm_set_num_threads(1);
+    for (const Case &c : cases) {
+        calls.prepare(c, Data::kPlain);
+        send();
+        for (const std::string &row : table_rows()) {
+            use(row);
+            calls.call(c)();
+        }
+        wait();
+    }
+}
+
 void measure(const std::vector<Case> &cases, const Effort &effort, bool with_floor) {
     Calls calls;
     calls.reserve(cases);
@@ -147,10 +164,13 @@ int run(int argc, char **argv) {
         uses(cases);
     } else if (what == "bits") {
         bits(cases);
+    } else if (what == "call") {
+        call(cases);
     } else if (what == "measure" && (argc == 5 || floor)) {
         measure(cases, {std::atof(argv[2]), std::atoi(argv[3]), std::atoi(argv[4])}, floor);
     } else {
-        throw std::runtime_error("usage: runner machine | uses [THREADS] | bits | measure SECONDS LEAST MOST [floor]");
+        throw std::runtime_error("usage: runner machine | uses [THREADS] | bits | call | "
+                                 "measure SECONDS LEAST MOST [floor]");
     }
     return 0;
 }
