@@ -163,5 +163,24 @@ class Choice(unittest.TestCase):
                 self.assertLessEqual(set(provenance["changed"]), trusted(), schedule.target)
 
 
+class Refusals(unittest.TestCase):
+    def test_what_a_model_cannot_do_is_refused_before_anything_is_made(self):
+        try:
+            from tune.model.session import tune
+        except ImportError as error:
+            self.skipTest(f"{error}: ./dev tune installs it")
+        devices = {schedule.target: schedule for schedule in
+                   (Schedule.of_target(target, Manifest(devices=True)) for target in known_targets(devices=True))}
+        cpus = {schedule.target: schedule for schedule in CPUS}
+        for schedule, given, message in (
+                (devices["cuda"], {}, "no CPU of target cuda: its targets are of arm-64, x86-64"),
+                (cpus["arm-64"], {"runner": ["ssh", "board"]}, "--model takes no --runner"),
+                (cpus["arm-64"], {"shapes": "vgg"}, "--model takes no --shapes"),
+                (cpus["x86-64-avx2"], {}, "x86-64-avx2.json has measured values, which a model does not replace")):
+            options = Mock(**{"runner": [], "shapes": "standard"} | given)
+            with self.assertRaisesRegex(ValueError, message):
+                tune(schedule, options, "c++", 0)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -17,11 +17,10 @@ from ..build import BASE, Builder, BuildError, Toolchain, rows_of
 from ..machine import halide_include
 from ..schedule import Schedule
 from ..space import ROOT, Manifest
-from .model import CHECKED, Model, names, points
+from .model import APART, CHECKED, Model, names, points
 from .ranks import agreeing, merged, spearman
 
 EFFORT = (0.1, 20, 80)  # seconds a row and contender, least rounds, most
-APART = 0.05  # differences that the model sees from which on its word is counted
 
 
 def sampled(space, slot, base, count):

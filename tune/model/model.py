@@ -17,6 +17,7 @@ from .trace import LLVM, Program
 
 CHECKED = Path(__file__).parent / "checked.json"
 TRUSTED = 0.7  # the least correlation with measurements by which a kernel is judged,
+APART = 0.05  # differences, of logarithms of speeds, from which on its word is counted and taken
 LEAST_CANDIDATES = 8  # and of how many: fewer are in order by chance too often
 
 # One thread computes them, and the second cache holds them: the model knows neither threads nor caches.

@@ -4,6 +4,7 @@ import math
 import os
 import re
 import shlex
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -15,11 +16,10 @@ from ..proof import proof_of
 from ..space import ROOT, Stopped
 from .climb import climb, neighbours
 from .cycles import MODELS
-from .model import Model, trusted
+from .model import APART, Model, trusted
 from .trace import emulator, llvm_tool
 
-LEAST_GAIN = 1.03  # of a change that is taken; docs/tuning.md says how often the model is right about less
-LEAST_ROW = 0.99  # of each of its rows
+LEAST_ROW = 0.99  # the least speed of a row, by which new values are taken
 METHOD = "modelled"  # the first word of a file's method whose values nobody has measured
 
 
@@ -47,10 +47,10 @@ class Session:
                 break
             self.progress.working(slot, 0, 1.0, "executing")
             point, speeds = self._best(slot, rows, others)
-            mean = math.exp(sum(map(math.log, speeds)) / len(speeds))
-            if mean >= LEAST_GAIN and min(speeds) >= LEAST_ROW:
+            gain = statistics.fmean(map(math.log, speeds))
+            if gain >= APART and min(speeds) >= LEAST_ROW:
                 taken[slot] = (point, speeds)
-                self.progress.found(slot, mean, point)
+                self.progress.found(slot, math.exp(gain), point)
         return taken
 
     def _best(self, slot, rows, others):
