@@ -8,7 +8,7 @@ from pathlib import Path
 from unittest.mock import Mock
 
 from tune.model import cycles, ranks, trace
-from tune.model.climb import climb, neighbours
+from tune.model.climb import climb, neighbours, starts
 from tune.model.model import CHECKED, KNOBS, TRUSTED, Judged, Model, judged_knobs, points, trusted
 from tune.schedule import Schedule, known_targets
 from tune.space import Manifest, Slot
@@ -131,17 +131,21 @@ class Choice(unittest.TestCase):
                     changed = {name for name in point if point[name] != base[name]}
                     self.assertLessEqual(changed, set(KNOBS))
                     self.assertTrue(all(point[name] >= space.vector for name in changed & set(space.vectors)))
+                    self.assertTrue("channel_block" not in changed or point["channel_block"] >= 16)
+                    if slot.planes != "tiny":
+                        self.assertLessEqual(point.get("group_block", 0), base.get("group_block", 0))
 
     def test_a_climb_ends_on_the_top_and_stays_on_a_tie(self):
         space, slot = CPUS[0].space, Slot("moments", "small", "f32")
-        knobs, base = judged_knobs(space, slot), CPUS[0].point(slot)
+        base = CPUS[0].point(slot)
+        knobs = judged_knobs(space, slot, base)
         top = base | {name: values[-1] for name, values in knobs.items()}
 
         def scores(points_):
             return [sum(math.log(point[name] / base[name]) for name in knobs) for point in points_]
 
-        around = lambda point: neighbours(space, slot, point)  # noqa: E731
-        self.assertEqual(climb([base, space.default(slot)], around, scores), top)
+        around = lambda point: neighbours(space, slot, knobs, point)  # noqa: E731
+        self.assertEqual(climb(starts(space, slot, knobs, base), around, scores), top)
         self.assertEqual(climb([base], around, lambda points_: [0.004 * (point != base) for point in points_]), base)
 
     def test_half_is_the_cycles_and_half_the_instructions(self):

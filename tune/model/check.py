@@ -78,6 +78,7 @@ def main():
     add = parser.add_argument
     add("--target", default="x86-64-avx2", help="that this machine runs (default: %(default)s)")
     add("--kernel", action="append", help="only this one; may be repeated")
+    add("--planes", action="append", choices=Manifest().planes, help="only this class; may be repeated")
     add("--type", action="append", choices=TYPES, help="only this one; may be repeated")
     add("--points", type=int, default=14, help="candidates a kernel besides the values in use (default: %(default)s)")
     add("--out", type=Path, default=CHECKED, help="(default: tune/model/checked.json)")
@@ -91,7 +92,8 @@ def main():
     builder.library()
     model = Model(schedule, builder, jobs)
     by_slot = {slot: found for slot, found in sorted(model.rows_by_slot(options.type or manifest.types).items())
-               if not options.kernel or slot.kernel in options.kernel}
+               if (not options.kernel or slot.kernel in options.kernel)
+               and (not options.planes or slot.planes in options.planes)}
     result = json.loads(options.out.read_text()) if options.out.exists() else {"kernels": {}}
     result |= {"comment": "Spearman's rank correlation of the model's order of candidates with the measured one, by "
                           "python -m tune.model.check (docs/tuning.md)",

@@ -31,15 +31,27 @@ SHAPES = {
 KNOBS = ("vector", "store_vector", "lane_block", "row_unroll", "store_unroll", "group_block", "channel_block", "sweep")
 
 
-def judged_knobs(space, slot):
-    """{knob: values}. Vectors narrower than the target's are never faster: they would flatter the correlation."""
-    return {name: [value for value in values if name not in space.vectors or value >= space.vector]
+LINE = 16  # floats of a line of the cache
+
+
+def judged_knobs(space, slot, base):
+    """{knob: values}. Vectors narrower than the target's are never faster: they would flatter the correlation. Channels
+    in blocks of less than a line would have it read again, maybe from far. A larger block of groups, unless the planes
+    are tiny, may leave threads without work."""
+    def judged(name, value):
+        if name in space.vectors:
+            return value >= space.vector
+        if name == "channel_block":
+            return value >= LINE
+        return name != "group_block" or slot.planes == "tiny" or value <= base[name]
+
+    return {name: [value for value in values if value == base[name] or judged(name, value)]
             for name, values in space.knobs(slot).items() if name in KNOBS}
 
 
 def points(space, slot, base):
     """Base, and all legal points that differ from it by what the model can judge."""
-    knobs = judged_knobs(space, slot)
+    knobs = judged_knobs(space, slot, base)
     all_ = (base | dict(zip(knobs, values)) for values in itertools.product(*knobs.values()))
     return [base, *(point for point in all_ if point != base and space.problem(slot, point) is None)]
 

@@ -14,9 +14,9 @@ from ..machine import halide_include
 from ..progress import Progress
 from ..proof import proof_of
 from ..space import ROOT, Stopped
-from .climb import climb, neighbours
+from .climb import climb, neighbours, starts
 from .cycles import MODELS
-from .model import APART, Model, trusted
+from .model import APART, Model, judged_knobs, trusted
 from .trace import emulator, llvm_tool
 
 LEAST_ROW = 0.99  # the least speed of a row, by which new values are taken
@@ -66,7 +66,9 @@ class Session:
                 self.progress.tried(len(new))
             return [self.model.score(judged[str(base)], judged[str(point)]) for point in points]
 
-        best = climb([base, self.space.default(slot)], lambda point: neighbours(self.space, slot, point), scores)
+        knobs = judged_knobs(self.space, slot, base)
+        best = climb(starts(self.space, slot, knobs, base), lambda point: neighbours(self.space, slot, knobs, point),
+                     scores)
         return best, self.model.speeds(judged[str(base)], judged[str(best)])
 
     def provenance(self, taken, command):
