@@ -75,17 +75,21 @@ set(check_space "${HNORM_PYTHON}" -m tune.check_space --build "${PROJECT_BINARY_
 if(NOT HNORM_PYTHON)
     set(check_space "${CMAKE_COMMAND}" -E echo "skipped: no python in .venv, where ./dev puts it")
 endif()
-foreach(program IN ITEMS against bench gpu model tune)
+function(hnorm_test_python name file)
     set(check
         "${CMAKE_COMMAND}" -E env "PYTHONPATH=${PROJECT_SOURCE_DIR}" "HNORM_BUILD=${PROJECT_BINARY_DIR}"
-        "HNORM_FAKE_CUDA=${fake_cuda}" "${HNORM_PYTHON}" -m unittest tests/check_${program}.py
+        "HNORM_FAKE_CUDA=${fake_cuda}" "${HNORM_PYTHON}" -m unittest tests/${file}
     )
     if(NOT HNORM_PYTHON)
         set(check ${check_space})
     endif()
-    add_test(NAME "${program}: what it promises of itself" COMMAND ${check} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
-    set_tests_properties("${program}: what it promises of itself" PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: ")
+    add_test(NAME "${name}" COMMAND ${check} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+    set_tests_properties("${name}" PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: " TIMEOUT 600)
+endfunction()
+foreach(program IN ITEMS against bench gpu model tune)
+    hnorm_test_python("${program}: what it promises of itself" check_${program}.py)
 endforeach()
+hnorm_test_python("tune: nothing that fails stops it" check_tune_failures.py) # needs tune/requirements.txt besides
 add_test(NAME "space: random points give the same bits" COMMAND ${check_space} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
 set_tests_properties("space: random points give the same bits" PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: " TIMEOUT 600)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from unittest import mock
 
 from tune import destination, pack, schedule
-from tune.build import BuildError
+from tune.process import BuildError
 from tune.schedule import Schedule
 from tune.space import Manifest
 
@@ -85,7 +85,9 @@ class ByCpu(unittest.TestCase):
     def give(self, cpu, new, holds=True):
         to = destination.CpuFile(self.base, cpu)
         new.data["provenance"] = {}
-        to.give(new, {}, None, Proof(holds), Told())
+        with tempfile.TemporaryDirectory() as folder:
+            builder = argparse.Namespace(folder=Path(folder))
+            to.give(new, {}, builder, Proof(holds), Told(), lambda action: action())
         return to.path
 
     def files(self):

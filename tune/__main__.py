@@ -4,6 +4,7 @@ import argparse
 import os
 import re
 import shlex
+import signal
 import sys
 import time
 from pathlib import Path
@@ -12,14 +13,18 @@ from bench.machine import cpu_name
 from bench.rows import TYPES, RowError, named_list, read_shapes, rows
 
 from .bits import TUNED_OPS
-from .build import BuildError, Toolchain, rows_of
+from .build import Toolchain
+from .conditions import Conditions
 from .destination import destination_of
 from .device import builder_of
+from .journal import lock
 from .machine import best_target, halide_include
 from .pack import check_name
+from .process import BuildError, Outside, end_all, rows_of
 from .progress import Progress
-from .proof import proof_of
-from .schedule import Schedule, known_targets
+from .proof import CHANGED_KERNELS, proof_of
+from .provenance import provenance
+from .schedule import Schedule, known_targets, restore, write
 from .space import ROOT, Manifest, Stopped
 
 DESCRIPTION = """\
@@ -118,75 +123,118 @@ def tune(options, started):
         return tune_by_model(schedule, options, compiler, started)
     if cross and not options.runner:
         raise ValueError(f"target {schedule.target} does not run here: --runner names what runs its programs")
+    folder = ROOT / "out/tune" / schedule.target
+    held = lock(folder)
+    progress = Progress(started, started + options.budget)
+    if path := restore(folder):
+        progress.warn(f"an earlier run was ended while its new values were being proven: {path.name} is again what it "
+                      "was before")
+        schedule = Schedule.of_target(schedule.target, manifest)
     problems = schedule.problems()
     if problems:
         raise ValueError(f"{schedule.path(schedule.target)}: " + "; ".join(problems))
-
     build = Path(os.environ.get("HNORM_BUILD", ROOT / "build/release"))
-    jobs = len(os.sched_getaffinity(0))
-    deadline = started + options.budget
-    progress = Progress(started, deadline)
-    lines = read_shapes(named_list(options.shapes))
     toolchain = Toolchain(compiler, ["-static"] if cross else [], options.runner)
-    folder = ROOT / "out/tune" / schedule.target
+    jobs = len(os.sched_getaffinity(0))
     builder = builder_of(schedule, folder, build / "bin/hnorm_generators", halide_include(), toolchain, jobs)
-    progress.note(f"{schedule.target}, until {time.strftime('%H:%M:%S', time.localtime(deadline))}; "
+    progress.note(f"{schedule.target}, until {time.strftime('%H:%M:%S', time.localtime(progress.deadline))}; "
                   f"what is made on the way: {folder.relative_to(ROOT)}")
-    builder.library()
-    machine, meaningless = machine_of(options, schedule, builder)
-    to = destination_of(options, schedule, machine.get("cpu_model"))
-    schedule = builder.schedule = to.schedule
-    if problems := schedule.problems():
-        raise ValueError(f"{to.path}: " + "; ".join(problems))
-    if meaningless:
-        progress.warn(f"{meaningless}: {to.writes} will be left alone")
-    writes = not options.dry_run and not meaningless
+    conditions = Conditions(toolchain.runner if toolchain.remote else ())
+    conditions.say(progress)
+    builder.sweep()
+    try:
+        builder.library()
+        machine, meaningless = machine_of(options, schedule, builder)
+        to = destination_of(options, schedule, machine.get("cpu_model"))
+        builder.schedule = to.schedule
+        if problems := to.schedule.problems():
+            raise ValueError(f"{to.path}: " + "; ".join(problems))
+        if meaningless:
+            progress.warn(f"{meaningless}: {to.writes} will be left alone")
+        proof = to.proof(proof_of(build, schedule, folder, toolchain))
+        search(options, to, builder, proof, (machine, meaningless, conditions), progress)
+    finally:
+        builder.close()
+        progress.close()
+        held.close()
 
-    others = [other for target in known_targets(manifest.devices) for other in Schedule.all_of(target, manifest)
-              if other.data["kernels"] != schedule.data["kernels"]]
+
+def search(options, to, builder, proof, found, progress):
+    """found: of the machine, why its times mean nothing if they do not, and its conditions."""
     # Here, since they need what ./dev installs for the tuner: --help does without.
-    from .search import open_storage
     from .session import Session
 
-    proof = to.proof(proof_of(build, schedule, folder, toolchain))
-    seconds = proof.seconds(jobs) if writes else 0
-    if deadline - seconds - time.time() < LEAST_SEARCH:
-        raise ValueError(f"--budget {options.budget:.0f}s leaves no time to search: {time.time() - started:.0f} s have "
-                         f"passed, and building the library with the new values takes about {seconds:.0f} s. Give it "
-                         "more, or run ./dev build first")
+    schedule, folder = to.schedule, builder.folder
+    manifest, (machine, meaningless, conditions) = schedule.manifest, found
+    writes = not options.dry_run and not meaningless
+    others = [other for target in known_targets(manifest.devices) for other in Schedule.all_of(target, manifest)
+              if other.data["kernels"] != schedule.data["kernels"]]
+
+    def rebuild(changed=CHANGED_KERNELS):
+        return proof.seconds(builder.jobs, changed) if writes else 0
+
+    if progress.deadline - rebuild() - time.time() < LEAST_SEARCH:
+        passed = time.time() - progress.started
+        raise ValueError(f"--budget {options.budget:.0f}s leaves no time to search: {passed:.0f} s have passed, and "
+                         f"building the library with the new values takes about {rebuild():.0f} s. Give it more, or "
+                         "run ./dev build first")
+    lines = read_shapes(named_list(options.shapes))
     session = Session(schedule, builder, rows(lines, None, options.type, usual_ops=TUNED_OPS),
-                      set(rows(lines, None, options.type)), options.kernel, open_storage(folder / "journal.log"),
-                      machine, deadline, seconds, progress, options.seed, others)
+                      set(rows(lines, None, options.type)), options.kernel, folder / "journal.log", machine,
+                      conditions, progress.deadline, rebuild, progress, options.seed, others)
     try:
         session.run_search()
         accepted, compared = session.final(session.validate())
-        if not accepted:
-            progress.note(f"no values are proven faster: {to.unchanged}")
-            return
-        command = shlex.join(["./dev", "tune", *sys.argv[1:]])
-        new = schedule.with_points({slot: point for slot, (point, _) in accepted.items()})
-        new.data["provenance"] = session.provenance(accepted, compared, command, options.shapes)
-        if writes:
-            to.give(new, accepted, builder, proof, progress)
-            return
-        path = folder / f"{to.path.stem}.json"
-        path.write_text(to.text(new))
-        progress.note(f"{meaningless or '--dry-run'}: {to.writes} is left alone, what would be written: "
-                      f"{path.relative_to(ROOT)}")
     finally:
-        progress.close()
+        progress.summary(session.failures.new, session.given_up)
+    draw(session, compared, folder, progress)
+    if not accepted:
+        progress.note(f"no values are proven faster: {to.unchanged}")
+        return
+    command = shlex.join(["./dev", "tune", *sys.argv[1:]])
+    new = schedule.with_points({slot: point for slot, (point, _) in accepted.items()})
+    new.data["provenance"] = provenance(session, accepted, compared, command, options.shapes)
+    patiently, kept = session.measuring.patiently, folder / f"{to.path.stem}.json"
+    if writes:
+        to.give(new, accepted, builder, proof, progress, patiently)
+        return
+    patiently(lambda: write(kept, to.text(new)))
+    progress.note(f"{meaningless or '--dry-run'}: {to.writes} is left alone, what would be written: "
+                  f"{kept.relative_to(ROOT)}")
+
+
+def draw(session, compared, folder, progress):
+    """A picture that cannot be drawn takes nothing away."""
+    from .picture import picture
+
+    try:
+        path = picture(session, compared, folder / "picture.png")
+        progress.note(f"how the run went: {path.relative_to(ROOT)}")
+    except OSError as error:
+        progress.warn(f"the picture of the run could not be written: {error}")
+
+
+def ended(*_):
+    """As Ctrl-C does: by a system that goes down, or a terminal that is closed."""
+    raise KeyboardInterrupt
 
 
 def main():
     started = float(os.environ.get("HNORM_TUNE_STARTED", time.time()))
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # cmake and ninja of .venv
     options = parse()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, ended)
     try:
         tune(options, started)
     except KeyboardInterrupt:
+        end_all()
         print("\ntune: stopped; the same command goes on from here", file=sys.stderr)
         return 130
-    except (BuildError, RowError, Stopped, ValueError) as error:
+    except Outside as error:
+        print(f"tune: {error}. What was found so far is kept: the same command goes on from here", file=sys.stderr)
+        return 1
+    except (BuildError, RowError, Stopped, ValueError, OSError) as error:
         print(f"tune: {error}", file=sys.stderr)
         return 1
     return 0

@@ -4,7 +4,7 @@ import sys
 
 from bench.__main__ import main
 
-from .build import BuildError
+from .process import BuildError
 from .space import ROOT
 from .variants import Variants
 

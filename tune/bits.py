@@ -1,7 +1,7 @@
 """Which operations are tuned, and which rows compare a kernel's bits."""
 from bench.rows import GROUPS, computes
 
-from .build import rows_of
+from .process import rows_of
 
 # The others call no kernel of their own.
 TUNED_OPS = ("forward", "normalize", "backward", "moments", "backward_reduce", "forward_add_relu", "normalize_add_relu",

@@ -1,31 +1,20 @@
 """Compiles kernels with given knobs, and links them with the runner and a dispatch table of the tuner's own."""
+import contextlib
 import hashlib
 import json
 import os
-import shlex
-import subprocess
+import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from .process import FULL_WORDS, BuildError, DiskFull, Outside, end_all, rows_of, run
 from .space import ROOT
 
 BASE = "base"
-
-
-class BuildError(Exception):
-    output = ""  # of a runner that failed, its own words
-
-
-def run(command, **options):
-    try:
-        result = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
-    except subprocess.TimeoutExpired as error:
-        raise BuildError(f"{shlex.join(map(str, command))}\ntook more than {error.timeout} seconds") from error
-    if result.returncode:
-        output = (result.stderr or result.stdout).strip()
-        raise BuildError(f"{shlex.join(map(str, command))}\nfailed with {result.returncode}:\n{output[-2000:]}")
-    return result.stdout
+TRANSFER, CONNECTION = 120, 20  # seconds for bringing a program to a board, and for reaching it
+LINKING = 300
+LEAST_SPACE = 1 << 20  # bytes; with less, what fails for other reasons in words fails for this one
 
 
 class Toolchain:
@@ -34,20 +23,46 @@ class Toolchain:
     def __init__(self, cxx="c++", flags=(), runner=()):
         self.cxx, self.flags, self.runner = cxx, list(flags), list(runner)
         self.remote = bool(self.runner) and Path(self.runner[0]).name in ("ssh", "adb")
+        # How many times longer than here a program may take: boards are slow, emulators slower.
+        self.slowness = 10 if self.runner else 1
 
     def place(self, program):
         """Brings a program to where the runner finds it, and returns the command that runs it."""
         if not self.remote:
             return [*self.runner, str(program)]
-        there = f"/tmp/{program.name}"
+        there = self._there(program)
         if Path(self.runner[0]).name == "adb":
-            there = f"/data/local/tmp/{program.name}"
-            run([self.runner[0], "push", program, there])
-            run([*self.runner, f"chmod +x {there}"])
+            run([self.runner[0], "push", program, there], TRANSFER)
+            run([*self.runner, f"chmod +x {there}"], TRANSFER)
         else:
             with open(program, "rb") as file:
-                subprocess.run([*self.runner, f"cat > {there} && chmod +x {there}"], stdin=file, check=True)
+                run([*self.runner, f"cat > {there} && chmod +x {there}"], TRANSFER, stdin=file)
         return [*self.runner, there]
+
+    def _there(self, program):
+        return f"{'/data/local/tmp' if Path(self.runner[0]).name == 'adb' else '/tmp'}/{program.name}"
+
+    def unreachable(self):
+        """Why no program can run, or None."""
+        if not self.remote:
+            return None
+        try:
+            run([*self.runner, "true"], CONNECTION)
+        except BuildError as error:
+            return f"'{' '.join(self.runner)}' does not answer: {str(error).splitlines()[-1]}"
+        return None
+
+    def end(self, program):
+        """A program there goes on when the connection is gone, and would disturb what comes after."""
+        if self.remote:
+            name = program.name
+            with contextlib.suppress(BuildError):  # the pattern does not match the shell that looks for it
+                run([*self.runner, f"pkill -KILL -f [{name[0]}]{name[1:]}"], CONNECTION)
+
+    def remove(self, program):
+        if self.remote:
+            with contextlib.suppress(BuildError):
+                run([*self.runner, f"rm -f {self._there(program)}"], CONNECTION)
 
 
 class Builder:
@@ -63,9 +78,10 @@ class Builder:
         stat = self.generators.stat()
         self.version = f"{stat.st_size} {stat.st_mtime_ns} {self.halide_target()}"
         self.programs = 0
-        self.includes, self.runner_options = [ROOT / "runtime/src"], []
+        self.includes, self.runner_options = [ROOT / "runtime/src", ROOT / "runtime/include"], []
         self.group_points = {}  # of kernels without knobs, {slot: point}
         self.patience = 600  # seconds of a kernel's compilation
+        self.made = set()  # programs
 
     # ---- kernels
 
@@ -83,14 +99,69 @@ class Builder:
         """kernels: (slot, point) pairs. Returns {pair's symbol: BuildError} of those that do not compile."""
         todo = {self.symbol(slot, point): (slot, point) for slot, point in kernels}
         todo = {symbol: kernel for symbol, kernel in todo.items() if not self._object(symbol).exists()}
-        failures = {}
-        with ThreadPoolExecutor(self.jobs) as pool:
-            for symbol, error in zip(todo, pool.map(lambda item: self._compile(*item), todo.items())):
-                if error:
-                    failures[symbol] = error
-        return failures
+        pool = ThreadPoolExecutor(self.jobs)
+        try:
+            errors = list(pool.map(lambda item: self._compile(*item), todo.items()))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_all()
+            raise
+        pool.shutdown()
+        return {symbol: error for symbol, error in zip(todo, errors) if error}
 
-    def _compile(self, symbol, kernel):
+    def compiler_works(self, slot, point):
+        """Whether a kernel that is there already compiles again; raises BuildError."""
+        failure = self._compile(self.symbol(slot, point), (slot, point), keep=False)
+        if failure:
+            raise failure
+
+    def forget(self, slot, point):
+        """An object that does not link may be half of one, as after a loss of power."""
+        if not self.symbol(slot, point).startswith("hnorm_kernel_"):
+            self._object(self.symbol(slot, point)).unlink(missing_ok=True)
+
+    def make_room(self, kernels):
+        """Removes all objects but those of these kernels. Returns how many bytes they took."""
+        keep, freed = {self._object(self.symbol(*kernel)) for kernel in kernels}, 0
+        for path in (self.folder / "objects").glob("tuned_*.o"):
+            if path not in keep:
+                freed += path.stat().st_size
+                path.unlink()
+        return freed
+
+    def outside(self, error):
+        """What of a failure is nothing that was compiled or run is to blame for; None if it may be."""
+        text = str(error)
+        for folder in (self.folder, Path(tempfile.gettempdir())):
+            if shutil.disk_usage(folder).free < LEAST_SPACE or any(words in text for words in FULL_WORDS):
+                return DiskFull(f"the disk of {folder} is full: free some space there")
+        reason = self.toolchain.unreachable()
+        return Outside(reason) if reason else None
+
+    def rows_of(self, program, what, cases, silence):
+        """As process.rows_of(), of a program of this builder; there nothing of it is left running. Where others work,
+        too, it may take longer."""
+        crowd = max(1, os.getloadavg()[0] / self.jobs)
+        try:
+            return rows_of(program, what, cases, silence * crowd * self.toolchain.slowness)
+        except BuildError:
+            self.toolchain.end(Path(program[-1]))
+            raise
+
+    def sweep(self):
+        """Removes what tuners that were killed left half made."""
+        for path in [*self.folder.glob("runner_*_*"), *self.folder.glob("tmp*")]:
+            owner = path.name.split("_")[1] if path.name.startswith("runner_") else None
+            if owner is None or not Path(f"/proc/{owner}").exists():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def close(self):
+        for program in () if self.toolchain.unreachable() else self.made:
+            self.toolchain.remove(program)
+        for path in self.folder.glob(f"runner_{os.getpid()}_*"):
+            path.unlink()
+
+    def _compile(self, symbol, kernel, keep=True):
         slot, point = kernel
         entry = self._entry(slot)
         parameters = self._of_slot(slot) | entry["parameters"] | point
@@ -103,11 +174,12 @@ class Builder:
                     self.generators, *plugin, "-g", entry["generator"], "-f", symbol, "-o", scratch, "-e", "object",
                     f"target={self.halide_target()}",
                     *(f"{name}={value}" for name, value in parameters.items()),
-                ], timeout=self.patience)
+                ], self.patience)
                 self._check(Path(scratch) / f"{symbol}.o")
             except BuildError as error:
                 return error
-            os.replace(Path(scratch) / f"{symbol}.o", self._object(symbol))
+            if keep:
+                os.replace(Path(scratch) / f"{symbol}.o", self._object(symbol))
         return None
 
     def _check(self, object_):
@@ -172,6 +244,7 @@ class Builder:
     def _link(self, symbols, objects, dispatch, prelude="", name=None):
         self.programs += 1
         program = self.folder / f"runner_{os.getpid()}_{name or self.programs % 2}"
+        self.made.add(program)
         self._link_to(program, symbols, [self.archive, *objects], dispatch=dispatch, prelude=prelude)
         return self.toolchain.place(program)
 
@@ -189,7 +262,7 @@ class Builder:
         self._write_table(source, symbols, dict(dispatch), prelude)
         run([self.toolchain.cxx, *self.toolchain.flags, "-std=c++17", "-O0", *flags,
              *(f"-I{folder}" for folder in self.includes), "-isystem", self.halide_include, "-o", path, source,
-             *objects, self.halide_runtime(), "-lpthread", "-ldl", "-lm"])
+             *objects, self.halide_runtime(), "-lpthread", "-ldl", "-lm"], LINKING)
         source.unlink()
 
     def _write_table(self, source, symbols, dispatch, prelude):
@@ -212,13 +285,3 @@ class Builder:
 
     def _table_of(self, rows):
         return {"rows": rows}
-
-
-def rows_of(command, what, cases):
-    """Runs a runner; returns its lines of JSON."""
-    output = subprocess.run([*command, *map(str, what)], input="\n".join(cases) + "\n", capture_output=True, text=True)
-    if output.returncode:
-        error = BuildError(f"{shlex.join(command)} {what[0]} failed with {output.returncode}: {output.stderr.strip()}")
-        error.output = output.stderr.strip().removeprefix("runner: ")
-        raise error
-    return [json.loads(line) for line in output.stdout.splitlines()]

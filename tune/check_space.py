@@ -9,9 +9,10 @@ import tempfile
 from pathlib import Path
 
 from .bits import BIT_DISPATCH, rows_for_bits
-from .build import BASE, BuildError, Toolchain, rows_of
+from .build import BASE, Toolchain
 from .device import builder_of
 from .machine import halide_include, usable_targets
+from .process import BuildError, rows_of
 from .schedule import Schedule, known_targets
 from .space import Manifest
 

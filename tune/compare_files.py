@@ -12,9 +12,10 @@ from pathlib import Path
 from bench import estimate
 from bench.rows import MAIN_OPS, named_list, read_shapes, rows
 
-from .build import BASE, Toolchain, rows_of
+from .build import BASE, Toolchain
 from .device import builder_of
 from .machine import halide_include
+from .process import rows_of
 from .schedule import Schedule
 from .space import ROOT, Manifest
 

@@ -2,9 +2,8 @@
 from os.path import relpath
 
 from . import pack
-from .build import BuildError
 from .proof import PackProof
-from .schedule import Schedule, text_of
+from .schedule import Schedule, in_place, text_of, write
 from .space import ROOT
 
 
@@ -23,20 +22,11 @@ class TargetFile:
     def text(self, new):
         return new.text()
 
-    def give(self, new, accepted, builder, proof, progress):
+    def give(self, new, accepted, builder, proof, progress, patiently):
         """Writes the file, and proves it; if it is not, all is as it was."""
-        before = self.path.read_text() if self.path.exists() else None
-        self.path.parent.mkdir(exist_ok=True)
-        self.path.write_text(self.text(new))
-        progress.note(f"{len(accepted)} kernels have new values in {relpath(self.path, ROOT)}")
-        try:
+        with in_place(self.path, self.text(new), builder.folder, patiently):
+            progress.note(f"{len(accepted)} kernels have new values in {relpath(self.path, ROOT)}")
             proof.give(progress)
-        except BuildError:
-            if before is None:
-                self.path.unlink()
-            else:
-                self.path.write_text(before)
-            raise
 
 
 class CpuFile(TargetFile):
@@ -66,13 +56,13 @@ class PackFile(CpuFile):
     def text(self, new):
         return text_of(new.for_cpus([self.cpu], new.data["provenance"]))
 
-    def give(self, new, accepted, builder, proof, progress):
+    def give(self, new, accepted, builder, proof, progress, patiently):
         self.path.parent.mkdir(exist_ok=True)
         pack.make(builder, new, {slot: point for slot, (point, _) in accepted.items()}, self.name, self.path)
-        (builder.folder / f"{self.path.stem}.json").write_text(self.text(new))
+        patiently(lambda: write(builder.folder / f"{self.path.stem}.json", self.text(new)))
         try:
             proof.give(progress)
-        except BuildError:
+        except BaseException:
             self.path.unlink()
             raise
         path = relpath(self.path, ROOT)

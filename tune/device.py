@@ -4,7 +4,8 @@ import shutil
 import sys
 import tempfile
 
-from .build import Builder, run
+from .build import Builder
+from .process import run
 from .space import ROOT, Slot
 
 
@@ -15,7 +16,7 @@ def builder_of(schedule, *arguments, **options):
 class DeviceBuilder(Builder):
     def __init__(self, schedule, *arguments, **options):
         super().__init__(schedule, *arguments, **options)
-        self.includes += [ROOT / "runtime/include", ROOT / "tune/runner"]
+        self.includes += [ROOT / "tune/runner"]
         self.runner_options = ["-D", "HNORM_ON_DEVICE=ON"]
         self.ptxas = shutil.which("ptxas") or shutil.which("ptxas", path="/usr/local/cuda/bin")
         # In every row alike.

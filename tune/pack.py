@@ -11,8 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .build import Builder, BuildError, Toolchain, run
+from .build import Builder, Toolchain
 from .machine import halide_include
+from .process import BuildError, run
 from .schedule import Schedule
 from .space import ROOT, Manifest
 

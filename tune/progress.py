@@ -44,10 +44,24 @@ class Progress:
     def validating(self, slot, left):
         self._move(f"validating {slot}, {left} more")
 
-    def validated(self, slot, point, interval, better):
+    def validated(self, slot, point, interval, verdict):
         low, middle, high = interval
-        verdict = "taken" if better else "not proven, old values kept"
         self._say(f"{str(slot):34} {middle:6.3f} ({low:.3f} to {high:.3f}) with {_knobs(point)}: {verdict}")
+
+    def failed(self, name, changes, why):
+        """changes: {slot: point}. Of many kernels at once it is the name that says what failed."""
+        for slot, point in changes.items() if len(changes) == 1 else ():
+            name = f"{slot} with {_knobs(point)}"
+        self.warn(f"{name} is left out, and will not be tried again: {why}")
+
+    def summary(self, failures, given_up):
+        """What went wrong on the way, at the end once more."""
+        if failures:
+            self.note(f"{len(failures)} candidates failed, and are noted in the journal:")
+        for slot, point, why in failures:
+            self.note(f"    {slot} with {_knobs(point)}: {why}")
+        for slot, why in given_up.items():
+            self.note(f"    {slot} was left as it is: {why}")
 
     def close(self):
         self.bar.close()

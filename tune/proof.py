@@ -1,13 +1,14 @@
 """The library with a new schedule file, and every kernel's results held to the order of summation."""
 import subprocess
 
-from .build import BuildError, run
 from .machine import best_target
+from .process import BuildError, run
 from .space import ROOT, Manifest
 
 CHANGED_KERNELS = 40  # about as many have new values
 SECONDS_OF_KERNEL = 1.5  # of its compilation, on average
 OTHER_SECONDS = 30  # the library's and the test's own sources, and the test
+BUILD, TEST = 3600, 1800  # seconds after which a build and a test hang
 UNWANTED = ("STATE", "GPU", "TOOLS", "BENCH", "EXAMPLES")  # in a build of the target alone
 
 
@@ -23,14 +24,14 @@ class Proof:
         self.cross = schedule.data["halide_arch"] != "x86-64"
         self.own = self.cross or not self._current(build)
         self.build = folder / "build" if self.own else build
-        self.kernels = CHANGED_KERNELS if self._current(self.build) else len(self._kernels())
 
     def _kernels(self):
         return self.schedule.manifest.slots()
 
-    def seconds(self, jobs):
-        """About so many it will take."""
-        return OTHER_SECONDS + SECONDS_OF_KERNEL * self.kernels / jobs
+    def seconds(self, jobs, changed=CHANGED_KERNELS):
+        """About so many it will take, with so many changed kernels."""
+        kernels = changed if self._current(self.build) else len(self._kernels())
+        return OTHER_SECONDS + SECONDS_OF_KERNEL * kernels / jobs
 
     def _current(self, build):
         library = build / self.library
@@ -56,15 +57,19 @@ class Proof:
             self._configure()
         log = ROOT / "out/tune" / target / "build.log"
         with open(log, "w") as file:
-            command = ["cmake", "--build", self.build, "--target", *self.rebuilt]
-            if subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode:
-                raise BuildError(f"the build failed: {log}")
+            try:
+                run(["cmake", "--build", self.build, "--target", *self.rebuilt], BUILD, stdout=file,
+                    stderr=subprocess.STDOUT)
+            except BuildError as error:
+                raise BuildError("the library does not build with the new values, and the file is what it was before:\n"
+                                 f"{error}\nits words: {log}") from error
         progress.note(f"comparing every kernel's results with {self.held_to}")
         for command in self._tests(self.toolchain.place(self.build / self.test)):
-            result = subprocess.run(command, capture_output=True, text=True)
-            if result.returncode:
-                output = (result.stdout + result.stderr)[-2000:]
-                raise BuildError(f"the results are not those of {self.held_to}:\n{output}")
+            try:
+                run(command, TEST, stderr=subprocess.STDOUT)
+            except BuildError as error:
+                raise BuildError(f"the results are not those of {self.held_to}, and the file is what it was before:\n"
+                                 f"{error}") from error
         progress.note(f"done: {self._done(target)}")
 
     def _done(self, target):
@@ -109,7 +114,10 @@ class PackProof(Proof):
         """proof: that of the target's file, for its build."""
         self.__dict__.update(proof.__dict__)
         self.path = path
-        self.kernels = 0 if self._current(self.build) else self.kernels
+
+    def seconds(self, jobs, changed=0):
+        """The changed kernels are compiled already."""
+        return super().seconds(jobs, 0)
 
     def _tests(self, program):
         return [[*program, "--pack", self.toolchain.place(self.path)[-1]]]

@@ -1,11 +1,14 @@
 """Schedule files: schedules/<target>.json, and schedules/by_cpu for some models of CPU."""
+import contextlib
 import copy
 import json
+import os
 from pathlib import Path
 
 from .space import ROOT, CpuSpace, GpuSpace, Slot
 
 BY_CPU = ROOT / "schedules/by_cpu"
+UNPROVEN = "unproven.json"  # beside the journal: the file before, while the new one is being proven
 
 
 def vector_of(halide_features):
@@ -20,6 +23,52 @@ def known_targets(devices=False):
     """Of CPUs, or of devices: their files say which "device"."""
     files = {path.stem: json.loads(path.read_text()) for path in (ROOT / "schedules").glob("*.json")}
     return sorted(name for name, data in files.items() if ("device" in data) == devices)
+
+
+def write(path, text):
+    """Whole, or as it was."""
+    new = path.with_name(f".{path.name}.new")
+    try:
+        with open(new, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def in_place(path, text, folder, patiently):
+    """A file whose text is proven in the body: where it is not, or the tuner is ended, the file is what it was."""
+    unproven = folder / UNPROVEN
+    before = json.dumps({"path": str(path), "before": path.read_text() if path.exists() else None})
+    path.parent.mkdir(exist_ok=True)
+    patiently(lambda: write(unproven, before))
+    patiently(lambda: write(path, text))
+    try:
+        yield
+    except BaseException:
+        restore(folder)
+        raise
+    unproven.unlink()
+
+
+def restore(folder):
+    """What a run that was ended while it proved its values had left in place. Returns the file's path, if there was
+    such."""
+    unproven = folder / UNPROVEN
+    if not unproven.exists():
+        return None
+    found = json.loads(unproven.read_text())
+    path = Path(found["path"])
+    if found["before"] is None:
+        path.unlink(missing_ok=True)
+    else:
+        write(path, found["before"])  # newer than what was built by the values that are gone
+    unproven.unlink()
+    return path
 
 
 class Schedule:

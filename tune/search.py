@@ -1,8 +1,10 @@
 """Optuna proposes points of a slot's space and is told their scores: logarithms of the speed over the old values'."""
 import hashlib
+import itertools
 import json
 import math
 import statistics
+import time
 
 import optuna
 from optuna.distributions import IntDistribution
@@ -12,21 +14,16 @@ from bench.estimate import TOLERATED
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-FAILED = "failed"  # a trial's attribute: why it has no score
-
-
-def open_storage(path):
-    """A journal on disk: a search that was stopped goes on from it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    backend = optuna.storages.journal.JournalFileBackend(str(path))
-    return optuna.storages.JournalStorage(backend)
+# A trial's attributes: why it has no score; and the ratios that its score is of, by row and round. A study's: what
+# validation said.
+FAILED, ROWS, VALIDATED = "failed", "rows", "validated"
 
 
 class Search:
     """Of one slot. A point is {knob: value}; to Optuna a knob is the place of its value among the legal ones."""
 
-    def __init__(self, storage, slot, space, base, rows, conditions, hints, seed):
-        self.slot, self.space, self.base, self.rows = slot, space, base, rows
+    def __init__(self, storage, slot, space, base, rows, conditions, hints, seed, failures):
+        self.slot, self.space, self.base, self.rows, self.failures = slot, space, base, rows, failures
         self.knobs = space.knobs(slot)
         # Scores compare with the values in use, on these rows of this machine: under others they are no evidence.
         key = hashlib.sha256(json.dumps([conditions, sorted(base.items()), rows, self.knobs]).encode()).hexdigest()[:12]
@@ -39,9 +36,9 @@ class Search:
                 if hint != base:
                     self.study.enqueue_trial(self._indices(hint), skip_if_exists=True)
 
-    def _add_trial(self, point, score):
-        self.study.add_trial(
-            create_trial(value=score, params=self._indices(point), distributions=self._distributions()))
+    def _add_trial(self, point, score, attributes=None):
+        self.study.add_trial(create_trial(value=score, params=self._indices(point), user_attrs=attributes or {},
+                                          distributions=self._distributions()))
 
     def _distributions(self):
         return {name: IntDistribution(0, len(values) - 1) for name, values in self.knobs.items()}
@@ -50,7 +47,7 @@ class Search:
         return {name: values.index(point[name]) for name, values in self.knobs.items()}
 
     def _point(self, trial):
-        return {name: values[trial.params[name]] for name, values in self.knobs.items()}
+        return _point(trial, self.knobs)
 
     def _finished(self):
         return self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.FAIL))
@@ -66,14 +63,17 @@ class Search:
     def propose(self, count):
         """Up to `count` legal points that have not been tried, as (trial, point); fewer where the space runs out."""
         known = {json.dumps(self._point(trial)): trial for trial in self._finished()}
-        proposals = []
+        proposals, left = [], self._left(known, count)
+        for point in left or ():  # so few that the sampler would mostly propose others
+            self.suggest(point)
+        count = min(count, len(left)) if left is not None else count
         for _ in range(20 * count):
             if len(proposals) == count:
                 break
             trial = self.study.ask(self._distributions())
             point = self._point(trial)
             before = known.get(json.dumps(point))
-            if before is not None or self.space.problem(self.slot, point):
+            if before is not None or self.space.problem(self.slot, point) or self.failures.of(self.slot, point):
                 trial.set_user_attr("skipped", True)
                 if before is not None and before.value is not None:
                     self.study.tell(trial, before.value)
@@ -86,26 +86,67 @@ class Search:
             proposals.append((trial, point))
         return proposals
 
-    def tell(self, trial, score=None, why=None):
-        if score is None:
-            trial.set_user_attr(FAILED, why)
+    def _left(self, known, count):
+        """The legal points that have not been tried, if they are no more than that, else None."""
+        left = []
+        for values in itertools.product(*self.knobs.values()):
+            point = dict(zip(self.knobs, values))
+            if not (json.dumps(point) in known or self.space.problem(self.slot, point)
+                    or self.failures.of(self.slot, point)):
+                left.append(point)
+            if len(left) > count:
+                return None
+        return left
+
+    def tell(self, trial, ratios=None, why=None):
+        """ratios: of the speed over the values in use, by row."""
+        if ratios is None:
+            trial.set_user_attr(FAILED, why or "not measured")
             self.study.tell(trial, state=TrialState.FAIL)
         else:
-            self.study.tell(trial, score)
+            trial.set_user_attr(ROWS, _short(self.rows, ratios))
+            self.study.tell(trial, score(ratios))
 
-    def tell_again(self, point, score):
+    def tell_again(self, point, ratios):
         """Another measurement of a point: its score is the mean of all."""
-        self._add_trial(point, score)
+        self._add_trial(point, score(ratios), {ROWS: _short(self.rows, ratios)})
+
+    def note_validation(self, point, interval, verdict):
+        """For the picture, and for whoever asks later why a point was not taken."""
+        note = {"time": time.time(), "point": point, "interval": interval, "verdict": verdict}
+        self.study.set_user_attr(VALIDATED, [*self.notes(), note])
+
+    def notes(self):
+        return self.study.user_attrs.get(VALIDATED, [])
+
+    def history(self):
+        """(time, score, why it has none) of each measurement."""
+        return [(trial.datetime_complete.timestamp(), trial.value, trial.user_attrs.get(FAILED))
+                for trial in self._finished() if ROWS in trial.user_attrs or FAILED in trial.user_attrs]
+
+    def gain(self):
+        best = self.best()
+        return math.exp(best[0][1]) if best else 1.0
 
     def best(self, count=1):
         """The points whose mean scores are highest and above 0, as (point, score)."""
-        scores = {}
-        for trial in self._finished():
-            if trial.value is not None and not trial.user_attrs.get("skipped"):
-                scores.setdefault(json.dumps(self._point(trial)), []).append(trial.value)
-        found = [(json.loads(point), statistics.fmean(values)) for point, values in scores.items()]
-        found = [(point, score) for point, score in found if score > 0 and point != self.base]
+        found = [(json.loads(point), score) for point, score in mean_scores(self._finished(), self.knobs).items()]
+        found = [(point, score) for point, score in found
+                 if score > 0 and point != self.base and not self.failures.of(self.slot, point)]
         return sorted(found, key=lambda one: -one[1])[:count]
+
+
+def _point(trial, knobs):
+    return {name: values[trial.params[name]] for name, values in knobs.items()}
+
+
+def mean_scores(trials, knobs):
+    """{point, as JSON: mean of its scores}"""
+    scores = {}
+    for trial in trials:
+        if trial.value is not None and not trial.user_attrs.get("skipped"):
+            scores.setdefault(json.dumps(_point(trial, knobs)), []).append(trial.value)
+    return {point: statistics.fmean(values) for point, values in scores.items()}
 
 
 def score(rows):
@@ -113,3 +154,7 @@ def score(rows):
     helps some rows and hurts others is not sought."""
     logs = [math.log(statistics.median(row)) for row in rows]
     return sum(logs) / len(logs) + min(0.0, min(logs) - math.log(TOLERATED))
+
+
+def _short(rows, ratios):
+    return {row: [round(ratio, 4) for ratio in of_row] for row, of_row in zip(rows, ratios)}

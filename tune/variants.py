@@ -8,8 +8,9 @@ from bench.arguments import VARIANTS
 from bench.library import Library
 from bench.rows import Row
 
-from .build import Builder, Toolchain, rows_of
+from .build import Builder, Toolchain
 from .machine import best_target, halide_include
+from .process import rows_of
 from .schedule import Schedule
 from .space import ROOT, Manifest
 

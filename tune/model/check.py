@@ -13,8 +13,9 @@ from bench import estimate
 from bench.machine import cpu_name
 from bench.rows import TYPES
 
-from ..build import BASE, Builder, BuildError, Toolchain, rows_of
+from ..build import BASE, Builder, Toolchain
 from ..machine import halide_include
+from ..process import BuildError, rows_of
 from ..schedule import Schedule
 from ..space import ROOT, Manifest
 from .model import APART, CHECKED, Model, names, points

@@ -3,7 +3,7 @@ memory to be in the first cache, all branches to be foreseen, and loads not to w
 import json
 import re
 
-from ..build import run
+from ..process import run
 from .trace import TRIPLES, llvm_tool
 
 # By Halide's architecture, as LLVM calls them. Cortex-A76 is the core of Neoverse N1; LLVM's own cortex-a76 has the

@@ -11,7 +11,8 @@ from pathlib import Path
 from bench.rows import GROUPS, computes
 
 from ..bits import TUNED_OPS
-from ..build import BASE, rows_of
+from ..build import BASE
+from ..process import rows_of
 from .cycles import MODELS, cycles
 from .trace import LLVM, Program
 

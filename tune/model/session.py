@@ -9,10 +9,12 @@ import sys
 import time
 from pathlib import Path
 
-from ..build import Builder, BuildError, Toolchain, run
+from ..build import Builder, Toolchain
 from ..machine import halide_include
+from ..process import run
 from ..progress import Progress
 from ..proof import proof_of
+from ..schedule import in_place, write
 from ..space import ROOT, Stopped
 from .climb import climb, neighbours, starts
 from .cycles import MODELS
@@ -139,17 +141,13 @@ def tune(schedule, options, compiler, started):
 
 
 def _write(new, folder, dry_run, proof, progress):
-    path = new.path(new.target)
+    path, new_values = new.path(new.target), f"{len(new.data['provenance']['changed'])} kernels have new values in"
     if dry_run:
         path = folder / path.name
-        progress.note(f"--dry-run: schedules/ is left alone, what would be written: {path.relative_to(ROOT)}")
-    before = path.read_text() if path.exists() else ""
-    path.write_text(new.text())
-    progress.note(f"{len(new.data['provenance']['changed'])} kernels have new values in {path.relative_to(ROOT)}, "
-                  "modelled and not measured")
-    if not dry_run:
-        try:
-            proof.give(progress)
-        except BuildError:
-            path.write_text(before)
-            raise
+        write(path, new.text())
+        progress.note(f"--dry-run: schedules/ is left alone, {new_values} {path.relative_to(ROOT)}, modelled and not "
+                      "measured")
+        return
+    with in_place(path, new.text(), folder, lambda action: action()):
+        progress.note(f"{new_values} {path.relative_to(ROOT)}, modelled and not measured")
+        proof.give(progress)

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from bisect import bisect_right
 
-from ..build import BuildError, run
+from ..process import BuildError, run
 
 # By Halide's architecture: what runs the target's programs, with every feature that it knows; and LLVM's name.
 EMULATORS = {"arm-64": ["qemu-aarch64-static", "-cpu", "max"], "x86-64": ["qemu-x86_64-static", "-cpu", "max"]}

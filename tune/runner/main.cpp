@@ -13,6 +13,7 @@
 #include "../../bench/engine/contenders.h"
 #include "json.h"
 #include "probe.h"
+#include "running.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -35,6 +36,7 @@ namespace {
 
 using namespace hnorm::bench;
 using hnorm::tune::kernels_called;
+using hnorm::tune::now_running;
 using hnorm::tune::plain;
 using hnorm::tune::samples_are_ordinary;
 
@@ -61,11 +63,13 @@ void uses(const std::vector<Case> &cases) {
         std::printf("{\"case\": \"%s\", ", c.name.c_str());
         print_list("kernels", kernels_called());
         std::printf("}\n");
+        std::fflush(stdout);
     }
 }
 
 // The results of a call with a row's kernels.
 std::vector<uint8_t> results_of(Calls &calls, const Case &c, Data data, bool in_place, const std::string &row) {
+    now_running(row, c.name);
     use(row);
     calls.prepare(c, data);
     send();
@@ -130,6 +134,7 @@ void measure(const std::vector<Case> &cases, const Effort &effort, bool with_flo
     Calls calls;
     calls.reserve(cases);
     place(calls);
+    const std::string base = table_rows().front();
     Conditions conditions;
     conditions.least_timing = least_timing();
     for (const Case &c : cases) {
@@ -137,6 +142,11 @@ void measure(const std::vector<Case> &cases, const Effort &effort, bool with_flo
         send();
         std::vector<Contender> contenders = kernels(calls, c);
         if (with_floor) contenders.push_back(floor(calls, c));
+        for (Contender &one : contenders)
+            one.time = [time = one.time, &name = one.name, &at = c.name](int count) {
+                now_running(name, at);
+                return time(count);
+            };
         const std::vector<std::vector<double>> seconds = rounds(contenders, effort, conditions);
         std::printf("{\"case\": \"%s\", \"seconds\": {", c.name.c_str());
         for (size_t which = 0; which < seconds.size(); which++) {
@@ -146,6 +156,7 @@ void measure(const std::vector<Case> &cases, const Effort &effort, bool with_flo
         }
         std::printf("}}\n");
         std::fflush(stdout);
+        now_running(base, c.name);  // the contenders' names end here
     }
 }
 
@@ -169,8 +180,9 @@ int run(int argc, char **argv) {
     } else if (what == "measure" && (argc == 5 || floor)) {
         measure(cases, {std::atof(argv[2]), std::atoi(argv[3]), std::atoi(argv[4])}, floor);
     } else {
-        throw std::runtime_error("usage: runner machine | uses [THREADS] | bits | call | "
-                                 "measure SECONDS LEAST MOST [floor]");
+        throw std::runtime_error(
+            "usage: runner machine | uses [THREADS] | bits | call | "
+            "measure SECONDS LEAST MOST [floor]");
     }
     return 0;
 }
@@ -178,6 +190,7 @@ int run(int argc, char **argv) {
 }  // namespace
 
 int main(int argc, char **argv) {
+    hnorm::tune::say_on_signals();
     try {
         hnorm_forget_wisdom();  // which somebody may have written for any machine
         return run(argc, argv);
