@@ -168,7 +168,7 @@ def search(options, to, builder, proof, found, progress):
     manifest, (machine, meaningless, conditions) = schedule.manifest, found
     writes = not options.dry_run and not meaningless
     others = [other for target in known_targets(manifest.devices) for other in Schedule.all_of(target, manifest)
-              if other.data["kernels"] != schedule.data["kernels"]]
+              if (other.target, other.cpus) != (schedule.target, schedule.cpus)]
 
     def rebuild(changed=CHANGED_KERNELS):
         return proof.seconds(builder.jobs, changed) if writes else 0
