@@ -120,6 +120,8 @@ class ByCpu(unittest.TestCase):
 
         self.assertEqual(to().path, self.folder / f"{TARGET}.{ZEN4}.json")
         self.assertEqual(to(base=True).path, self.base.path(TARGET))
+        self.assertIsNone(to().problem())
+        self.assertIn("CPU is 'unknown', which is no model", destination.CpuFile(self.base, "unknown").problem())
         self.assertEqual(to(pack="mine").path.name, "hnorm-pack-mine.so")
         cuda = Schedule.of_target("cuda", Manifest(devices=True))
         options = argparse.Namespace(pack="mine", base=False)

@@ -167,6 +167,8 @@ def search(options, to, builder, proof, found, progress):
     schedule, folder = to.schedule, builder.folder
     manifest, (machine, meaningless, conditions) = schedule.manifest, found
     writes = not options.dry_run and not meaningless
+    if writes and to.problem():
+        raise ValueError(to.problem())
     others = [other for target in known_targets(manifest.devices) for other in Schedule.all_of(target, manifest)
               if (other.target, other.cpus) != (schedule.target, schedule.cpus)]
 

@@ -1,4 +1,5 @@
 """Where new values go: a file of schedules/by_cpu for this model of CPU, the target's own file, or a kernel pack."""
+import re
 from os.path import relpath
 
 from . import pack
@@ -14,6 +15,10 @@ class TargetFile:
         self.schedule = Schedule.of_target(schedule.target, schedule.manifest)
         self.path = schedule.path(schedule.target)
         self.writes, self.unchanged = "schedules/", "schedules/ stays as it is"
+
+    def problem(self):
+        """Why it cannot be written, or None."""
+        return None
 
     def proof(self, proof):
         """Of what is written: that of a file by default."""
@@ -37,6 +42,11 @@ class CpuFile(TargetFile):
         self.schedule = Schedule.of_cpu(schedule.target, cpu, schedule.manifest)
         self.path, self.cpu = schedule.path_of_cpu(schedule.target, cpu), cpu
 
+    def problem(self):
+        if re.fullmatch(r"[A-Za-z0-9]+(-[0-9A-F]+)+", self.cpu):  # as cmake/Manifest.cmake
+            return None
+        return f"the machine's CPU is '{self.cpu}', which is no model that a file can be for: give --base or --pack"
+
     def text(self, new):
         cpus = Schedule.of_file(self.path, new.manifest).cpus if self.path.exists() else [self.cpu]
         return text_of(new.for_cpus(cpus, new.data["provenance"]))
@@ -49,6 +59,9 @@ class PackFile(CpuFile):
         super().__init__(schedule, cpu)
         self.name, self.path = name, pack.path_of(name)
         self.writes, self.unchanged = self.path.name, "there is nothing for a pack"
+
+    def problem(self):
+        return None
 
     def proof(self, proof):
         return PackProof(self.path, proof)
