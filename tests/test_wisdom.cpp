@@ -163,7 +163,8 @@ TEST_CASE("a choice holds for its row, and for no other", "[once]") {
         CHECK(with(std::string(row) + " target=x86-64-sse41") == "other");
 }
 
-TEST_CASE("a section holds for its build, CPU, caches and number of threads, and others are ignored and said", "[once]") {
+TEST_CASE("a section holds for its build, CPU, caches and number of threads, and others are ignored and said",
+          "[once]") {
     if (!has_sse41()) return;
     const Folder folder;
     const std::string build = hnorm_build(), cpu = hnorm_cpu(), caches = hnorm_caches();
