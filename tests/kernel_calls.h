@@ -179,8 +179,8 @@ inline Results call(KernelInputs &in, const ManifestKernel &kernel, int variant,
 inline bool differ(const ManifestKernel &kernel, const hnorm::detail::Target &a, const hnorm::detail::Target &b,
                    hnorm_type type) {
     using namespace hnorm::detail;
-#define KERNEL(kernel_name, signature, class_name, class_index)                 \
-    if (kernel.name == #kernel_name && kernel.planes == #class_name)            \
+#define KERNEL(kernel_name, signature, class_name, class_index)                \
+    if (kernel.name == #kernel_name && kernel.planes == #class_name)           \
         return kernel_of(hnorm_kernels_##kernel_name, a, type, class_index) != \
                kernel_of(hnorm_kernels_##kernel_name, b, type, class_index);
     HNORM_FOR_EACH_KERNEL(KERNEL)

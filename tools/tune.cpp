@@ -126,8 +126,7 @@ private:
         if (getloadavg(&load, 1) == 1 && load > kMuch) {
             std::fprintf(
                 stderr,
-                "hnorm tune: other programs kept %.1f cores busy in the last minute: choices will be better on "
-                "an idle machine\n",
+                "hnorm tune: other programs run, the machine's load is %.1f: choices will be better on an idle machine\n",
                 load);
         }
     }
