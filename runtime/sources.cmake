@@ -49,6 +49,7 @@ set(HNORM_RUNTIME_SOURCES
     src/view.cpp
     src/wide_gradient.cpp
     src/wisdom.cpp
+    src/wisdom_choice.cpp
     src/wisdom_file.cpp
     src/witness.cpp
 )

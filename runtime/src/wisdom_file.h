@@ -4,36 +4,13 @@
 #include <string>
 #include <vector>
 
-#include "wisdom.h"
+#include "wisdom_choice.h"
 
 namespace hnorm::detail {
 
 // What a section may ask for.
 struct WisdomMachine {
     std::string build, cpu, caches;
-};
-
-// The rows that a choice is for, as the benchmark names them: one, or more of them.
-struct Rows {
-    static constexpr int64_t kInstance = -1;
-
-    Computes computes;
-    bool activation, residual;
-    Layout layout;  // tensors of one position are channels-last, as in Planes
-    hnorm_type type;
-    int64_t groups;  // of channels in a sample; 0: batch norm; kInstance: each channel
-    int64_t n, c, s;
-    bool any_function, any_group, any_layout, any_type, any_shape;
-    int threads;  // 0: any number
-
-    bool hold(const CallKind &call, int call_threads) const;
-    // Whether they are one row, so that calls can look it up.
-    bool is_one() const { return threads && !any_function && !any_group && !any_layout && !any_type && !any_shape; }
-};
-
-struct Choice {
-    Rows rows = {};
-    Plan plan;
 };
 
 // What files say, and sentences about them.

@@ -1,0 +1,43 @@
+// A line of a wisdom file: rows, and what is chosen for them.
+#pragma once
+
+#include <string_view>
+
+#include "wisdom.h"
+
+namespace hnorm::detail {
+
+// The rows that a choice is for, as the benchmark names them: one, or more of them.
+struct Rows {
+    static constexpr int64_t kInstance = -1;
+
+    Computes computes;
+    bool activation, residual;
+    Layout layout;  // tensors of one position are channels-last, as in Planes
+    hnorm_type type;
+    int64_t groups;  // of channels in a sample; 0: batch norm; kInstance: each channel
+    int64_t n, c, s;
+    bool any_function, any_group, any_layout, any_type, any_shape;
+    int threads;  // 0: any number
+
+    bool hold(const CallKind &call, int call_threads) const;
+    // Whether they are one row, so that calls can look it up.
+    bool is_one() const { return threads && !any_function && !any_group && !any_layout && !any_type && !any_shape; }
+};
+
+struct Choice {
+    Rows rows = {};
+    Plan plan;
+};
+
+// The text up to the separator, which it takes away with it.
+std::string_view take(std::string_view *rest, char separator);
+// A number from 0 to `most`, in digits alone.
+bool read_number(std::string_view text, int64_t most, int64_t *value);
+
+// "forward/batch/channels_first/f32/32x64x112x112"; "*" stands for all. What is wrong with it, or null.
+const char *read_rows(std::string_view text, Rows *rows);
+// "target=x86-64-avx2", "threads=1" or a value of Dispatch. What is wrong with it, or null.
+const char *read_value(std::string_view text, Plan *plan);
+
+}  // namespace hnorm::detail
