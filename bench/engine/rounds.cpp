@@ -61,7 +61,8 @@ std::vector<std::vector<double>> rounds(const std::vector<Contender> &contenders
         if (conditions.before) conditions.before();
         return contenders[which].time(calls[which]);
     };
-    static std::mt19937 random;  // goes on: each measurement has orders of its own
+    // Goes on, and begins elsewhere in each process: who is first is at no measurement who was first at another.
+    static std::mt19937 random{std::random_device()()};
     std::vector<std::vector<double>> seconds(count);
     std::vector<size_t> active(count);
     for (size_t which = 0; which < count; which++) active[which] = which;
