@@ -31,7 +31,7 @@ def verdicts(speeds, seed, noise, burst=0.1):
         for until in compare.LOOKS:
             if verdict == UNDECIDED:
                 ratios += [look(speed) for _ in range(until - len(ratios))]
-                verdict = decision.verdict(ratios, levels)
+                verdict = decision.verdict(ratios, 1e-3, levels)
         found.append(verdict)
     return found
 
@@ -62,14 +62,20 @@ class Decision(unittest.TestCase):
     def test_the_bounds(self):
         for ratios, verdict in (([0.98, 1.02], SAME), ([0.90, 0.96], SLOWER), ([1.04, 1.10], FASTER),
                                 ([0.96, 1.01], UNDECIDED), ([0.99, 1.05], UNDECIDED), ([0.5, 2], UNDECIDED)):
-            self.assertEqual(decision.verdict(ratios * 20, decision.Levels(1, 1)), verdict)
+            self.assertEqual(decision.verdict(ratios * 20, 1e-3, decision.Levels(1, 1)), verdict)
+
+    def test_a_difference_of_a_few_nanoseconds_is_none(self):
+        levels = decision.Levels(1, 1)
+        for speed, seconds, verdict in ((0.92, 400e-9, SAME), (1.08, 400e-9, SAME), (0.92, 1e-6, SLOWER),
+                                        (0.8, 100e-9, SAME), (0.8, 400e-9, SLOWER), (1.2, 400e-9, FASTER)):
+            self.assertEqual(decision.verdict([speed] * 20, seconds, levels), verdict)
 
     def test_few_looks_decide_nothing_however_alike_they_are(self):
         levels = decision.Levels(100, 1)
-        self.assertEqual(decision.verdict([1.0] * 5, levels), UNDECIDED)
-        self.assertEqual(decision.verdict([1.0] * 6, levels), SAME)
-        self.assertEqual(decision.verdict([0.5] * 11, levels), UNDECIDED)
-        self.assertEqual(decision.verdict([0.5] * 12, levels), SLOWER)
+        self.assertEqual(decision.verdict([1.0] * 5, 1e-3, levels), UNDECIDED)
+        self.assertEqual(decision.verdict([1.0] * 6, 1e-3, levels), SAME)
+        self.assertEqual(decision.verdict([0.5] * 11, 1e-3, levels), UNDECIDED)
+        self.assertEqual(decision.verdict([0.5] * 12, 1e-3, levels), SLOWER)
 
     def test_intervals_of_many_rounds_are_those_of_the_binomial_distribution(self):
         for count in (999, 1001, 5000):

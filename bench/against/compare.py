@@ -39,7 +39,8 @@ def against_commit(hnorm, rows, against, build, quick, note):
                 found[row].append(one)
                 progress.step()
         for row in left:
-            verdicts[row] = decision.verdict([ratio for _, ratio in found[row]], levels)
+            seconds, ratios = zip(*found[row])
+            verdicts[row] = decision.verdict(ratios, report.median(seconds), levels)
     entries = []
     for row in rows:
         seconds, ratios = zip(*found[row])
@@ -82,7 +83,8 @@ def against_file(found, context, path, note):
         if entry["name"] not in before:
             note(f"{entry['name']}: the file does not have it")
             continue
-        verdict, interval = decision.of_files(_of_floor(entry), _of_floor(before[entry["name"]]))
+        verdict, interval = decision.of_files(_of_floor(entry), _of_floor(before[entry["name"]]),
+                                              entry["real_time"] * 1e-6)
         row = entry["name"].rsplit("/", 2)[0]
         seconds = [entry["real_time"] * 1e-6]
         entries.append(_entry(row, context["hnorm_target"], seconds, entry["rounds"], verdict, interval))
@@ -120,5 +122,5 @@ def summary(entries, what):
               f"{entry['of_before_lo']:.3f} to {entry['of_before_hi']:.3f}   {entry['rounds']:6}  {entry['verdict']}")
     count = Counter(entry["verdict"] for entry in entries)
     print(f"\nagainst {what}: " + ", ".join(f"{count[verdict]} {verdict}" for verdict in reversed(order)) +
-          f" (the same: within {1 - decision.BOUND:.0%})")
+          f" (the same: within {1 - decision.BOUND:.0%} or {decision.LEAST * 1e9:.0f} ns a call)")
     return decision.exit_status(count.keys())

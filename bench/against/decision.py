@@ -1,8 +1,12 @@
 """Whether a row is faster, slower or the same, by how many times as fast it was in each look."""
+import math
+
 from bench import estimate
 
 FASTER, SLOWER, SAME, UNDECIDED = "faster", "slower", "same", "cannot tell"
-BOUND = estimate.TOLERATED  # differences up to it, and its reciprocal, are none
+# Differences up to these are none: of the speed, and of a call in seconds. The same sources in another build have their
+# code laid out otherwise, which showed as up to 40 ns a call.
+BOUND, LEAST = estimate.TOLERATED, 50e-9
 DOUBT = 0.05  # that a row is called the same by chance; that any of all rows is called faster or slower by chance
 
 
@@ -19,22 +23,29 @@ def _interval(ratios, level):
     return estimate.interval(ratios, level) if 2 * 0.5 ** len(ratios) <= 1 - level else None
 
 
-def verdict(ratios, levels):
-    interval = _interval(ratios, levels.differs)
-    if interval and interval[2] < BOUND:
+def bound(seconds):
+    """Of a call that takes so long."""
+    return min(BOUND, seconds / (seconds + LEAST))
+
+
+def verdict(ratios, seconds, levels):
+    differs, same = _interval(ratios, levels.differs), _interval(ratios, levels.same)
+    return _of_intervals(differs or (0, 1, math.inf), same or (0, 1, math.inf), bound(seconds))
+
+
+def _of_intervals(differs, same, least):
+    if differs[2] < least:
         return SLOWER
-    if interval and interval[0] > 1 / BOUND:
+    if differs[0] > 1 / least:
         return FASTER
-    interval = _interval(ratios, levels.same)
-    return SAME if interval and BOUND < interval[0] and interval[2] < 1 / BOUND else UNDECIDED
+    return SAME if least < same[0] and same[2] < 1 / least else UNDECIDED
 
 
-def of_files(now, before):
+def of_files(now, before, seconds):
     """(verdict, interval) of two runs' (low, middle, high) of the copy floor's time over the row's. The interval is as
     wide as the two allow."""
-    low, middle, high = now[0] / before[2], now[1] / before[1], now[2] / before[0]
-    found = SLOWER if high < BOUND else FASTER if low > 1 / BOUND else UNDECIDED
-    return SAME if BOUND < low and high < 1 / BOUND else found, (low, middle, high)
+    interval = now[0] / before[2], now[1] / before[1], now[2] / before[0]
+    return _of_intervals(interval, interval, bound(seconds)), interval
 
 
 def exit_status(verdicts):
