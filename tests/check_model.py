@@ -9,7 +9,7 @@ from unittest.mock import Mock
 
 from tune.model import cycles, ranks, trace
 from tune.model.climb import climb, neighbours, starts
-from tune.model.model import CHECKED, KNOBS, TRUSTED, Judged, Model, judged_knobs, points, trusted
+from tune.model.model import CHANNELS, CHECKED, KNOBS, TRUSTED, Judged, Model, judged_knobs, points, trusted
 from tune.schedule import Schedule, known_targets
 from tune.space import Manifest, Slot
 
@@ -131,7 +131,7 @@ class Choice(unittest.TestCase):
                     changed = {name for name in point if point[name] != base[name]}
                     self.assertLessEqual(changed, set(KNOBS))
                     self.assertTrue(all(point[name] >= space.vector for name in changed & set(space.vectors)))
-                    self.assertTrue("channel_block" not in changed or point["channel_block"] >= 16)
+                    self.assertTrue("channel_block" not in changed or point["channel_block"] in CHANNELS)
                     if slot.planes != "tiny":
                         self.assertLessEqual(point.get("group_block", 0), base.get("group_block", 0))
 

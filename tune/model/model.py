@@ -32,18 +32,19 @@ SHAPES = {
 KNOBS = ("vector", "store_vector", "lane_block", "row_unroll", "store_unroll", "group_block", "channel_block", "sweep")
 
 
-LINE = 16  # floats of a line of the cache
+# Channels that are summed at a time: a line of the cache at least, or it would be read again, maybe from far; no more
+# than the rows have.
+CHANNELS = range(16, 64 + 1)
 
 
 def judged_knobs(space, slot, base):
-    """{knob: values}. Vectors narrower than the target's are never faster: they would flatter the correlation. Channels
-    in blocks of less than a line would have it read again, maybe from far. A larger block of groups, unless the planes
-    are tiny, may leave threads without work."""
+    """{knob: values}. Vectors narrower than the target's are never faster: they would flatter the correlation. A
+    larger block of groups, unless the planes are tiny, may leave threads without work."""
     def judged(name, value):
         if name in space.vectors:
             return value >= space.vector
         if name == "channel_block":
-            return value >= LINE
+            return value in CHANNELS
         return name != "group_block" or slot.planes == "tiny" or value <= base[name]
 
     return {name: [value for value in values if value == base[name] or judged(name, value)]
