@@ -179,9 +179,10 @@ class Refusals(unittest.TestCase):
         for schedule, given, message in (
                 (devices["cuda"], {}, "no CPU of target cuda: its targets are of arm-64, x86-64"),
                 (cpus["arm-64"], {"runner": ["ssh", "board"]}, "--model takes no --runner"),
+                (cpus["arm-64"], {"pack": "mine"}, "--model takes no --pack"),
                 (cpus["arm-64"], {"shapes": "vgg"}, "--model takes no --shapes"),
                 (cpus["x86-64-avx2"], {}, "x86-64-avx2.json has measured values, which a model does not replace")):
-            options = Mock(**{"runner": [], "shapes": "standard"} | given)
+            options = Mock(**{"runner": [], "shapes": "standard", "pack": None} | given)
             with self.assertRaisesRegex(ValueError, message):
                 tune(schedule, options, "c++", 0)
 

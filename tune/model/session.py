@@ -111,6 +111,8 @@ def tune(schedule, options, compiler, started):
         raise ValueError(f"--model knows no CPU of target {schedule.target}: its targets are of {', '.join(MODELS)}")
     if options.shapes != "standard":
         raise ValueError("--model takes no --shapes: its rows are small, of every class of planes")
+    if options.pack:
+        raise ValueError("--model takes no --pack: a pack is for the machine at hand")
     if options.runner:
         raise ValueError("--model takes no --runner: leave it out, or --model, to measure with it")
     if method.startswith("tuned"):
