@@ -166,13 +166,13 @@ function(hnorm_kernels_digest_files out root)
     set(${out} ${files} PARENT_SCOPE)
 endfunction()
 
-# hnorm_dispatch(OUT OPERATION TYPE): the dispatch values as name=value: the defaults, what the schedule file says for all, for the
-# type, for the operation, and for the type in it; and what dispatch_overrides does.
-function(hnorm_dispatch out operation type)
+# hnorm_dispatch(OUT SPACE OPERATION TYPE): the dispatch values of the space as name=value: the defaults, what the schedule file says
+# for all, for the type, for the operation, and for the type in it; and what dispatch_overrides does.
+function(hnorm_dispatch out space_json operation type)
     set(values "")
-    json_items(names MEMBER "${cpu_space_json}" dispatch values)
+    json_items(names MEMBER "${space_json}" dispatch values)
     foreach(name IN LISTS names)
-        string(JSON default GET "${cpu_space_json}" dispatch values ${name} default)
+        string(JSON default GET "${space_json}" dispatch values ${name} default)
         list(APPEND values "${name}=${default}")
     endforeach()
     foreach(path IN ITEMS "" "${type}" "${operation}" "${operation};${type}")
@@ -180,6 +180,8 @@ function(hnorm_dispatch out operation type)
         list(APPEND values ${own})
     endforeach()
     hnorm_merge(values ${values} ${dispatch_overrides})
+    list(JOIN names "|" names) # the tuner has a row of CPUs beside those of a device, by the device's file
+    list(FILTER values INCLUDE REGEX "^(${names})=")
     list(SORT values) # as the fields of Dispatch
     set(${out} "${values}" PARENT_SCOPE)
 endfunction()

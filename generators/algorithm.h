@@ -43,6 +43,12 @@ inline Tuple coefficients(Expr mean, Expr variance, Expr gamma, Expr beta, Expr 
     return Tuple(m, a, b);
 }
 
+// A layer's running statistic after a step.
+inline Expr running_after(const Expr &running, const Expr &value, const Expr &weight_before, const Expr &weight,
+                          const Products &times) {
+    return times(weight_before, running) + times(weight, value);
+}
+
 // z from x - m
 inline Expr normalized(Expr centered, const Expr &a, const Expr &b, const Products &times) {
     return times(centered, a) + b;

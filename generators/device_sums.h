@@ -15,6 +15,7 @@ struct GroupSum {
     Reduction by_run;
     Func total;  // (g0, g1): an update over `runs`
     RDom runs;   // x: the run's number
+    Func any;    // of a block that is summed again as a whole: (g1): whether a group of it needs that
     Func whole;  // few channels: (g0, g1), an update over `parts` of totals; else total
     RDom parts;
 };
@@ -24,8 +25,9 @@ struct GroupSum {
 // are added.
 class Groups {
 public:
-    Groups(Planes planes, bool narrow, const Expr &S, const Expr &N, const Expr &C)
-        : planes(planes), narrow(narrow), S(S), N(N), C(C) {}
+    // by_block: C, a constant, are the groups of a block g1 of the device, which sums all of them again if one needs that.
+    Groups(Planes planes, bool narrow, const Expr &S, const Expr &N, const Expr &C, bool by_block = false)
+        : planes(planes), narrow(narrow), S(S), N(N), C(C), by_block(by_block) {}
 
     Expr size() const { return cast<double>(S) * cast<double>(N); }
 
@@ -49,13 +51,20 @@ public:
     GroupSum sum(const std::function<Reduction(const Chunks &, Func)> &by_run, const std::string &name,
                  const Expr &needed = Expr()) const {
         GroupSum d;
-        const Numbered numbered = {true, narrow, needed};
+        const Numbered numbered = {true, narrow, by_block ? Expr() : needed};
         const Chunks chunks = cut(narrow ? select(v.g0 / C < kParts, S / kParts, S % kParts) : S, numbered);
         d.by_run = by_run(chunks, Func(name + "_runs"));
         // With few channels, a remainder may have more runs than a part.
         const Expr count =
             narrow ? max(cut(S / kParts, numbered).runs(), cut(S % kParts, numbered).runs()) : chunks.runs();
         d.runs = RDom(0, count, name + "_all");
+        if (by_block && needed.defined()) {
+            RDom group(0, C, "group");
+            d.any = Func(name + "_any");
+            d.any(v.g1) = 0;
+            d.any(v.g1) = max(d.any(v.g1), cast<int>(Internal::substitute(v.g0.name(), group, needed)));
+            d.runs.where(d.any(v.g1) != 0);
+        }
         d.total = Func(name + "_total");
         accumulate(d.total, {v.g0, v.g1}, elements(d.by_run.runs, {v.g0, d.runs.x, v.g1}));
         d.whole = d.total;
@@ -71,6 +80,7 @@ public:
     const Planes planes;
     const bool narrow;
     const Expr S, N, C;
+    const bool by_block;
     static constexpr int kParts = 32;
     // The columns that few channels make at most, of 15 channels.
     static constexpr int kMostColumns = 15 * (kParts + 1);

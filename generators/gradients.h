@@ -72,4 +72,10 @@ inline Expr gradient(Expr centered, Expr dy, const Gate &gate, Expr scale, Expr 
     return (gate.times(gate.specialized(centered, dy), scale) - k1) - gate.times(centered * power, k2);
 }
 
+// A parameter's gradient after what was there before, to which it is added if keep is not 0.
+inline Expr gradient_after(const Expr &before, const Expr &gradient, const Expr &keep) {
+    const Expr rounded = cast<float>(gradient);
+    return select(keep != 0, before + rounded, rounded);
+}
+
 }  // namespace hnorm

@@ -143,15 +143,13 @@ public:
 
     void configure() { for_device(); }
     void generate() {
-        const Expr gamma_gradient = cast<float>(over_samples(v, samples, cast<bool>(false), "of_gamma", [&](Expr n) {
+        const Expr gamma_gradient = over_samples(v, samples, cast<bool>(false), "of_gamma", [&](Expr n) {
             return times()(sum_dy_xmu(v.g0, n), invstd(variance(v.g0, n), eps));
-        }));
-        const Expr beta_gradient = cast<float>(
-            over_samples(v, samples, cast<bool>(false), "of_beta", [&](Expr n) { return sum_dy(v.g0, n); }));
-        const auto after = [&](const Expr &before, const Expr &gradient) {
-            return select(keep != 0, before + gradient, gradient);
-        };
-        out(v.g0, v.g1) = Tuple(after(dgamma(v.g0, v.g1), gamma_gradient), after(dbeta(v.g0, v.g1), beta_gradient));
+        });
+        const Expr beta_gradient =
+            over_samples(v, samples, cast<bool>(false), "of_beta", [&](Expr n) { return sum_dy(v.g0, n); });
+        out(v.g0, v.g1) = Tuple(gradient_after(dgamma(v.g0, v.g1), gamma_gradient, keep),
+                                gradient_after(dbeta(v.g0, v.g1), beta_gradient, keep));
     }
     void schedule() {
         any_stride(sum_dy, sum_dy_xmu, variance);
@@ -176,7 +174,7 @@ public:
                    cast<double>(samples);
         };
         const auto after = [&](Input<Buffer<double, 2>> &running, const Expr &value) {
-            return times()(weight_before, running(v.g0, v.g1)) + times()(weight, value);
+            return running_after(running(v.g0, v.g1), value, weight_before, weight, times());
         };
         out(v.g0, v.g1) = Tuple(after(running_mean, average(mean, "of_mean")),
                                 after(running_variance, average(variance, "of_variance") * correction));

@@ -15,7 +15,7 @@ from pathlib import Path
 
 ARCHITECTURES = ["sm_80", "sm_90", "sm_100", "sm_120"]
 REGISTERS = 64
-RARE = re.compile(r"(moments|backward_reduce)\w* _kernel_out_")
+RARE = re.compile(r"(moments|backward_reduce)\w* _kernel_out_|fused_")
 RARE_SPILLS = 160  # bytes
 FORBIDDEN = {"a fused multiply-add": rb"\bfma\.", "flushed subnormals": rb"\.ftz\b", "an approximation": rb"\.approx\b"}
 

@@ -12,8 +12,10 @@
 
 #include <dlfcn.h>
 
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -75,6 +77,13 @@ struct Written : ResultBuffer<T> {
     halide_buffer_t *raw() { return &this->buffer.raw; }
 };
 
+// Running statistics, of the same values, after a step with weights of 3/4 and 1/4.
+std::vector<double> tracked(const std::vector<double> &values, double correction) {
+    std::vector<double> after;
+    for (const double value : values) after.push_back(0.75 * value + 0.25 * ((0 + value) * correction));
+    return after;
+}
+
 // The data of x and dy.
 using Fill = void (*)(Tensor &x, Tensor &dy, uint64_t seed);
 
@@ -111,6 +120,8 @@ void check(const Shape &shape, const Padding &padding, uint64_t seed, Fill fill_
             a.push_back(z.a);
             b.push_back(z.b);
         }
+        std::vector<float> before(groups);  // of gradients of parameters
+        for (size_t g = 0; g < groups; g++) before[g] = 0.5F + static_cast<float>(g);
         TensorBuffer x_buffer(x, group), dy_buffer(dy, group), y_buffer(y, group), added(residual, group);
         for (bool count : {false, true}) {
             Written<double> found_mean(view), found_m2(view);
@@ -159,6 +170,23 @@ void check(const Shape &shape, const Padding &padding, uint64_t seed, Fill fill_
                 require_same(difference(y, transcribed_normalize(x, group, moments.mean, variance, affine, eps,
                                                                  {activation, &residual})),
                              "normalize_residual" + place);
+                if (narrow) continue;
+                for (const bool adds : {false, true}) {
+                    Written<double> found_mean(view), found_variance(view), new_mean(view), new_variance(view);
+                    prepare();
+                    call("fused_forward", place, kernels.fused_forward[reduction], &source.raw, &gamma->raw, &beta->raw,
+                         eps, slope, static_cast<int32_t>(adds), adds ? &added.raw : &source.raw, &mean->raw,
+                         &of_variance->raw, 0.75, 0.25, 1.5, zero, &y_buffer.raw, found_mean.raw(),
+                         found_variance.raw(), new_mean.raw(), new_variance.raw());
+                    check_padding("fused_forward", "y", y);
+                    require_same(difference(y, transcribed_normalize(x, group, moments.mean, variance, affine, eps,
+                                                                     {activation, adds ? &residual : nullptr})),
+                                 "fused_forward" + place);
+                    require(found_mean, moments.mean, "mean", "fused_forward" + place);
+                    require(found_variance, variance, "variance", "fused_forward" + place);
+                    require(new_mean, tracked(moments.mean, 1), "running mean", "fused_forward" + place);
+                    require(new_variance, tracked(variance, 1.5), "running variance", "fused_forward" + place);
+                }
             }
 
             // dz from z, of which the kernels of backward make a dy
@@ -217,6 +245,36 @@ void check(const Shape &shape, const Padding &padding, uint64_t seed, Fill fill_
             require_same(difference(y, transcribed_dx(x, dz, group, moments.count, moments.mean, variance, weights,
                                                       affine, eps)),
                          "backward_apply" + place);
+
+            for (const Tensor *overwritten : std::initializer_list<const Tensor *>{nullptr, &x, &dy}) {
+                if (narrow) continue;
+                const auto of_gamma = given(before, view, view.g0), of_beta = given(before, view, view.g0);
+                Written<float> dgamma(view), dbeta(view);
+                y.clear();
+                if (overwritten) y.copy_elements(*overwritten);
+                y.store();
+                call("fused_backward", place, kernels.fused_backward[reduction],
+                     overwritten == &x ? &y_buffer.raw : &x_buffer.raw,
+                     overwritten == &dy ? &y_buffer.raw : &dy_buffer.raw, &mean->raw, &of_variance->raw, &gamma->raw,
+                     &beta->raw, eps, slope, &of_gamma->raw, &of_beta->raw,
+                     static_cast<int32_t>(overwritten != nullptr), zero, &y_buffer.raw, sum_dy.raw(), sum_dy_xmu.raw(),
+                     dgamma.raw(), dbeta.raw());
+                check_padding("fused_backward", "dx", y);
+                require_same(difference(y, transcribed_dx(x, dz, group, moments.count, moments.mean, variance, weights,
+                                                          affine, eps)),
+                             "fused_backward" + place);
+                require(sum_dy, sums.dy, "sum of dy", "fused_backward" + place);
+                require(sum_dy_xmu, sums.dy_xmu, "sum of dy*(x - mean)", "fused_backward" + place);
+                std::vector<float> gamma_gradient, beta_gradient;
+                for (size_t g = 0; g < groups; g++) {
+                    const double invstd = variance[g] + eps == 0 ? 0 : 1 / std::sqrt(variance[g] + eps);
+                    const float start = overwritten ? before[g] : -0.0F;
+                    gamma_gradient.push_back(start + static_cast<float>(sums.dy_xmu[g] * invstd));
+                    beta_gradient.push_back(start + static_cast<float>(sums.dy[g]));
+                }
+                require(dgamma, gamma_gradient, "dgamma", "fused_backward" + place);
+                require(dbeta, beta_gradient, "dbeta", "fused_backward" + place);
+            }
 
             // x stands for y here: it has both signs
             std::vector<float> gated = transcribed_gate(dy, x.values(), activation);

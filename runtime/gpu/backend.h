@@ -70,6 +70,13 @@ struct Gpu : Call {
         Memory<double> mean_, variance_;
     };
 
+    // Forward and backward as one launch each (fused.cpp), where the table's dispatch values say so.
+    static constexpr bool kFuses = true;
+    bool fuses(const Forward &a) const;
+    bool fuses(const Backward &b) const;
+    hnorm_status fused(const Forward &a) const;
+    hnorm_status fused(const Backward &b) const;
+
     // All at once: a launch fills the device.
     template <typename Compute>
     hnorm_status for_blocks(const Planes &x, const Grouping &, int, const Compute &compute) const {

@@ -3,6 +3,7 @@ set(HNORM_GPU_SOURCES
     backward.cpp
     cuda.cpp
     forward.cpp
+    fused.cpp
     gpu.cpp
     hooks.cpp
     memory.cpp

@@ -230,6 +230,14 @@ hnorm_status compute_backward(const Backend &on, const Backward &given) {
     BehindResidual<Backend> behind(on, given);
     HNORM_TRY(behind.reserve());
     Backward &b = behind.rest;
+    if constexpr (Backend::kFuses) {
+        if (on.fuses(b)) {
+            const Range all = all_of(b.x);
+            HNORM_TRY(behind.compute_dz(all));
+            HNORM_TRY(on.fused(b));
+            return behind.write_dx(all);
+        }
+    }
     const bool wanted = b.dx || b.wants_parameters();
     typename Backend::ChannelStatistics statistics(on);
     SumsMemory<Backend> sums(on, b);

@@ -24,6 +24,7 @@ struct Cpu : CpuCall {
     private:
         const Cpu &on_;
     };
+    static constexpr bool kFuses = false;  // operations as one step each
     using Coefficients = detail::Coefficients;
     using Gradient = GradientCoefficients;
     using Gate = GateValues;

@@ -33,6 +33,23 @@ using DeviceBackwardApply = int (*)(halide_buffer_t *x, halide_buffer_t *dy, hal
 using DeviceActivationBackward = int (*)(halide_buffer_t *y, halide_buffer_t *dy, int32_t slope, int32_t zero,
                                          halide_buffer_t *dz);
 
+// Forward in one program: y, and mean, variance and new running statistics of each group. adds: 1
+// where there is a residual; else 0, and the residual is any tensor of the shape. Values of groups
+// that it writes may have any strides.
+using DeviceFusedForward = int (*)(halide_buffer_t *x, halide_buffer_t *gamma, halide_buffer_t *beta, double eps,
+                                   int32_t slope, int32_t adds, halide_buffer_t *residual,
+                                   halide_buffer_t *running_mean, halide_buffer_t *running_variance,
+                                   double weight_before, double weight, double correction, int32_t zero,
+                                   halide_buffer_t *y, halide_buffer_t *mean, halide_buffer_t *variance,
+                                   halide_buffer_t *new_mean, halide_buffer_t *new_variance);
+// Backward in one program: dx, and the sums and new gradients of the parameters of each group.
+using DeviceFusedBackward = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *mean,
+                                    halide_buffer_t *variance, halide_buffer_t *gamma, halide_buffer_t *beta,
+                                    double eps, int32_t slope, halide_buffer_t *dgamma, halide_buffer_t *dbeta,
+                                    int32_t keep, int32_t zero, halide_buffer_t *dx, halide_buffer_t *sum_dy,
+                                    halide_buffer_t *sum_dy_xmu, halide_buffer_t *new_dgamma,
+                                    halide_buffer_t *new_dbeta);
+
 // generators/group_values.cpp
 using DeviceFill = int (*)(double value, halide_buffer_t *out);
 using DeviceWiden = int (*)(halide_buffer_t *in, halide_buffer_t *out);
@@ -78,10 +95,21 @@ struct DeviceElementKernels {
     DeviceBackwardReduce backward_reduce[kPlaneClasses], backward_reduce_narrow[kPlaneClasses];
     DeviceBackwardApply backward_apply[kPlaneClasses];
     DeviceActivationBackward activation_backward[kPlaneClasses];
+    DeviceFusedForward fused_forward[kPlaneClasses];
+    DeviceFusedBackward fused_backward[kPlaneClasses];
+};
+
+// Which tensors take the fused kernels (runtime/gpu/fused.cpp), by the blocks of the device and the
+// bytes that a block has of x. The defaults are in schedules/space/gpu.json, which says what the
+// values are, and other values in the device's schedule file. The table's writer has the fields in
+// alphabetical order.
+struct DeviceDispatch {
+    int64_t fused_alone_bytes, fused_blocks, fused_bytes, fused_short_blocks, fused_short_bytes;
 };
 
 struct DeviceKernels {
     const char *name;  // "cuda"
+    DeviceDispatch forward[kElementTypes], backward[kElementTypes];
     DeviceElementKernels of[kElementTypes];
     DeviceFill fill_float, fill;
     DeviceWiden widen;

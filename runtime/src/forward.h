@@ -22,6 +22,17 @@ struct Moments {
     CallKind kind() const { return {Computes::kMoments, x, nullptr, group}; }
 };
 
+// One step of a layer's running statistics of C channels. mean and variance of the step have one
+// value a group, and each channel has `samples` groups. The momentum is the weight of the average
+// over the samples. The average of the variance is multiplied by `correction`.
+struct Track {
+    static constexpr Operation kOperation = kForward;
+    int64_t channels, samples;
+    const double *mean, *variance;
+    double momentum, correction;
+    double *running_mean, *running_variance;
+};
+
 // hnorm_forward
 struct Forward {
     static constexpr Operation kOperation = kForward;
@@ -31,7 +42,8 @@ struct Forward {
     double eps;
     PostOps post;
     Planes y;
-    double *mean, *variance;  // null: not wanted
+    double *mean, *variance;       // null: not wanted
+    const Track *track = nullptr;  // the step of a layer with these statistics; null: none
 
     CallKind kind() const { return {Computes::kForward, x, y.data, group, post.slope != 1, post.residual != nullptr}; }
 };
@@ -61,17 +73,6 @@ struct NormalizeFloats {
     CallKind kind() const { return {Computes::kNormalize, x, y.data, grouping_of(mean)}; }
 };
 
-// One step of a layer's running statistics of C channels. mean and variance of the step have one
-// value a group, and each channel has `samples` groups. The momentum is the weight of the average
-// over the samples. The average of the variance is multiplied by `correction`.
-struct Track {
-    static constexpr Operation kOperation = kForward;
-    int64_t channels, samples;
-    const double *mean, *variance;
-    double momentum, correction;
-    double *running_mean, *running_variance;
-};
-
 // The statistics of all groups. M2 is divided by `divisor`.
 template <typename Backend>
 hnorm_status moments_of_blocks(const Backend &on, const Planes &x, const Grouping &group, double divisor, double *mean,
@@ -99,6 +100,11 @@ hnorm_status compute_forward(const Backend &on, const Forward &a) {
     if (a.x.empty()) {
         return HNORM_OK;
     }
+    if constexpr (Backend::kFuses) {
+        if (on.fuses(a)) {
+            return on.fused(a);
+        }
+    }
     typename Backend::template Memory<double> unwanted_mean(on), unwanted_variance(on);
     double *mean = a.mean, *variance = a.variance;
     for (const auto &[values, memory] : {std::pair(&mean, &unwanted_mean), std::pair(&variance, &unwanted_variance)}) {
@@ -110,14 +116,15 @@ hnorm_status compute_forward(const Backend &on, const Forward &a) {
     const Normalization by = {group_values<double>(mean, a.x, a.group), group_values<double>(variance, a.x, a.group),
                               a.affine, a.eps};
     const bool past_cache = on.goes_past_cache(a.y, {&a.x, a.post.residual});
-    return on.for_blocks(a.x, a.group, 1, [&](const Range &range) {
+    HNORM_TRY(on.for_blocks(a.x, a.group, 1, [&](const Range &range) {
         const Planes x = cropped(a.x, range);
         const int64_t first = a.group.first(a.x, range);
         typename Backend::Coefficients coefficients(on);
         HNORM_TRY(on.statistics(x, a.group, by.from(range), mean + first, variance + first, &coefficients));
         Planes residual;
         return on.normalize(x, coefficients, a.post.from(range, &residual), cropped(a.y, range), past_cache);
-    });
+    }));
+    return a.track ? on.track(*a.track) : HNORM_OK;
 }
 
 template <typename Backend>

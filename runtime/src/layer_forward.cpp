@@ -65,14 +65,15 @@ hnorm_status forward(const char *function, hnorm_layer *layer, const hnorm_tenso
             f.mean = record.mean.data();
             f.variance = record.variance.data();
         }
-        HNORM_TRY(machine.run(&Device::forward, compute_forward<Cpu>, f));
+        Track step;
         if (layer->tracks()) {
             const hnorm_group by = f.group.by;
             const auto count = static_cast<double>(f.x.group_size(by));
-            HNORM_TRY(machine.run(&Device::track, compute_track<Cpu>,
-                                  layer->tracked(by == HNORM_BATCH ? 1 : f.x.n, count, f.mean, f.variance)));
-            ++layer->num_batches_tracked;
+            step = layer->tracked(by == HNORM_BATCH ? 1 : f.x.n, count, f.mean, f.variance);
+            f.track = &step;
         }
+        HNORM_TRY(machine.run(&Device::forward, compute_forward<Cpu>, f));
+        layer->num_batches_tracked += f.track ? 1 : 0;
     }
     layer->record.end(f.x, f.y, layer->training, residual != nullptr);
     return HNORM_OK;

@@ -98,18 +98,22 @@ SumsView sums_view(const Planes &x, const Planes *dy, const Grouping &grouping) 
     const bool batch = grouping.by == HNORM_BATCH, is_plane = batch && x.s == 1;
     SumsView seen = {};
     seen.transposed = batch && !last && can_be_transposed(x);
-    const auto of = [&](const Planes &p) {
-        return is_plane ? one_plane(p) : seen.transposed ? transposed(p) : batch ? over_samples(p) : of_samples(p);
-    };
-    seen.x = of(tensors[0]);
-    seen.dy = of(tensors[1]);
     seen.samples_are_positions = is_plane || seen.transposed;
+    seen.x = seen_alike(seen, tensors[0], grouping);
+    seen.dy = seen_alike(seen, tensors[1], grouping);
     seen.planes = last || seen.samples_are_positions ? kLast : plane_class(x.s);
     seen.adjacent = last;
     seen.few_channels = seen.planes == kLast && !seen.transposed && has_few_channels(seen.x);
     seen.dense = seen.few_channels && is_dense(seen.x) && is_dense(seen.dy);
     seen.merged = grouping.together;
     return seen;
+}
+
+View seen_alike(const SumsView &of, const Planes &other, const Grouping &grouping) {
+    return of.transposed                ? transposed(other)
+           : of.samples_are_positions   ? one_plane(other)
+           : grouping.by == HNORM_BATCH ? over_samples(other)
+                                        : of_samples(other);
 }
 
 SumsView one_row(SumsView view) {

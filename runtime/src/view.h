@@ -46,6 +46,8 @@ struct SumsView {
     int64_t merged = 1;
 };
 SumsView sums_view(const Planes &x, const Planes *dy, const Grouping &grouping);
+// Another tensor of x's shape as these sums see x. The grouping puts no channels together.
+View seen_alike(const SumsView &of, const Planes &other, const Grouping &grouping);
 // The axis of a view that the samples are on. Batch norm reduces over it.
 inline Axis &samples_of(View &x, const SumsView &of) { return of.samples_are_positions ? x.s : x.r; }
 // The same with all groups along g0, if planes are channels-first and groups are evenly apart. Values

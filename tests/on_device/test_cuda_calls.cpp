@@ -282,6 +282,50 @@ TEST_CASE("in a steady state CUDA's driver is asked for nothing but launches") {
     REQUIRE(current.empty());
 }
 
+TEST_CASE("groups that fit a block of the device are one launch, and a layer's step is no more") {
+    hnorm::use_cuda(pointer(0x2000), pointer(0x77));
+    struct Size {
+        int64_t n, c, h, w;
+        bool last, batch, instance;  // the layout, and whether groups fit
+    };
+    constexpr Size kSizes[] = {
+        {1, 16, 3, 3, false, true, true},    {2, 64, 7, 7, false, true, true},
+        {2, 64, 7, 7, true, true, true},     {4, 128, 40, 40, false, true, true},
+        {4, 128, 40, 40, true, false, true},  // a block has 16 channels: too large for one
+        {32, 512, 7, 7, false, true, false},  // so many short groups that their barriers would take longer
+        {32, 512, 7, 7, true, true, true},   {64, 3, 64, 64, false, false, true},
+        {64, 3, 64, 64, true, false, false},  // few channels
+    };
+    for (const Size &size : kSizes) {
+        INFO(size.n << "," << size.c << "," << size.h << "," << size.w << (size.last ? " channels-last" : ""));
+        const auto elements = static_cast<size_t>(size.n * size.c * size.h * size.w);
+        hnorm::DeviceArray<float> x(hnorm::Device::cuda, elements), y(hnorm::Device::cuda, elements);
+        const auto tensor = [&](hnorm::DeviceArray<float> &array) {
+            return (size.last ? hnorm::channels_last(array.data(), {size.n, size.c, size.h, size.w})
+                              : hnorm::nchw(array.data(), {size.n, size.c, size.h, size.w}))
+                .on(hnorm::Device::cuda);
+        };
+        // Launches of a call after the first of its kind.
+        const auto launches_of = [&](const auto &call) {
+            call();
+            calls.clear();
+            call();
+            REQUIRE(calls["cuMemAlloc_v2"] == 0);
+            return calls["cuLaunchKernel"];
+        };
+        const auto check = [&](auto &&layer, int most, bool fits) {
+            layer.to(hnorm::Device::cuda);
+            REQUIRE((launches_of([&] { layer.forward_add(tensor(x), tensor(y), tensor(y)); }) <= most) == fits);
+            REQUIRE((launches_of([&] { layer.forward(tensor(x), tensor(y)); }) <= most) == fits);
+            REQUIRE((launches_of([&] { layer.backward(tensor(x), tensor(y), tensor(y)); }) <= most) == fits);
+        };
+        check(hnorm::BatchNorm(size.c, hnorm::Options().relu()), 1, size.batch);
+        check(hnorm::InstanceNorm(size.c), 1, size.instance);
+        // Samples share parameters and running statistics: what adds theirs is a launch of its own.
+        check(hnorm::InstanceNorm(size.c, hnorm::Options().affine(true).track_running_stats(true)), 2, size.instance);
+    }
+}
+
 TEST_CASE("working memory of one stream is not given to another before its work is done") {
     Data *data;
     hnorm::use_cuda(pointer(0x2000), pointer(0x101));

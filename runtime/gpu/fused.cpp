@@ -1,0 +1,101 @@
+// Forward and backward in one launch each: a block of the device sums a group and writes its elements (docs/gpu.md, "Fused
+// kernels").
+#include <algorithm>
+
+#include "backend.h"
+
+namespace hnorm::gpu {
+
+namespace {
+
+bool are_fused(const DeviceDispatch &dispatch, const SumsView &seen) {
+    const int64_t together = seen.planes == kLarge ? 1 : seen.planes == kSmall ? 4 : 16;  // groups of a block
+    const int64_t blocks = (seen.x.g0.extent + together - 1) / together * seen.x.g1.extent;
+    const int64_t bytes = std::min(together, seen.x.g0.extent) * seen.x.group_size() * seen.x.element_size();
+    const bool few = blocks < dispatch.fused_blocks;
+    const bool fit = bytes <= (few ? dispatch.fused_alone_bytes : dispatch.fused_bytes);
+    // The second axis of a grid, on which the samples of instance norm are.
+    constexpr int64_t kMostAlongSecond = 65535;
+    const bool many = bytes < dispatch.fused_short_bytes && blocks > dispatch.fused_short_blocks;
+    return !seen.few_channels && seen.x.g1.extent <= kMostAlongSecond && fit && !many;
+}
+
+// Values of groups that a kernel writes and nobody reads: one place for all of them.
+class Unwanted {
+public:
+    explicit Unwanted(const Gpu &on) : on_(on), memory_(on) {}
+    hnorm_status reserve() { return memory_.reserve(1); }
+    // Those of the view, or this place if there are none.
+    On<GroupBuffer> or_else(double *values, const View &view) const { return at(values, memory_.data(), view); }
+    On<GroupBuffer> or_else(float *values, const View &view) const {
+        return at(values, reinterpret_cast<float *>(memory_.data()), view);
+    }
+
+private:
+    template <typename T>
+    On<GroupBuffer> at(T *values, T *place, const View &view) const {
+        return On<GroupBuffer>(on_, values ? values : place, view, values ? view.g0.extent : 0, values ? 1 : 0);
+    }
+
+    const Gpu &on_;
+    Gpu::Memory<double> memory_;
+};
+
+}  // namespace
+
+// The kernels have gamma and beta of the groups whose statistics they compute.
+bool Gpu::fuses(const Forward &a) const {
+    const bool own = a.group.together == 1 && (a.group.by == HNORM_INSTANCE || !a.affine.per_sample());
+    return own && are_fused(kernels.forward[a.x.type], sums_view(a.x, nullptr, a.group));
+}
+
+bool Gpu::fuses(const Backward &b) const {
+    return b.dx && b.summed() == b.group && are_fused(kernels.backward[b.x.type], sums_view(b.x, &b.dy, b.group));
+}
+
+hnorm_status Gpu::fused(const Forward &a) const {
+    const SumsView seen = sums_view(a.x, nullptr, a.group);
+    const View &view = seen.x;
+    const View y = seen_alike(seen, a.y, a.group);
+    const View residual = a.post.residual ? seen_alike(seen, *a.post.residual, a.group) : view;
+    const AffineView affine = present(a.affine);
+    // The kernel knows the groups of a block alone: running statistics that are averages over samples are not its matter.
+    const bool tracks = a.track && a.track->samples == 1;
+    const Track step = tracks ? *a.track : Track{};
+    Unwanted unwanted(*this);
+    HNORM_TRY(unwanted.reserve());
+    const auto values = [&](double *wanted) { return unwanted.or_else(wanted, view); };
+    HNORM_TRY(launch(*this, kernels.of[a.x.type].fused_forward[seen.planes], On<TensorBuffer>(*this, view),
+                     read(*this, affine.gamma, view), read(*this, affine.beta, view), a.eps, slope_bits(a.post.slope),
+                     static_cast<int32_t>(a.post.residual != nullptr), On<TensorBuffer>(*this, residual),
+                     values(step.running_mean), values(step.running_variance), 1 - step.momentum, step.momentum,
+                     step.correction, kZero, On<TensorBuffer>(*this, y), values(a.mean), values(a.variance),
+                     values(step.running_mean), values(step.running_variance)));
+    return a.track && !tracks ? track(*a.track) : HNORM_OK;
+}
+
+hnorm_status Gpu::fused(const Backward &b) const {
+    const SumsView seen = sums_view(b.x, &b.dy, b.group);
+    const View &view = seen.x;
+    const AffineView affine = present(b.by.affine);
+    // Samples that share parameters: what adds their gradients needs the sums.
+    const bool shared = b.group.by == HNORM_INSTANCE && !b.per_sample && b.wants_parameters();
+    SumsMemory<Gpu> memory(*this, b);
+    GroupSums sums = {};
+    if (shared) {
+        HNORM_TRY(memory.reserve());
+        sums = memory.all();
+    }
+    Unwanted unwanted(*this);
+    HNORM_TRY(unwanted.reserve());
+    const auto gradient = [&](float *values) { return unwanted.or_else(shared ? nullptr : values, view); };
+    HNORM_TRY(launch(*this, kernels.of[b.x.type].fused_backward[seen.planes], On<TensorBuffer>(*this, view),
+                     On<TensorBuffer>(*this, seen.dy), read(*this, b.by.mean, view), read(*this, b.by.variance, view),
+                     read(*this, affine.gamma, view), read(*this, affine.beta, view), b.by.eps, slope_bits(b.slope),
+                     gradient(b.dgamma), gradient(b.dbeta), static_cast<int32_t>(b.add), kZero,
+                     On<TensorBuffer>(*this, seen_alike(seen, *b.dx, b.group)), unwanted.or_else(sums.dy, view),
+                     unwanted.or_else(sums.dy_xmu, view), gradient(b.dgamma), gradient(b.dbeta)));
+    return shared ? parameter_gradients(b, sums) : HNORM_OK;
+}
+
+}  // namespace hnorm::gpu

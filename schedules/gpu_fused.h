@@ -1,0 +1,158 @@
+// How the fused kernels run on GPUs (docs/gpu.md): a block takes some groups from the sample to the stores.
+#pragma once
+
+#include "gpu.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace hnorm {
+namespace gpu {
+
+// The two results of a fused kernel have one loop over blocks (compute_with), and Halide guards the body of each by a
+// condition: that the block is one of its own. It does not see that every block is, and puts barriers behind that
+// condition too. PoCL copies all that follows such a barrier, once for each, and takes minutes. This pass makes the
+// condition one that compilers see is true.
+class EveryBlockRuns : public Internal::IRMutator {
+    using Internal::IRMutator::visit;
+
+    std::map<std::string, Expr> blocks_;  // of the loops around
+
+    Internal::Stmt visit(const Internal::For *op) override {
+        if (op->for_type != Internal::ForType::GPUBlock) return IRMutator::visit(op);
+        blocks_[op->name] = op->extent;
+        const Internal::Stmt result = IRMutator::visit(op);
+        blocks_.erase(op->name);
+        return result;
+    }
+    // block + 1 <= blocks
+    Expr visit(const Internal::LE *op) override {
+        const auto *sum = op->a.as<Internal::Add>();
+        const auto *block = sum && Internal::is_const_one(sum->b) ? sum->a.as<Internal::Variable>() : nullptr;
+        const auto found = block ? blocks_.find(block->name) : blocks_.end();
+        const bool holds = found != blocks_.end() && Internal::equal(op->b, found->second);
+        // Not a constant: Halide 21 writes OpenCL code that names it and does not define it.
+        return holds ? Internal::LE::make(op->b, op->b) : IRMutator::visit(op);
+    }
+};
+
+// A value a group of a block's, in its shared memory.
+inline void in_block(Func f, const Axes &v, LoopLevel block, int groups) {
+    of_groups(f, v, block, groups);
+    f.bound_extent(v.g1, 1);
+}
+
+// The sums over the runs of a block's groups, some runs side by side. A thread takes a lane of a chunk.
+inline void sum_in_block(GroupSum &sum, LoopLevel block, int groups, int runs) {
+    Reduction &d = sum.by_run;
+    const Axes &v = d.v;
+    RVar step("step"), run("run");
+    if (sum.any.defined()) sum.any.compute_at(block).bound_extent(v.g1, 1);
+    in_block(sum.total, v, block, groups);
+    sum.total.update()
+        .split(sum.runs.x, step, run, runs, kTail)
+        .reorder(run, v.g0, step)
+        .gpu_threads(v.g0)
+        .never_partition_all();
+    const LoopLevel at(sum.total, step);
+    d.runs.compute_at(at).bound_extent(v.g1, 1);
+    d.runs.bound_storage(v.g0, groups).bound_storage(v.a, runs).reorder(v.g0, v.a).gpu_threads(v.g0, v.a);
+    d.run.compute_at(d.runs, v.g0);
+
+    int width = lanes_of(d.planes);
+    const bool single = width == 1;
+    const auto shared = [&](Func f) {
+        f.compute_at(at).bound(v.l, 0, width).bound_extent(v.g1, 1).bound_storage(v.k, kChunksPerRun);
+        f.bound_storage(v.g0, groups).bound_storage(v.a, runs);
+        if (single) {
+            f.reorder_storage(v.g0, v.k, v.l, v.a, v.g1).reorder(v.g0, v.k, v.a, v.l).gpu_threads(v.g0, v.k, v.a);
+        } else {
+            Var z("z");
+            f.reorder(v.l, v.k, v.g0, v.a).fuse(v.g0, v.a, z).gpu_threads(v.l, v.k, z);
+        }
+    };
+    Func lanes = d.sum.lanes.in();
+    shared(lanes);
+    d.sum.lanes.compute_at(lanes, single ? v.g0 : v.l);
+    for (Func f : d.sum.tree) {
+        width /= 2;
+        shared(f);
+    }
+}
+
+// The threads of a block. x: the lanes of a chunk or, of a single lane, groups; y: the chunks of a run; z: the rest,
+// runs side by side and groups.
+struct BlockThreads {
+    int x, y = kChunksPerRun, z;
+
+    // A loop over what all threads share.
+    void share(Func f, Var loop) const {
+        Var step("step"), line("line"), thread_x("thread_x"), thread_y("thread_y"), thread_z("thread_z");
+        f.split(loop, step, line, x * y * z, kTail).split(line, line, thread_x, x).split(line, thread_z, thread_y, y);
+        f.gpu_threads(thread_x, thread_y, thread_z);
+    }
+};
+
+inline void sample_in_block(FirstSample &d, Planes planes, LoopLevel block, int groups, const BlockThreads &threads) {
+    const Axes v;
+    const Var i("i");
+    const int W = sampled_neighbours(planes);
+    in_block(d.about, v, block, groups);
+    d.elements.compute_at(block)
+        .bound(v.l, 0, W)
+        .bound_extent(v.g1, 1)
+        .bound_storage(i, kMostSampled)
+        .bound_storage(v.g0, groups);
+    Var at("at");
+    if (W == 1) {
+        d.elements.reorder_storage(v.g0, i, v.l, v.g1).reorder(v.g0, i, v.l).fuse(v.g0, i, at);
+    } else {
+        d.elements.reorder(v.l, i, v.g0).fuse(v.l, i, at).fuse(at, v.g0, at);
+    }
+    threads.share(d.elements, at);
+    for (Sample *of : {&d.once, &d.scaled}) {
+        RVar step("step"), row("row");
+        of->lanes.compute_at(d.about, v.g0).bound(v.l, 0, W).unroll(v.l);
+        of->lanes.update().split(of->rows.x, step, row, 4, kTail).reorder(v.l, row, step).unroll(v.l).unroll(row);
+    }
+    d.scale.compute_at(d.about, v.g0);
+}
+
+// All threads of a block write its elements, side by side in memory. `tile`: the loop over blocks along g0. It is not
+// fused with that along g1: of the second of two results Halide would not see which block a fused loop is at.
+inline void store_in_block(Func y, const Axes &v, const Var &tile, Planes planes, int groups,
+                           const BlockThreads &threads) {
+    Var group("group"), at("at");
+    y.split(v.g0, tile, group, groups, kTail);
+    if (channels_last(planes)) {
+        y.reorder(group, v.s, v.r, tile, v.g1).fuse(group, v.s, at).fuse(at, v.r, at);
+    } else {
+        y.reorder(v.s, v.r, group, tile, v.g1).fuse(v.s, v.r, at).fuse(at, group, at);
+    }
+    y.gpu_blocks(tile, v.g1);
+    threads.share(y, at);
+}
+
+inline void fused(DeviceReduction &d, const std::vector<Func> &values, Func out, Func y, Planes planes,
+                  const GpuKnobs &knobs) {
+    const Axes v;
+    const int groups = knobs.fused_groups, lanes = lanes_of(planes);
+    const int runs = std::max(knobs.fused_threads / (lanes * kChunksPerRun * groups), 1);
+    const BlockThreads threads =
+        lanes == 1 ? BlockThreads{groups, kChunksPerRun, runs} : BlockThreads{lanes, kChunksPerRun, groups * runs};
+    Var tile("tile"), group("group");
+    store_in_block(y, v, tile, planes, groups, threads);
+    out.split(v.g0, tile, group, groups, kTail).gpu_threads(group).gpu_blocks(tile, v.g1).compute_with(y, tile);
+    const LoopLevel block(y, tile);
+    if (d.has_sample) sample_in_block(d.sample, planes, block, groups, threads);
+    for (GroupSum &sum : d.sums) sum_in_block(sum, block, groups, runs);
+    for (Func f : d.of_group) in_block(f, v, block, groups);
+    for (Func f : values) in_block(f, v, block, groups);
+    Func again = d.sample_again.lanes;
+    again.compute_at(d.of_group[1], v.g0).bound(v.l, 0, sampled_neighbours(planes)).unroll(v.l);
+    again.update().reorder(v.l, d.sample_again.rows.x).unroll(v.l);
+}
+
+}  // namespace gpu
+}  // namespace hnorm
