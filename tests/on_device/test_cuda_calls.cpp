@@ -290,11 +290,11 @@ TEST_CASE("groups that fit a block of the device are one launch, and a layer's s
     };
     constexpr Size kSizes[] = {
         {1, 16, 3, 3, false, true, true},    {2, 64, 7, 7, false, true, true},
-        {2, 64, 7, 7, true, true, true},     {4, 128, 40, 40, false, true, true},
-        {4, 128, 40, 40, true, false, true},  // a block has 16 channels: too large for one
+        {2, 64, 7, 7, true, true, true},     {4, 128, 28, 28, false, true, true},
+        {4, 128, 28, 28, true, false, true},  // a block has 16 channels: too large for one
         {32, 512, 7, 7, false, true, false},  // so many short groups that their barriers would take longer
-        {32, 512, 7, 7, true, true, true},   {64, 3, 64, 64, false, false, true},
-        {64, 3, 64, 64, true, false, false},  // few channels
+        {32, 512, 7, 7, true, true, true},   {64, 3, 64, 64, false, false, false},
+        {64, 3, 64, 64, true, false, false},  // large planes, and few channels
     };
     for (const Size &size : kSizes) {
         INFO(size.n << "," << size.c << "," << size.h << "," << size.w << (size.last ? " channels-last" : ""));
