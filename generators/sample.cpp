@@ -13,7 +13,7 @@ protected:
     template <typename X>
     void sample_terms(X &x, const Chunks::Terms &terms) {
         const Expr S = x.dim(0).extent(), N = x.dim(1).extent();
-        Func of_rows("places");
+        Func of_rows("places_of_rows");  // apart from the input's name, for schedules that compute it
         Var i("i");
         of_rows(i) = Tuple((*places)(0, i), (*places)(1, i));
         count = rows_sampled(S, N, this->planes);

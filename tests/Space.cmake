@@ -40,6 +40,15 @@ hnorm_test_refused(
     ${gpu} store_threads=64 store_rows=32
 )
 
+# The bench's other schedule needs no knobs. Its kernels are compiled when somebody asks for them.
+foreach(generator IN ITEMS sample moments normalize backward_sample backward_reduce backward_apply activation_backward)
+    add_test(
+        NAME "space: ${generator} compiles with the naive schedule"
+        COMMAND hnorm_generators -g ${generator} -f naive -e object -o "${CMAKE_CURRENT_BINARY_DIR}"
+                target=x86-64-linux-no_runtime-sse41 scheduler=naive
+    )
+endforeach()
+
 # What a schedule file names must exist: a slip would pass for a default. CMake breaks the lines of its messages.
 function(hnorm_test_schedule name message json)
     add_test(NAME "space: ${name}" COMMAND "${CMAKE_COMMAND}" -D "JSON=${json}" -P "${CMAKE_CURRENT_SOURCE_DIR}/check_schedule.cmake")
