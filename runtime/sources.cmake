@@ -12,7 +12,6 @@ set(HNORM_RUNTIME_SOURCES
     src/context.cpp
     src/cores.cpp
     src/cpu_model.cpp
-    src/cpu_name.cpp
     src/device.cpp
     src/error.cpp
     src/float_environment.cpp

@@ -54,6 +54,40 @@ void ask_the_cpu() {
 #endif
 }
 
+// What the CPU calls itself, without the spaces that some fill it with. ARM's have no name.
+std::string own_name() {
+    std::string name;
+#if defined(__x86_64__) || defined(__i386__)
+    constexpr unsigned kFirst = 0x80000002, kLast = 0x80000004;
+    unsigned words[12] = {};
+    char text[sizeof words + 1] = "";
+    if (__get_cpuid_max(0x80000000, nullptr) >= kLast) {
+        unsigned *at = words;
+        for (unsigned leaf = kFirst; leaf <= kLast; ++leaf, at += 4) {
+            __get_cpuid(leaf, at, at + 1, at + 2, at + 3);
+        }
+        std::memcpy(text, words, sizeof words);
+    }
+    for (const char *at = text; *at; ++at) {
+        if (*at != ' ' || (!name.empty() && at[1] != ' ' && at[1] != '\0')) {
+            name += *at;
+        }
+    }
+#endif
+    return name;
+}
+
+// The file's first line; "" where there is none.
+std::string line_of(const std::string &path) {
+    char text[64] = "";
+    if (std::FILE *const file = std::fopen(path.c_str(), "re")) {
+        const bool read = std::fgets(text, sizeof text, file) != nullptr;
+        std::fclose(file);
+        text[read ? std::strcspn(text, "\n") : 0] = '\0';
+    }
+    return text;
+}
+
 }  // namespace
 
 int cpu_distance(const char *model, const char *other) {
@@ -63,6 +97,23 @@ int cpu_distance(const char *model, const char *other) {
         return std::strcmp(model, other) == 0 ? 0 : -1;
     }
     return std::abs(static_cast<int>(std::strtol(here + 1, nullptr, 16) - std::strtol(there + 1, nullptr, 16)));
+}
+
+std::string cpu_name() {
+    const std::string own = own_name();
+    return own + (own.empty() ? "" : ", ") + hnorm_cpu_model();
+}
+
+std::string cpu_caches() {
+    std::string sizes;
+    for (int index = 0; index < 8; ++index) {
+        const std::string folder = "/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index) + "/";
+        const std::string size = line_of(folder + "size");
+        if (!size.empty() && line_of(folder + "type") != "Instruction") {
+            sizes += (sizes.empty() ? "" : " ") + size;
+        }
+    }
+    return sizes.empty() ? "unknown" : sizes;
 }
 
 }  // namespace hnorm::detail

@@ -7,7 +7,7 @@
 #include <new>
 #include <unordered_map>
 
-#include "cpu_name.h"
+#include "cpu_model.h"
 #include "error.h"
 #include "wisdom_file.h"
 
