@@ -69,6 +69,8 @@ class Session:
             return [self.model.score(judged[str(base)], judged[str(point)]) for point in points]
 
         knobs = judged_knobs(self.space, slot, base)
+        if "group_block" in knobs:  # what the runtime does for each task is not in the kernel's instructions
+            knobs["group_block"] = [value for value in knobs["group_block"] if value >= base["group_block"]]
         best = climb(starts(self.space, slot, knobs, base), lambda point: neighbours(self.space, slot, knobs, point),
                      scores)
         return best, self.model.speeds(judged[str(base)], judged[str(best)])
