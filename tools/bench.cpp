@@ -1,5 +1,6 @@
 // hnorm bench: times the library's calls beside the copy floor, as ./dev bench does, without Python.
 #include <hnorm/hnorm.h>
+#include <hnorm/wisdom.h>
 
 #include <cstdio>
 #include <memory>
@@ -74,7 +75,7 @@ public:
         document_["context"] = {{"date", now()},
                                 {"executable", "hnorm bench"},
                                 {"num_cpus", std::thread::hardware_concurrency()},
-                                {"cpu_name", cpu_name()},
+                                {"cpu_name", hnorm_cpu()},
                                 {"caches", nlohmann::json::array()},
                                 {"library_build_type", "release"},
                                 {"hnorm_version", hnorm_version()},
@@ -115,7 +116,7 @@ std::vector<bench::Contender> contenders(bench::Calls &calls, const bench::Case 
 
 void measure(const Bench &options, const std::vector<std::string> &rows, const std::vector<std::string> &targets) {
     Json json(options.json, targets.front());
-    std::fprintf(stderr, "hnorm bench: %s, threads: %d\n", cpu_name().c_str(), hnorm_get_num_threads());
+    std::fprintf(stderr, "hnorm bench: %s, threads: %d\n", hnorm_cpu(), hnorm_get_num_threads());
     std::printf("%-*s %12s %8s %11s  95%% interval\n", kNameWidth, "op/group/layout/type/shape/target/variant", "time",
                 "GB/s", "of floor");
     Progress progress("", rows.size());

@@ -3,22 +3,10 @@
 #include <hnorm/hnorm.h>
 
 #include <ctime>
-#include <fstream>
 
 #include "failure.h"
 
 namespace hnorm::tools {
-
-std::string cpu_name() {
-    std::ifstream file("/proc/cpuinfo");
-    for (std::string line; std::getline(file, line);) {
-        const size_t colon = line.find(": ");
-        if (line.rfind("model name", 0) == 0 && colon != line.npos) {
-            return line.substr(colon + 2);
-        }
-    }
-    return "unknown CPU";
-}
 
 std::string now() {
     const std::time_t seconds = std::time(nullptr);
