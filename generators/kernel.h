@@ -61,7 +61,7 @@ protected:
     void for_device() {
         if (on_device()) zero = this->template add_input<int32_t>("zero");
     }
-    Products times() const { return zero ? Products{*zero} : Products{}; }
+    Products times() const { return zero ? Products{*zero, this->get_target().has_feature(Target::CUDA)} : Products{}; }
 
     // Every generator's configure() calls this with its tensors.
     template <typename... Xs>
