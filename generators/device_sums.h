@@ -233,7 +233,9 @@ inline Tuple device_moments(DeviceReduction &d, Func x, const Groups &of, const 
     const Expr E2 = newer(range, second, value(first, 0), 0), Q2 = newer(range, second, value(first, 1), 1);
     const Expr product = times(E2, offset(E2)), mean = cast<float>(cast<double>(c) + offset(E2));
     const Expr far = (Q2 - product) * cast<double>(0.5f) < product && mean != c;
-    center(v.g0, v.g1) = Tuple(cast<int>(far), select(far, mean, c), scale, E2, Q2);
+    // The scale is `scale`, but that of `range`: Halide 21 gives the shared memory of a value that a loop reads and nobody
+    // later to another Func of this loop, which overwrites it for the loop's next step.
+    center(v.g0, v.g1) = Tuple(cast<int>(far), select(far, mean, c), value(range, 2), E2, Q2);
     const Func third = sums(center, "third", center);
 
     // 3. The moments.
