@@ -1,5 +1,5 @@
-"""Pictures of a comparison: GB/s by shape with the copy floor as the top line, and the speed of one variant over
-another.
+"""Pictures of a comparison: GB/s by shape with the copy floor as the top line, the speed of one variant over another,
+and GB/s by the size of tensors.
 
 python -m bench.plot FILE.json FOLDER draws from rows written earlier."""
 import json
@@ -13,6 +13,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
+from .rows import Row  # noqa: E402
+
 # A colour for each; who is drawn first is at the left.
 COLOURS = {"floor": "black", "tuned": "#d62728", "untuned": "#ff9896", "naive": "#c7c7c7", "mullapudi2016": "#aec7e8",
            "adams2019": "#98df8a", "li2018": "#c5b0d5", "pytorch": "#ff9f1c", "onednn": "#0071c5",
@@ -24,6 +26,8 @@ LABELS = {"tuned": "hnorm", "untuned": "hnorm, untuned default", "naive": "hnorm
 
 def draw(rows, name, context, folder):
     """Rows of one list of shapes. Returns the pictures' paths."""
+    if Path(name).stem == "sizes":
+        return [_by_size(rows, name, context, folder)]
     by_op = defaultdict(lambda: defaultdict(dict))  # op -> (group, layout, type) -> (shape, variant) -> row
     for row in rows:
         op, group, layout, type_, shape, _, variant = row["name"].split("/")
@@ -61,6 +65,43 @@ def _bars(op, of_op, name, context, folder):
     figure.savefig(path, dpi=110)
     plt.close(figure)
     return path
+
+
+def _by_size(rows, name, context, folder):
+    """A line for each operation, and for the copy beside `forward`; of what must be read and written at least."""
+    lines = defaultdict(dict)  # label -> bytes of a tensor -> GB/s
+    for row in rows:
+        op, _, _, _, _, _, variant = row["name"].split("/")
+        if variant == "tuned" or (variant, op) == ("floor", "forward"):
+            of_tensor = Row(row["name"].rsplit("/", 2)[0]).bytes
+            lines["copy" if variant == "floor" else op][of_tensor] = row["bytes_per_second"] * 1e-9
+    figure, axis = plt.subplots(figsize=(9, 4.6), layout="constrained")
+    for label, found in lines.items():
+        sizes = sorted(found)
+        axis.plot(sizes, [found[size] for size in sizes], marker="o", markersize=3, label=label,
+                  color="black" if label == "copy" else None, linestyle="--" if label == "copy" else "-")
+    axis.set_xscale("log", base=2)
+    axis.set_ylim(bottom=0)
+    for cache in context.get("caches", []):
+        # Forward and the copy have two tensors in it.
+        axis.axvline(cache["size"] / 2, color="grey", linewidth=0.8, linestyle=":")
+        axis.annotate(f"two fill L{cache['level']}", (cache["size"] / 2, axis.get_ylim()[1]), rotation=90, fontsize=7,
+                      ha="right", va="top", color="grey")
+    ticks = [4 << 10 << 2 * i for i in range(10)]
+    axis.set_xticks(ticks, [_size(tick) for tick in ticks])
+    axis.set_xlabel("a tensor")
+    axis.set_ylabel("GB/s")
+    axis.legend(fontsize=8)
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel(_caption(name, context), fontsize=7)
+    path = folder / "sizes.png"
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+    return path
+
+
+def _size(size):
+    return f"{size >> 30} GB" if size >> 30 else f"{size >> 20} MB" if size >> 20 else f"{size >> 10} KB"
 
 
 def _heat(by_op, name, context, folder):

@@ -7,6 +7,7 @@ import time
 from statistics import median
 
 from . import estimate
+from .machine import caches
 from .rows import Row
 
 NAME_WIDTH = 92
@@ -41,7 +42,7 @@ def now():
 
 def write(path, rows, context):
     document = {
-        "context": {"executable": "./dev bench", "num_cpus": os.cpu_count(), "caches": [],
+        "context": {"executable": "./dev bench", "num_cpus": os.cpu_count(), "caches": caches(),
                     "library_build_type": "release", **context},
         "benchmarks": rows,
     }
