@@ -3,7 +3,7 @@
 cmake_minimum_required(VERSION 3.28)
 include("${CMAKE_CURRENT_LIST_DIR}/../run.cmake")
 file(REMOVE_RECURSE "${WORK}")
-foreach(folder IN ITEMS CMakeLists.txt LICENSE cmake generators packaging runtime schedules tools)
+foreach(folder IN ITEMS CMakeLists.txt LICENSE bench cmake generators packaging runtime schedules tools)
     file(COPY "${SOURCE}/${folder}" DESTINATION "${WORK}/sources")
 endforeach()
 file(CREATE_LINK "${SOURCE}/.venv" "${WORK}/sources/.venv" SYMBOLIC)
