@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <memory>
 #include <new>
 #include <unordered_map>
 
@@ -94,11 +95,11 @@ const Known kNothing = {false};
 const Known kForced = {true};
 std::atomic<const Plan *> forced_plan{nullptr};
 
+WisdomMachine *machine = nullptr;  // until the library is unloaded
+
 const WisdomMachine &this_machine() {
     static pthread_once_t once = PTHREAD_ONCE_INIT;  // as default_threads(), threads.cpp
-    static WisdomMachine *machine = nullptr;
     pthread_once(&once, [] {
-        // Never freed: threads may ask until the end.
         try {
             machine = new WisdomMachine{hnorm_build_name, cpu_name(), cpu_caches()};
         } catch (...) {
@@ -172,10 +173,10 @@ const Known *known() {
     pthread_once(&once, [] {
         const Known *first = &kNothing;
         try {
-            Wisdom *const wisdom = new Wisdom;
-            first = wisdom;
+            auto wisdom = std::make_unique<Wisdom>();
             read_files(&wisdom->text);
             wisdom->arrange();
+            first = wisdom->text.notes.empty() ? &kNothing : wisdom.release();
         } catch (...) {  // no memory: without wisdom
             first = &kNothing;
         }
@@ -204,6 +205,18 @@ void learn(const Change &change) {
         change(wisdom);
         wisdom->arrange();
     } while (!hnorm_known_wisdom.compare_exchange_weak(before, wisdom, std::memory_order_acq_rel));
+}
+
+// As the plug-in with hnorm inside is unloaded, or the program ends. Calls of other threads find that
+// nothing is known.
+__attribute__((destructor(101))) void unload() {
+    const Wisdom *wisdom = wisdom_of(hnorm_known_wisdom.exchange(&kNothing, std::memory_order_acq_rel));
+    while (wisdom) {
+        const std::unique_ptr<const Wisdom> unloaded(wisdom);
+        wisdom = unloaded->before;
+    }
+    delete machine;
+    machine = nullptr;
 }
 
 }  // namespace

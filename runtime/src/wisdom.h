@@ -40,8 +40,8 @@ struct Plan {
     }
 };
 
-// What is known now; null: nobody has looked yet. It is never freed, so no call needs a lock. It has
-// a C name, so that the tuner can switch between what is known before and after.
+// What is known now; null: nobody has looked yet. It is kept until the library is unloaded, so no call
+// needs a lock. It has a C name, so that the tuner can switch between what is known before and after.
 struct Known {
     bool any;  // plans
 };
