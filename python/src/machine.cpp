@@ -1,6 +1,8 @@
 // Groups, threads and targets.
 #include "bindings.h"
 
+#include <nanobind/stl/vector.h>  // notes about wisdom
+
 namespace hnorm_python {
 namespace {
 
