@@ -81,7 +81,8 @@ def _by_size(rows, name, context, folder):
         axis.plot(sizes, [found[size] for size in sizes], marker="o", markersize=3, label=label,
                   color="black" if label == "copy" else None, linestyle="--" if label == "copy" else "-")
     axis.set_xscale("log", base=2)
-    axis.set_ylim(bottom=0)
+    axis.set_yscale("log", base=2)
+    axis.yaxis.set_major_formatter("{x:g}")
     for cache in context.get("caches", []):
         # Forward and the copy have two tensors in it.
         axis.axvline(cache["size"] / 2, color="grey", linewidth=0.8, linestyle=":")
