@@ -30,3 +30,8 @@ foreach(name IN ITEMS moments_large_f32_x86_64_sse41_test moments_small_f32_x86_
         message(FATAL_ERROR "the row should have ${name}:\n${table}")
     endif()
 endforeach()
+# The build's name is of files, a line each.
+file(READ "${BUILD}/generators/build_name.txt" named)
+if(named MATCHES "\n\n")
+    message(FATAL_ERROR "build_name.txt has an empty line:\n${named}")
+endif()
