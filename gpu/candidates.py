@@ -2,12 +2,12 @@
 
 python -m gpu.candidates DEVICE FILE [--brief] writes the best of each kernel into FILE, anew after each row."""
 import json
-import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
 
 from bench import estimate, report
+from bench.answers import answers
 from bench.rows import Row
 
 from .steps import bin_folder
@@ -16,17 +16,6 @@ FOLDER = "candidates_{}"
 EFFORT = ("0.02", "5", "30")  # seconds a row and contender, least rounds, most
 ROWS, BIT_ROWS = 3, 3  # of a kernel
 DOUBT = 0.05  # that any of a kernel's values is taken for faster by chance
-
-
-def lines_of(program, arguments, rows):
-    """What a runner says, a line of JSON for each row, as it says it."""
-    process = subprocess.Popen([program, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    process.stdin.write("\n".join(rows) + "\n")
-    process.stdin.close()
-    for line in process.stdout:
-        yield json.loads(line)
-    if process.wait():
-        raise RuntimeError(f"{program} {arguments[0]} has failed with {process.returncode}")
 
 
 def chosen(rows, uses, slot, count):
@@ -60,14 +49,16 @@ class Candidates:
         rows, bit_rows = known["rows"], known["bit_rows"]
         if brief:
             rows, bit_rows = ["moments/batch/channels_first/f32/2x16x8x8"], bit_rows[:1]
-        uses = {line["case"]: line["kernels"] for line in lines_of(there / "probe", ["uses"], [*rows, *bit_rows])}
+        said = answers([there / "probe", "uses"], [*rows, *bit_rows], "probe uses")
+        uses = {line["case"]: line["kernels"] for line in said}
         self.rows = {slot: some for slot in self.points if (some := chosen(rows, uses, slot, ROWS))}
         self.bit_rows = _distinct(row for slot in self.rows for row in chosen(bit_rows, uses, slot, BIT_ROWS))
         self.ratios = defaultdict(lambda: defaultdict(list))  # {slot: {candidate: [ratios by row]}}
 
     def measure(self):
         """After each row: its name."""
-        for line in lines_of(self.there / "runner", ["measure", *EFFORT], _distinct(sum(self.rows.values(), []))):
+        for line in answers([self.there / "runner", "measure", *EFFORT], _distinct(sum(self.rows.values(), [])),
+                            "runner measure"):
             for slot, rows in self.rows.items():
                 if line["case"] in rows:
                     for name in line["seconds"].keys() - {"base"}:
@@ -77,7 +68,7 @@ class Candidates:
     def refused(self):
         """{candidate: why}: those with other bits than the values in use, or that fail."""
         found = {}
-        for line in lines_of(self.there / "runner", ["bits"], self.bit_rows):
+        for line in answers([self.there / "runner", "bits"], self.bit_rows, "runner bits"):
             for name in line["differing"]:
                 found.setdefault(name, f"other bits at {line['case']}")
             for name, why in line["failed"].items():

@@ -1,9 +1,7 @@
 // HNORM_TARGET and HNORM_NUM_THREADS are read once in a process: every check here runs in a child, and the parent,
 // which never computes, reads what it found.
 #include "api.h"
-
-#include <sys/wait.h>
-#include <unistd.h>
+#include "in_child.h"
 
 #include <cstdlib>
 
@@ -13,30 +11,13 @@ namespace {
 
 // What `body` returns when it runs in a process of its own with these variables set ("" unsets).
 std::string in_child(const char *target, const char *threads, const std::function<std::string()> &body) {
-    int ends[2];
-    REQUIRE(pipe(ends) == 0);
-    const pid_t child = fork();
-    if (child == 0) {
-        close(ends[0]);
+    const auto prepare = [&] {
         unsetenv("HNORM_TARGET");
         unsetenv("HNORM_NUM_THREADS");
         if (target) setenv("HNORM_TARGET", target, 1);
         if (threads) setenv("HNORM_NUM_THREADS", threads, 1);
-        const std::string text = body();
-        const ssize_t wrote = write(ends[1], text.data(), text.size());
-        _exit(wrote == static_cast<ssize_t>(text.size()) ? 0 : 1);
-    }
-    REQUIRE(child > 0);
-    close(ends[1]);
-    std::string result;
-    char buffer[4096];
-    for (ssize_t got; (got = read(ends[0], buffer, sizeof buffer)) > 0;)
-        result.append(buffer, static_cast<size_t>(got));
-    close(ends[0]);
-    int status = 0;
-    REQUIRE(waitpid(child, &status, 0) == child);
-    REQUIRE((WIFEXITED(status) && WEXITSTATUS(status) == 0));
-    return result;
+    };
+    return in_child_after(prepare, body);
 }
 
 // One line for each computing function: its name, status, reason, and whether it wrote.

@@ -1,12 +1,12 @@
 // Wisdom (hnorm/wisdom.h): which files are read, what of them holds for which calls, and that no choice changes a bit.
 // A process reads its files once, at its first call: what depends on them runs in a child.
 #include "check_bits.h"
+#include "in_child.h"
 
 #include <hnorm/context.h>
 #include <hnorm/wisdom.h>
 
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -75,27 +75,12 @@ std::string all_notes() {
 // What `body` returns in a process of its own, which has computed nothing yet.
 std::string in_child(const std::vector<std::pair<const char *, std::string>> &environment,
                      const std::function<std::string()> &body) {
-    int ends[2];
-    REQUIRE(pipe(ends) == 0);
-    const pid_t child = fork();
-    if (child == 0) {
+    const auto prepare = [&] {
         for (const char *name : {"HNORM_WISDOM", "HNORM_TARGET", "HOME", "XDG_CONFIG_HOME"}) unsetenv(name);
         setenv("XDG_CONFIG_DIRS", "/nowhere", 1);
         for (const auto &[name, value] : environment) setenv(name, value.c_str(), 1);
-        const std::string text = body();
-        const bool wrote = write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size());
-        _exit(wrote ? 0 : 1);
-    }
-    close(ends[1]);
-    std::string result;
-    char buffer[4096];
-    for (ssize_t got; (got = read(ends[0], buffer, sizeof buffer)) > 0;)
-        result.append(buffer, static_cast<size_t>(got));
-    close(ends[0]);
-    int status = 0;
-    REQUIRE(waitpid(child, &status, 0) == child);
-    REQUIRE((WIFEXITED(status) && WEXITSTATUS(status) == 0));
-    return result;
+    };
+    return in_child_after(prepare, body);
 }
 
 // A tensor of four groups, which threads share, and its moments.

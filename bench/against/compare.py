@@ -1,13 +1,13 @@
 """Times the library beside that of a commit, or holds it to a file of --json, and prints a verdict for each row."""
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 
 from bench import estimate, report
+from bench.answers import answers
 from bench.rows import ROOT
 
 from . import decision
@@ -55,14 +55,8 @@ def look(libraries, rows, target):
         copies = [Path(folder) / f"{i}.so" for i in range(len(libraries))]
         for library, copy in zip(libraries, copies):
             shutil.copy(library, copy)
-        process = subprocess.Popen([sys.executable, "-m", "bench.against.look", *copies, target], stdin=subprocess.PIPE,
-                                   stdout=subprocess.PIPE, text=True, cwd=ROOT)
-        process.stdin.write("\n".join(rows))
-        process.stdin.close()
-        for line in process.stdout:
-            yield json.loads(line)
-        if process.wait():
-            raise RuntimeError(f"a look at the two libraries failed with {process.returncode}")
+        yield from answers([sys.executable, "-m", "bench.against.look", *copies, target], rows,
+                           "a look at the two libraries", cwd=ROOT)
 
 
 def against_file(found, context, path, note):
