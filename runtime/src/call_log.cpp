@@ -42,12 +42,26 @@ struct Count {
 
 }  // namespace
 
+// Reading the clock twice takes longer than all else here, so of many equal calls not each is timed.
 struct Counter {
     std::atomic<uint64_t> calls, time;
+    static constexpr uint64_t kAllTimed = 64, kEvery = 16;
 
-    void add(int64_t nanoseconds) {
-        calls.fetch_add(1, std::memory_order_relaxed);
-        time.fetch_add(static_cast<uint64_t>(nanoseconds), std::memory_order_relaxed);
+    // Counts a call. Returns how many calls its time stands for: 0 if it need not be timed.
+    uint64_t add() {
+        const uint64_t before = calls.fetch_add(1, std::memory_order_relaxed);
+        return before < kAllTimed ? 1 : before % kEvery == 0 ? kEvery : 0;
+    }
+    void add_time(uint64_t nanoseconds) { time.fetch_add(nanoseconds, std::memory_order_relaxed); }
+    // The time of all calls, by that of those that were timed.
+    Count count() const {
+        const uint64_t all = calls.load(std::memory_order_relaxed), sum = time.load(std::memory_order_relaxed);
+        if (all <= kAllTimed) {
+            return {all, sum};
+        }
+        const uint64_t stood_for = kAllTimed + (all - kAllTimed + kEvery - 1) / kEvery * kEvery;
+        return {all, static_cast<uint64_t>(static_cast<double>(sum) * static_cast<double>(all) /
+                                           static_cast<double>(stood_for))};
     }
     void clear() {
         calls.store(0, std::memory_order_relaxed);
@@ -62,10 +76,6 @@ struct Slot {
     std::atomic<int> state;
     Key key;
     Counter counter;
-
-    Count count() const {
-        return {counter.calls.load(std::memory_order_relaxed), counter.time.load(std::memory_order_relaxed)};
-    }
 };
 
 // Nothing here is ever destroyed, and none of it takes memory before it is used. A table that is too full has room for no more.
@@ -75,21 +85,25 @@ Slot further;  // of calls that have no slot
 LogFile log_file;
 bool of_child = false;  // of fork()
 
+// Products that do not wait for each other.
 size_t hash(const Key &key) {
-    uint64_t words[sizeof key / sizeof(uint64_t)], sum = 0;
+    constexpr uint64_t kOdd = 0x9e3779b97f4a7c15U;
+    uint64_t words[sizeof key / sizeof(uint64_t)], sum = 0, factor = kOdd;
     std::memcpy(words, &key, sizeof key);
     for (const uint64_t word : words) {
-        sum = (sum ^ word) * 0x9e3779b97f4a7c15U;
-        sum ^= sum >> 32;
+        sum += (word ^ word >> 32) * factor;
+        factor *= kOdd;
     }
-    return static_cast<size_t>(sum) % kSlots;
+    return static_cast<size_t>(sum >> 32) % kSlots;
 }
 
 Key key_of(const CallKind &kind, const hnorm_tensor *given) {
     Key key = {};
     if (given) {
         key.rank = static_cast<uint8_t>(given->rank);
-        std::copy_n(given->shape, given->rank, key.shape);
+        for (int i = 0; i < HNORM_MAX_RANK; ++i) {
+            key.shape[i] = i < given->rank ? given->shape[i] : 0;
+        }
     } else {
         key.rank = 3;
         key.shape[0] = kind.n;
@@ -168,7 +182,7 @@ struct Line {
 size_t collect_lines() {
     size_t count = 0;
     for (const Slot &slot : table) {
-        const Count of_slot = slot.count();
+        const Count of_slot = slot.counter.count();
         if (slot.state.load(std::memory_order_acquire) != Slot::kReady || of_slot.calls == 0) {
             continue;
         }
@@ -200,7 +214,7 @@ void print_log(std::FILE *file) {
     for (size_t i = 0; i < count; ++i) {
         print_line(file, lines[i].slot->key, lines[i].count);
     }
-    const Count rest = further.count();
+    const Count rest = further.counter.count();
     if (rest.calls) {
         std::fprintf(file, "# Of more kinds than a log has lines: ");
         print_count(file, rest);
@@ -209,8 +223,8 @@ void print_log(std::FILE *file) {
 }
 
 bool is_empty() {
-    return further.count().calls == 0 &&
-           std::all_of(table, table + kSlots, [](const Slot &slot) { return slot.count().calls == 0; });
+    return further.counter.count().calls == 0 &&
+           std::all_of(table, table + kSlots, [](const Slot &slot) { return slot.counter.count().calls == 0; });
 }
 
 // A child begins with the counters of its parent.
@@ -251,20 +265,24 @@ int64_t nanoseconds() {
 }  // namespace
 
 void LoggedCall::start() {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, [] {
-        const char *const name = secure_getenv("HNORM_LOG");  // not of a program with the rights of somebody else
-        log_state.store(name && *name && log_file.choose(name) ? LogState::kOn : LogState::kOff);
-    });
-    begin_ = log_state.load(std::memory_order_acquire) == LogState::kOn ? nanoseconds() : 0;
+    if (log_state.load(std::memory_order_acquire) == LogState::kUnread) {
+        static pthread_once_t once = PTHREAD_ONCE_INIT;
+        pthread_once(&once, [] {
+            const char *const name = secure_getenv("HNORM_LOG");  // not of a program with the rights of somebody else
+            log_state.store(name && *name && log_file.choose(name) ? LogState::kOn : LogState::kOff);
+        });
+    }
+    is_on_ = log_state.load(std::memory_order_acquire) == LogState::kOn;
 }
 
 void LoggedCall::is_of(const CallKind &kind) {
     if (is_on() && counter_ == nullptr && kind.s != 0) {
         counter_ = &slot_of(key_of(kind, given_)).counter;
+        stands_for_ = counter_->add();
+        begin_ = stands_for_ != 0 ? nanoseconds() : 0;
     }
 }
 
-void LoggedCall::end() { counter_->add(nanoseconds() - begin_); }
+void LoggedCall::end() { counter_->add_time(static_cast<uint64_t>(nanoseconds() - begin_) * stands_for_); }
 
 }  // namespace hnorm::detail

@@ -56,12 +56,13 @@ struct CallKind {
 enum class LogState : int { kUnread, kOff, kOn };
 extern std::atomic<LogState> log_state;
 
-// A call that is logged, if calls are: counted once, with the time until it ends. It takes no lock and no memory.
+// A call that is logged, if calls are: counted once and, if it is one of those that are timed, with its time from then until it
+// ends. It takes no lock and no memory.
 class LoggedCall {
 public:
     LoggedCall() = default;
     ~LoggedCall() {
-        if (counter_ != nullptr) {
+        if (begin_ != 0) {
             end();
         }
     }
@@ -73,7 +74,7 @@ public:
             start();
         }
     }
-    bool is_on() const { return begin_ != 0; }
+    bool is_on() const { return is_on_; }
     // The shape is that which the caller sees. Without it: samples, channels and positions.
     void shows(const hnorm_tensor &given) { given_ = &given; }
     // The first kind counts.
@@ -83,9 +84,11 @@ private:
     void start();
     void end();
 
-    int64_t begin_ = 0;  // of a clock, in ns; 0: not logged
+    bool is_on_ = false;
+    int64_t begin_ = 0;  // of a clock, in ns; 0: not timed
     const hnorm_tensor *given_ = nullptr;
     struct Counter *counter_ = nullptr;
+    uint64_t stands_for_ = 0;
 };
 
 }  // namespace hnorm::detail
