@@ -23,18 +23,42 @@ std::atomic<LogState> log_state{LogState::kUnread};
 
 namespace {
 
-// Compared as bytes: all of them are set.
+// In words, since reading back together what was just written in parts would wait for the memory.
 struct Key {
     int64_t shape[HNORM_MAX_RANK];
     int64_t groups;  // of channels in a sample; 0: batch norm
-    Computes computes;
-    uint8_t rank, type, device;
-    bool last, activation, residual, in_place, padded;
-    uint8_t none[7];
+    struct What {
+        uint64_t computes : 8, rank : 8, type : 8, device : 8;
+        uint64_t last : 1, activation : 1, residual : 1, in_place : 1, padded : 1, : 27;
+    } what;
 
-    bool operator==(const Key &other) const { return std::memcmp(this, &other, sizeof *this) == 0; }
+    bool operator==(const Key &other) const {
+        uint64_t differ = (bits() ^ other.bits()) | static_cast<uint64_t>(groups ^ other.groups);
+        for (int i = 0; i < HNORM_MAX_RANK; ++i) {
+            differ |= static_cast<uint64_t>(shape[i] ^ other.shape[i]);
+        }
+        return differ == 0;
+    }
+    // Products that do not wait for each other.
+    size_t hash() const {
+        constexpr uint64_t kOdd = 0x9e3779b97f4a7c15U;
+        uint64_t factor = kOdd, sum = mixed(bits()) + mixed(static_cast<uint64_t>(groups)) * (kOdd << 1 | 1);
+        for (const int64_t extent : shape) {
+            factor *= kOdd;
+            sum += mixed(static_cast<uint64_t>(extent)) * factor;
+        }
+        return static_cast<size_t>(mixed(sum * kOdd));
+    }
+
+private:
+    static uint64_t mixed(uint64_t word) { return word ^ word >> 32; }
+    uint64_t bits() const {
+        uint64_t word = 0;
+        std::memcpy(&word, &what, sizeof word);
+        return word;
+    }
 };
-static_assert(sizeof(Key) == 64);
+static_assert(sizeof(Key::What) == sizeof(uint64_t));
 
 struct Count {
     uint64_t calls, nanoseconds;
@@ -85,46 +109,33 @@ Slot further;  // of calls that have no slot
 LogFile log_file;
 bool of_child = false;  // of fork()
 
-// Products that do not wait for each other.
-size_t hash(const Key &key) {
-    constexpr uint64_t kOdd = 0x9e3779b97f4a7c15U;
-    uint64_t words[sizeof key / sizeof(uint64_t)], sum = 0, factor = kOdd;
-    std::memcpy(words, &key, sizeof key);
-    for (const uint64_t word : words) {
-        sum += (word ^ word >> 32) * factor;
-        factor *= kOdd;
-    }
-    return static_cast<size_t>(sum >> 32) % kSlots;
-}
-
 Key key_of(const CallKind &kind, const hnorm_tensor *given) {
     Key key = {};
     if (given) {
-        key.rank = static_cast<uint8_t>(given->rank);
         for (int i = 0; i < HNORM_MAX_RANK; ++i) {
             key.shape[i] = i < given->rank ? given->shape[i] : 0;
         }
     } else {
-        key.rank = 3;
         key.shape[0] = kind.n;
         key.shape[1] = kind.c;
         key.shape[2] = kind.s;
     }
     key.groups = kind.groups;
-    key.computes = kind.computes;
-    key.type = static_cast<uint8_t>(kind.type);
-    key.device = static_cast<uint8_t>(kind.device);
-    key.last = kind.layout == Layout::kChannelsLast;
-    key.activation = kind.activation;
-    key.residual = kind.residual;
-    key.in_place = kind.in_place;
-    key.padded = kind.padded;
+    key.what.computes = static_cast<uint64_t>(kind.computes);
+    key.what.rank = given ? static_cast<uint64_t>(given->rank) : 3;
+    key.what.type = static_cast<uint64_t>(kind.type);
+    key.what.device = static_cast<uint64_t>(kind.device);
+    key.what.last = kind.layout == Layout::kChannelsLast;
+    key.what.activation = kind.activation;
+    key.what.residual = kind.residual;
+    key.what.in_place = kind.in_place;
+    key.what.padded = kind.padded;
     return key;
 }
 
 // Two threads that find a new key at once may give it two slots, which then count together.
 Slot &slot_of(const Key &key) {
-    size_t i = hash(key);
+    size_t i = key.hash() % kSlots;
     for (size_t probe = 0; probe < kMostProbes; ++probe, i = (i + 1) % kSlots) {
         Slot &slot = table[i];
         int state = slot.state.load(std::memory_order_acquire);
@@ -153,22 +164,22 @@ void print_count(std::FILE *file, const Count &count) {
 
 void print_line(std::FILE *file, const Key &key, const Count &count) {
     int printed = 0;
-    for (int i = 0; i < key.rank; ++i) {
+    for (uint64_t i = 0; i < key.what.rank; ++i) {
         printed += std::fprintf(file, "%s%" PRId64, i ? "x" : "", key.shape[i]);
     }
     print_column(file, 20, printed);
-    printed = std::fprintf(file, "%s%s%s ", kComputesNames[static_cast<int>(key.computes)], key.residual ? "_add" : "",
-                           key.activation ? "_relu" : "");
+    printed = std::fprintf(file, "%s%s%s ", kComputesNames[key.what.computes], key.what.residual ? "_add" : "",
+                           key.what.activation ? "_relu" : "");
     printed += key.groups == 0              ? std::fprintf(file, "batch")
                : key.groups == key.shape[1] ? std::fprintf(file, "instance")
                                             : std::fprintf(file, "groups%" PRId64, key.groups);
-    printed += std::fprintf(file, " %s %s", key.last ? "channels_last" : "channels_first", kTypeNames[key.type]);
+    printed += std::fprintf(file, " %s %s", key.what.last ? "channels_last" : "channels_first", kTypeNames[key.what.type]);
     print_column(file, 48, printed);
     std::fprintf(file, "# ");
     print_count(file, count);
-    std::fprintf(file, "%s%s", key.in_place ? ", in place" : "", key.padded ? ", with gaps in memory" : "");
-    if (key.device != HNORM_CPU) {
-        std::fprintf(file, " to queue on %s", device_name(static_cast<hnorm_device>(key.device)));
+    std::fprintf(file, "%s%s", key.what.in_place ? ", in place" : "", key.what.padded ? ", with gaps in memory" : "");
+    if (key.what.device != HNORM_CPU) {
+        std::fprintf(file, " to queue on %s", device_name(static_cast<hnorm_device>(key.what.device)));
     }
     std::fprintf(file, "\n");
 }
