@@ -114,6 +114,7 @@ class OneDnn:
     def __init__(self, threads):
         os.environ.setdefault("OMP_NUM_THREADS", str(threads))
         folder, environment = ROOT / "out/bench", ROOT / ".venv-peers"
+        folder.mkdir(parents=True, exist_ok=True)
         library = folder / "libonednn_peer.so"
         source = ROOT / "bench/peers/onednn.cpp"
         if not (environment / "include/dnnl.hpp").exists():
