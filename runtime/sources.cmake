@@ -13,6 +13,7 @@ set(HNORM_RUNTIME_SOURCES
     src/cores.cpp
     src/cpu_model.cpp
     src/device.cpp
+    src/element_rows.cpp
     src/error.cpp
     src/float_environment.cpp
     src/forward.cpp

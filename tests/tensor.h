@@ -61,11 +61,12 @@ private:
 };
 
 // Elements between runs of adjacent ones (planes, or channels-last positions) and between samples beyond the dense layout, and
-// which end of the tensor touches the guard page.
+// which end of the tensor touches the guard page. after: elements between its last one and that page.
 struct Padding {
     int64_t c = 0;
     int64_t n = 0;
     bool at_end = true;
+    int64_t after = 0;
 };
 
 class Tensor {
@@ -84,8 +85,8 @@ public:
             stride_n_ = channels() * stride_c_ + padding_.n;
         }
         const int64_t extent = size() ? offset(samples() - 1, channels() - 1, positions_ - 1) + 1 : 0;
-        memory_ =
-            std::make_unique<GuardedMemory>(static_cast<size_t>(extent) * format_.element_size(), padding_.at_end);
+        memory_ = std::make_unique<GuardedMemory>(static_cast<size_t>(extent + padding_.after) * format_.element_size(),
+                                                  padding_.at_end);
         values_.resize(static_cast<size_t>(size()));
         clear();
     }

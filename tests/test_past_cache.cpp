@@ -2,6 +2,7 @@
 #include "cases.h"
 #include "catch.hpp"
 #include "compare.h"
+#include "element_rows.h"
 #include "machine.h"
 #include "past_cache.h"
 
@@ -54,51 +55,44 @@ std::string describe(const Planes &p) {
 
 bool starts_line(const char *address) { return reinterpret_cast<uintptr_t>(address) % kLine == 0; }
 
-// Every element once, and in the parts that say so nothing but whole lines.
+// Each plane in one task, and its positions that are cut out are lines, as many as there are.
 void check_parts(const Planes &y) {
     INFO(describe(y));
-    std::vector<int> times(static_cast<size_t>(y.elements()));
+    std::vector<int> times(static_cast<size_t>(y.n * y.c));
     const LineParts parts(y);
-    int64_t outside = 0, ragged = 0, unlike = 0;
+    const int64_t size = y.element_size();
+    int64_t outside = 0, ragged = 0, left = 0;
     for (int64_t i = 0; i < parts.tasks(); ++i) {
-        parts.run(i, [&](const Part &part, bool lines) {
-            const Planes p = cropped(y, part);
-            const bool last = y.layout == Layout::kChannelsLast;
-            ragged += lines && (last ? p.c : p.s) * p.element_size() % kLine != 0;
-            for (int64_t n = 0; n < p.n; ++n) {
-                for (int64_t c = 0; c < p.c; ++c) {
-                    ragged += lines && !last && !starts_line(p.at(n, c));
-                    for (int64_t s = 0; s < p.s; ++s) {
-                        const char *element = p.at(n, c) + s * p.stride_s * p.element_size();
-                        ragged += lines && last && c == 0 && !starts_line(element);
-                        const int64_t n_of_y = part.planes.n_begin + n, c_of_y = part.planes.c_begin + c;
-                        const int64_t s_of_y = part.s_begin + s;
-                        if (n_of_y >= y.n || c_of_y >= y.c || s_of_y >= y.s) {
-                            ++outside;
-                            continue;
-                        }
-                        unlike += element != y.at(n_of_y, c_of_y) + s_of_y * y.stride_s * y.element_size();
-                        ++times[static_cast<size_t>((n_of_y * y.c + c_of_y) * y.s + s_of_y)];
-                    }
+        const Part part = parts.lines(i);
+        const bool some = part.s_begin < part.s_end;
+        outside += part.s_begin < 0 || part.s_end > y.s || part.s_begin > part.s_end;
+        ragged += some && (part.s_end - part.s_begin) * size % kLine != 0;
+        left += some && (part.s_begin * size >= kLine || (y.s - part.s_end) * size >= kLine);
+        for (int64_t n = part.planes.n_begin; n < part.planes.n_end; ++n) {
+            for (int64_t c = part.planes.c_begin; c < part.planes.c_end; ++c) {
+                if (n >= y.n || c >= y.c) {
+                    ++outside;
+                    continue;
                 }
+                ragged += some && !starts_line(y.at(n, c) + part.s_begin * size);
+                ++times[static_cast<size_t>(n * y.c + c)];
             }
-            return HNORM_OK;
-        });
+        }
     }
     int64_t not_once = 0;
     for (int count : times) not_once += count != 1;
     CHECK(not_once == 0);
     CHECK(outside == 0);
     CHECK(ragged == 0);
-    CHECK(unlike == 0);
+    CHECK(left == 0);
 }
 
-bool whole(const Planes &y) { return LineParts(y).tasks() == 1; }
+bool whole(const Planes &y) { return whole_lines(y, {}, true) == WholeLines::kRows; }
 
-bool goes(const Planes &y, std::initializer_list<const Planes *> inputs, int64_t percent) {
+bool goes(const Planes &y, std::initializer_list<const Planes *> inputs, int64_t percent, bool after_sums = true) {
     Dispatch dispatch = {};
     dispatch.past_cache_percent = percent;
-    return goes_past_cache(dispatch, y, inputs);
+    return goes_past_cache(dispatch, y, inputs, after_sums);
 }
 
 // While it lives, outputs of that many bytes together with their inputs go past the cache.
@@ -109,17 +103,49 @@ struct From {
 
 // Rows of whole tiles, of whole lines but not of whole tiles, and others; planes of each class that has such stores.
 const std::vector<std::pair<test::Shape, Padding>> kOutputs = {
-    {{3, 2, 128, 64}, {0, 0, false}}, {{2, 3, 56, 56}, {0, 0, false}},  {{2, 19, 28, 28}, {0, 0, false}},
-    {{2, 70, 8, 8}, {0, 0, false}},   {{3, 5, 1040}, {0, 0, false}},    {{2, 3, 111, 111}, {0, 0, false}},
-    {{2, 3, 111, 111}, {0, 0, true}}, {{2, 3, 64, 48}, {1, 0, true}},   {{2, 3, 64, 48}, {32, 64, false}},
-    {{2, 3, 64, 48}, {32, 7, true}},  {{1, 2, 200, 100}, {0, 0, true}}, {{2, 64, 7, 7}, {0, 0, false}},
-    {{3, 80, 5, 3}, {0, 0, false}},   {{2, 96, 6}, {32, 64, false}},    {{2, 128, 6}, {0, 1, false}},
-    {{1, 1040, 9}, {0, 0, false}},    {{5, 2080, 4}, {0, 0, false}},    {{70, 256}, {0, 0, false}},
-    {{2, 16, 40}, {0, 0, false}},     {{2, 130, 6}, {0, 0, false}},     {{3, 64, 1}, {0, 0, true}}};
+    {{3, 2, 128, 64}, {0, 0, false}},
+    {{2, 3, 56, 56}, {0, 0, false}},
+    {{2, 19, 28, 28}, {0, 0, false}},
+    {{2, 70, 8, 8}, {0, 0, false}},
+    {{3, 5, 1040}, {0, 0, false}},
+    {{2, 3, 111, 111}, {0, 0, false}},
+    {{2, 3, 111, 111}, {0, 0, true}},
+    {{2, 3, 64, 48}, {1, 0, true}},
+    {{2, 3, 64, 48}, {32, 64, false}},
+    {{2, 3, 64, 48}, {32, 7, true}},
+    {{1, 2, 200, 100}, {0, 0, true}},
+    {{2, 64, 7, 7}, {0, 0, false}},
+    {{3, 80, 5, 3}, {0, 0, false}},
+    {{2, 96, 6}, {32, 64, false}},
+    {{2, 128, 6}, {0, 1, false}},
+    {{1, 1040, 9}, {0, 0, false}},
+    {{5, 2080, 4}, {0, 0, false}},
+    {{70, 256}, {0, 0, false}},
+    {{2, 64, 7, 7}, {0, 0, true}},
+    {{3, 32, 9, 9}, {0, 0, true}},
+    {{40, 64, 7, 7}, {0, 0, false}},
+    {{2, 70, 30}, {0, 0, true}},
+    {{5, 300, 9}, {0, 0, true}},
+    {{2, 16, 40}, {0, 0, false}},
+    {{2, 130, 6}, {0, 0, false}},
+    {{3, 64, 1}, {0, 0, true}},
+    // Planes of whole lines that all begin at the same place of a line, which is not its first byte.
+    {{2, 3, 64, 48}, {0, 0, true, 4}},
+    {{4, 6, 56, 56}, {0, 0, true, 1}},
+    {{2, 1, 64, 48}, {0, 0, true, 12}},
+    {{2, 3, 64, 48}, {0, 64, true, 12}},
+    {{3, 7, 40, 40}, {0, 5, true, 3}},
+    {{2, 64, 49}, {0, 0, true, 3}}};
 
-// How many tiles of 256 bytes y's whole lines are cut into; -1 for few channels, which may be seen side by side or not.
-int64_t tiles_of(const Tensor &y) {
-    constexpr int64_t kTile = 256, kFewChannels = 32;
+// How an output is made: of inputs that are all dense; after the sums of batch norm's groups, as whole_lines() asks.
+struct Made {
+    bool of_dense, after_sums;
+};
+
+// How many tiles of 256 bytes y's whole lines are cut into; -1 where it depends on inputs that are not dense, on the work's
+// blocks, or on few channels, which may be seen side by side or not.
+int64_t tiles_of(const Tensor &y, const Made &made) {
+    constexpr int64_t kTile = 256, kFewChannels = 32, kOneBlock = 8192;
     const bool adjacent = y.format().channels_last || (y.positions() == 1 && y.stride_c() == 1);
     const Layout layout = adjacent ? Layout::kChannelsLast : Layout::kChannelsFirst;
     const Planes planes = {y.store(),
@@ -133,24 +159,36 @@ int64_t tiles_of(const Tensor &y) {
                            y.channels() > 1 ? y.stride_c() : 0,
                            adjacent && y.positions() == 1 ? y.channels() : y.stride_s()};
     if (adjacent && y.channels() < kFewChannels) return -1;
-    if (!goes(planes, {}, 100)) return 0;
+    const auto tiles_of_rows = [](int64_t rows, int64_t bytes) {
+        return bytes >= kTile ? rows * ((bytes + kTile - 1) / kTile) : 0;
+    };
+    switch (whole_lines(planes, {}, made.after_sums)) {
+    case WholeLines::kNone: return 0;
+    case WholeLines::kRows: {
+        const int64_t rows = adjacent ? planes.n * planes.s : planes.n * planes.c;
+        return tiles_of_rows(rows, planes.elements() / rows * planes.element_size());
+    }
+    case WholeLines::kElements: {
+        if (adjacent || !made.of_dense || planes.elements() > kOneBlock) return -1;
+        const int64_t size = planes.element_size(), head = LineRows(planes, true, 0).head;
+        return tiles_of_rows(planes.n, (planes.c * planes.s - head) * size / kLine * kLine);
+    }
+    case WholeLines::kCut: break;
+    }
     int64_t tiles = 0;
     const LineParts parts(planes);
     for (int64_t i = 0; i < parts.tasks(); ++i) {
-        parts.run(i, [&](const Part &part, bool lines) {
-            const Planes p = cropped(planes, part);
-            const bool last = layout == Layout::kChannelsLast;
-            const int64_t rows = p.n * (last ? p.s : p.c), bytes = (last ? p.c : p.s) * p.element_size();
-            if (lines && bytes >= kTile) tiles += rows * ((bytes + kTile - 1) / kTile);
-            return HNORM_OK;
-        });
+        const Part part = parts.lines(i);
+        const Planes p = cropped(planes, part);
+        tiles += tiles_of_rows(p.n * p.c, p.s * p.element_size());
     }
     return tiles;
 }
 
 // Calls compute(y) with ordinary stores and with stores past the cache, on every target and with several threads.
 template <typename Compute>
-void check_same(const test::Shape &shape, const Padding &padding, const std::string &what, const Compute &compute) {
+void check_same(const test::Shape &shape, const Padding &padding, const Made &made, const std::string &what,
+                const Compute &compute) {
     for (const std::string &target : test::usable_targets()) {
         for (int threads : {1, 3}) {
             const test::Machine machine(target, threads);
@@ -163,7 +201,8 @@ void check_same(const test::Shape &shape, const Padding &padding, const std::str
 #if defined(__x86_64__)
             tiles_stored = 0;
             compute(actual);
-            const int64_t tiles = tiles_of(actual);
+            const int64_t tiles = tiles_of(actual, made);
+            INFO(what << ", " << actual.describe() << ", " << target << ", threads " << threads);
             if (tiles >= 0) REQUIRE(tiles_stored == tiles);
 #else
             compute(actual);
@@ -188,7 +227,6 @@ TEST_CASE("the parts of an output are each of its elements once, and lines are w
                 }
             }
         }
-        for (int64_t c : {32, 64, 96, 2048}) check_parts(dense(Layout::kChannelsLast, type, 3, c, 49));
     }
 }
 
@@ -237,23 +275,59 @@ TEST_CASE("an output among the bytes of an input is not stored past the cache", 
     CHECK(goes(y, {&x}, 100));
 }
 
-TEST_CASE("short rows that are not whole lines are not stored past the cache", "[once]") {
+TEST_CASE("where no whole lines lie side by side, nothing is stored past the cache", "[once]") {
     const From always(0);
     const Planes x = dense(Layout::kChannelsFirst, HNORM_F32, 512, 512, 55 * 55, kMemory + (int64_t(1) << 38));
-    const auto stored = [&](Layout layout, int64_t c, int64_t s, int64_t offset) {
-        return goes(dense(layout, HNORM_F32, 64, c, s, kMemory + offset), {&x}, 100);
+    const auto stored = [&](Layout layout, int64_t c, int64_t s, int64_t offset, hnorm_type type = HNORM_F32,
+                            bool after_sums = true) {
+        const Planes input = dense(layout, type, 64, c, s, x.data);
+        return goes(dense(layout, type, 64, c, s, kMemory + offset), {&input, nullptr}, 100, after_sums);
     };
     CHECK(stored(Layout::kChannelsFirst, 64, 8 * 8, 0));
-    CHECK_FALSE(stored(Layout::kChannelsFirst, 64, 8 * 8, 16));
-    CHECK_FALSE(stored(Layout::kChannelsFirst, 64, 7 * 7, 0));
-    CHECK_FALSE(stored(Layout::kChannelsFirst, 64, 27 * 27, 0));
-    CHECK_FALSE(stored(Layout::kChannelsFirst, 64, 55 * 55, 0));
+    CHECK(stored(Layout::kChannelsFirst, 64, 8 * 8, 16));
+    CHECK(stored(Layout::kChannelsFirst, 64, 7 * 7, 0));
+    CHECK_FALSE(stored(Layout::kChannelsFirst, 3, 7 * 7, 0));  // samples begin at different places of a line
+    CHECK(stored(Layout::kChannelsFirst, 64, 55 * 55, 0));
+    CHECK_FALSE(stored(Layout::kChannelsFirst, 64, 55 * 55, 0, HNORM_F32, false));
     CHECK(stored(Layout::kChannelsFirst, 64, 28 * 28, 16));
     CHECK(stored(Layout::kChannelsFirst, 64, 111 * 111, 0));
     CHECK_FALSE(stored(Layout::kChannelsFirst, 64, 111 * 111, 2));  // not even whole elements
     CHECK(stored(Layout::kChannelsLast, 64, 49, 0));
-    CHECK_FALSE(stored(Layout::kChannelsLast, 64, 49, 16));
-    CHECK_FALSE(stored(Layout::kChannelsLast, 65, 49, 0));
+    CHECK(stored(Layout::kChannelsLast, 64, 49, 16));
+    CHECK_FALSE(stored(Layout::kChannelsLast, 64, 49, 2));
+    CHECK(stored(Layout::kChannelsLast, 65, 49, 0, HNORM_F32, false));
+    CHECK(stored(Layout::kChannelsLast, 3, 224 * 224, 16));
+    CHECK_FALSE(stored(Layout::kChannelsLast, 2047, 49, 0, HNORM_F16));  // 32 positions a row of lines
+
+    Planes y = dense(Layout::kChannelsFirst, HNORM_F32, 64, 64, 7 * 7), input = y;
+    input.data = x.data;
+    CHECK(goes(y, {&input}, 100));
+    input.stride_c += 1;
+    CHECK_FALSE(goes(y, {&input}, 100));
+    input = y;
+    input.data = x.data;
+    y.stride_c += 1;
+    CHECK_FALSE(goes(y, {&input}, 100));
+}
+
+TEST_CASE("rows of elements begin with a line and are whole lines, and of channels-last tensors whole positions",
+          "[once]") {
+    for (hnorm_type type : kTypes) {
+        for (Layout layout : {Layout::kChannelsFirst, Layout::kChannelsLast}) {
+            for (int64_t c : {1, 3, 16, 64, 65, 100, 500}) {
+                for (int64_t offset : {0, 4, 16, 60}) {
+                    const Planes y = dense(layout, type, 2, c, 64, kMemory + offset);
+                    INFO(describe(y));
+                    REQUIRE(LineRows::fit(y));
+                    const LineRows rows(y, true, 0);
+                    CHECK(starts_line(y.data + rows.head * y.element_size()));
+                    CHECK(rows.head * y.element_size() < kLine);
+                    CHECK(rows.columns * y.element_size() % kLine == 0);
+                    if (layout == Layout::kChannelsLast) CHECK(rows.columns % c == 0);
+                }
+            }
+        }
+    }
 }
 
 TEST_CASE("forward and normalize past the cache give the bits that they give through it") {
@@ -264,13 +338,16 @@ TEST_CASE("forward and normalize past the cache give the bits that they give thr
             if (group == HNORM_INSTANCE && (shape.size() == 2 || shape[2] == 1)) continue;  // groups of one element
             Tensor x(shape, given.padding), residual(shape);
             given.fill(x);
+            const bool is_dense = given.padding.c == 0 && given.padding.n == 0;
             test::fill(residual, {test::Kind::kNormal, 0, 1, i});
             const test::Affine affine(given.affine, x, i);
             const test::Post post = {given.activation, i % 2 ? &residual : nullptr};
             const test::Statistics moments = test::moments(x, group);
             const std::vector<double> variance = test::variances(moments);
-            check_same(shape, padding, "forward", [&](Tensor &y) { test::forward(x, group, affine, 1e-5, y, post); });
-            check_same(shape, padding, "normalize",
+            const bool shared = group == HNORM_BATCH && given.affine != test::AffineKind::kSampleAndChannel;
+            check_same(shape, padding, {is_dense, shared}, "forward",
+                       [&](Tensor &y) { test::forward(x, group, affine, 1e-5, y, post); });
+            check_same(shape, padding, {is_dense, false}, "normalize",
                        [&](Tensor &y) { test::normalize(x, group, moments.mean, variance, affine, 1e-5, y, post); });
         }
     }
@@ -284,15 +361,18 @@ TEST_CASE("gradients past the cache are those that pass through it") {
             if (group == HNORM_INSTANCE && (shape.size() == 2 || shape[2] == 1)) continue;  // groups of one element
             Tensor x(shape, given.padding), dy(shape);
             given.fill(x);
+            const bool is_dense = given.padding.c == 0 && given.padding.n == 0;
             test::fill(dy, {test::Kind::kNormal, 0, 1, i});
             const test::Affine affine(given.affine, x, i);
             const test::Statistics moments = test::moments(x, group);
             const std::vector<double> variance = test::variances(moments);
+            const bool shared = group == HNORM_BATCH && given.affine != test::AffineKind::kSampleAndChannel;
             for (bool frozen : {false, true}) {
-                check_same(shape, padding, frozen ? "normalize_backward" : "backward", [&](Tensor &dx) {
-                    test::backward(&x, dy, group, moments.mean, variance, affine, 1e-5, frozen, &dx,
-                                   test::Wanted::kBoth, {given.activation});
-                });
+                check_same(shape, padding, {is_dense, shared && !frozen}, frozen ? "normalize_backward" : "backward",
+                           [&](Tensor &dx) {
+                               test::backward(&x, dy, group, moments.mean, variance, affine, 1e-5, frozen, &dx,
+                                              test::Wanted::kBoth, {given.activation});
+                           });
             }
         }
     }

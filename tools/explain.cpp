@@ -222,8 +222,8 @@ void print_stores(const Record::Stores &made) {
         break;
     case detail::PastCache::kNoLines:
         std::printf(
-            "ordinary: the output and its inputs take %s, more than %s of the last-level cache, but the output's "
-            "rows are too short for whole cache lines\n",
+            "ordinary: the output and its inputs take %s, more than %s of the last-level cache, but the "
+            "output's rows are no whole cache lines\n",
             bytes.c_str(), limit.c_str());
         break;
     case detail::PastCache::kGoes:

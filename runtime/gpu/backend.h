@@ -82,7 +82,7 @@ struct Gpu : Call {
     hnorm_status for_blocks(const Planes &x, const Grouping &, int, const Compute &compute) const {
         return compute(all_of(x));
     }
-    bool goes_past_cache(const Planes &, std::initializer_list<const Planes *>) const { return false; }
+    bool goes_past_cache(const Planes &, std::initializer_list<const Planes *>, bool = false) const { return false; }
     Values<double> constant(double value) const { return {value == 0 ? constants.zero : constants.one, 0, 0}; }
     static Values<float> no_beta() { return {nullptr, 0, 0}; }
     hnorm_status check_counts(const double *, int64_t) const { return HNORM_OK; }

@@ -245,7 +245,7 @@ hnorm_status compute_backward(const Backend &on, const Backward &given) {
         HNORM_TRY(statistics.repeat(b.x, &b.by));
         HNORM_TRY(sums.reserve());
     }
-    const bool past_cache = b.dx && on.goes_past_cache(*b.dx, {&b.x, &b.dy});
+    const bool past_cache = b.dx && on.goes_past_cache(*b.dx, {&b.x, &b.dy}, !b.per_sample && !b.by.per_sample());
     const auto compute = [&](const Range &range) {
         HNORM_TRY(behind.compute_dz(range));
         if (wanted) {

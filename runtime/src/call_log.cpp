@@ -173,7 +173,8 @@ void print_line(std::FILE *file, const Key &key, const Count &count) {
     printed += key.groups == 0              ? std::fprintf(file, "batch")
                : key.groups == key.shape[1] ? std::fprintf(file, "instance")
                                             : std::fprintf(file, "groups%" PRId64, key.groups);
-    printed += std::fprintf(file, " %s %s", key.what.last ? "channels_last" : "channels_first", kTypeNames[key.what.type]);
+    printed +=
+        std::fprintf(file, " %s %s", key.what.last ? "channels_last" : "channels_first", kTypeNames[key.what.type]);
     print_column(file, 48, printed);
     std::fprintf(file, "# ");
     print_count(file, count);

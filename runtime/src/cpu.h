@@ -40,9 +40,9 @@ struct Cpu : CpuCall {
     hnorm_status for_blocks(const Planes &x, const Grouping &group, int read, const Compute &compute) const {
         return Blocks(*this, x, group, read).for_each(function, compute);
     }
-    // Whether the output y goes past the cache (past_cache.h); null inputs are absent.
-    bool goes_past_cache(const Planes &y, std::initializer_list<const Planes *> inputs) const {
-        return detail::goes_past_cache(dispatch(y.type), y, inputs);
+    // Whether the output y goes past the cache (past_cache.h, as whole_lines()). Null inputs are absent.
+    bool goes_past_cache(const Planes &y, std::initializer_list<const Planes *> inputs, bool after_sums = false) const {
+        return detail::goes_past_cache(dispatch(y.type), y, inputs, after_sums);
     }
     template <typename T>
     hnorm_status fill(T *values, int64_t count, T value) const {

@@ -115,7 +115,7 @@ hnorm_status compute_forward(const Backend &on, const Forward &a) {
     }
     const Normalization by = {group_values<double>(mean, a.x, a.group), group_values<double>(variance, a.x, a.group),
                               a.affine, a.eps};
-    const bool past_cache = on.goes_past_cache(a.y, {&a.x, a.post.residual});
+    const bool past_cache = on.goes_past_cache(a.y, {&a.x, a.post.residual}, !by.per_sample());
     HNORM_TRY(on.for_blocks(a.x, a.group, 1, [&](const Range &range) {
         const Planes x = cropped(a.x, range);
         const int64_t first = a.group.first(a.x, range);

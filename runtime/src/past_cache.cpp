@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <functional>
 
+#include "element_rows.h"
 #include "witness.h"
 
 namespace hnorm::detail {
@@ -15,6 +16,8 @@ namespace {
 // Planes whose ends are left out take so many bytes at least, or shorter ones would be slower than with ordinary stores: where all
 // begin alike in their line, and where each is a task of its own.
 constexpr int64_t kLeastCut = 2 << 10, kLeastCutAlone = 32 << 10;
+
+constexpr int64_t kPlanesOfTask = 64;
 
 // Where neither Linux nor the C library knows.
 constexpr int64_t kUsualCache = 32 << 20;
@@ -42,7 +45,6 @@ int64_t read_last_level_cache() {
 
 // Rows of adjacent elements: planes, or positions of channels-last tensors.
 int64_t row_bytes(const Planes &p) { return (p.layout == Layout::kChannelsLast ? p.c : p.s) * p.element_size(); }
-int64_t misalignment(const char *address) { return static_cast<int64_t>(reinterpret_cast<uintptr_t>(address) % kLine); }
 bool is_lines(int64_t elements, const Planes &p) { return elements * p.element_size() % kLine == 0; }
 
 bool rows_are_lines(const Planes &y) {
@@ -75,7 +77,28 @@ int64_t last_level_cache() {
     return bytes;
 }
 
-bool goes_past_cache(const Dispatch &dispatch, const Planes &y, std::initializer_list<const Planes *> inputs) {
+bool is_dense(const Planes &p) {
+    return p.layout == Layout::kChannelsFirst
+               ? p.c == 1 || p.stride_c == p.s
+               : (p.s == 1 || p.stride_s == p.c) && (p.n == 1 || p.stride_n == p.c * p.s);
+}
+
+WholeLines whole_lines(const Planes &y, std::initializer_list<const Planes *> inputs, bool after_sums) {
+    if (rows_are_lines(y)) {
+        return WholeLines::kRows;
+    }
+    if (can_be_cut(y)) {
+        return WholeLines::kCut;
+    }
+    const bool dense = is_dense(y) && std::all_of(inputs.begin(), inputs.end(), [&](const Planes *input) {
+                           return input == nullptr || (is_dense(*input) && input->layout == y.layout);
+                       });
+    const bool pays = y.layout == Layout::kChannelsLast || after_sums;
+    return pays && dense && LineRows::fit(y) ? WholeLines::kElements : WholeLines::kNone;
+}
+
+bool goes_past_cache(const Dispatch &dispatch, const Planes &y, std::initializer_list<const Planes *> inputs,
+                     bool after_sums) {
     const auto choose = [](PastCache choice, int64_t bytes, int64_t limit) {
         if (Witness *const asked = witness()) {
             asked->chose_stores(choice, bytes, limit);
@@ -99,9 +122,9 @@ bool goes_past_cache(const Dispatch &dispatch, const Planes &y, std::initializer
     const int64_t asked = hnorm_past_cache_bytes.load(std::memory_order_relaxed);
     const int64_t limit = asked >= 0 ? asked : last_level_cache() / 100 * percent;
     const bool fits = bytes <= limit;
-    return choose(fits                                 ? PastCache::kFits
-                  : rows_are_lines(y) || can_be_cut(y) ? PastCache::kGoes
-                                                       : PastCache::kNoLines,
+    return choose(fits                                                      ? PastCache::kFits
+                  : whole_lines(y, inputs, after_sums) == WholeLines::kNone ? PastCache::kNoLines
+                                                                            : PastCache::kGoes,
                   bytes, limit);
 }
 
@@ -113,12 +136,16 @@ Planes cropped(const Planes &p, const Part &part) {
 }
 
 LineParts::LineParts(const Planes &y)
-    : y_(y), whole_(rows_are_lines(y)), channels_(is_lines(y.stride_c, y) ? y.c : 1) {}
+    : y_(y),
+      channels_(is_lines(y.stride_c, y) ? y.c : 1),
+      samples_(is_lines(y.stride_c, y) && is_lines(y.stride_n, y) ? std::max<int64_t>(kPlanesOfTask / y.c, 1) : 1) {}
 
-void LineParts::find_lines(int64_t n, int64_t c, int64_t *ends) const {
+Part LineParts::lines(int64_t i) const {
+    const int64_t tasks_of_sample = y_.c / channels_;
+    const int64_t n = i / tasks_of_sample * samples_, c = i % tasks_of_sample * channels_;
     const int64_t size = y_.element_size(), line = kLine / size;
-    ends[0] = std::min((kLine - misalignment(y_.at(n, c))) % kLine / size, y_.s);
-    ends[1] = ends[0] + (y_.s - ends[0]) / line * line;
+    const int64_t begin = std::min((kLine - misalignment(y_.at(n, c))) % kLine / size, y_.s);
+    return {{n, std::min(n + samples_, y_.n), c, c + channels_}, begin, begin + (y_.s - begin) / line * line};
 }
 
 }  // namespace hnorm::detail

@@ -3,11 +3,12 @@
 // that will be read next. Kernels can store whole tiles past the cache instead
 // (schedules/past_cache.h). They compute the same, so no bit depends on it.
 //
-// Rows of such an output (planes, or channels-last positions) are whole cache lines. A line that is
-// written half past the cache and half through it costs more than ten ordinary lines (measured on
-// Zen 3). So ordinary stores write such lines.
+// What is stored past the cache are whole cache lines. A line that is written half past the cache
+// and half through it costs more than ten ordinary lines (measured on Zen 3). So ordinary stores
+// write such lines. They are at the ends of the planes, or of all elements.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <initializer_list>
@@ -25,14 +26,33 @@ namespace hnorm::detail {
 
 constexpr int64_t kLine = 64;
 
+inline int64_t misalignment(const char *address) {
+    return static_cast<int64_t>(reinterpret_cast<uintptr_t>(address) % kLine);
+}
+
 // Bytes that the last-level cache of a core holds, read once.
 int64_t last_level_cache();
 
+// Where an output y and its inputs, tensors of y's shape, have whole lines. Rows are planes, or
+// channels-last positions.
+enum class WholeLines {
+    kNone,
+    kRows,     // each row is whole lines
+    kCut,      // planes are so long that their ends can be left out (LineParts)
+    kElements  // all tensors are dense, so lines may hold the elements of several rows (element_rows.h)
+};
+// Whether all elements lie side by side: channels-first those of each sample, channels-last all.
+bool is_dense(const Planes &p);
+// after_sums: y is written right after the sums of a block of batch norm's groups, so that the inputs
+// are in a cache. Only then kElements is faster than ordinary stores if planes are channels-first,
+// for there each element has values of its own to read.
+WholeLines whole_lines(const Planes &y, std::initializer_list<const Planes *> inputs, bool after_sums);
+
 // Whether y is stored past the cache. It is if y and its inputs together take more than the
-// target's share of the cache, and if the rows of y are whole lines, or are so long that their ends
-// can be left out. It is not if y lies among the bytes of an input, as in place. A null input is
-// absent.
-bool goes_past_cache(const Dispatch &dispatch, const Planes &y, std::initializer_list<const Planes *> inputs);
+// target's share of the cache, and if y has whole lines. It is not if y lies among the bytes of an
+// input, as in place. A null input is absent.
+bool goes_past_cache(const Dispatch &dispatch, const Planes &y, std::initializer_list<const Planes *> inputs,
+                     bool after_sums);
 
 // For tests: in place of the cache's share, if 0 or more.
 extern "C" std::atomic<int64_t> hnorm_past_cache_bytes;
@@ -52,52 +72,20 @@ struct Part {
 };
 Planes cropped(const Planes &p, const Part &part);
 
-// The parts of an output y that goes past the cache. Together they hold each element once. A task
-// has a part of whole lines, and the parts before and after it. If all rows are whole lines, there
-// is one task, which has whole lines only.
+// The tasks of an output y whose planes are cut (WholeLines::kCut).
 class LineParts {
 public:
     explicit LineParts(const Planes &y);
 
-    int64_t tasks() const { return whole_ ? 1 : y_.n * (y_.c / channels_); }
-    // Calls compute(part, lines) for the parts of task i that are not empty. lines: whether the
-    // rows of the part are whole lines.
-    template <typename Compute>
-    hnorm_status run(int64_t i, const Compute &compute) const {
-        if (whole_) {
-            return compute(Part{{0, y_.n, 0, y_.c}, 0, y_.s}, true);
-        }
-        const int64_t tasks_of_sample = y_.c / channels_, n = i / tasks_of_sample, c = i % tasks_of_sample * channels_;
-        int64_t ends[] = {0, 0, y_.s};
-        find_lines(n, c, ends);
-        int64_t begin = 0;
-        for (int k = 0; k < 3; ++k) {
-            if (begin < ends[k]) {
-                HNORM_TRY(compute(Part{{n, n + 1, c, c + channels_}, begin, ends[k]}, k == 1));
-            }
-            begin = ends[k];
-        }
-        return HNORM_OK;
-    }
+    int64_t tasks() const { return (y_.n + samples_ - 1) / samples_ * (y_.c / channels_); }
+    // The planes of task i, and their positions that are whole lines.
+    Part lines(int64_t i) const;
 
 private:
-    // The positions of a plane at which its whole lines begin and end.
-    void find_lines(int64_t n, int64_t c, int64_t *ends) const;
-
     const Planes y_;
-    const bool whole_;
-    const int64_t channels_;  // of a task: all, where their planes begin alike in their line, or one
+    // Of a task. All channels, where their planes begin alike in their line, or one; then as many
+    // samples as it takes to make the calls for the ends worth their while, if they begin alike, too.
+    const int64_t channels_, samples_;
 };
-
-// Calls compute(part, lines) for all LineParts. Several tasks run in parallel, each on one thread.
-// If there is one task, the loops inside it run in parallel.
-template <typename Compute>
-hnorm_status for_lines(const char *function, const Planes &y, const Compute &compute) {
-    const LineParts parts(y);
-    const auto run = [&](int64_t i) { return parts.run(i, compute); };
-    const hnorm_status status = parts.tasks() == 1 ? run(0) : parallel_for(function, parts.tasks(), run);
-    store_fence();  // of what this thread stored outside the pool's loops
-    return status;
-}
 
 }  // namespace hnorm::detail

@@ -1,5 +1,5 @@
-// How the CPU runs a pointwise kernel: the parts of an output that goes past the cache, few
-// channels, and small planes.
+// How the CPU runs a pointwise kernel: on the planes or positions of the tensors, on rows of their
+// elements, or on the whole lines of an output that goes past the cache, and what is beside them.
 #pragma once
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 
 #include "buffers.h"
 #include "call.h"
+#include "element_rows.h"
 #include "error.h"
 #include "past_cache.h"
 #include "reduction.h"
@@ -69,55 +70,99 @@ private:
     std::array<GroupBuffer, kValues> values_;
 };
 
-// Calls launch for tensors that no cache is a concern of.
+// Calls launch(call) for all planes or positions of the operands.
 template <size_t kTensors, size_t kValues, typename Launch>
 hnorm_status launch_pointwise(const CpuCall &on, const Operands<kTensors, kValues> &of, bool lines,
                               const Launch &launch) {
-    using Floats = std::array<Values<float>, kValues>;
     const PointwiseView view = pointwise_view(of.tensors.data(), kTensors, of.per_sample(), of.dense());
     const View &x = view.tensors[0];
     const SerialScope serial(on.is_serial(x.type, x.elements()));
-    const auto call = [&](const Floats &values, const auto &piece) {
-        PointwiseView of_piece = view;
-        std::transform(view.tensors.begin(), view.tensors.begin() + kTensors, of_piece.tensors.begin(), piece);
-        PointwiseCall<kTensors, kValues> arguments(of_piece, values, lines);
-        return kernel_status(on.function, launch(arguments));
-    };
-    switch (view.split) {
-    case Split::kNone: break;
-    case Split::kParts: {
-        std::array<RepeatedFloats, kValues> repeated;
-        Floats values;
-        for (size_t i = 0; i < kValues; ++i) {
-            HNORM_TRY(repeated[i].repeat(on.function, x, of.values[i].data, of.values[i].stride_n));
-            values[i] = {repeated[i].data, repeated[i].stride_n};
+    PointwiseCall<kTensors, kValues> arguments(view, of.values, lines);
+    return kernel_status(on.function, launch(arguments));
+}
+
+// The same for some elements of dense tensors.
+template <size_t kTensors, size_t kValues, typename Launch>
+hnorm_status launch_elements(const CpuCall &on, const Operands<kTensors, kValues> &of, const ElementRows &rows,
+                             bool lines, const Launch &launch) {
+    if (rows.columns <= 0 || rows.rows <= 0) {
+        return HNORM_OK;
+    }
+    const Planes &y = of.tensors[kTensors - 1];
+    const int64_t size = rows.blocks * rows.columns + ElementRows::kStep;
+    ScratchOf<float> memory;
+    HNORM_TRY(memory.reserve(on.function, static_cast<int64_t>(kValues) * size));
+    Operands<kTensors, kValues> seen;
+    std::transform(of.tensors.begin(), of.tensors.end(), seen.tensors.begin(),
+                   [&](const Planes &p) { return rows.of(p); });
+    for (size_t v = 0; v < kValues; ++v) {
+        if (v > 0 && of.values[v].data == of.values[0].data) {
+            seen.values[v] = seen.values[0];
+            continue;
         }
-        HNORM_TRY(call(values, few_channels_parts));
-        return few_channels_remainder(x).s.extent == 0 ? HNORM_OK : call(of.values, few_channels_remainder);
+        float *const to = memory.data() + static_cast<int64_t>(v) * size;
+        rows.repeat(y, of.values[v], to);
+        seen.values[v] = {to, rows.blocks == 1 ? 0 : rows.columns};
     }
-    case Split::kFlat: {
-        const int64_t positions = of.tensors[0].s, channels = x.g0.extent / positions;
-        const int64_t step = std::max<int64_t>(on.dispatch(x.type).flat_elements / positions / kLine, 1) *
-                             kLine;  // whole lines of channels
-        const auto compute = [&](int64_t i) {
-            const int64_t begin = i * step, end = std::min(begin + step, channels), size = (end - begin) * positions;
-            ScratchOf<float> memory;
-            HNORM_TRY(memory.reserve(on.function, kValues * size));
-            Floats values;
-            for (size_t v = 0; v < kValues; ++v) {
-                float *to = memory.data() + v * size;
-                values[v] = {to, 0};
-                for (int64_t c = begin; c < end; ++c, to += positions) {
-                    std::fill_n(to, positions, of.values[v].data[c]);
-                }
+    return launch_pointwise(on, seen, lines, launch);
+}
+
+// Dense tensors as rows of elements, and what is before and after them. Channels-first, samples
+// share the values.
+template <size_t kTensors, size_t kValues, typename Launch>
+hnorm_status launch_line_rows(const CpuCall &on, const Operands<kTensors, kValues> &of, bool lines,
+                              const Launch &launch) {
+    const Planes &y = of.tensors[kTensors - 1];
+    const LineRows by(y, lines, on.dispatch(y.type).flat_elements);
+    if (y.layout == Layout::kChannelsLast) {
+        const bool each = of.per_sample() && y.n > 1;
+        if (each && lines) {  // Samples may begin at different places of a line.
+            for (int64_t n = 0; n < y.n; ++n) {
+                HNORM_TRY(launch_line_rows(on, of.from({{n, n + 1, 0, y.c}, 0, y.s}), true, launch));
             }
-            const Range range = {0, 1, begin * positions, end * positions};
-            return call(values, [&](const View &tensor) { return cropped(tensor, range); });
-        };
-        return parallel_for(on.function, (channels + step - 1) / step, compute);
+            return HNORM_OK;
+        }
+        const int64_t all = (each ? 1 : y.n) * y.c * y.s, head = std::min(by.head, all), blocks = each ? y.n : 1;
+        const int64_t rows = (all - head) / by.columns, end = head + rows * by.columns;
+        HNORM_TRY(launch_elements(on, of, {0, head, 1, blocks}, false, launch));
+        HNORM_TRY(launch_elements(on, of, {head, by.columns, rows, blocks}, lines, launch));
+        return launch_elements(on, of, {end, all - end, 1, blocks}, false, launch);
     }
+    const int64_t all = y.c * y.s, head = std::min(by.head, all), line = kLine / y.element_size();
+    const int64_t end = lines ? head + (all - head) / line * line : all;
+    const int64_t tasks = std::max<int64_t>((end - head + by.columns - 1) / by.columns, 1);
+    return parallel_for(on.function, tasks, [&](int64_t i) {
+        const int64_t begin = head + i * by.columns;
+        if (i == 0) {
+            HNORM_TRY(launch_elements(on, of, {0, head, y.n}, false, launch));
+        }
+        HNORM_TRY(launch_elements(on, of, {begin, std::min(by.columns, end - begin), y.n}, lines, launch));
+        return i == tasks - 1 ? launch_elements(on, of, {end, all - end, y.n}, false, launch) : HNORM_OK;
+    });
+}
+
+// Planes whose positions from `begin` to `end` are whole lines, and what is before and after these.
+template <size_t kTensors, size_t kValues, typename Launch>
+hnorm_status launch_cut(const CpuCall &on, const Operands<kTensors, kValues> &of, int64_t begin, int64_t end,
+                        const Launch &launch) {
+    const Planes &y = of.tensors[kTensors - 1];
+    const auto part = [&](int64_t from, int64_t to, bool lines) {
+        return from < to ? launch_pointwise(on, of.from({all_of(y), from, to}), lines, launch) : HNORM_OK;
+    };
+    HNORM_TRY(part(begin, end, true));
+    if (y.c == 1 || !std::all_of(of.tensors.begin(), of.tensors.end(), is_dense)) {
+        HNORM_TRY(part(0, begin, false));
+        return part(end, y.s, false);
     }
-    return call(of.values, [](const View &tensor) { return tensor; });
+    // The end of a plane and the beginning of the next one are one line: vectors of adjacent elements.
+    for (int64_t n = 0; n < (of.per_sample() ? y.n : 1); ++n) {
+        const Operands<kTensors, kValues> samples = of.per_sample() ? of.from({{n, n + 1, 0, y.c}, 0, y.s}) : of;
+        const int64_t rows = samples.tensors[0].n;
+        HNORM_TRY(launch_elements(on, samples, {0, begin, rows}, false, launch));
+        HNORM_TRY(launch_elements(on, samples, {end, y.s - end + begin, rows, y.c - 1}, false, launch));
+        HNORM_TRY(launch_elements(on, samples, {(y.c - 1) * y.s + end, y.s - end, rows}, false, launch));
+    }
+    return HNORM_OK;
 }
 
 // Calls launch(call), which calls a kernel, for pieces that together are all elements of the
@@ -125,11 +170,31 @@ hnorm_status launch_pointwise(const CpuCall &on, const Operands<kTensors, kValue
 template <size_t kTensors, size_t kValues, typename Launch>
 hnorm_status for_pointwise(const CpuCall &on, const Operands<kTensors, kValues> &of, bool past_cache,
                            const Launch &launch) {
-    if (!past_cache) {
-        return launch_pointwise(on, of, false, launch);
+    const Planes &y = of.tensors[kTensors - 1];
+    const SerialScope serial(on.is_serial(y.type, y.elements()));
+    const auto compute = [&]() -> hnorm_status {
+        switch (past_cache ? whole_lines(y, {&of.tensors[0], &of.tensors[kTensors - 2]}, !of.per_sample())
+                           : WholeLines::kNone) {
+        case WholeLines::kNone: break;
+        case WholeLines::kRows: return launch_pointwise(on, of, true, launch);
+        case WholeLines::kCut: {
+            const LineParts parts(y);
+            return parallel_for(on.function, parts.tasks(), [&](int64_t i) {
+                const Part lines = parts.lines(i);
+                return launch_cut(on, of.from({lines.planes, 0, y.s}), lines.s_begin, lines.s_end, launch);
+            });
+        }
+        case WholeLines::kElements: return launch_line_rows(on, of, true, launch);
+        }
+        return faster_by_elements(of.tensors.data(), kTensors, of.per_sample())
+                   ? launch_line_rows(on, of, false, launch)
+                   : launch_pointwise(on, of, false, launch);
+    };
+    const hnorm_status status = compute();
+    if (past_cache) {
+        store_fence();  // of what this thread stored outside the pool's loops
     }
-    return for_lines(on.function, of.tensors[kTensors - 1],
-                     [&](const Part &part, bool lines) { return launch_pointwise(on, of.from(part), lines, launch); });
+    return status;
 }
 
 }  // namespace hnorm::detail

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "element_rows.h"
+#include "past_cache.h"
+
 namespace hnorm::detail {
 
 namespace {
@@ -65,20 +68,12 @@ PointwiseView pointwise(const Planes *tensors, int count, bool per_sample, bool 
     return seen;
 }
 
-// The values are repeated once for all samples, which pays only if there are several samples: for one
-// it took up to twice the time.
-bool can_be_flat(const View &view) {
-    constexpr int64_t kLeastSamples = 8;
-    return plane_class(view.s.extent) == kTiny && view.r.extent >= kLeastSamples &&
-           (view.g0.extent == 1 || view.g0.stride == view.s.extent);
-}
 bool is_even(const View &v) { return v.g0.extent == 1 || v.g1.stride == v.g0.extent * v.g0.stride; }
 View all_in_g0(View view) {
     view.g0 = {view.groups(), view.g0.extent == 1 ? view.g1.stride : view.g0.stride};
     view.g1 = {};
     return view;
 }
-View flat(const View &view) { return {view.data, view.type, view.r, {}, {view.g0.extent * view.s.extent, 1}, {}}; }
 
 }  // namespace
 
@@ -152,19 +147,35 @@ PointwiseView pointwise_view(const Planes *tensors, int count, bool per_sample, 
     const bool last = channels_last(tensors, count);
     PointwiseView seen = pointwise(tensors, count, per_sample, last);
     View *const begin = seen.tensors.data(), *const end = begin + count;
-    if (last) {
-        seen.split = has_few_channels(*begin) && std::all_of(begin, end, is_dense) ? Split::kParts : Split::kNone;
-        return seen;
-    }
-    if (per_sample && dense && std::all_of(begin, end, is_even)) {
+    if (!last && per_sample && dense && std::all_of(begin, end, is_even)) {
         std::transform(begin, end, begin, all_in_g0);
     }
-    if (std::all_of(begin, end, can_be_flat)) {
-        std::transform(begin, end, begin, flat);
-        seen.planes = kLast;
-        seen.split = Split::kFlat;
-    }
     return seen;
+}
+
+bool faster_by_elements(const Planes *tensors, int count, bool per_sample) {
+    const Planes &y = tensors[count - 1];
+    if (y.layout == Layout::kChannelsFirst) {
+        // The values are repeated once for all samples, which pays only if there are several: for one
+        // it took up to twice the time.
+        constexpr int64_t kLeastSamples = 8;
+        if (per_sample || y.n < kLeastSamples || plane_class(y.s) != kTiny) {
+            return false;
+        }
+    } else {
+        // Rows of few vectors gain most. More channels gain if rows are not whole lines, and least if
+        // only their beginnings are not. In smaller tensors the calls for the ends take longer.
+        constexpr int64_t kLeast = 16384, kLeastShifted = 65536, kMostChannels = 64;
+        const int64_t positions = per_sample ? y.s : y.n * y.s, elements = positions * y.c;
+        const bool few = y.c <= kMostFewChannels && positions >= kLeastPositions;
+        if (!few && (elements < kLeast || (y.c > kMostChannels && y.c * y.element_size() % kLine == 0 &&
+                                           (elements < kLeastShifted || misalignment(y.data) == 0)))) {
+            return false;
+        }
+    }
+    return std::all_of(tensors, tensors + count,
+                       [&](const Planes &p) { return p.layout == y.layout && is_dense(p); }) &&
+           (y.layout == Layout::kChannelsFirst || LineRows::fit(y));
 }
 
 PointwiseView pointwise_view_on_device(const Planes *tensors, int count, bool per_sample) {

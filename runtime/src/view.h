@@ -67,24 +67,20 @@ View few_channels_parts(View view);
 View few_channels_remainder(View view);
 
 // How a pointwise kernel reads and writes tensors of one shape.
-enum class Split {
-    kNone,
-    kParts,  // few channels, dense: the parts at once, and the remainder
-    // Tiny channels-first planes. A sample is one position, and each of its elements is a channel,
-    // with the values of the channel that it belongs to. So vectors are full for every size of
-    // planes.
-    kFlat
-};
 constexpr int kMostTensors = 3;
 struct PointwiseView {
     std::array<View, kMostTensors> tensors;  // in the order given
     PlaneClass planes;
-    Split split = Split::kNone;
 };
 // per_sample: whether values of the groups differ between samples. dense: then these are dense
 // arrays, so that all groups may be along g0.
 PointwiseView pointwise_view(const Planes *tensors, int count, bool per_sample, bool dense);
 // The same for devices, which split nothing and take groups as they are.
 PointwiseView pointwise_view_on_device(const Planes *tensors, int count, bool per_sample);
+
+// Whether a pointwise kernel of the CPU is faster if rows of adjacent elements are its positions
+// (element_rows.h), and not the positions or planes that the tensors have. Vectors are full then,
+// whatever the number of channels or the size of planes, and rows begin with a cache line.
+bool faster_by_elements(const Planes *tensors, int count, bool per_sample);
 
 }  // namespace hnorm::detail
