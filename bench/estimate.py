@@ -1,4 +1,4 @@
-"""Ratios of times and how far to trust them. docs/tuning.md, "The estimator", says why these."""
+"""Ratios of times and how far to trust them. docs/tuner.md, "The estimator", says why these."""
 import math
 import random
 import statistics

@@ -1,1 +1,1 @@
-"""The tuner behind `./dev tune`: docs/tuning.md says what it does and why its figures may be trusted."""
+"""The tuner behind `./dev tune`: docs/tuner.md says what it does and why its figures may be trusted."""

@@ -31,7 +31,7 @@ DESCRIPTION = """\
 Finds faster values for the knobs of a target's schedules, writes them into a file of schedules/by_cpu for this model of
 CPU, then builds and tests the library. Or makes a kernel pack of them, for programs that are linked already. Values
 that are not proven faster in measurements of their own stay as they are. Run it on an idle machine. Ctrl-C stops it;
-the same command later goes on from there. docs/tuning.md says how it measures."""
+the same command later goes on from there. docs/tuner.md says how it measures."""
 
 COMPILERS = {"x86-64": "c++", "arm-64": "aarch64-linux-gnu-g++"}
 

@@ -6,7 +6,7 @@ def provenance(session, accepted, compared, command, shapes):
     before, new = session.schedule.data.get("provenance", {}), session.failures.new
     return {
         "method": "tuned: values proposed by Optuna's TPE, kept where measurements apart from the search proved them "
-                  "faster; the others are those of the file before (docs/tuning.md)",
+                  "faster; the others are those of the file before (docs/tuner.md)",
         **session.machine,
         "conditions": session.conditions.record(),
         "date": datetime.date.today().isoformat(),

@@ -1,4 +1,4 @@
-// How far ratios of times are to be trusted, as ../estimate.py, for programs without Python. docs/tuning.md, "The
+// How far ratios of times are to be trusted, as ../estimate.py, for programs without Python. docs/tuner.md, "The
 // estimator", says why these.
 #pragma once
 

@@ -4,7 +4,7 @@
 // - Rounds. A machine's speed drifts (clock, temperature, neighbours on a shared host) by more than what is to be
 //   measured. A round times every contender once, within milliseconds; ratios within a round are free of the drift.
 // - A random order in each round. What runs first finds the caches as another left them; in an order that turns or
-//   alternates the same neighbours come before a contender again and again (docs/tuning.md, "The estimator").
+//   alternates the same neighbours come before a contender again and again (docs/tuner.md, "The estimator").
 // - A timing lasts a while, many calls for small tensors, so that the clock's cost and grain vanish.
 #pragma once
 

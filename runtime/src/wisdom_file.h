@@ -1,4 +1,4 @@
-// The text of wisdom files (docs/tuning.md, "The wisdom file").
+// The text of wisdom files (docs/choices.md, "The wisdom file").
 #pragma once
 
 #include <string>

@@ -1,2 +1,2 @@
 """Candidates by a model in the place of a machine: cycles of the instructions that an emulator sees them execute.
-docs/tuning.md, "Without a machine", says what it is good for."""
+docs/model.md says what it is good for."""

@@ -97,7 +97,7 @@ def main():
                and (not options.planes or slot.planes in options.planes)}
     result = json.loads(options.out.read_text()) if options.out.exists() else {"kernels": {}}
     result |= {"comment": "Spearman's rank correlation of the model's order of candidates with the measured one, by "
-                          "python -m tune.model.check (docs/tuning.md)",
+                          "python -m tune.model.check (docs/model.md)",
                "cpu": cpu_name(), "target": options.target, "models": model.cpus,
                "date": datetime.date.today().isoformat()}
     print(f"{'':36}  n  model cycles instructions halves  pairs  slowest chosen fastest")

@@ -139,7 +139,7 @@ class Model:
         self.kept.write_text(json.dumps(self.known))
 
     # Logarithms of the speed over base's, as search.score has them. Half of it is the cycles' and half the
-    # instructions': docs/tuning.md says why.
+    # instructions': docs/model.md says why.
 
     def score(self, base, other):
         return (self.by_cycles(base, other) + self.by_instructions(base, other)) / 2

@@ -79,7 +79,7 @@ class Session:
         before = self.schedule.data.get("provenance", {})
         return {
             "method": f"{METHOD}, not measured: half by the cycles of the executed instructions, half by their "
-                      "number; the others are those of the file before (docs/tuning.md)",
+                      "number; the others are those of the file before (docs/model.md)",
             "models": [*self.model.cpus, _version(llvm_tool("llvm-mca")),
                        _version(emulator(self.model.architecture)[0])],
             "date": datetime.date.today().isoformat(),
