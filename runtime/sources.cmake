@@ -53,3 +53,5 @@ set(HNORM_RUNTIME_SOURCES
     src/wisdom_file.cpp
     src/witness.cpp
 )
+# The headers of C that declare the library's functions; gpu.h and state.h are those of other libraries.
+set(HNORM_C_HEADERS comm.h context.h functions.h layer.h settings.h status.h tensor.h wisdom.h)

@@ -29,13 +29,16 @@
  * @par Failures
  * A call of a layer with an hnorm_comm must be made by all ranks, in the same order. Each message
  * begins with what the call is: the tag, the step, the operation, the channels, the positions, the
- * type, the layout, the activation, and whether there is a residual. If these differ, or if a rank has refused its arguments or has run out of memory, the call
- * fails on every rank, and hnorm_last_error() names the rank and the reason
- * (HNORM_COMM_ERROR; on the rank that failed, its own status). The layers stay as they were. Only if
- * memory runs out after the last message, a call fails on one rank alone: its next call of the layer
- * tells the others. Ranks
- * that have made different calls count differently from then on: hnorm_layer_set_comm on all of them
- * begins anew.
+ * type, the layout, the activation, and whether there is a residual. A call fails on every rank if
+ * these differ, or if a rank has refused its arguments or has run out of memory. hnorm_last_error()
+ * then names the rank and the reason. The status is HNORM_COMM_ERROR, and on the rank that failed its
+ * own. The layers stay as they were.
+ *
+ * There is one exception: if memory runs out after the last message, a call fails on one rank alone,
+ * and its next call of the layer tells the others.
+ *
+ * Ranks that have made different calls count differently from then on. hnorm_layer_set_comm on all of
+ * them begins anew.
  */
 #ifndef HNORM_COMM_H
 #define HNORM_COMM_H

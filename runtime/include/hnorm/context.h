@@ -2,8 +2,8 @@
  * @file
  * Settings for one part of a program: threads, target and memory.
  *
- * The settings of hnorm.h (hnorm_set_num_threads, hnorm_set_parallel_for, hnorm_set_target) hold for
- * the whole process. A context holds settings for the calls of one thread or of one layer. So two
+ * The settings of settings.h (hnorm_set_num_threads, hnorm_set_parallel_for, hnorm_set_target) hold
+ * for the whole process. A context holds settings for the calls of one thread or of one layer. So two
  * components of a program can have different ones. No setting changes a result.
  *
  * @code{.c}
@@ -23,7 +23,7 @@
  *
  * A new context has the defaults of a new process: the number of threads of HNORM_NUM_THREADS or of
  * the machine, the threads of hnorm, the target of HNORM_TARGET or the best one, and malloc. What
- * hnorm.h sets for the process does not change it.
+ * settings.h sets for the process does not change it.
  *
  * All contexts share the threads of hnorm. Devices (gpu.h) have no settings here.
  *
