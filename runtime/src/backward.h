@@ -19,8 +19,8 @@ struct Backward {
     Planes x, dy;
     const Planes *dx;  // null: not wanted
     Grouping group;
-    Normalization by;       // of backward_of_batch: null statistics mean the statistics of x
-    bool per_sample;        // gamma and beta, and so their gradients: N*C of them, else C
+    Normalization by;       // null statistics: those of x (compute_backward_of_batch alone)
+    bool per_sample;        // there are N*C gammas and betas, and as many gradients; else C
     float *dgamma, *dbeta;  // null: not wanted
     bool add = false;       // to what dgamma and dbeta hold
     float slope = 1;        // of the activation
@@ -31,8 +31,8 @@ struct Backward {
     bool has_residual() const { return y || dresidual; }
     bool wants_parameters() const { return dgamma || dbeta; }
     int64_t parameters() const { return per_sample ? dy.n * dy.c : dy.c; }
-    // The groups whose sums are computed: those of the statistics, or their parts if gamma, or its
-    // gradient, tells the parts apart.
+    // The groups whose sums are computed. They are the groups of the statistics, or smaller ones where
+    // a group has several gammas.
     Grouping summed() const {
         return per_sample || group.together > 1 ? Grouping{HNORM_INSTANCE, 1} : Grouping{group.by, 1};
     }
@@ -96,9 +96,9 @@ struct PlaceOfDz {
     const Planes *tensor;
 };
 
-// Backward behind a residual (hnorm_post_ops_gradient), in two steps: dz, and the rest, which are
-// the gradients without an activation, with dz in the place of dy. Without a residual the rest is
-// all.
+// Backward behind a residual (hnorm_post_ops_gradient) has two steps. The first computes dz. The
+// second, `rest`, is backward without an activation, with dz in the place of dy. Without a residual
+// `rest` is the whole call.
 template <typename Backend>
 class BehindResidual {
 public:
@@ -253,14 +253,15 @@ hnorm_status compute_backward(const Backend &on, const Backward &given) {
         }
         return behind.write_dx(range);
     };
-    // Sums of each sample's part of batch norm's groups are not of blocks of groups.
+    // Where batch norm has a gamma for each sample, a group's sums are of its samples one by one: no
+    // blocks of groups.
     const bool parts = b.group.by == HNORM_BATCH && b.per_sample;
     HNORM_TRY(parts ? compute(all_of(b.x)) : on.for_blocks(b.x, b.group, 2, compute));
     return b.wants_parameters() ? on.parameter_gradients(b, sums.all()) : HNORM_OK;
 }
 
-// The same with the statistics of x, which are computed again if the arguments have none. So the
-// kernels of compute_backward need not be linked with those of moments.
+// The same, which computes the statistics of x again if the arguments have none. It is apart, so that
+// who calls compute_backward does not link the kernels of moments.
 template <typename Backend>
 hnorm_status compute_backward_of_batch(const Backend &on, const Backward &given) {
     if (given.by.mean.data || given.x.empty()) {

@@ -1,6 +1,7 @@
-// How threads share the work on the groups of a tensor. Either each thread computes blocks of
-// groups, from the sums to the stores, while a block is in its cache. Then threads wait for each
-// other once. Or all groups are computed at once, and the threads share each group.
+// How threads share the work on the groups of a tensor. There are two ways:
+// - Each thread computes blocks of groups, from the sums to the stores, while a block is in its cache.
+//   Threads wait for each other once, at the end.
+// - All groups are computed at once, and the threads share each group.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +14,7 @@ namespace hnorm::detail {
 
 class Blocks {
 public:
-    // read: the number of tensors like x that the work reads. A block holds whole groups.
+    // A block holds whole groups. read: how many tensors like x the work reads.
     Blocks(const CpuCall &on, const Planes &x, const Grouping &grouping, int read = 1)
         : x_(x),
           dispatch_(on.dispatch(x.type)),
@@ -25,8 +26,8 @@ public:
         if (batch && (x.s == 1 || x.layout == Layout::kChannelsLast)) {
             return;
         }
-        // Vectors of up to 16 floats run across groups of small planes. Four blocks a thread let
-        // one thread make up for another that is late; a target has no part in that.
+        // Vectors of up to 16 floats run across groups of small planes. With four blocks a thread, one
+        // thread can make up for another that is late. Neither depends on the target.
         constexpr int64_t kVectors = 16, kBlocksPerThread = 4;
         const int64_t of_group = x.group_size(group), groups = x.groups(group);
         const int64_t elements = batch ? dispatch_.batch_block_elements : dispatch_.block_elements;

@@ -42,7 +42,7 @@ Kernel kernel_of(const Kernels<Kernel, id> *row, const CpuCall &on, hnorm_type t
     return kernel_of(row, *on.target, type, planes);
 }
 
-// A call as its plan has it, while this lives. The plan's values hold for elements of the call's type.
+// While it lives, a call runs as its plan says. The plan's values hold for elements of the call's type.
 class PlannedCall {
 public:
     PlannedCall(const Plan &plan, const CpuCall &call, Operation operation, hnorm_type type);
@@ -100,7 +100,7 @@ private:
         }
         return arguments.kind();
     }
-    // Apart, so that its stack is no part of other calls.
+    // Out of line, so that calls without a plan do not need its stack.
     template <typename OnCpu, typename Arguments>
     [[gnu::noinline]] hnorm_status run_planned(const Plan &plan, OnCpu on_cpu, const Arguments &arguments) const {
         return on_cpu({PlannedCall(plan, cpu_, Arguments::kOperation, arguments.kind().type).call()}, arguments);

@@ -24,11 +24,12 @@ struct Cpu : CpuCall {
     private:
         const Cpu &on_;
     };
-    static constexpr bool kFuses = false;  // operations as one step each
+    static constexpr bool kFuses = false;  // whether an operation may be one kernel
     using Coefficients = detail::Coefficients;
     using Gradient = GradientCoefficients;
     using Gate = GateValues;
-    // Kernels read statistics of channels. Here they are read for each channel as they are.
+    // A device's kernels read one statistic a channel, so groups of channels have theirs repeated. The
+    // CPU reads them where they are.
     struct ChannelStatistics {
         explicit ChannelStatistics(const Cpu &) {}
         hnorm_status repeat(const Planes &, Normalization *) { return HNORM_OK; }
@@ -65,8 +66,8 @@ struct Cpu : CpuCall {
 
     // Statistics, one a group. M2 is divided by `divisor`.
     hnorm_status moments(const Planes &x, const Grouping &group, double divisor, double *mean, double *m2) const;
-    // Does the same with the size of a group as divisor, and computes forward's coefficients. `by`
-    // has the places of the statistics.
+    // The same with the size of a group as divisor, and forward's coefficients. `by` says where the
+    // statistics lie.
     hnorm_status statistics(const Planes &x, const Grouping &group, const Normalization &by, double *mean,
                             double *variance, Coefficients *coefficients) const {
         HNORM_TRY(moments(x, group, static_cast<double>(group.size(x)), mean, variance));
@@ -80,7 +81,7 @@ struct Cpu : CpuCall {
 
     // dz from y and dy.
     hnorm_status activation_backward(const Planes &y, const Planes &dy, float slope, const Planes &dz) const;
-    // The same for elements of 16 bits, with dz in floats; and floats as such elements.
+    // For elements of 16 bits: the same with dz in floats, and floats rounded to such elements.
     hnorm_status wide_gradient(const Planes &y, const Planes &dy, float slope, const Planes &dz) const;
     hnorm_status narrow(const Planes &from, const Planes &to) const;
 
@@ -109,7 +110,7 @@ struct Cpu : CpuCall {
                        bool past_cache) const;
     // Replaces the sums of dy*(x - mean) of the range by those that the gradient of gamma needs.
     hnorm_status weigh(const Backward &b, const Range &range, const GroupSums &sums) const;
-    // After weigh() for all groups.
+    // Needs weigh() of all groups before it.
     hnorm_status parameter_gradients(const Backward &b, const GroupSums &sums) const;
 
     hnorm_status track(const Track &step) const;

@@ -46,7 +46,8 @@ struct Device {
     Operation<ActivationBackward> activation_backward;
     Operation<Track> track;
 
-    // Whether the memory is the device's and has as many bytes, as far as the driver can tell. `part` follows the name.
+    // Fails if the memory is not the device's or has fewer bytes, as far as the driver can tell. Messages
+    // call it `name` and then `part`.
     hnorm_status (*check_memory)(const char *function, const char *name, const char *part, const void *memory,
                                  int64_t bytes);
 };
@@ -55,14 +56,15 @@ const char *device_name(hnorm_device device);  // "HNORM_CUDA"
 
 // The table of the calling thread, once it has asked for the device; null for the CPU and until then.
 const Device *device_of_thread(hnorm_device device);
-// The storage of such a device, and of the CPU.
+// The storage of that device, or of the CPU.
 const Storage &storage_of_thread(hnorm_device device);
 extern const Storage kCpuStorage;
 void set_device_of_thread(hnorm_device device, const Device *table);
 
-// That `name`, a tensor or a layer, may lie on the device: it exists, and the calling thread has asked for it.
+// Fails unless the device exists and the calling thread has asked for it. `name`: the tensor or layer
+// that lies there.
 hnorm_status check_device(const char *function, const char *name, hnorm_device device);
-// Device::check_memory, where there is a device and memory.
+// Calls Device::check_memory, if there is a device and memory is not null.
 hnorm_status check_device_memory(const char *function, const char *name, const char *part, hnorm_device device,
                                  const void *memory, int64_t bytes);
 

@@ -18,7 +18,7 @@ To bits_as(From from) {
 }
 
 inline float f16_to_float(uint16_t element) {
-    const uint32_t magnitude = static_cast<uint32_t>(element & 0x7fff) << 13;  // but for the exponent's bias
+    const uint32_t magnitude = static_cast<uint32_t>(element & 0x7fff) << 13;  // its exponent has f16's bias still
     const uint32_t sign = static_cast<uint32_t>(element & 0x8000) << 16;
     constexpr uint32_t kBias = 112U << 23, kLeast = 113U << 23;  // kLeast: the bits of 2^-14, f16's least normal number
     const uint32_t normal = magnitude + (magnitude >= 0x1fU << 23 ? 2 * kBias : kBias);
@@ -29,7 +29,7 @@ inline float f16_to_float(uint16_t element) {
 // Rounded to nearest even.
 inline uint16_t f16_from_float(float value) {
     const uint32_t bits = bits_as<uint32_t>(value), magnitude = bits & 0x7fffffff;
-    const uint32_t finite = magnitude < 143U << 23 ? magnitude : 143U << 23;  // 2^16 overflows, as all beyond
+    const uint32_t finite = magnitude < 143U << 23 ? magnitude : 143U << 23;  // 2^16 and all beyond overflow
     const uint32_t normal = (finite - (112U << 23) + 0xfff + ((finite >> 13) & 1)) >> 13;
     const uint32_t subnormal = bits_as<uint32_t>(bits_as<float>(finite) + 0.5F) - (126U << 23);
     const uint32_t number = magnitude < 113U << 23 ? subnormal : normal;

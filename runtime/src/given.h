@@ -17,8 +17,8 @@ namespace hnorm::detail {
 // The first version of a structure: its size and its name.
 template <typename T>
 struct First;
-// `last` is the last field of the first version. There must be no padding behind it: an older
-// caller's padding holds anything, and a field that is added later would be read from it.
+// `last` is the last field of the first version. There must be no padding behind it: a field that is
+// added later could lie there, and an older caller's padding holds anything.
 #define HNORM_FIRST(type, last)                                                    \
     template <>                                                                    \
     struct First<type> {                                                           \
@@ -37,7 +37,7 @@ HNORM_FIRST(hnorm_comm, reserved);
 // NOLINTEND(bugprone-sizeof-expression)
 #undef HNORM_FIRST
 
-// Refuses a size below `first`, and more fields than the `known` ones unless they are 0.
+// Refuses a size below `first`, and a byte behind the first `known` ones that is not 0.
 hnorm_status check_size(const char *function, const char *name, const char *type, const void *given, size_t first,
                         size_t known);
 
@@ -46,7 +46,7 @@ hnorm_status check_size(const char *function, const char *name, const T &given) 
     return check_size(function, name, First<T>::kName, &given, First<T>::kSize, sizeof(T));
 }
 
-// Reads a structure of a caller's version. Fields that it does not have become 0.
+// Reads a structure of whatever version the caller has. Fields that its version lacks become 0.
 template <typename T>
 hnorm_status read_given(const char *function, const char *name, const T &given, T *read) {
     HNORM_TRY(check_size(function, name, given));

@@ -7,11 +7,12 @@
 
 namespace hnorm::detail {
 
-// What dy and x are multiplied by, and whether that fits a group of these greatest magnitudes (docs/order.md, "Backward").
+// What dy and x are multiplied by (docs/order.md, "Backward").
 struct Scales {
     float dy, x;
     bool operator==(const Scales &other) const { return dy == other.dy && x == other.x; }
 };
+// Whether these scales fit a group of these greatest magnitudes.
 inline bool fit(const Scales &scales, float greatest_dy, float greatest_x) {
     const float of_dy = greatest_dy * scales.dy, of_x = greatest_x * scales.x;
     const double product = static_cast<double>(of_dy) * static_cast<double>(of_x);
@@ -19,8 +20,8 @@ inline bool fit(const Scales &scales, float greatest_dy, float greatest_x) {
 }
 constexpr Scales kUnscaled = {1, 1};
 
-// The sums of runs of groups of one class. values: m, a, b, and the scales of x and dy, which are not
-// read unless sums are measured.
+// Computes the sums of runs, of groups whose planes have one class. values: m, a, b, and the scales of
+// x and dy, which are read only if sums are measured.
 constexpr int kGradientValues = 5;
 inline hnorm_status run_gradient_kernel(const CpuCall &on, PlaneClass planes, const View &x, const View &dy,
                                         const Values<float> *values, float slope, bool measured, RunSums *runs) {
@@ -35,13 +36,14 @@ inline hnorm_status run_gradient_kernel(const CpuCall &on, PlaneClass planes, co
                                                      x_buffer, dy_buffer, m, a, b, bits, runs->e(), runs->q()));
 }
 
-// The sums of the groups of a view of two tensors. How their elements are read is left open, as in
+// The sums of the groups of a view of x and dy. sample() and sum() say how elements are read, as in
 // GroupMoments.
 class GroupGradientSums {
 public:
     virtual ~GroupGradientSums() = default;
 
-    // sum_dy, sum_dy_xmu: one a group, channels adjacent; the second is about the group's m.
+    // sum_dy and sum_dy_xmu have one value a group, channels adjacent. Here sum_dy_xmu is the sum of
+    // dy * (x - m): m is the mean as a float.
     hnorm_status compute(double *sum_dy, double *sum_dy_xmu) {
         HNORM_TRY(reserve());
         return compute_reserved(sum_dy, sum_dy_xmu);
@@ -71,7 +73,7 @@ protected:
         undo_scales(sum_dy, sum_dy_xmu);
         return HNORM_OK;
     }
-    // Of sums by the groups' scales.
+    // Divides the sums by the scales of their groups.
     void undo_scales(double *sum_dy, double *sum_dy_xmu) const {
         for (int64_t g = 0; g < x_.groups() && measured_; ++g) {
             const double of_dy = 1 / static_cast<double>(scale_dy_[g]), of_x = 1 / static_cast<double>(scale_x_[g]);
@@ -104,7 +106,7 @@ private:
             measure();
         }
     }
-    // From the start by the scales that the sample suggests: where they are right a group is summed once.
+    // Begins with the scales that the sample suggests. A group for which they are right is summed once.
     void measure() {
         measured_ = true;
         for (int64_t g = 0; g < x_.groups(); ++g) {
@@ -120,7 +122,7 @@ private:
     }
     bool is_ordinary_group(int64_t g) const { return is_ordinary(sample_dy_[g]) && is_ordinary(sample_x_[g]); }
 
-    // Takes those again that have to have other scales.
+    // Sums those groups again that need other scales.
     hnorm_status mind_range() {
         if (!measured_ && all_finite(sums_.e, x_.groups()) && all_finite(sums_.q, x_.groups())) {
             return HNORM_OK;
@@ -128,7 +130,7 @@ private:
         if (!measured_) {
             measure();
         }
-        // Where scales made the greatest infinite it is not known.
+        // A greatest magnitude that its scale made infinite is not known: such groups are summed with 1.
         HNORM_TRY(sum_by([&](int64_t g) {
             const bool known =
                 scales(g) == kUnscaled || (is_finite(sums_.greatest[0][g]) && is_finite(sums_.greatest[1][g]));
@@ -153,7 +155,7 @@ private:
         }
         return any ? for_marked(view_, marks_, [&](const Range &range) { return sum(range); }) : HNORM_OK;
     }
-    // By its sums, of which only an ordinary group's may not have been measured.
+    // The scales that a group's sums ask for. Sums of ordinary groups need not have been measured.
     Scales right_scales(int64_t g) const {
         if (is_ordinary_group(g)) {
             const bool finite = std::isfinite(sums_.e[g]) && std::isfinite(sums_.q[g]);

@@ -9,7 +9,7 @@
 
 namespace hnorm::detail {
 
-// docs/order.md, "Scales"
+// Whether a group's sums hold (docs/order.md, "Scales"), and else the scale to sum it with.
 inline bool is_in_range(int32_t spread, double q, int32_t greatest) {
     return is_ordinary(spread) ? std::isfinite(q)
                                : greatest == 0 || (magnitude(0x1p-40f) <= greatest && greatest <= magnitude(0x1p50f));
@@ -20,8 +20,8 @@ inline float next_scale(int32_t spread, int32_t greatest, float scale) {
                : scale_of_exponent(exponent(greatest) - exponent(magnitude(scale)));
 }
 
-// The sums of runs of groups of one class, about the centers. scales: null if they are all 1. Values
-// of samples lie values_n apart.
+// Computes the sums of runs about the centers, of groups whose planes have one class. scales: null if
+// all are 1. The centers and scales of one sample lie values_n after those of the sample before.
 inline hnorm_status run_moments_kernel(const CpuCall &on, PlaneClass planes, const View &part, const float *centers,
                                        const float *scales, int64_t values_n, RunSums *runs) {
     TensorBuffer x(part);
@@ -32,13 +32,13 @@ inline hnorm_status run_moments_kernel(const CpuCall &on, PlaneClass planes, con
                             : kernel_of(hnorm_kernels_moments, on, part.type, planes)(x, center, runs->e(), runs->q()));
 }
 
-// The moments of the groups of a view. How its elements are read is left open: they may lie in
-// several processes, which all decide alike.
+// The moments of the groups of a view. sample() and sum() say how elements are read: they may lie in
+// several processes, which then all decide alike.
 class GroupMoments {
 public:
     virtual ~GroupMoments() = default;
 
-    // mean, m2: one a group, channels adjacent; m2 as divided by `divisor`.
+    // mean and m2 have one value a group, channels adjacent. m2 is divided by `divisor`.
     hnorm_status compute(double divisor, double *mean, double *m2) {
         HNORM_TRY(reserve());
         return compute_reserved(divisor, mean, m2);
@@ -81,7 +81,7 @@ protected:
     const char *const function_;
     const SumsView &view_;
     const View &x_;
-    float *center_ = nullptr, *scale_ = nullptr;  // the scale: of x, and the center is that of x times it
+    float *center_ = nullptr, *scale_ = nullptr;  // x is multiplied by the scale; the center is near x * scale
     Sums sums_ = {};
     bool scaled_ = false;  // whether scales matter
     Marks marks_;
@@ -104,11 +104,11 @@ private:
             scale_[g] = is_ordinary(spread_[g]) ? 1 : scale_of(spread_[g]);
             again = again || scale_[g] != 1;
         }
-        // The spreads of before decide: those by other scales are not looked at.
+        // New centers for the scaled groups. Their new spreads are not looked at: the first ones decide.
         return again ? sample(all, sums_.greatest[0]) : HNORM_OK;
     }
 
-    // Takes those again that left float's range, by other scales.
+    // Sums those groups again, with other scales, that left the range of float.
     hnorm_status mind_range() {
         const double *const q = sums_.q;
         if (!scaled_ && all_finite(q, x_.groups())) {
@@ -129,7 +129,7 @@ private:
         });
     }
 
-    // Takes those again whose center was far from the mean, about the mean.
+    // Sums those groups again, about their mean, whose center was far from it.
     hnorm_status mind_center() {
         const double n = group_size();
         HNORM_TRY(marks_.clear(function_, x_.groups()));
@@ -148,7 +148,7 @@ private:
     }
     static bool is_far(double square, double moment) { return square > moment * 0.5; }
 
-    // Whether no center was far.
+    // Writes the results, and returns whether no center was far from its mean.
     bool finish(double divisor, double *mean, double *m2) const {
         const double n = group_size(), by = scaled_ ? 1 : divisor;
         const double *const e = sums_.e, *const q = sums_.q;

@@ -20,9 +20,10 @@ public:
     enum class Forward { kTraining, kEvaluation };
 
     // Makes room for the statistics of a forward in training, and forgets the forward before.
-    // over_ranks: a forward of all ranks. If it fails on this rank alone, backward must tell the others.
+    // over_ranks: all ranks make this forward. If it fails on this rank alone, backward must tell the
+    // others.
     hnorm_status begin_training(const char *function, int64_t groups, bool over_ranks = false);
-    // Forgets the latest forward. The next one's statistics lie in the storage.
+    // Forgets the latest forward. From now on statistics lie in this storage.
     void move_to(const Storage &storage);
     // A forward has succeeded.
     void end(const Planes &x, const Planes &y, bool training, bool residual, bool over_ranks = false);
@@ -35,21 +36,22 @@ public:
     hnorm_status find(const char *function, const hnorm_tensor &x, const Planes &planes, bool residual,
                       Forward *forward) const;
 
-    // Of the latest forward in training, one a group.
+    // The statistics of the latest forward in training, one a group.
     LayerValues<double> mean, variance;
 
 private:
-    // 0: none. Else x's fingerprint, and in the lowest bits whether it was in training, whether x is gone,
-    // whether it had a residual, and whether it was one of all ranks (that alone: it has failed).
+    // The latest forward. 0: none. Else the fingerprint of its x, and four flags in the lowest bits: it
+    // was in training, its x has been overwritten, it had a residual, all ranks made it. The last flag
+    // alone says that it has failed.
     std::atomic<uint64_t> latest_{0};
 };
 
 hnorm_status null_layer(const char *function);
-// x lies where the layer does; x has the layer's channels.
+// Fail unless x lies where the layer does, and has as many channels.
 hnorm_status check_layer_device(const char *function, const hnorm_layer &layer, const hnorm_tensor &x);
 hnorm_status check_features(const char *function, const hnorm_layer &layer, const hnorm_tensor &x,
                             const Planes &planes);
-// The layer's own mistakes: what its owner wrote where its accessors point.
+// Fails if the layer's owner has written a num_batches_tracked that is not valid.
 hnorm_status check_tracked(const char *function, const hnorm_layer &layer);
 
 }  // namespace hnorm::detail
@@ -79,7 +81,8 @@ struct hnorm_layer {
     size_t affine_size() const { return options.affine ? static_cast<size_t>(num_features) : 0; }
     size_t tracked_size() const { return tracks() ? static_cast<size_t>(num_features) : 0; }
 
-    float slope() const {  // of the activation; its options were validated
+    // The slope of the activation. The options were validated.
+    float slope() const {
         return options.activation == HNORM_NO_ACTIVATION ? 1.0F
                : options.activation == HNORM_RELU        ? 0.0F
                                                          : std::fabs(options.negative_slope);  // no -0
@@ -92,9 +95,8 @@ struct hnorm_layer {
         return options.affine ? hnorm_affine_of(gamma.data(), beta.data()) : hnorm_affine_of(nullptr, nullptr);
     }
 
-    // The update of the running statistics with the statistics of a step, one value a group.
-    // Instance norm takes the average over the samples.
-    // `samples` groups share a channel, and each has `count` elements.
+    // The update of the running statistics with the statistics of a step, one value a group. `samples`
+    // groups share a channel (instance norm takes their average), and each has `count` elements.
     hnorm::detail::Track tracked(int64_t samples, double count, const double *mean, const double *variance) {
         const int64_t steps = num_batches_tracked + 1;
         const bool onnx = options.onnx_running_stats != 0;

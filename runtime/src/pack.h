@@ -9,15 +9,15 @@
 
 namespace hnorm::detail {
 
-constexpr int kPackLayout = 1;  // of this structure; its first members stay where they are
+constexpr int kPackLayout = 1;  // changes with this structure, whose first members stay where they are
 
 struct Pack {
     int layout;
     const char *kernels_digest;  // hnorm_kernels_digest of the sources that it was made from
-    const char *id;              // in the last line of the file, too: other contents have another
+    const char *id;              // of the contents; the file's last line has it, too
     const char *name;
     const Target *target;               // its name, what it needs, and its dispatch values
-    const void *of_kernel[kKernelIds];  // [type][class], null where the library's stays; or null for all
+    const void *of_kernel[kKernelIds];  // a table [type][class], with null for kernels of the library; or null
     int kernel_count;
     const char *const *import_names;  // what its kernels call
     const void **imports;             // the same number of addresses

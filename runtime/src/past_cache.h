@@ -65,7 +65,7 @@ inline void store_fence() {
 #endif
 }
 
-// A part of a tensor: positions of some planes, the range half open.
+// A part of a tensor: the positions s_begin <= s < s_end of some planes.
 struct Part {
     Range planes;
     int64_t s_begin, s_end;

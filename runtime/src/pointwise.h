@@ -16,7 +16,7 @@
 
 namespace hnorm::detail {
 
-// Tensors of one shape, of which the last is written, and floats of their groups with stride_c 1.
+// Tensors of one shape, of which the last is written, and values of their groups, whose stride_c is 1.
 template <size_t kTensors, size_t kValues>
 struct Operands {
     std::array<Planes, kTensors> tensors;
@@ -39,7 +39,7 @@ struct Operands {
     }
 };
 
-// What a kernel is called with. lines: the output goes past the cache, and its rows are whole lines.
+// What a kernel is called with. lines: the output goes past the cache; its rows are whole cache lines.
 template <size_t kTensors, size_t kValues>
 class PointwiseCall {
 public:

@@ -38,10 +38,11 @@ struct Sums {
     }
 };
 
-// What a kernel gives by run, and its sum: `sums`, of samples that lie stride_n apart.
+// What a kernel writes for each run, and the sums over the runs: `sums`, in which the groups of one
+// sample lie stride_n after those of the sample before.
 class RunSums {
 public:
-    // together: neighbours in x that are one group of `sums`.
+    // together: so many neighbouring groups of x are one group of `sums`.
     RunSums(const View &x, PlaneClass planes, const Sums &sums, int64_t stride_n, int64_t together = 1);
     hnorm_status reserve(const char *function);
 
@@ -92,7 +93,7 @@ private:
 // Floats of groups, repeated side by side.
 class RepeatedFloats {
 public:
-    // For each position of transposed planes. x has one sample.
+    // Repeats the value of a channel for each position of transposed planes. x has one sample.
     hnorm_status repeat_positions(const char *function, const View &x, const float *values) {
         const int64_t positions = x.r.extent;
         HNORM_TRY(scratch_.reserve(function, x.g0.extent * positions));
@@ -102,7 +103,7 @@ public:
         data = scratch_.data();
         return HNORM_OK;
     }
-    // For each part of few channels.
+    // Repeats the values of all channels for each part of few channels.
     hnorm_status repeat(const char *function, const View &x, const float *values, int64_t values_n) {
         const int64_t samples = values_n == 0 ? 1 : x.g1.extent, width = x.g0.extent * kFewChannelsParts;
         HNORM_TRY(scratch_.reserve(function, samples * width));
@@ -124,10 +125,11 @@ private:
 };
 
 // Calls reduce(of, repeats, sums, stride_n) for each part of the view that is summed by itself, and
-// adds the results, part after part (docs/order.md, "Few channels"). x: the groups of the call, of
-// the view's. of(tensor) is the piece of a tensor like x that the call sums. repeats: how often the
-// values of a channel are repeated side by side in that call. sums: the results, whose samples lie
-// stride_n apart.
+// adds the results, part after part (docs/order.md, "Few channels"). x: those groups of the view that
+// are wanted. The arguments of reduce:
+// - of(tensor): the piece of a tensor like x that this call sums
+// - repeats: how often the values of a channel are repeated side by side for it
+// - sums: the results; those of one sample lie stride_n after those of the sample before
 template <typename Reduce>
 hnorm_status for_parts(const char *function, const SumsView &view, const View &x, const Sums &sums,
                        const Reduce &reduce) {
@@ -178,10 +180,10 @@ hnorm_status for_parts(const char *function, const SumsView &view, const View &x
 
 bool all_finite(const double *values, int64_t count);
 
-// Groups to take again.
+// The groups that are to be summed again.
 class Marks {
 public:
-    // None is marked then. They take memory of their own: groups are rarely taken again.
+    // Unmarks all. Memory is taken here and not before, because groups are rarely summed again.
     hnorm_status clear(const char *function, int64_t groups) {
         if (marks_ == nullptr) {
             HNORM_TRY(memory_.reserve(function, groups));
@@ -208,7 +210,7 @@ private:
 // may include neighbours, and has all channels if these are few.
 template <typename Visit>
 hnorm_status for_marked(const SumsView &view, const Marks &marks, const Visit &visit) {
-    constexpr int64_t kNear = 16;  // unmarked channels between marked ones that are taken along: a vector or two
+    constexpr int64_t kNear = 16;  // so many unmarked channels between marked ones are visited too: a vector or two
     const int64_t channels = view.x.g0.extent;
     for (int64_t n = 0; n < view.x.g1.extent && marks.any(); ++n) {
         const auto is_marked = [&](int64_t c) { return marks.is_marked(n * channels + c); };
@@ -231,8 +233,8 @@ hnorm_status for_marked(const SumsView &view, const Marks &marks, const Visit &v
     return HNORM_OK;
 }
 
-// Calls reduce(view, first) for the view's groups: at once, or channel by channel if the CPU's kernels
-// want them adjacent. first: the first group's place.
+// Calls reduce(view, first) for the view's groups: for all at once, or for each channel where the CPU's
+// kernels need adjacent channels and these are not. first: the place of the call's first group.
 template <typename Reduce>
 hnorm_status for_channels(const SumsView &view, const Reduce &reduce) {
     const auto dense = [](const View &v) { return v.g0.extent == 1 || v.g0.stride == v.r.extent; };
@@ -255,7 +257,8 @@ public:
     static constexpr int32_t kMost = 48;
 
     explicit SamplePlaces(const SumsView &view);
-    // The class of the kernel, and how it sees a tensor of the view: transposed planes as they lie.
+    // The class of the kernel that samples, and how it sees a tensor of the view: transposed planes are
+    // not transposed for it.
     PlaneClass planes() const { return planes_; }
     View seen(View view) const {
         if (transposed_) {
@@ -264,7 +267,7 @@ public:
         return view;
     }
     halide_buffer_t *buffer() { return buffer_; }
-    // The rows of neighbours, in the view's own coordinates.
+    // The rows, each of some neighbours, in the view's own coordinates.
     int32_t count() const { return count_; }
     int64_t neighbours() const { return width_; }
     int64_t plane(int32_t i) const { return places_[i][transposed_ ? 1 : 0]; }
@@ -282,7 +285,7 @@ private:
     Buffer<2> buffer_;
 };
 
-// Magnitudes' bits, and scales (docs/order.md, "Scales").
+// Magnitudes as the bits of floats, which are ordered as the floats are; and scales (docs/order.md, "Scales").
 inline int32_t magnitude(float value) {
     int32_t bits;
     std::memcpy(&bits, &value, sizeof bits);

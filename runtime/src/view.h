@@ -33,34 +33,34 @@ struct View {
 };
 View cropped(View view, const Range &range);
 
-// What sums read. The groups of the view are those of `grouping` if merged is 1. Otherwise each
-// `merged` neighbours make one.
+// What sums read. `merged` neighbouring groups of the view make one group of the `grouping`.
 struct SumsView {
     View x, dy;  // dy: of backward; in forward it is x
     PlaneClass planes;
     bool few_channels;           // docs/order.md, "Few channels"
     bool dense;                  // few channels whose parts lie side by side
     bool adjacent;               // planes of class last have adjacent channels
-    bool transposed;             // class last: the samples of tiny planes are positions, and positions are planes
-    bool samples_are_positions;  // of one plane, or transposed
+    bool transposed;             // tiny planes: samples are seen as positions, positions as planes of class last
+    bool samples_are_positions;  // planes of one position, seen as one plane; or transposed
     int64_t merged = 1;
 };
 SumsView sums_view(const Planes &x, const Planes *dy, const Grouping &grouping);
-// Another tensor of x's shape as these sums see x. The grouping puts no channels together.
+// Another tensor of x's shape, seen as these sums see x. The grouping must not put channels together.
 View seen_alike(const SumsView &of, const Planes &other, const Grouping &grouping);
 // The axis of a view that the samples are on. Batch norm reduces over it.
 inline Axis &samples_of(View &x, const SumsView &of) { return of.samples_are_positions ? x.s : x.r; }
-// The same with all groups along g0, if planes are channels-first and groups are evenly apart. Values
-// of the groups must be dense. So thousands of samples of few groups are one row of groups.
+// The same view with all groups along g0, if planes are channels-first and groups are evenly apart, so
+// that thousands of samples of few groups are one row of groups. Values of the groups must be dense.
 SumsView one_row(SumsView view);
 
 // Transposed planes as the CPU's kernels sum them: each position of each channel is a channel. The
 // channels must be dense. Values of channels are repeated for each position.
 View positions_as_channels(const View &view);
 
-// The parts of the positions of few channels. part: every 32nd position from the i-th on. parts:
-// all parts of a dense view as the channels of one, part after part. remainder: the positions after
-// the last full 32. It has no elements if there are none.
+// The parts of the positions of few channels:
+// - part: every 32nd position from the i-th on
+// - parts: of a dense view all 32 at once, as 32 times the channels
+// - remainder: the positions after the last full 32; it may have no elements
 constexpr int64_t kFewChannelsParts = 32;
 View few_channels_part(View view, int64_t i);
 View few_channels_parts(View view);
@@ -72,8 +72,8 @@ struct PointwiseView {
     std::array<View, kMostTensors> tensors;  // in the order given
     PlaneClass planes;
 };
-// per_sample: whether values of the groups differ between samples. dense: then these are dense
-// arrays, so that all groups may be along g0.
+// per_sample: whether values of the groups differ between samples. dense: whether these values then
+// are dense arrays, so that all groups may be along g0.
 PointwiseView pointwise_view(const Planes *tensors, int count, bool per_sample, bool dense);
 // The same for devices, which split nothing and take groups as they are.
 PointwiseView pointwise_view_on_device(const Planes *tensors, int count, bool per_sample);

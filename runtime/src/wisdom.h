@@ -22,7 +22,7 @@ constexpr int kDispatchFields = 7;
 static_assert(sizeof(Dispatch) == kDispatchFields * sizeof(int64_t));
 extern "C" const DispatchField hnorm_dispatch_fields[kDispatchFields];
 
-// What is chosen for a call. What is not set is as without the plan.
+// What is chosen for a call. All else is as without a plan.
 struct Plan {
     const Target *target = nullptr;  // null: that in use
     int threads = 0;                 // at most so many; 0: as many as the call may use
@@ -40,8 +40,9 @@ struct Plan {
     }
 };
 
-// What is known now; null: nobody has looked yet. It is kept until the library is unloaded, so no call
-// needs a lock. It has a C name, so that the tuner can switch between what is known before and after.
+// What is known now. Null: nobody has looked yet. What was known is kept until the library is unloaded,
+// so that no call needs a lock. The pointer has a C name, so that the tuner can switch between what is
+// known without a choice and with it.
 struct Known {
     bool any;  // plans
 };

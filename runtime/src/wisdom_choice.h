@@ -7,7 +7,7 @@
 
 namespace hnorm::detail {
 
-// The rows that a choice is for, as the benchmark names them: one, or more of them.
+// The rows that a choice is for, one or more, as the benchmark names rows.
 struct Rows {
     static constexpr int64_t kInstance = -1;
 
@@ -21,7 +21,7 @@ struct Rows {
     int threads;  // 0: any number
 
     bool hold(const CallKind &call, int call_threads) const;
-    // Whether they are one row, so that calls can look it up.
+    // Whether this is one row, which a call can look up.
     bool is_one() const { return threads && !any_function && !any_group && !any_layout && !any_type && !any_shape; }
 };
 
@@ -30,14 +30,15 @@ struct Choice {
     Plan plan;
 };
 
-// The text up to the separator, which it takes away with it.
+// Takes the text up to the separator, and the separator, away from `rest`. Returns that text.
 std::string_view take(std::string_view *rest, char separator);
 // A number from 0 to `most`, in digits alone.
 bool read_number(std::string_view text, int64_t most, int64_t *value);
 
-// "forward/batch/channels_first/f32/32x64x112x112"; "*" stands for all. What is wrong with it, or null.
+// Reads "forward/batch/channels_first/f32/32x64x112x112", in which "*" stands for all. Returns what is
+// wrong with the text, or null.
 const char *read_rows(std::string_view text, Rows *rows);
-// "target=x86-64-avx2", "threads=1" or a value of Dispatch. What is wrong with it, or null.
+// Reads "target=x86-64-avx2", "threads=1" or a value of Dispatch. Returns what is wrong, or null.
 const char *read_value(std::string_view text, Plan *plan);
 
 }  // namespace hnorm::detail

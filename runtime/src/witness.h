@@ -12,7 +12,7 @@ namespace hnorm::detail {
 // How the groups of a tensor are shared among threads (blocks.h).
 enum class Sharing {
     kSerial,     // all on the calling thread
-    kGroups,     // threads share each group: its parts lie in every sample, or are too far apart for blocks
+    kGroups,     // threads share each group: it has pieces in every sample, or they are too far apart for blocks
     kSamples,    // samples are so large that threads share each of them
     kFewBlocks,  // threads share each group, because blocks would leave threads without work
     kBlocks      // each thread computes blocks
@@ -32,9 +32,10 @@ public:
     // The target and the number of threads that wisdom chose (wisdom.h).
     virtual void obeys_wisdom(const Target &target, int threads) = 0;
     virtual void chose_blocks(const BlocksMade &blocks) = 0;
-    // bytes: of the output and its inputs. limit: from which on outputs go past the cache.
+    // bytes: what the output and its inputs take. limit: how much must be exceeded to go past the cache.
     virtual void chose_stores(PastCache choice, int64_t bytes, int64_t limit) = 0;
-    // row: the kernel's, as hnorm_kernels_sample. Called by many threads, as the following are.
+    // row: the kernel's row of the table, as hnorm_kernels_sample. Many threads may call this function
+    // and the following ones.
     virtual void calls_kernel(const void *row, hnorm_type type, PlaneClass planes) = 0;
     virtual void begins_loop(int tasks, int threads) = 0;
     virtual void takes_memory(size_t bytes) = 0;
@@ -44,7 +45,7 @@ protected:
     ~Witness() = default;
 };
 
-// Null: none. A C name, for the program hnorm.
+// Null: nobody asks. It has a C name for the program hnorm.
 extern "C" std::atomic<Witness *> hnorm_witness;
 inline Witness *witness() { return hnorm_witness.load(std::memory_order_relaxed); }
 
