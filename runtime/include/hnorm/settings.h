@@ -89,15 +89,16 @@ const char *hnorm_target(void);
 hnorm_status hnorm_set_target(const char *name);
 
 /**
- * Loads a kernel pack: kernels for a target of this library that `./dev tune --pack` has made
- * faster. They go before the library's own, in all calls that use this target. A pack changes speed,
- * never results.
+ * Loads a kernel pack: faster kernels for a target of this library, which ./dev tune --pack makes.
+ * They go before the kernels of the library in all calls that use this target. A pack changes speed,
+ * never results. The pack that is loaded last is the one in use.
  *
- * A pack belongs to the build of hnorm that it was made from: this is checked, and that the CPU has
- * what it needs, and that the file is whole. A pack is code, and runs with the rights of the
- * program: load those alone that you trust. The environment variable HNORM_PACK names a pack that
- * every program loads at its first computation. It ignores one that does not fit; hnorm_pack says
- * so. The pack that is loaded last is the one in use.
+ * The function checks that the file is whole, that the pack was made from the sources of this
+ * library, and that the CPU has what it needs. A pack is code, and runs with the rights of the
+ * program: load only those that you trust.
+ *
+ * The environment variable HNORM_PACK names a pack that every program loads at its first computation.
+ * A program ignores one that does not fit, and hnorm_pack says so.
  *
  * @param path  The file, hnorm-pack-NAME.so. Null or "" gives the library its own kernels back. A
  *              file that cannot be read or is damaged is HNORM_FILE_ERROR. A pack of another build,
