@@ -31,7 +31,7 @@ inline Expr invstd(const Expr &variance, const Expr &eps) {
     return select(variance + eps == 0, cast<double>(0), cast<double>(1) / sqrt(variance + eps));
 }
 
-// m, a, b of y = (x - m) * a + b, rounded once each from double, for each group. Subtracting m first keeps full accuracy
+// m, a, b of y = (x - m) * a + b for a group, each rounded once from double. Subtracting m first keeps full accuracy
 // where |mean| is 100,000 times sigma.
 inline Tuple coefficients(Expr mean, Expr variance, Expr gamma, Expr beta, Expr eps, const Products &times) {
     const Expr m = cast<float>(mean);
@@ -54,7 +54,8 @@ inline Expr normalized(Expr centered, const Expr &a, const Expr &b, const Produc
     return times(centered, a) + b;
 }
 
-// An activation's factor for what is below 0, as the bits of a float: Halide specializes on values of integers. 1: none, +0: ReLU.
+// An activation's factor for values below 0: 1 is no activation, +0 is ReLU. It is passed as the bits of a float,
+// because Halide specializes on values of integers.
 struct Slope {
     Expr bits;
     Expr value() const { return reinterpret<float>(bits); }
@@ -72,7 +73,7 @@ inline Expr sloped(Expr value, const Slope &slope) {
 // The activation. This form keeps a NaN on every target.
 inline Expr activated(Expr z, const Slope &slope) { return select(z < 0.0f, sloped(z, slope), z); }
 
-// Its gradient: dy where z, or y, which has its sign, is above 0.
+// Its gradient: dy where z is above 0. y may stand for z, since it has the sign of z.
 inline Expr activated_gradient(Expr z, Expr dy, const Slope &slope) { return select(0.0f < z, dy, sloped(dy, slope)); }
 
 }  // namespace hnorm

@@ -13,7 +13,8 @@ namespace hnorm {
 
 using namespace Halide;
 
-// Shape classes: constants of the order of summation. Last is channels-last: channels next to each other in memory.
+// The shape classes, which the constants of the order of summation depend on. Last is channels-last: channels next to
+// each other in memory.
 enum class Planes { Tiny, Small, Large, Last };
 
 inline const std::map<std::string, Planes> &planes_names() {
@@ -50,7 +51,8 @@ struct Products {
     }
 };
 
-// Position, reduced plane, group; lane, chunk of a plane, chunk of planes; run of chunks of a plane, of planes.
+// s: position. r: reduced plane. (g0, g1): group. l: lane. k, m: chunk along a plane, and across planes. a, b: run,
+// likewise.
 struct Axes {
     Var s{"s"}, r{"r"}, g0{"g0"}, g1{"g1"}, l{"l"}, k{"k"}, m{"m"}, a{"a"}, b{"b"};
 };
@@ -61,7 +63,7 @@ inline Expr magnitude(const Expr &value) { return reinterpret<int32_t>(value) & 
 
 // Lane sums of one chunk and the tree that adds them up.
 struct LaneSum {
-    Func lanes;              // (l, k, m, g0, g1): init, an update over `rows` and one over each of `last`
+    Func lanes;              // (l, k, m, g0, g1): zeros, then an update over `rows` and one over each of `last`
     std::vector<Func> tree;  // (l, k, m, g0, g1), halving down to four lanes
     RDom rows;               // x: four of full rows within the chunk, y: plane within the chunk
     std::vector<RDom> last;  // x: plane within the chunk
@@ -74,13 +76,13 @@ struct Reduction {
     Axes v;
     Planes planes;
     LaneSum sum;
-    RDom chunks;  // x: chunk of a plane, y: of planes, within the run; or x: its number
-    Func chunk;   // (k, a, g0, g1): numbered, the sums over a chunk
+    RDom chunks;  // the chunks of a run. x: along a plane, y: across planes. Numbered, x: the number
+    Func chunk;   // (k, a, g0, g1): the sums over a chunk, where chunks are numbered
     Func run;     // (g0, a, b, g1): an update over `chunks`
     Func runs;    // (g0, a, b, g1): the same, as the kernel gives it
     Expr A, B;    // extents of a and b
-    // Conditions for variants of the loops. One of them always holds. The loops of the first are
-    // the simplest.
+    // Conditions, of which one always holds. The loops have a variant for each; the first is the
+    // simplest.
     std::vector<Expr> variants;
 };
 
@@ -100,7 +102,7 @@ inline std::vector<Expr> elements(const Func &f, const std::vector<Expr> &args) 
     return values;
 }
 
-// Floats and doubles added, and of magnitudes the greater.
+// Element by element: the sum of floats or doubles, the greater of two magnitudes.
 inline std::vector<Expr> combined(const std::vector<Expr> &a, const std::vector<Expr> &b) {
     std::vector<Expr> values;
     for (size_t i = 0; i < a.size(); i++) values.push_back(a[i].type().is_float() ? a[i] + b[i] : max(a[i], b[i]));
@@ -115,7 +117,7 @@ inline std::vector<Expr> zeros_of(const std::vector<Expr> &terms) {
 // The greatest power of two that is at most `value`, of 1 to 15.
 inline Expr power_below(const Expr &value) { return select(value >= 8, 8, value >= 4, 4, value >= 2, 2, 1); }
 
-// An update of f, which begins with zeros.
+// Adds an update to f: f(args) becomes combined(f(args), values). Before the first update f is 0.
 inline void accumulate(Func f, const std::vector<Var> &args, const std::vector<Expr> &values) {
     if (!f.defined()) define(f, args, zeros_of(values));
     define(f, args, combined(elements(f, {args.begin(), args.end()}), values));
@@ -127,8 +129,8 @@ inline void accumulate(Func f, const std::vector<Var> &args, const std::vector<E
 struct Numbered {
     bool on = false;
     bool varies = false;  // Groups have different S. The bounds of loops hold for every S.
-    // If it is defined, groups for which it is false are not summed, and a thread takes all lanes
-    // of a chunk.
+    // If this is defined, a thread sums all lanes of a chunk, and groups for which it is false are not
+    // summed.
     Expr needed;
 };
 
@@ -202,9 +204,9 @@ private:
         return unsafe_promise_clamped(index, 0, extent - 1);
     }
 
-    // If a thread takes all lanes, lanes that are added in the tree are neighbours. So the thread
-    // keeps two values of each level of the tree. The number of lane l is l with its bits in
-    // reverse order.
+    // If a thread takes all lanes, it takes them in an order in which those that the tree adds are
+    // neighbours. So it keeps two values of each level of the tree. The l-th lane in this order is
+    // number l with its bits reversed.
     bool in_a_thread() const { return numbered.needed.defined(); }
     Expr lane() const {
         if (!in_a_thread() || L == 1) return v.l;
@@ -234,7 +236,7 @@ private:
         accumulate(sum.lanes, args, combined(combined(rows[0], rows[1]), combined(rows[2], rows[3])));
 
         // The rows that are left. For small planes on CPUs, where these rows cost time, there is a
-        // loop for each number of rows. One of these loops has steps.
+        // loop for each number of them. At most one of these loops has steps.
         const bool by_count = planes == Planes::Small && !numbered.on;
         for (int count = by_count ? 1 : kFour; count <= kFour; count++) {
             const Expr is_left = k == K - 1 && (by_count ? left_rows == count : left_rows > 0);
@@ -278,8 +280,8 @@ private:
         return count == 2 ? pair : combined(pair, count == 3 ? rows[2] : combined(rows[2], rows[3]));
     }
 
-    // Adds the last four lanes in double. The code stands where the total is used, so that a
-    // schedule can vectorize across groups.
+    // Adds the last four lanes in double. It is an expression and no Func, so that a schedule can
+    // vectorize across groups where the total is used.
     std::vector<Expr> total(const LaneSum &sum, const Expr &chunk, const Expr &other) const {
         const Func &level = sum.tree.empty() ? sum.lanes : sum.tree.back();
         const auto lane = [&](int l) {
@@ -310,7 +312,7 @@ struct Sample {
     Func lanes;                 // (l, g0, g1): sums, and greatest magnitudes
     RDom rows;                  // of the sample
     std::vector<Expr> results;  // at (g0, g1)
-    // As of a Reduction.
+    // As Reduction::variants.
     std::vector<Expr> variants;
 };
 

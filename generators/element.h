@@ -27,8 +27,9 @@ inline Type storage_type(Element element) { return element == Element::F32 ? Flo
 
 namespace conversions {
 
-// Does Halide convert between f16 and f32 by instructions, which follow the rules above? On a GPU the features named are
-// those of its host. ARM's are part of NEON, but Halide uses them only with this feature.
+// Whether Halide converts between f16 and f32 by instructions. These follow the rules above. On a GPU the target's
+// features are those of the host. On ARM the instructions are part of NEON, but Halide uses them only with this
+// feature.
 inline bool converts_f16(const Target &target) {
     if (target.has_gpu_feature()) return false;
     return target.has_feature(target.arch == Target::ARM ? Target::ARMFp16 : Target::F16C);
@@ -38,7 +39,7 @@ inline bool converts_f16(const Target &target) {
 inline Expr f16_to_float(const Expr &raw) {
     const Expr bits = cast<uint32_t>(raw);
     const Expr magnitude = cast<int32_t>(bits & 0x7fff)
-                           << 13;  // a float's, but for the bias of the exponent: 15, not 127
+                           << 13;  // a float's bits, whose exponent still has f16's bias, 15 in place of 127
     const Expr infinite = magnitude >= 0x1f << 23;
     const Expr normal = magnitude + select(infinite, 2 * (112 << 23), 112 << 23);
     const int least = 113 << 23;  // the bits of 2^-14, the least normal f16
@@ -53,9 +54,9 @@ inline Expr f16_from_float(const Expr &value) {
     const Expr magnitude = bits & 0x7fffffff;
     // Adds half of the last place that is kept, less one, and one more if that place is odd. The
     // carry does the rest, also for infinity.
-    const Expr finite = min(magnitude, 143 << 23);  // 2^16, beyond all that does not overflow
+    const Expr finite = min(magnitude, 143 << 23);  // 2^16 and all beyond overflow
     const Expr normal = (finite - (112 << 23) + 0xfff + ((finite >> 13) & 1)) >> 13;
-    // The last place of [0.5, 1) is that of f16's subnormals: the addition rounds.
+    // The last place of floats in [0.5, 1) is that of f16's subnormal numbers, so adding 0.5 rounds.
     const Expr subnormal = reinterpret<int32_t>(reinterpret<float>(finite) + 0.5f) - (126 << 23);
     const Expr number = select(magnitude < 113 << 23, subnormal, normal);
     const Expr result = select(magnitude > 0x7f800000, 0x7e00, number);
@@ -66,7 +67,7 @@ inline Expr bf16_to_float(const Expr &raw) { return reinterpret<float>(cast<uint
 
 inline Expr bf16_from_float(const Expr &value) {
     const Expr bits = reinterpret<uint32_t>(value);
-    const Expr rounded = bits + 0x7fff + ((bits >> 16) & 1);  // the carry would make a number of some NaNs
+    const Expr rounded = bits + 0x7fff + ((bits >> 16) & 1);  // of some NaNs the carry would make a number
     return cast<uint16_t>(select(is_nan(value), UInt(32).max(), rounded) >> 16);
 }
 

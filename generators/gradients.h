@@ -5,17 +5,17 @@
 
 namespace hnorm {
 
-// The gradient of the activation that followed forward's pointwise part, whose sign is recomputed from x.
+// The gradient of the activation that followed forward's pointwise part. The sign of z is computed again, from x.
 struct Gate {
     Expr a, b;  // forward's, at (g0, g1)
     Slope slope;
     Products times;
 
-    // dz from dy and from x - m, which has other uses.
+    // dz. centered: x - m, which the caller needs as well.
     Expr operator()(const Expr &centered, const Expr &dy) const {
         return activated_gradient(normalized(centered, a, b, times), dy, slope);
     }
-    // The same for a loop whose schedule specializes on what the slope is.
+    // The same, for a loop whose schedule has a variant for each kind of slope.
     Expr specialized(const Expr &centered, const Expr &dy) const {
         return select(slope.is_none(), dy, (*this)(centered, dy));
     }
@@ -53,8 +53,8 @@ inline Reduction gradient_sums_measured(const Chunks &chunks, Func x, Func dy, F
     return d;
 }
 
-// m, scale, k1, p, k2 of dx = (dy * scale - k1) - ((x - m) * p) * k2, rounded once each from double, for each group. g1 and g2 are
-// the sums of gamma*dy and gamma*dy*(x - mean).
+// m, scale, k1, p, k2 of dx = (dy * scale - k1) - ((x - m) * p) * k2 for a group, each rounded once from double. g1 and
+// g2 are the sums of gamma*dy and gamma*dy*(x - mean).
 inline Tuple gradient_coefficients(Expr mean, Expr variance, Expr gamma, Expr g1, Expr g2, Expr total, Expr eps,
                                    const Products &times) {
     const Expr m = cast<float>(mean);
@@ -67,12 +67,13 @@ inline Tuple gradient_coefficients(Expr mean, Expr variance, Expr gamma, Expr g1
                  cast<float>(slope / cast<double>(power)));
 }
 
-// dx from x - m; dy is taken behind the gate.
+// dx. centered: x - m. dy: before the gate is applied to it.
 inline Expr gradient(Expr centered, Expr dy, const Gate &gate, Expr scale, Expr k1, Expr power, Expr k2) {
     return (gate.times(gate.specialized(centered, dy), scale) - k1) - gate.times(centered * power, k2);
 }
 
-// A parameter's gradient after what was there before, to which it is added if keep is not 0.
+// What the array of a parameter's gradient holds after a call: the gradient, added to what it held before if keep is
+// not 0.
 inline Expr gradient_after(const Expr &before, const Expr &gradient, const Expr &keep) {
     const Expr rounded = cast<float>(gradient);
     return select(keep != 0, before + rounded, rounded);

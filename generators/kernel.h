@@ -32,8 +32,8 @@ protected:
     GpuKnobs gpu_knobs() const { return legal_knobs(GpuKnobs{HNORM_GPU_KNOBS(HNORM_VALUE)}, planes); }
 #undef HNORM_VALUE
 
-    // Whether something other than the templates of this project makes the schedule. If so, the
-    // function does its part of it.
+    // Whether the schedule is an autoscheduler's or the naive one, and not of this project's templates.
+    // If so, the function does what these need.
     bool scheduled_otherwise() {
         if (!this->using_autoscheduler() && scheduler == Scheduler::Template) return false;
         std::vector<Func> outputs;

@@ -12,7 +12,8 @@ namespace cpu {
 
 constexpr auto kTail = TailStrategy::GuardWithIf;  // in place, no element may be stored twice
 
-// A loop for each of the conditions, one of which holds. unrolled: done to all but the last one's, which is rare: it stays small.
+// A variant of the loop for each of the conditions, one of which holds. unrolled(variant) is done to all but the last
+// one, which is rare and stays small.
 template <typename Unrolled>
 void specialize(Stage stage, const std::vector<Expr> &variants, const Unrolled &unrolled) {
     for (size_t i = 0; i < variants.size(); i++) {
@@ -29,12 +30,12 @@ inline void specialize(Stage stage, const std::vector<Expr> &variants) {
     specialize(stage, variants, [](Stage) {});
 }
 
-// Memory for one chunk of so many groups, on the stack: Halide does not see that it is one.
+// Tells Halide that f holds one chunk of so many groups, which it does not see. So the memory is on the stack.
 inline void one_chunk(Func f, const Axes &v, int groups) {
     f.bound_storage(v.g0, groups).bound_storage(v.k, 1).bound_storage(v.m, 1).bound_storage(v.g1, 1);
 }
 
-// Lanes in registers while the rows of a plane pass by; the tree right after.
+// Keeps the lanes in registers while the rows of a plane pass by, and adds them by the tree right after.
 inline void lane_sum(Reduction &d, const CpuKnobs &knobs) {
     const Axes &v = d.v;
     LaneSum &sum = d.sum;
@@ -80,8 +81,9 @@ inline void lane_sum(Reduction &d, const CpuKnobs &knobs) {
     }
 }
 
-// Runs in parallel; in each, one group, or a block of groups, chunk by chunk. Vectors across groups unless planes are large.
-// Blocks are not partitioned: the code for whole ones was no faster than that for the last, and doubled the kernels.
+// Runs are computed in parallel: one group of large planes, else a block of groups with vectors across them, chunk by
+// chunk. Loops over blocks are not partitioned: code of its own for whole blocks was no faster, and doubled the
+// kernels.
 inline void reduce_first(Reduction &d, const CpuKnobs &knobs) {
     const Axes &v = d.v;
     Stage add = d.run.update();
@@ -100,7 +102,7 @@ inline void reduce_first(Reduction &d, const CpuKnobs &knobs) {
     lane_sum(d, knobs);
 }
 
-// A block of groups a step, in parallel; what a sample takes of it stays in registers.
+// Blocks of groups are computed in parallel. The sums of a block's samples stay in registers.
 inline void sample(Sample &d, Func out, const CpuKnobs &knobs) {
     const Axes &v = d.v;
     const int lanes = sampled_neighbours(d.planes);
@@ -109,7 +111,8 @@ inline void sample(Sample &d, Func out, const CpuKnobs &knobs) {
         s.split(v.g0, block, v.g0, width, tail).vectorize(v.g0, std::min(width, knobs.vector), kTail);
         s.parallel(v.g1).parallel(block).never_partition_all();
     };
-    // The last block is moved back: no guards, and what is computed twice gives the same.
+    // The last block is moved back to end with the groups. So it needs no guards; some groups are computed twice, with
+    // the same result.
     const Expr C = out.output_buffers()[0].dim(0).extent();
     const int width = std::max(knobs.group_block, knobs.vector);
     blocks(out.specialize(C >= width), width, TailStrategy::ShiftInwards);
@@ -128,8 +131,8 @@ inline void sample(Sample &d, Func out, const CpuKnobs &knobs) {
     specialize(add, d.variants);
 }
 
-// The axis of y's elements that lie side by side, in tiles that go past the cache (past_cache.h). The last tile is moved back: no
-// guards, and what is stored twice is the same.
+// Splits `axis`, along which y's elements lie side by side, into tiles that go past the cache (past_cache.h). The last
+// tile is moved back to end with the axis, so it needs no guards.
 struct TilesPastCache {
     Var lane{"lane"}, vectors{kPastCache}, tile{"tile"};
     TilesPastCache(Stage y, const Var &axis, int element_bytes, const CpuKnobs &knobs) {
@@ -138,7 +141,7 @@ struct TilesPastCache {
     }
 };
 
-// The stores of y, along the plane; tiny planes along the groups. Returns the loop over a plane.
+// The stores of y: vectors along the plane, or across groups where planes are tiny. Returns the loop over a plane.
 inline Var pointwise(Stage y, const Axes &v, Planes planes, const CpuKnobs &knobs) {
     if (planes == Planes::Tiny) {
         y.reorder(v.g0, v.s).vectorize(v.g0, knobs.store_vector, kTail);
@@ -155,10 +158,10 @@ inline void apply(Planes planes, const Axes &v, Func y, const CpuKnobs &knobs, c
                   const std::vector<Expr> &variants) {
     const Expr S = y.output_buffer().dim(0).extent();
     const int bytes = y.types()[0].bytes();
-    // `loop` over a plane takes so many elements a step.
+    // loop: the loop over a plane. elements: how many it takes a step.
     const auto parts_of_planes = [&](Stage stage, const Var &loop, int elements) {
-        // Parts of a plane as equal as steps allow: a fixed size would leave a short last part that steps through its missing
-        // elements.
+        // Parts of a plane are as equal as steps allow. With a fixed size the last part would be short, and would step
+        // through its missing elements too.
         const int of_part = std::max(knobs.part_vectors * knobs.store_vector / elements, 1);
         const Expr steps = (S + elements - 1) / elements, parts = (steps + of_part - 1) / of_part;
         Var part("part"), step("step");

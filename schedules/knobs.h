@@ -1,4 +1,4 @@
-// The refusal of knobs' values that schedules/space/, which lists them, does not allow.
+// Refuses values of knobs that schedules/space/ does not list.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// Schedules to compare ours with: none, and Halide's autoschedulers'. The bench's, never the library's.
+// Schedules to compare ours with: none at all, and those of Halide's autoschedulers. They are for benchmarks, never in
+// the library.
 #pragma once
 
 #include <Halide.h>
@@ -35,7 +36,7 @@ inline std::vector<int> estimates(Planes planes) {
     const int positions = planes == Planes::Tiny ? 9 : planes == Planes::Large ? 112 * 112 : 14 * 14;
     return {positions, 32, 256, 1};
 }
-// Of a buffer of so many dimensions: of elements, or with a value a group.
+// The extents of a buffer of so many dimensions: a tensor's elements, or values of groups.
 inline std::vector<int> estimates(Planes planes, int dimensions) {
     const std::vector<int> x = estimates(planes);
     return dimensions == 2 ? std::vector<int>{x[2], x[3]} : x;

@@ -1,7 +1,8 @@
-// Stores past the cache, which Halide 21 lacks (22 has stream_stores; this header then goes). A schedule splits its stores to the
-// output into tiles of kPastCacheBytes, whole cache lines, and these into vectors by a loop named kPastCache. A pass after Halide's
-// own ones has that loop fill a tile on the stack, and a function of the runtime (runtime/src/past_cache.cpp) move it to
-// memory. A tile is small enough for the processor to read the next one meanwhile.
+// Stores past the cache. Halide 21 has none (22 has stream_stores, which can replace this header). A schedule splits
+// its stores to the output into tiles of kPastCacheBytes, whole cache lines, and a tile into vectors by a loop named
+// kPastCache. A pass after Halide's own ones changes that loop: it fills a tile on the stack, and then a function of
+// the runtime (runtime/src/store_past_cache.cpp) moves the tile to memory. A tile is so small that the processor reads
+// for the next one meanwhile.
 #pragma once
 
 #include <Halide.h>
@@ -16,7 +17,7 @@ constexpr const char *kPastCache = "past_cache";
 
 inline bool has_stores_past_cache(const Halide::Target &target) { return target.arch == Halide::Target::X86; }
 
-// 64-bit sums and products in place of widened 32-bit ones, which do not overflow in an index.
+// Widens the operands of 32-bit sums and products, in place of their results: in an index these do not overflow.
 class WidenIndex : public Halide::Internal::IRMutator {
     using IRMutator::visit;
     Halide::Expr visit(const Halide::Internal::Cast *op) override {
@@ -30,7 +31,7 @@ class WidenIndex : public Halide::Internal::IRMutator {
     }
 };
 
-// Turns the loops named kPastCache of stores to the output into such stores.
+// Turns the loops named kPastCache into stores of whole tiles past the cache.
 class StorePastCache : public Halide::Internal::IRMutator {
 public:
     StorePastCache(std::string output, const Halide::Target &target)
@@ -70,7 +71,7 @@ private:
         const Expr i = Variable::make(Halide::Int(32), loop->name);
         Expr base;
         const Stmt body = filled(loop->body, i - loop->min, &base);
-        // The output's tile is dense, and as large as it should be.
+        // Refuses a tile of the output that is not dense or not of that size.
         const auto at = [&](const Expr &step) { return substitute(loop->name, step, base); };
         const int tile = kPastCacheBytes / type_.bytes();
         if (!can_prove(loop->extent == tile / lanes_) || !can_prove(WidenIndex().mutate(at(i + 1) - base) == lanes_)) {
@@ -86,7 +87,7 @@ private:
                                                   {address(output_), offset, address(kTile)}, Call::Extern))));
     }
 
-    // The body of such a loop, with its store to the tile, of which it is vector `i`. base: where it stored before.
+    // The body of such a loop, which now stores vector `i` of the tile. base: where it stored before.
     Stmt filled(const Stmt &body, const Expr &i, Expr *base) {
         using namespace Halide::Internal;
         if (const LetStmt *let = body.as<LetStmt>()) {
