@@ -170,8 +170,14 @@ inline void apply(Planes planes, const Axes &v, Func y, const CpuKnobs &knobs, c
         specialize(stage, variants);
     };
     const auto blocks_of_planes = [&](Stage stage, const auto &loops) {
+        // Vectors across the groups of tiny planes: blocks of as many vectors as there are groups for, as equal as
+        // can be. In blocks of a fixed size the missing vectors would be stepped through, at each position.
+        const int vector = knobs.store_vector, most = std::max(knobs.group_block / vector, 1);
+        const Expr vectors = (y.output_buffer().dim(2).extent() + vector - 1) / vector;
+        const Expr blocks = max((vectors + most - 1) / most, 1), of_block = (vectors + blocks - 1) / blocks * vector;
         Var block("block");
-        stage.split(v.g0, block, v.g0, knobs.group_block, kTail).reorder(v.s, v.g0, block, v.r, v.g1);
+        stage.split(v.g0, block, v.g0, planes == Planes::Tiny ? max(of_block, vector) : Expr(knobs.group_block), kTail);
+        stage.reorder(v.s, v.g0, block, v.r, v.g1);
         stage.parallel(v.g1).parallel(v.r).parallel(block).never_partition(block);
         loops(stage);
         specialize(stage, variants);
