@@ -22,12 +22,14 @@ hnorm_status Machine::find(const char *function, hnorm_device device, const hnor
     return thread_count(function, &cpu_.threads);
 }
 
-const Plan *Machine::plan_of(const CallKind &kind) const {
-    const Plan *const plan = find_plan(kind, cpu_.threads);
-    const bool is_of_other_target = plan && is_forced_ && plan->target && plan->target->index != cpu_.target->index;
+bool Machine::find_plan_of(const CallKind &kind, Plan *plan) const {
+    if (!find_plan(kind, cpu_.threads, plan)) {
+        return false;
+    }
+    const bool is_of_other_target = is_forced_ && plan->target && plan->target->index != cpu_.target->index;
     // What was measured with hnorm's threads says nothing about the caller's.
     const bool on_other_threads = cpu_.threads > 1 && current_context().parallel_for;
-    return is_of_other_target || on_other_threads ? nullptr : plan;
+    return !is_of_other_target && !on_other_threads;
 }
 
 PlannedCall::PlannedCall(const Plan &plan, const CpuCall &call, Operation operation, hnorm_type type) : call_(call) {

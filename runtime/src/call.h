@@ -77,8 +77,9 @@ public:
                 logged_.is_of(kind(on_device, arguments));
             }
             if (device_ == nullptr && has_wisdom()) {
-                if (const Plan *const plan = plan_of(kind(on_device, arguments))) {
-                    return run_planned(*plan, on_cpu, arguments);
+                Plan plan;
+                if (find_plan_of(kind(on_device, arguments), &plan)) {
+                    return run_planned(plan, on_cpu, arguments);
                 }
             }
         }
@@ -106,7 +107,7 @@ private:
         return on_cpu({PlannedCall(plan, cpu_, Arguments::kOperation, arguments.kind().type).call()}, arguments);
     }
     // What wisdom says about such calls, where this one may obey it.
-    const Plan *plan_of(const CallKind &kind) const;
+    bool find_plan_of(const CallKind &kind, Plan *plan) const;
 
     const Device *device_ = nullptr;  // null: the CPU
     CpuCall cpu_ = {};

@@ -1,7 +1,11 @@
 #include "cpu_model.h"
 
+#include <fcntl.h>
 #include <pthread.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -54,9 +58,10 @@ void ask_the_cpu() {
 #endif
 }
 
+char name_here[128] = "", caches_here[128] = "unknown";
+
 // What the CPU calls itself, without the spaces that some fill it with. ARM's have no name.
-std::string own_name() {
-    std::string name;
+void own_name(char *name) {
 #if defined(__x86_64__) || defined(__i386__)
     constexpr unsigned kFirst = 0x80000002, kLast = 0x80000004;
     unsigned words[12] = {};
@@ -68,52 +73,80 @@ std::string own_name() {
         }
         std::memcpy(text, words, sizeof words);
     }
+    const char *const begin = name;
     for (const char *at = text; *at; ++at) {
-        if (*at != ' ' || (!name.empty() && at[1] != ' ' && at[1] != '\0')) {
-            name += *at;
+        if (*at != ' ' || (name != begin && at[1] != ' ' && at[1] != '\0')) {
+            *name++ = *at;
         }
     }
 #endif
-    return name;
+    *name = '\0';
 }
 
-// The file's first line; "" where there is none.
-std::string line_of(const std::string &path) {
-    char text[64] = "";
-    if (std::FILE *const file = std::fopen(path.c_str(), "re")) {
-        const bool read = std::fgets(text, sizeof text, file) != nullptr;
-        std::fclose(file);
-        text[read ? std::strcspn(text, "\n") : 0] = '\0';
+void ask_for_name() {
+    char own[64];
+    own_name(own);
+    std::snprintf(name_here, sizeof name_here, "%s%s%s", own, *own ? ", " : "", hnorm_cpu_model());
+}
+
+// The file's first line; "" where there is none. It takes no memory, which may have run out.
+struct Line {
+    char text[32] = "";
+
+    explicit Line(const char *path) {
+        const int file = open(path, O_RDONLY | O_CLOEXEC);
+        if (file >= 0) {
+            const ssize_t got = read(file, text, sizeof text - 1);
+            close(file);
+            text[got > 0 ? got : 0] = '\0';
+            text[std::strcspn(text, "\n")] = '\0';
+        }
     }
-    return text;
+};
+
+void ask_for_caches() {
+    size_t used = 0;
+    for (int index = 0; index < 8 && used + 1 < sizeof caches_here; ++index) {
+        char folder[64], path[80];
+        std::snprintf(folder, sizeof folder, "/sys/devices/system/cpu/cpu0/cache/index%d", index);
+        std::snprintf(path, sizeof path, "%s/size", folder);
+        const Line size(path);
+        std::snprintf(path, sizeof path, "%s/type", folder);
+        if (*size.text && std::strcmp(Line(path).text, "Instruction") != 0) {
+            used += static_cast<size_t>(
+                std::snprintf(caches_here + used, sizeof caches_here - used, "%s%s", used ? " " : "", size.text));
+        }
+    }
+}
+
+// Of a model "vendor-family-model", from the last dash on; -1: it is no number.
+long number_of(const char *dash) {
+    char *end = nullptr;
+    const long number = std::strtol(dash + 1, &end, 16);
+    return end == dash + 1 || *end ? -1 : number;
 }
 
 }  // namespace
 
 int cpu_distance(const char *model, const char *other) {
     const char *const here = std::strrchr(model, '-'), *const there = std::strrchr(other, '-');
-    if (!here || !there || here - model != there - other ||
+    if (!here || !there || here - model != there - other || number_of(here) < 0 || number_of(there) < 0 ||
         std::strncmp(model, other, static_cast<size_t>(here - model)) != 0) {
         return std::strcmp(model, other) == 0 ? 0 : -1;
     }
-    return std::abs(static_cast<int>(std::strtol(here + 1, nullptr, 16) - std::strtol(there + 1, nullptr, 16)));
+    return static_cast<int>(std::min(std::labs(number_of(here) - number_of(there)), long(INT_MAX)));
 }
 
-std::string cpu_name() {
-    const std::string own = own_name();
-    return own + (own.empty() ? "" : ", ") + hnorm_cpu_model();
+const char *cpu_name() {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, ask_for_name);
+    return name_here;
 }
 
-std::string cpu_caches() {
-    std::string sizes;
-    for (int index = 0; index < 8; ++index) {
-        const std::string folder = "/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index) + "/";
-        const std::string size = line_of(folder + "size");
-        if (!size.empty() && line_of(folder + "type") != "Instruction") {
-            sizes += (sizes.empty() ? "" : " ") + size;
-        }
-    }
-    return sizes.empty() ? "unknown" : sizes;
+const char *cpu_caches() {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, ask_for_caches);
+    return caches_here;
 }
 
 }  // namespace hnorm::detail

@@ -1,8 +1,6 @@
 // This machine's CPU, for values that were measured on one.
 #pragma once
 
-#include <string>
-
 // Vendor, family and model, as perf has them: "AuthenticAMD-25-11", "GenuineIntel-6-8F" (the model
 // is hexadecimal). Of ARM the implementer and the part: "arm64-41-D0C". "unknown" where the system
 // does not say. The environment variable HNORM_CPU_MODEL replaces it. The function has a C name, so
@@ -15,10 +13,10 @@ namespace hnorm::detail {
 // nearer. -1: of another family.
 int cpu_distance(const char *model, const char *other);
 
-// The CPU's name for itself, then its model: "AMD EPYC 7B13, AuthenticAMD-25-1". On virtual machines
-// the name may say little: "AMD EPYC".
-std::string cpu_name();
+// The model behind the name that the CPU gives itself: "AMD EPYC 7B13, AuthenticAMD-25-1". Virtual
+// machines may have a name that says little: "AMD EPYC".
+const char *cpu_name();
 // The sizes of the data caches that a core reaches, from the first level on: "48K 1024K 32768K".
-std::string cpu_caches();
+const char *cpu_caches();
 
 }  // namespace hnorm::detail

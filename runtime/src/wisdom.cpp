@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
-#include <new>
+#include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "cpu_model.h"
 #include "error.h"
@@ -63,62 +64,77 @@ struct Hash {
     size_t operator()(const Key &key) const { return key.hash(); }
 };
 
-// Everything that was read, the oldest first; and where a call finds its plan.
+// Everything that was read; and where a call finds its plan.
 struct Wisdom : Known {
-    const Wisdom *before = nullptr;  // calls may still use what it replaced
     WisdomText text;
     std::unordered_map<Key, Plan, Hash> rows;
     std::vector<Choice> patterns;  // each call compares itself with them, the latest first
-    // Bits at the keys' hashes: most calls have no plan, and should learn that at once.
-    static constexpr uint64_t kMarks = 1 << 14;
-    uint64_t marks[kMarks / 64] = {};
+    const Wisdom *published_before = nullptr;
 
-    static uint64_t mark(uint64_t hash) { return uint64_t(1) << hash % 64; }
-    static size_t word(uint64_t hash) { return hash % kMarks / 64; }
-
-    void arrange() {
-        for (const Choice &choice : text.choices) {
-            if (choice.rows.is_one()) {
-                const Key key(choice.rows);
-                rows.insert_or_assign(key, choice.plan);
-                marks[word(key.hash())] |= mark(key.hash());
-            } else {
-                patterns.insert(patterns.begin(), choice);
-            }
-        }
-        any = !text.choices.empty();
-    }
+    void arrange();
 };
 const Known kNothing = {false};
+
+// All that was ever known: calls may still use what was replaced.
+std::atomic<const Wisdom *> published{nullptr};
 
 // While one plan is forced on all calls.
 const Known kForced = {true};
 std::atomic<const Plan *> forced_plan{nullptr};
 
-WisdomMachine *machine = nullptr;  // until the library is unloaded
+// Bits at the hashes of all keys, and whether there are patterns: most calls have no plan, and should learn that at once. What is
+// forgotten leaves them.
+std::atomic<uint64_t> marks[256];
+std::atomic<bool> has_patterns{false};
 
-const WisdomMachine &this_machine() {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;  // as default_threads(), threads.cpp
-    pthread_once(&once, [] {
-        try {
-            machine = new WisdomMachine{hnorm_build_name, cpu_name(), cpu_caches()};
-        } catch (...) {
-            machine = nullptr;  // no memory
+uint64_t mark(uint64_t hash) { return uint64_t(1) << hash % 64; }
+std::atomic<uint64_t> &marks_at(uint64_t hash) { return marks[hash / 64 % 256]; }
+bool may_have_plan(uint64_t hash) {
+    return has_patterns.load(std::memory_order_relaxed) ||
+           (marks_at(hash).load(std::memory_order_relaxed) & mark(hash)) != 0;
+}
+
+void Wisdom::arrange() {
+    for (auto choice = text.choices.rbegin(); choice != text.choices.rend(); ++choice) {
+        if (!choice->rows.is_one()) {
+            patterns.push_back(*choice);
+            has_patterns.store(true, std::memory_order_relaxed);
+        } else {
+            const Key key(choice->rows);
+            rows.emplace(key, choice->plan);
+            marks_at(key.hash()).fetch_or(mark(key.hash()), std::memory_order_relaxed);
         }
-    });
-    if (machine == nullptr) {
-        throw std::bad_alloc();
     }
-    return *machine;
+    any = !text.choices.empty();
 }
 
-const char *word_of_machine(std::string WisdomMachine::*word) {
-    try {
-        return (this_machine().*word).c_str();
-    } catch (...) {  // no memory
-        return "";
+// While it lives, its thread reads what is known, which is not freed. Counted in several places, so that threads do not wait for
+// each other.
+class Reading {
+public:
+    Reading() : count_(counts_[place()].readers) { count_.fetch_add(1); }
+    ~Reading() { count_.fetch_sub(1, std::memory_order_release); }
+    Reading(const Reading &) = delete;
+    Reading &operator=(const Reading &) = delete;
+
+    static bool is_none() {
+        return std::all_of(counts_, counts_ + kPlaces, [](const Count &count) { return count.readers.load() == 0; });
     }
-}
+
+private:
+    struct alignas(64) Count {
+        std::atomic<int> readers{0};
+    };
+    static constexpr size_t kPlaces = 16;
+    // Threads have stacks of their own.
+    static size_t place() {
+        const char here = 0;
+        return (reinterpret_cast<uintptr_t>(&here) >> 16) * 0x9e3779b97f4a7c15u >> 60;
+    }
+    static Count counts_[kPlaces];
+    std::atomic<int> &count_;
+};
+Reading::Count Reading::counts_[Reading::kPlaces];
 
 std::string variable(const char *name) {
     const char *const value = secure_getenv(name);  // a privileged program reads no file that its user names
@@ -158,31 +174,11 @@ void read_files(WisdomText *text) {
         std::string contents;
         const std::string problem = read_wisdom_file(path, &contents, &missing);
         if (problem.empty()) {
-            text->add(path, contents, this_machine());
+            text->add(path, contents, {hnorm_build_name, cpu_name(), cpu_caches()});
         } else if (named || !missing) {
             text->notes.push_back(path + ": ignored: " + problem);
         }
     }
-}
-
-const Known *known() {
-    if (const Known *const present = hnorm_known_wisdom.load(std::memory_order_acquire)) {
-        return present;
-    }
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, [] {
-        const Known *first = &kNothing;
-        try {
-            auto wisdom = std::make_unique<Wisdom>();
-            read_files(&wisdom->text);
-            wisdom->arrange();
-            first = wisdom->text.notes.empty() ? &kNothing : wisdom.release();
-        } catch (...) {  // no memory: without wisdom
-            first = &kNothing;
-        }
-        hnorm_known_wisdom.store(first, std::memory_order_release);
-    });
-    return hnorm_known_wisdom.load(std::memory_order_acquire);
 }
 
 // Null: nothing is known.
@@ -190,67 +186,114 @@ const Wisdom *wisdom_of(const Known *known) {
     return known == &kNothing || known == &kForced ? nullptr : static_cast<const Wisdom *>(known);
 }
 
-// Replaces what is known by the same after change(wisdom).
-template <typename Change>
-void learn(const Change &change) {
-    const Known *before = known();
-    Wisdom *wisdom = nullptr;
-    do {
-        delete wisdom;
-        wisdom = new Wisdom;
-        wisdom->before = wisdom_of(before);
-        if (wisdom->before) {
-            wisdom->text = wisdom->before->text;
-        }
-        change(wisdom);
-        wisdom->arrange();
-    } while (!hnorm_known_wisdom.compare_exchange_weak(before, wisdom, std::memory_order_acq_rel));
+// Takes the wisdom, which is known from here on, if nobody has learnt anything else meanwhile.
+bool publish(const Known *before, std::unique_ptr<Wisdom> *wisdom) {
+    if (!hnorm_known_wisdom.compare_exchange_strong(before, wisdom->get())) {
+        return false;
+    }
+    Wisdom *const known = wisdom->release();
+    known->published_before = published.load();
+    while (!published.compare_exchange_weak(known->published_before, known)) {
+    }
+    return true;
 }
 
-// As the plug-in with hnorm inside is unloaded, or the program ends. Calls of other threads find that
-// nothing is known.
-__attribute__((destructor(101))) void unload() {
-    const Wisdom *wisdom = wisdom_of(hnorm_known_wisdom.exchange(&kNothing, std::memory_order_acq_rel));
-    while (wisdom) {
-        const std::unique_ptr<const Wisdom> unloaded(wisdom);
-        wisdom = unloaded->before;
+// What the files say that are read by themselves. Null: there are none, or no memory for it.
+std::unique_ptr<Wisdom> wisdom_of_machine() {
+    try {
+        auto wisdom = std::make_unique<Wisdom>();
+        read_files(&wisdom->text);
+        wisdom->arrange();
+        return wisdom->text.notes.empty() ? nullptr : std::move(wisdom);
+    } catch (...) {
+        return nullptr;
     }
-    delete machine;
-    machine = nullptr;
+}
+
+const Known *known() {
+    if (const Known *const present = hnorm_known_wisdom.load()) {
+        return present;
+    }
+    static pthread_once_t once = PTHREAD_ONCE_INIT;  // as default_threads(), threads.cpp
+    pthread_once(&once, [] {
+        const Known *none = nullptr;
+        std::unique_ptr<Wisdom> wisdom = wisdom_of_machine();
+        if (wisdom == nullptr || !publish(none, &wisdom)) {
+            hnorm_known_wisdom.compare_exchange_strong(none, &kNothing);
+        }
+    });
+    return hnorm_known_wisdom.load();
+}
+
+// Adds what a text says to what is known.
+void learn(const char *name, const std::string &text) {
+    const Reading reading;
+    for (;;) {
+        const Known *const before = known();
+        const Wisdom *const present = wisdom_of(before);
+        auto wisdom = std::make_unique<Wisdom>();
+        if (present) {
+            wisdom->text = present->text;
+        }
+        wisdom->text.add(name, text, {hnorm_build_name, cpu_name(), cpu_caches()});
+        if (present && wisdom->text == present->text) {
+            return;  // what is kept for ever does not grow
+        }
+        wisdom->arrange();
+        if (publish(before, &wisdom)) {
+            return;
+        }
+    }
+}
+
+// As the plug-in with hnorm inside is unloaded, or the program ends: then other threads may still compute, and what they read stays.
+__attribute__((destructor(101))) void unload() {
+    hnorm_known_wisdom.store(&kNothing);
+    if (Reading::is_none()) {
+        for (const Wisdom *wisdom = published.exchange(nullptr); wisdom;) {
+            const std::unique_ptr<const Wisdom> unloaded(wisdom);
+            wisdom = unloaded->published_before;
+        }
+    }
 }
 
 }  // namespace
 
-const Plan *find_plan(const CallKind &kind, int threads) {
-    const Known *const present = known();
-    if (present == &kForced) {
-        return forced_plan.load(std::memory_order_relaxed);
-    }
-    const Wisdom *const wisdom = wisdom_of(present);
-    if (wisdom == nullptr) {
-        return nullptr;
+bool find_plan(const CallKind &kind, int threads, Plan *plan) {
+    if (known() == &kForced) {
+        *plan = *forced_plan.load(std::memory_order_relaxed);
+        return true;
     }
     const Key key(kind, threads);
-    const uint64_t hash = key.hash();
-    if (wisdom->marks[Wisdom::word(hash)] & Wisdom::mark(hash)) {
-        const auto found = wisdom->rows.find(key);
-        if (found != wisdom->rows.end()) {
-            return &found->second;
-        }
+    if (!may_have_plan(key.hash())) {
+        return false;
+    }
+    const Reading reading;
+    const Wisdom *const wisdom = wisdom_of(known());
+    if (wisdom == nullptr) {
+        return false;
+    }
+    const auto found = wisdom->rows.find(key);
+    if (found != wisdom->rows.end()) {
+        *plan = found->second;
+        return true;
     }
     for (const Choice &pattern : wisdom->patterns) {
         if (pattern.rows.hold(kind, threads)) {
-            return &pattern.plan;
+            *plan = pattern.plan;
+            return true;
         }
     }
-    return nullptr;
+    return false;
 }
 
 extern "C" void hnorm_force_plan(const Plan *plan) {
     known();  // or the next call would read the files
     forced_plan.store(plan, std::memory_order_relaxed);
-    hnorm_known_wisdom.store(&kForced, std::memory_order_release);
+    hnorm_known_wisdom.store(&kForced);
 }
+
+extern "C" void hnorm_learn_wisdom(const char *name, const char *text) { learn(name, text); }
 
 }  // namespace hnorm::detail
 
@@ -270,7 +313,7 @@ hnorm_status hnorm_load_wisdom(const char *path) {
         if (!problem.empty()) {
             return fail(HNORM_INVALID_ARGUMENT, "%s: path is \"%.200s\": %s", function, path, problem.c_str());
         }
-        learn([&](Wisdom *wisdom) { wisdom->text.add(path, contents, this_machine()); });
+        learn(path, contents);
     } catch (...) {
         return fail(HNORM_OUT_OF_MEMORY, "%s: no memory for what \"%.200s\" says", function, path);
     }
@@ -278,26 +321,26 @@ hnorm_status hnorm_load_wisdom(const char *path) {
 }
 
 void hnorm_forget_wisdom(void) {
-    try {
-        learn([](Wisdom *wisdom) { wisdom->text = {}; });
-    } catch (...) {
-        hnorm_known_wisdom.store(&kNothing, std::memory_order_release);  // no memory to keep what calls may still use
-    }
+    known();  // or the next call would read the files
+    hnorm_known_wisdom.store(&kNothing);
 }
 
 int hnorm_wisdom_note_count(void) {
+    const Reading reading;
     const Wisdom *const wisdom = wisdom_of(known());
     return wisdom ? static_cast<int>(wisdom->text.notes.size()) : 0;
 }
 
 const char *hnorm_wisdom_note(int index) {
+    const Reading reading;
     const Wisdom *const wisdom = wisdom_of(known());
-    return wisdom && index >= 0 && index < hnorm_wisdom_note_count() ? wisdom->text.notes[size_t(index)].c_str()
-                                                                     : nullptr;
+    return wisdom && index >= 0 && static_cast<size_t>(index) < wisdom->text.notes.size()
+               ? wisdom->text.notes[static_cast<size_t>(index)].c_str()
+               : nullptr;
 }
 
 const char *hnorm_build(void) { return hnorm_build_name; }
-const char *hnorm_cpu(void) { return word_of_machine(&WisdomMachine::cpu); }
-const char *hnorm_caches(void) { return word_of_machine(&WisdomMachine::caches); }
+const char *hnorm_cpu(void) { return cpu_name(); }
+const char *hnorm_caches(void) { return cpu_caches(); }
 
 }  // extern "C"

@@ -4,6 +4,7 @@
 
 #include <hnorm/wisdom.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 
@@ -38,6 +39,10 @@ struct Plan {
         }
         return result;
     }
+    bool operator==(const Plan &other) const {
+        return target == other.target && threads == other.threads && set == other.set &&
+               std::equal(values, values + kDispatchFields, other.values);
+    }
 };
 
 // What is known now. Null: nobody has looked yet. What was known is kept until the library is unloaded,
@@ -54,12 +59,14 @@ inline bool has_wisdom() {
     return known == nullptr || known->any;
 }
 
-// The plan for a call that may use so many threads, or null.
-const Plan *find_plan(const CallKind &kind, int threads);
+// Whether there is a plan for a call that may use so many threads; a copy of it.
+bool find_plan(const CallKind &kind, int threads, Plan *plan);
 
 // For the tuner and tests: from here on every call has this plan, until hnorm_known_wisdom gets
 // another value.
 extern "C" void hnorm_force_plan(const Plan *plan);
+// For the tuner: as hnorm_load_wisdom() for a file of this name with this text. Throws where memory runs out.
+extern "C" void hnorm_learn_wisdom(const char *name, const char *text);
 
 // The build's name, as in files. The build writes it (cmake/KernelTable.cmake).
 extern "C" const char hnorm_build_name[];

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string_view>
+#include <tuple>
 
 #include "wisdom.h"
 
@@ -23,11 +24,18 @@ struct Rows {
     bool hold(const CallKind &call, int call_threads) const;
     // Whether this is one row, which a call can look up.
     bool is_one() const { return threads && !any_function && !any_group && !any_layout && !any_type && !any_shape; }
+    // All of them, to compare by.
+    auto fields() const {
+        return std::tie(n, c, s, groups, threads, computes, activation, residual, layout, type, any_function, any_group,
+                        any_layout, any_type, any_shape);
+    }
 };
 
 struct Choice {
     Rows rows = {};
     Plan plan;
+
+    bool operator==(const Choice &other) const { return rows.fields() == other.rows.fields() && plan == other.plan; }
 };
 
 // Takes the text up to the separator, and the separator, away from `rest`. Returns that text.

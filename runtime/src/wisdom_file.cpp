@@ -4,8 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <map>
+#include <numeric>
 #include <string_view>
 
 #include "pack.h"
@@ -111,7 +114,7 @@ private:
             problem(name, "the line of a section is unknown or not valid");
         }
     }
-    void ask(string_view wanted, const std::string &is, const char *what) {
+    void ask(string_view wanted, const char *is, const char *what) {
         if (wanted != is && misfit_.empty()) {
             misfit_ = std::string("they are for the ") + what + " '" + printable(wanted) + "', this is '" + is + "'";
         }
@@ -142,15 +145,19 @@ private:
     }
 
     // The pack hnorm-pack-NAME.so in the folder of the file. What is wrong with it, or null.
-    const char *read_pack(string_view pack, Plan *plan) {
-        if (pack.empty() || pack.find('/') != string_view::npos) {
+    const char *read_pack(string_view name, Plan *plan) {
+        if (name.empty() || name.find('/') != string_view::npos) {
             return "a pack is named without its folder";
         }
-        const size_t slash = name_.rfind('/');
-        const std::string folder = slash == std::string::npos ? "" : name_.substr(0, slash + 1);
-        const std::string path = folder + "hnorm-pack-" + std::string(pack) + ".so";
-        plan->target = hnorm_read_pack(path.c_str(), nullptr, pack_reason_, sizeof pack_reason_);
-        return plan->target ? nullptr : pack_reason_;
+        // Once, for many rows: all of it is read.
+        const auto [found, is_new] = packs_.try_emplace(std::string(name));
+        Loaded &pack = found->second;
+        if (is_new) {
+            const std::string path = name_.substr(0, name_.rfind('/') + 1) + "hnorm-pack-" + found->first + ".so";
+            pack.target = hnorm_read_pack(path.c_str(), nullptr, pack.reason, sizeof pack.reason);
+        }
+        plan->target = pack.target;
+        return pack.target ? nullptr : pack.reason;
     }
 
     void problem(string_view text, const char *what) {
@@ -176,41 +183,83 @@ private:
     int line_ = 0, threads_ = 0, problems_ = 0;
     size_t in_use_ = 0, ignored_ = 0;
     std::string misfit_, first_problem_;
-    char pack_reason_[256];
+    struct Loaded {
+        const Target *target = nullptr;
+        char reason[256];
+    };
+    std::map<std::string, Loaded> packs_;
+};
+
+// Of choices for the same rows the latest stays.
+void drop_replaced(std::vector<Choice> *choices) {
+    const Choice *const all = choices->data();
+    std::vector<size_t> order(choices->size());
+    std::iota(order.begin(), order.end(), size_t(0));
+    std::sort(order.begin(), order.end(), [all](size_t a, size_t b) {
+        const auto of_a = all[a].rows.fields(), of_b = all[b].rows.fields();
+        return of_a < of_b || (of_a == of_b && a < b);
+    });
+    std::vector<bool> is_replaced(choices->size());
+    for (size_t i = 1; i < order.size(); ++i) {
+        is_replaced[order[i - 1]] = all[order[i - 1]].rows.fields() == all[order[i]].rows.fields();
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < choices->size(); ++i) {
+        if (!is_replaced[i]) {
+            (*choices)[kept++] = (*choices)[i];
+        }
+    }
+    choices->resize(kept);
+}
+
+// Closes itself, also where memory runs out.
+struct File {
+    explicit File(int its_number) : number(its_number) {}
+    ~File() {
+        if (number >= 0) {
+            close(number);
+        }
+    }
+    File(const File &) = delete;
+    File &operator=(const File &) = delete;
+    const int number;
 };
 
 }  // namespace
 
 void WisdomText::add(const std::string &name, const std::string &text, const WisdomMachine &machine) {
+    const auto is_of_name = [&](const std::string &note) {
+        return note.compare(0, name.size(), name) == 0 && note.find_first_of(":,", name.size()) == name.size();
+    };
+    notes.erase(std::remove_if(notes.begin(), notes.end(), is_of_name), notes.end());
     Reader(name, machine, this).read(text);
+    drop_replaced(&choices);
 }
 
 std::string read_wisdom_file(const std::string &path, std::string *text, bool *missing) {
     // A FIFO would let the call wait.
-    const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    *missing = file < 0 && (errno == ENOENT || errno == ENOTDIR);
-    if (file < 0) {
+    const File file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+    *missing = file.number < 0 && (errno == ENOENT || errno == ENOTDIR);
+    if (file.number < 0) {
         return std::strerror(errno);
     }
-    std::string problem;
     struct stat about = {};
-    if (fstat(file, &about) != 0 || !S_ISREG(about.st_mode)) {
-        problem = "not a regular file";
-    } else if (about.st_size > off_t(kMostBytes)) {
-        problem = "larger than 4 MiB";
+    if (fstat(file.number, &about) != 0 || !S_ISREG(about.st_mode)) {
+        return "not a regular file";
     }
     char part[4096];
-    ssize_t got = 1;
-    while (problem.empty() && got > 0 && text->size() <= kMostBytes) {
-        got = read(file, part, sizeof part);
+    while (text->size() <= kMostBytes) {
+        const ssize_t got = read(file.number, part, sizeof part);
+        if (got == 0) {
+            return "";
+        }
         if (got > 0) {
             text->append(part, static_cast<size_t>(got));
-        } else if (got < 0) {
-            problem = std::strerror(errno);
+        } else if (errno != EINTR) {
+            return std::strerror(errno);
         }
     }
-    close(file);
-    return problem;
+    return "larger than 4 MiB";
 }
 
 }  // namespace hnorm::detail

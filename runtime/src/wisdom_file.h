@@ -10,7 +10,7 @@ namespace hnorm::detail {
 
 // What a section may ask for.
 struct WisdomMachine {
-    std::string build, cpu, caches;
+    const char *build, *cpu, *caches;
 };
 
 // What files say, and sentences about them.
@@ -18,8 +18,11 @@ struct WisdomText {
     std::vector<Choice> choices;
     std::vector<std::string> notes;
 
-    // Adds what a text says that fits the machine. `name` is what notes call it.
+    // Adds what a text says that fits the machine. `name` is what notes call it. Of choices for the same
+    // rows the latest stays, and of notes those of the latest text of a name: who reads a file again and
+    // again needs no more memory for it.
     void add(const std::string &name, const std::string &text, const WisdomMachine &machine);
+    bool operator==(const WisdomText &other) const { return choices == other.choices && notes == other.notes; }
 };
 
 // The contents of a regular file of a reasonable size. A problem is a reason, or "" if there is none;

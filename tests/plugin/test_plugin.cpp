@@ -221,3 +221,32 @@ TEST_CASE("the log of a plug-in is written as it is unloaded, and another one ca
     unsetenv("HNORM_LOG");
     std::filesystem::remove_all(folder);
 }
+
+TEST_CASE("the wisdom of a plug-in goes with it") {
+    char path[] = "/tmp/hnorm_plugin_XXXXXX";
+    const int file = mkstemp(path);
+    REQUIRE(file >= 0);
+    close(file);
+    {
+        std::ofstream rows(path);
+        rows << "[machine]\nthreads = 2\n*/*/*/*/* threads=1\n";
+        for (int n = 1; n <= 1000; n++) rows << "forward/batch/channels_first/f32/" << n << "x3x4 threads=1\n";
+    }
+    setenv("HNORM_WISDOM", path, 1);
+    const std::vector<int64_t> shape = {8, 3, 4};
+    const std::vector<float> expected = forward_here(shape);
+    const auto load_and_unload = [&](int times) {
+        for (int i = 0; i < times; i++) {
+            Library a(PLUGIN_A);
+            REQUIRE(a.functions().set_num_threads(2) == HNORM_OK);
+            REQUIRE(same_bits(forward_of(a.functions(), shape), expected));
+            a.close();
+            REQUIRE_FALSE(is_mapped("plugin_a"));
+        }
+        return heap_bytes();
+    };
+    const long heap = load_and_unload(20);
+    REQUIRE(load_and_unload(200) - heap < 16000);
+    unsetenv("HNORM_WISDOM");
+    unlink(path);
+}
