@@ -125,46 +125,64 @@ const void *import_of(const char *name) {
     return nullptr;
 }
 
+// A pack that is loaded: this library's target with the pack's kernels, and what hnorm_pack() says of it.
+struct Loaded {
+    Target target;
+    char note[512];
+};
 constexpr int kMostPacks = 32;  // of a process: each new file is one more
-Target loaded[kMostPacks];
+Loaded loaded[kMostPacks];
 int loaded_count = 0;
+// Nothing waits while it holds this, not even for dlopen(), so that fork() need not either.
 pthread_mutex_t loading = PTHREAD_MUTEX_INITIALIZER;
+
+__attribute__((constructor(101))) void mind_forks() {
+    pthread_atfork([] { pthread_mutex_lock(&loading); }, [] { pthread_mutex_unlock(&loading); },
+                   [] { pthread_mutex_unlock(&loading); });
+}
 
 // A library that is unloaded leaves its packs to others. Threads may still compute when the process ends, so what kernels call
 // stays.
 __attribute__((destructor)) void leave_packs() {
+    pthread_mutex_lock(&loading);
     for (int i = 0; i < loaded_count; ++i) {
-        *loaded[i].pack->owner = nullptr;
+        const void *const nobody = nullptr;
+        __atomic_store_n(loaded[i].target.pack->owner, nobody, __ATOMIC_RELEASE);
     }
+    pthread_mutex_unlock(&loading);
 }
 
 // The target of the pack with this library's kernels behind the pack's.
-const Target *loaded_target(const Pack &pack, const Target &library, Refusal &refuse) {
+const Target *loaded_target(const char *path, const Pack &pack, const Target &library, Refusal &refuse) {
     for (int i = 0; i < loaded_count; ++i) {
-        if (loaded[i].pack == &pack) {
-            return &loaded[i];
+        if (loaded[i].target.pack == &pack) {
+            return &loaded[i].target;
         }
-    }
-    if (*pack.owner) {
-        return refuse(HNORM_UNSUPPORTED,
-                      "another copy of hnorm in this process uses it: give this one a copy of the file");
     }
     if (loaded_count == kMostPacks) {
         return refuse(HNORM_UNSUPPORTED, "this process has loaded %d packs, the most that it can", kMostPacks);
     }
     for (int i = 0; i < pack.import_count; ++i) {
-        pack.imports[i] = import_of(pack.import_names[i]);
-        if (pack.imports[i] == nullptr) {
+        if (import_of(pack.import_names[i]) == nullptr) {
             return refuse(HNORM_UNSUPPORTED, "its kernels call %s, which this library does not give",
                           pack.import_names[i]);
         }
     }
-    *pack.owner = &kImports;
-    Target &added = loaded[loaded_count++];
-    added = library;
-    std::memcpy(added.dispatch, pack.target->dispatch, sizeof added.dispatch);
-    added.pack = &pack;
-    return &added;
+    const void *nobody = nullptr, *const me = kImports;  // another copy may load it at the same time
+    if (!__atomic_compare_exchange_n(pack.owner, &nobody, me, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        return refuse(HNORM_UNSUPPORTED,
+                      "another copy of hnorm in this process uses it: give this one a copy of the file");
+    }
+    for (int i = 0; i < pack.import_count; ++i) {
+        pack.imports[i] = import_of(pack.import_names[i]);
+    }
+    Loaded &added = loaded[loaded_count++];
+    added.target = library;
+    std::memcpy(added.target.dispatch, pack.target->dispatch, sizeof added.target.dispatch);
+    added.target.pack = &pack;
+    std::snprintf(added.note, sizeof added.note, "pack %s (%s): %d kernels of %s", pack.name, path, pack.kernel_count,
+                  library.name);
+    return &added.target;
 }
 
 const Target *target_of(const char *path, const LastLine &line, Refusal &refuse) {
@@ -193,7 +211,10 @@ const Target *target_of(const char *path, const LastLine &line, Refusal &refuse)
     if (const char *const lacking = lacking_feature(pack->target->features)) {
         return refuse(HNORM_UNSUPPORTED, "it is for target %s: %s", pack->target->name, lacking);
     }
-    return loaded_target(*pack, *library, refuse);
+    pthread_mutex_lock(&loading);
+    const Target *const target = loaded_target(path, *pack, *library, refuse);
+    pthread_mutex_unlock(&loading);
+    return target;
 }
 
 }  // namespace
@@ -217,23 +238,18 @@ extern "C" const Target *hnorm_read_pack(const char *path, hnorm_status *status,
     if (!whole) {
         return refuse(HNORM_FILE_ERROR, "it is damaged: its checksum is not the one in its last line");
     }
-    pthread_mutex_lock(&loading);
-    const Target *const target = target_of(path, line, refuse);
-    pthread_mutex_unlock(&loading);
-    return target;
+    return target_of(path, line, refuse);
 }
 
 namespace {
 
-std::atomic<const Target *> in_use{nullptr};
-char note[1024] = "";
+std::atomic<const Target *> in_use{nullptr};  // of `loaded`
+char ignored[1024] = "";  // why that of the environment is not in use, until another one is asked for
+std::atomic<const char *> note{""};
 
-void use(const Target *target, const char *path) {
-    if (target) {
-        const Pack &pack = *target->pack;
-        std::snprintf(note, sizeof note, "pack %s (%s): %d kernels of %s", pack.name, path, pack.kernel_count,
-                      target->name);
-    }
+void use(const Target *target) {
+    // A target that is loaded is the first member of what has the note.
+    note.store(target ? reinterpret_cast<const Loaded *>(target)->note : "", std::memory_order_release);
     in_use.store(target, std::memory_order_release);
 }
 
@@ -245,9 +261,10 @@ void use_that_of_environment() {
     }
     char reason[512];
     if (const Target *const target = hnorm_read_pack(path, nullptr, reason, sizeof reason)) {
-        use(target, path);
+        use(target);
     } else {
-        std::snprintf(note, sizeof note, "pack %s is ignored: %s", path, reason);
+        std::snprintf(ignored, sizeof ignored, "pack %s is ignored: %s", path, reason);
+        note.store(ignored, std::memory_order_release);
     }
 }
 
@@ -274,8 +291,7 @@ hnorm_status hnorm_load_pack(const char *path) {
     const char *const function = "hnorm_load_pack";
     read_environment();  // not later, over this one
     if (path == nullptr || *path == '\0') {
-        note[0] = '\0';
-        use(nullptr, "");
+        use(nullptr);
         return HNORM_OK;
     }
     hnorm_status status;
@@ -284,13 +300,13 @@ hnorm_status hnorm_load_pack(const char *path) {
     if (target == nullptr) {
         return fail(status, "%s: path is \"%.300s\": %s", function, path, reason);
     }
-    use(target, path);
+    use(target);
     return HNORM_OK;
 }
 
 const char *hnorm_pack(void) {
     read_environment();
-    return note;
+    return note.load(std::memory_order_acquire);
 }
 
 }  // extern "C"

@@ -120,6 +120,13 @@ std::string with(std::string contents, const std::string &from, const std::strin
     return contents;
 }
 
+// Another file of the same kernels.
+std::string other_file(const std::string &pack, const std::string &path) {
+    const std::string contents = read(pack), id = contents.substr(contents.size() - 34, 16);
+    write_pack(path, with(contents, id, "fedcba9876543210"));
+    return path;
+}
+
 // A file's path in a folder of the process's own.
 class Folder {
 public:
@@ -243,12 +250,12 @@ void damaged(const std::string &pack, const Bits &expected) {
 
 void replaced(const std::string &pack, const Bits &expected) {
     Folder folder;
-    const std::string contents = read(pack), id = contents.substr(contents.size() - 34, 16), path = folder("same");
-    std::ofstream(path, std::ios::binary) << contents;
+    const std::string path = folder("same");
+    std::ofstream(path, std::ios::binary) << read(pack);
     require(hnorm_load_pack(path.c_str()) == HNORM_OK, "the pack is not loaded");
     require(hnorm_load_pack(path.c_str()) == HNORM_OK, "the pack is not loaded again");
     std::remove(path.c_str());
-    write_pack(path, with(contents, id, "fedcba9876543210"));
+    other_file(pack, path);
     require_refused(path, HNORM_UNSUPPORTED, "this process has loaded another file of this name before");
     require(runs_in_pack(expected), "the first is no longer in use");
 }
@@ -283,6 +290,65 @@ void threads(const std::string &pack, const Bits &expected) {
     for (std::thread &other : others) other.join();
     require(loads, "the pack is not loaded");
     require(same, "the bits have changed");
+}
+
+// While it lives, two threads load two packs and give them back.
+class Loaders {
+public:
+    explicit Loaders(const std::vector<std::string> &packs) {
+        for (const std::string &pack : packs)
+            threads_.emplace_back([this, pack] {
+                while (!ends_) load_ = load_ && hnorm_load_pack(pack.c_str()) == HNORM_OK && !hnorm_load_pack(nullptr);
+            });
+    }
+    ~Loaders() { end(); }
+    // Whether all could be loaded.
+    bool end() {
+        ends_ = true;
+        for (std::thread &thread : threads_)
+            if (thread.joinable()) thread.join();
+        return load_;
+    }
+
+private:
+    std::atomic<bool> ends_{false}, load_{true};
+    std::vector<std::thread> threads_;
+};
+
+void at_once(const std::string &pack, const Bits &expected) {
+    Folder folder;
+    const std::string other = other_file(pack, folder("other"));
+    Loaders loaders({pack, other});
+    bool same = true, said = true;
+    const std::string what = "): 6 kernels of x86-64-sse41";
+    for (int i = 0; i < 20; i++) {
+        same = same && compute() == expected;
+        for (int k = 0; k < 10000; k++) {
+            const std::string note = hnorm_pack();
+            said =
+                said && (note.empty() || note == "pack test (" + pack + what || note == "pack test (" + other + what);
+        }
+    }
+    require(loaders.end(), "a pack is not loaded");
+    require(same, "the bits have changed");
+    require(said, "hnorm_pack says what no pack is");
+}
+
+void forks(const std::string &pack, const Bits &expected) {
+    Folder folder;
+    Loaders loaders({pack, other_file(pack, folder("other"))});
+    int wrong = 0;
+    for (int i = 0; i < 200; i++) {
+        const pid_t process = fork();
+        if (process == 0) {
+            alarm(20);
+            _exit(hnorm_load_pack(pack.c_str()) == HNORM_OK && compute() == expected ? 0 : 1);
+        }
+        int status = -1;
+        wrong += waitpid(process, &status, 0) != process || status != 0;
+    }
+    require(loaders.end(), "a pack is not loaded");
+    require(wrong == 0, std::to_string(wrong) + " of 200 children do not load and compute");
 }
 
 // Whether a child process ends by a fault where the code of packs may not run. (Wisdom does not hold for a caller's threads.)
@@ -347,12 +413,14 @@ const std::map<std::string, std::function<void(const std::string &, const Bits &
     {"runs", runs},
     {"comes_back", comes_back},
     {"another_build", another_build},
+    {"at_once", at_once},
     {"another_cpu", another_cpu},
     {"another_import", another_import},
     {"damaged", damaged},
     {"replaced", replaced},
     {"child", child},
     {"copies", copies},
+    {"forks", forks},
     {"threads", threads},
     {"wisdom", wisdom},
 };

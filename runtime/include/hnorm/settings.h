@@ -105,8 +105,8 @@ hnorm_status hnorm_set_target(const char *name);
  *              or that cannot run here, is HNORM_UNSUPPORTED. Then all stays as it was.
  */
 hnorm_status hnorm_load_pack(const char *path);
-/** Returns which pack is in use, or why that of HNORM_PACK is not. Without a pack it is "". The text
- * stays valid until the next call of hnorm_load_pack. */
+/** Returns which pack is in use, by the name that its file was first loaded by, or why that of
+ * HNORM_PACK is not. Without a pack it is "". The text stays valid. */
 const char *hnorm_pack(void);
 
 #ifdef __cplusplus
