@@ -1,6 +1,8 @@
 // HNORM_LOG. The library reads the variable once, at the first call: each log is that of a child, and this process makes no call.
 #include "api.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -296,6 +298,21 @@ TEST_CASE("a log that cannot be written is one line on the standard error, and n
         fs::create_directory(folder / "vanishes");
         fs::remove(folder / "vanishes");
     }
+}
+
+TEST_CASE("a log to a pipe is what its reader gets, and without one the program ends too") {
+    const Folder folder;
+    const std::string fifo = folder / "fifo";
+    REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+    const std::string said = child_says(folder, fifo, [] { forward({2, 3, 4}); });
+    REQUIRE(said == "hnorm: HNORM_LOG is \"" + fifo + "\": the log cannot be written: No such device or address\n");
+    const int reader = open(fifo.c_str(), O_RDONLY | O_NONBLOCK);
+    REQUIRE(reader >= 0);
+    REQUIRE(child_says(folder, fifo, [] { forward({2, 3, 4}); }).empty());
+    char text[4096] = "";
+    REQUIRE(read(reader, text, sizeof text - 1) > 0);
+    close(reader);
+    REQUIRE(std::string(text).find("\n2x3x4 ") != std::string::npos);
 }
 
 TEST_CASE("without the variable, and without a call, there is no log") {

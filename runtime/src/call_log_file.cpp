@@ -1,5 +1,6 @@
 #include "call_log_file.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -73,6 +74,20 @@ bool print_to(std::FILE *file, void (*print)(std::FILE *file)) {
     return closed && !failed;
 }
 
+// What is no regular file, to write after what it has. A pipe that nobody reads is refused: a program that ends would wait for ever.
+std::FILE *open_special(const char *path) {
+    const int number = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (number < 0) {
+        return nullptr;
+    }
+    fcntl(number, F_SETFL, O_APPEND);  // a reader may be slow
+    std::FILE *const file = fdopen(number, "a");
+    if (file == nullptr) {
+        close(number);
+    }
+    return file;
+}
+
 // A new file beside `path`, whose name it gives: none that is there already, nor a link's.
 std::FILE *create_beside(const char *path, Path *created) {
     constexpr int kAttempts = 100;
@@ -117,7 +132,7 @@ void LogFile::write(void (*print)(std::FILE *file)) const {
         return;
     }
     if (is_special(path.text)) {
-        if (!print_to(std::fopen(path.text, "ae"), print)) {
+        if (!print_to(open_special(path.text), print)) {
             refuse(path.text, std::strerror(errno));
         }
         return;
