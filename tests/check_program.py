@@ -15,7 +15,8 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 
 
 def run(*arguments, status=0, **environment):
-    done = subprocess.run([*PROGRAM, *arguments], env=ENVIRONMENT | environment, capture_output=True, text=True)
+    done = subprocess.run([*PROGRAM, *arguments], env=ENVIRONMENT | environment, capture_output=True, text=True,
+                          timeout=600)
     assert done.returncode == status, (arguments, done)
     return done.stdout if status == 0 else done.stderr
 
@@ -77,12 +78,15 @@ class Rows(unittest.TestCase):
     def test_a_refusal_names_argument_value_and_what_is_allowed(self):
         bad = self.folder / "bad.txt"
         bad.write_text("8x16\n2x0x4\n")
+        huge = self.folder / "huge.txt"
+        huge.write_text("999999999999x999999999999x999999999999\n")
         for arguments, status, words in (
                 (["bench", "--op", "momnts"], 2, ("--op: 'momnts' is none of forward, ",)),
                 (["bench", "--group", "groups0"], 2, ("--group: 'groups0' is none of batch, instance", "groups32")),
                 (["bench", "--threads", "0"], 2, ("--threads", "0")),
                 (["bench", "--shapes", "resnet51"], 1, ("--shapes is resnet51: neither a file", "cyclegan, ")),
                 (["bench", "--shapes", str(bad)], 1, (f"{bad}, line 2: '2x0x4' is no shape",)),
+                (["bench", "--shapes", str(huge)], 1, (f"{huge}, line 1: '999999999999x", "is no shape", "2^40")),
                 (["bench", "--shapes", str(self.folder)], 1, ("neither a file",)),
                 (["bench", "--target", "avx3"], 1, ('"avx3" is unknown; the targets are ',)),
                 (["bench", "--shapes", "tiny", "--json", f"{bad}/rows.json"], 1, ("--json is '", "cannot be written")),
@@ -95,6 +99,53 @@ class Rows(unittest.TestCase):
             said = run(*arguments, status=status)
             for word in words:
                 self.assertIn(word, said)
+
+
+class Files(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        shapes = self.folder / "shapes.txt"
+        shapes.write_text("4x3x8x8 moments forward\n")
+        self.tune = ("tune", "--shapes", str(shapes), "--budget", "1s", "--threads", "1")
+        self.bench = ("bench", "--shapes", str(shapes), "--quick", "--op", "moments", "--group", "batch")
+
+    def test_tune_writes_to_a_pipe_and_does_not_read_it(self):
+        fifo = self.folder / "fifo"
+        os.mkfifo(fifo)
+        with subprocess.Popen(["cat", str(fifo)], stdout=subprocess.PIPE, text=True) as reader:
+            run(*self.tune, "--output", str(fifo))
+            self.assertIn("\n[machine]\n", reader.communicate(timeout=60)[0])
+
+    def test_tune_does_not_replace_what_it_cannot_read(self):
+        link = self.folder / "link.txt"
+        link.symlink_to("/proc/self/mem")  # not at its begin
+        said = run(*self.tune, "--dry-run", "--output", str(link), status=1)
+        self.assertIn(f"--output is '{link}': it cannot be read: Input/output error", said)
+
+    def test_a_configuration_folder_that_programs_ignore_is_refused(self):
+        for name, environment in (("XDG_CONFIG_HOME", {}), ("HOME", {"XDG_CONFIG_HOME": ""})):
+            said = run(*self.tune, "--dry-run", status=1, **environment | {name: "relative"})
+            self.assertIn(f"{name} is 'relative': programs ignore it", said)
+
+    def test_links_of_others_in_a_shared_folder_are_not_written_through(self):
+        theirs = self.folder / "theirs.txt"
+        for arguments, names in ((self.bench + ("--json", "out"), ("out.$$.new",)),
+                                 (self.tune + ("--output", "out"), ("out.$$.new", "hnorm-tune-$$.txt"))):
+            theirs.write_text("theirs\n")
+            links = "".join(f"ln -s theirs.txt {name}; " for name in names)
+            subprocess.run(["sh", "-c", links + 'exec "$@"', "sh", *PROGRAM, *arguments], cwd=self.folder, check=True,
+                           env=ENVIRONMENT | {"TMPDIR": str(self.folder)}, capture_output=True, timeout=600)
+            self.assertEqual(theirs.read_text(), "theirs\n")
+            self.assertGreater((self.folder / "out").stat().st_size, 0)
+            (self.folder / "out").unlink()
+
+    def test_an_output_that_cannot_be_written_is_a_failure(self):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([*PROGRAM, "info"], env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stderr, "hnorm: not all could be written to the standard output\n")
 
 
 class Call(unittest.TestCase):

@@ -14,8 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-[[noreturn]] void refuse(const std::string &argument, const std::string &path) {
-    throw Failure(argument + " is '" + path + "': it cannot be written: " + std::strerror(errno));
+[[noreturn]] void refuse(const std::string &argument, const std::string &path, const char *what = "written") {
+    throw Failure(argument + " is '" + path + "': it cannot be " + what + ": " + std::strerror(errno));
 }
 
 // The file that a link names, and beside it the one that takes its place.
@@ -35,6 +35,12 @@ bool write(const std::string &path, const char *mode, const std::string &content
     return (std::fclose(file) == 0) && written;
 }
 
+// The file that takes the other's place is a new one: in a folder of others a link could lie there.
+bool write_next(const std::string &next, const std::string &content) {
+    std::remove(next.c_str());
+    return write(next, "wxe", content);
+}
+
 }  // namespace
 
 bool is_replaced(const std::string &path) {
@@ -47,6 +53,27 @@ bool is_replaced(const std::string &path) {
     return !fs::exists(status) || fs::is_regular_file(status);
 }
 
+std::string read_file(const std::string &argument, const std::string &path) {
+    std::error_code none;
+    if (!is_replaced(path) || !fs::exists(path, none)) {
+        return "";
+    }
+    std::FILE *const file = std::fopen(path.c_str(), "re");
+    std::string content;
+    bool whole = file != nullptr;
+    char part[4096];
+    for (size_t got = 1; whole && got > 0;) {
+        got = std::fread(part, 1, sizeof part, file);
+        content.append(part, got);
+        whole = std::ferror(file) == 0;
+    }
+    if (!whole) {
+        refuse(argument, path, "read");
+    }
+    std::fclose(file);
+    return content;
+}
+
 void write_file(const std::string &argument, const std::string &path, const std::string &content) {
     if (!is_replaced(path)) {
         if (!write(path, "ae", content)) {
@@ -55,7 +82,7 @@ void write_file(const std::string &argument, const std::string &path, const std:
         return;
     }
     const std::string target = target_of(path), next = next_of(target);
-    if (!write(next, "we", content) || std::rename(next.c_str(), target.c_str()) != 0) {
+    if (!write_next(next, content) || std::rename(next.c_str(), target.c_str()) != 0) {
         const int error = errno;
         std::remove(next.c_str());
         errno = error;
@@ -64,13 +91,14 @@ void write_file(const std::string &argument, const std::string &path, const std:
 }
 
 void check_writable(const std::string &argument, const std::string &path) {
-    if (fs::is_directory(path)) {
+    std::error_code none;
+    if (fs::is_directory(path, none)) {
         errno = EISDIR;
         refuse(argument, path);
     }
     if (is_replaced(path)) {
         const std::string next = next_of(target_of(path));
-        if (!write(next, "we", "")) {
+        if (!write_next(next, "")) {
             refuse(argument, path);
         }
         std::remove(next.c_str());

@@ -29,5 +29,9 @@ int main(int argc, char **argv) {
         std::fprintf(stderr, "hnorm: %s\n", failure.what());
         return 1;
     }
+    if (std::fflush(stdout) != 0 || std::ferror(stdout)) {
+        std::fprintf(stderr, "hnorm: not all could be written to the standard output\n");
+        return 1;
+    }
     return 0;
 }

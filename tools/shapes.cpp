@@ -20,6 +20,7 @@ using Words = std::vector<std::string>;
 const Words kGroups = {"batch", "instance"}, kLayouts = {"channels_first", "channels_last"},
             kTypes = {"f32", "f16", "bf16"}, kMainOperations = {"forward", "normalize", "backward"};
 constexpr size_t kLeastExtents = 2, kMostExtents = 5;
+constexpr int64_t kMostElements = int64_t(1) << 40;  // the library's
 
 bool contains(const Words &words, const std::string &word) {
     return std::find(words.begin(), words.end(), word) != words.end();
@@ -49,12 +50,14 @@ int64_t groups_of_channels(const std::string &word) {
 // None: it is no shape.
 std::vector<int64_t> extents_of(const std::string &shape) {
     std::vector<int64_t> extents;
+    int64_t elements = 1;
     std::istringstream in(shape);
     for (std::string part; std::getline(in, part, 'x');) {
-        if (!is_number(part)) {
+        if (!is_number(part) || std::atoll(part.c_str()) > kMostElements / elements) {
             return {};
         }
         extents.push_back(std::atoll(part.c_str()));
+        elements *= extents.back();
     }
     const bool ends_well = !shape.empty() && shape.back() != 'x';
     return ends_well && extents.size() >= kLeastExtents && extents.size() <= kMostExtents ? extents
@@ -85,7 +88,8 @@ std::vector<ShapeLine> read(std::istream &in, const std::string &name) {
             continue;
         }
         if (!is_shape(line.shape)) {
-            throw Failure(where + line.shape + "' is no shape: 2 to 5 positive extents, as in 32x64x56x56");
+            throw Failure(where + line.shape +
+                          "' is no shape: 2 to 5 positive extents, as in 32x64x56x56, of at most 2^40 elements");
         }
         for (std::string word; words >> word;) {
             if (!is_operation(word) && !is_group(word) && !is_layout(word) && !is_type(word)) {

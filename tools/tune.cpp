@@ -3,18 +3,14 @@
 #include <hnorm/hnorm.h>
 #include <hnorm/wisdom.h>
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <new>
-#include <sstream>
 
 #include "commands.h"
 #include "files.h"
@@ -54,13 +50,6 @@ double seconds_of(const std::string &text) {
         throw Failure("--budget is '" + text + "': it must be a time from 1s to 24h, as 60s, 10m or 1h");
     }
     return value * factor;
-}
-
-std::string contents(const std::string &path) {
-    std::ifstream file(path);
-    std::ostringstream text;
-    text << file.rdbuf();
-    return file ? text.str() : "";
 }
 
 class Session {
@@ -104,7 +93,7 @@ private:
         if (hnorm_load_wisdom(path_.c_str()) == HNORM_OK) {
             knowledge_.present = detail::hnorm_known_wisdom;
         }
-        text_ = std::make_unique<WisdomText>(contents(path_), hnorm_get_num_threads());
+        text_ = std::make_unique<WisdomText>(read_file("--output", path_), hnorm_get_num_threads());
         std::vector<bench::Case> cases;
         for (const TunedRow &row : rows_) {
             cases.push_back(row.c);
@@ -141,7 +130,7 @@ private:
         });
     }
 
-    // With a file of all proposals, read as a program reads it.
+    // With a wisdom of all proposals, read as a program reads it.
     void prove_rows() {
         std::vector<TunedRow *> rows;
         std::vector<RowChoice> proposals;
@@ -159,18 +148,12 @@ private:
                  [&](TunedRow &row, double seconds) { row.proof = prove(calls_, row.c, knowledge_, after, seconds); });
     }
 
+    // In the file's folder, where the packs are that it names.
     const detail::Known *known_from(const std::vector<RowChoice> &choices) const {
         WisdomText all("", hnorm_get_num_threads());
         all.replace({}, choices);
-        const std::filesystem::path path =
-            std::filesystem::temp_directory_path() / ("hnorm-tune-" + std::to_string(getpid()) + ".txt");
-        write_file("TMPDIR", path.string(), all.text());
         detail::hnorm_known_wisdom = knowledge_.none;
-        const hnorm_status status = hnorm_load_wisdom(path.c_str());
-        std::filesystem::remove(path);
-        if (status != HNORM_OK) {
-            throw Failure(hnorm_last_error());
-        }
+        detail::hnorm_learn_wisdom(path_.c_str(), all.text().c_str());
         return detail::hnorm_known_wisdom;
     }
 
@@ -227,7 +210,7 @@ private:
             }
         }
         // Others may have written meanwhile.
-        WisdomText text(contents(path_), hnorm_get_num_threads());
+        WisdomText text(read_file("--output", path_), hnorm_get_num_threads());
         text.replace(measured, choices);
         if (options_.dry_run) {
             std::printf("%s stays as it is (--dry-run)\n", path_.c_str());

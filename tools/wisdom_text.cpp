@@ -123,7 +123,13 @@ std::string usual_wisdom_file() {
     if (of_user.empty() && home.empty()) {
         throw Failure("HOME is not set: --output must say where the wisdom goes");
     }
-    return (of_user.empty() ? home + "/.config" : of_user) + "/hnorm/wisdom.txt";
+    const std::string folder = of_user.empty() ? home + "/.config" : of_user;
+    if (folder[0] != '/') {
+        throw Failure(std::string(of_user.empty() ? "HOME" : "XDG_CONFIG_HOME") + " is '" +
+                      (of_user.empty() ? home : of_user) +
+                      "': programs ignore it, since it is no absolute path. --output must say where the wisdom goes");
+    }
+    return folder + "/hnorm/wisdom.txt";
 }
 
 }  // namespace hnorm::tools
