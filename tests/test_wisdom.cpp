@@ -7,7 +7,6 @@
 
 #include <sys/stat.h>
 
-#include <atomic>
 #include <functional>
 #include <mutex>
 #include <set>
@@ -277,28 +276,6 @@ TEST_CASE("loading a file that cannot be read is refused, and changes nothing", 
           "hnorm_load_wisdom: path is \"/nowhere/w.txt\": No such file or directory");
     CHECK(hnorm_wisdom_note(-1) == nullptr);
     CHECK(hnorm_wisdom_note(hnorm_wisdom_note_count()) == nullptr);
-}
-
-TEST_CASE("files are loaded and forgotten while other threads compute", "[once]") {
-    const Folder folder;
-    const std::string path = folder.write("w.txt", "*/*/*/*/* threads=1 block_elements=4096\n" + kLine);
-    const Statistics expected = some_moments();
-    std::atomic<bool> end{false};
-    std::atomic<int> wrong{0};
-    std::vector<std::thread> threads;
-    for (int i = 0; i < 2; i++)
-        threads.emplace_back([&] {
-            while (!end)
-                if (some_moments().mean != expected.mean) ++wrong;
-        });
-    for (int i = 0; i < 50; i++) {
-        REQUIRE(hnorm_load_wisdom(path.c_str()) == HNORM_OK);
-        hnorm_forget_wisdom();
-    }
-    end = true;
-    for (std::thread &thread : threads) thread.join();
-    CHECK(wrong == 0);
-    CHECK(hnorm_wisdom_note_count() == 0);
 }
 
 namespace {
