@@ -132,6 +132,8 @@ struct Numbered {
     // If this is defined, a thread sums all lanes of a chunk, and groups for which it is false are not
     // summed.
     Expr needed;
+    // What runs have besides their sums: values of their group (g0, g1).
+    std::vector<Expr> carried;
 };
 
 // How groups of N planes of S positions are cut into chunks and runs, and how they are summed.
@@ -196,7 +198,9 @@ public:
             d->chunks.where(d->chunks.y < M - v.b * Q);
             accumulate(d->run, args, total(d->sum, v.a * kChunksPerRun + d->chunks.x, v.b * Q + d->chunks.y));
         }
-        define(runs, args, elements(d->run, {args.begin(), args.end()}));
+        std::vector<Expr> results = elements(d->run, {args.begin(), args.end()});
+        results.insert(results.end(), numbered.carried.begin(), numbered.carried.end());
+        define(runs, args, results);
     }
 
 private:

@@ -1,5 +1,7 @@
-// device_backward_reduce: x, dy, mean, a, b, slope, variance, gamma, eps -> the sums of dy and of dy*(x - mean) of each group, and m,
-// scale, k1, power, k2 of backward's pointwise part, by these sums. dy is taken behind the activation's gradient, which a and b are of.
+// device_backward_reduce: x, dy, mean, variance, gamma, beta, eps, slope, dgamma, dbeta, keep -> the sums of dy and of dy*(x - mean) of
+// each group; m, scale, k1, power, k2 of backward's pointwise part, by these sums, and its a, b; and the new dgamma and dbeta. dy is
+// taken behind the activation's gradient.
+#include "device_layer.h"
 #include "kernel.h"
 
 namespace hnorm {
@@ -8,13 +10,15 @@ class DeviceBackwardReduce : public Kernel<DeviceBackwardReduce> {
 public:
     GeneratorParam<bool> narrow{"narrow", false};  // few channels
     Elements x{"x"}, dy{"dy"};
-    Input<Buffer<double, 2>> mean{"mean"};
-    Input<Buffer<float, 2>> a{"a"}, b{"b"};
-    Input<int32_t> slope{"slope"};  // Slope
-    Input<Buffer<double, 2>> variance{"variance"};
-    Input<Buffer<float, 2>> gamma{"gamma"};
+    Input<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
+    Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
     Input<double> eps{"eps"};
-    Output<Func> out{"out", {Float(64), Float(64), Float(32), Float(32), Float(32), Float(32), Float(32)}, 2};
+    Input<int32_t> slope{"slope"};  // Slope
+    KeptGradients kept;
+    Output<Func> out{"out",
+                     {Float(64), Float(64), Float(32), Float(32), Float(32), Float(32), Float(32), Float(32), Float(32),
+                      Float(32), Float(32)},
+                     2};
 
     void configure() {
         of_elements(x, dy);
@@ -22,25 +26,32 @@ public:
     }
 
     void generate() {
-        const Axes v;
         const Groups groups(planes, narrow, x.dim(0).extent(), x.dim(1).extent(), x.dim(2).extent());
-        const Expr g0 = groups.whole_of(v.g0);
-        const Gate gate = {a(g0, v.g1), b(g0, v.g1), {slope}, times()};
-        const Tuple sums = device_gradient_sums(reduction, values(x), values(dy), gate, mean, groups);
-        const Expr weight = cast<double>(gamma(v.g0, v.g1));
-        const Tuple of_group = gradient_coefficients(mean(v.g0, v.g1), variance(v.g0, v.g1), gamma(v.g0, v.g1),
-                                                     weight * sums[0], weight * sums[1], groups.size(), eps, times());
-        out(v.g0, v.g1) = Tuple(sums[0], sums[1], of_group[0], of_group[1], of_group[2], of_group[3], of_group[4]);
+        const Expr g0 = unsafe_promise_clamped(v.g0, 0, x.dim(2).extent() - 1);  // as in `values`
+        const Expr of_mean = mean(g0, v.g1), of_variance = variance(g0, v.g1), of_gamma = gamma(g0, v.g1);
+        const Tuple forward = coefficients(of_mean, of_variance, of_gamma, beta(g0, v.g1), eps, times());
+        for (Func f : {first_gates, gates}) f(v.g0, v.g1) = Tuple(forward[1], forward[2]);
+        const auto gate = [&](const Func &of) { return Gate{groups.at(of, 0), groups.at(of, 1), {slope}, times()}; };
+        const Tuple sums =
+            device_gradient_sums(reduction, values(x), values(dy), gate(first_gates), gate(gates), mean, groups);
+        reduction.of_first = {first_gates};
+        const Expr weight = cast<double>(of_gamma);
+        const Tuple backward = gradient_coefficients(of_mean, of_variance, of_gamma, weight * sums[0], weight * sums[1],
+                                                     groups.size(), eps, times());
+        out(v.g0, v.g1) = joined({sums.as_vector(), backward.as_vector(), elements(gates, {v.g0, v.g1}),
+                                  kept.after(sums[0], sums[1], of_variance, eps, times())});
     }
 
     void schedule() {
         tensors(x, dy);
-        group_inputs(x, mean, a, b, variance, gamma);
-        group_results(x, out);
-        gpu::reduce(reduction, out, planes, narrow, gpu_knobs());
+        group_inputs(x, mean, variance, gamma, beta, kept.dgamma, kept.dbeta);
+        wanted_results(x, out);
+        gpu::reduce(reduction, out, {gates}, planes, narrow, gpu_knobs());
     }
 
 private:
+    Axes v;
+    Func first_gates{"first_gates"}, gates{"gates"};
     DeviceReduction reduction;
 };
 

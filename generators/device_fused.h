@@ -4,6 +4,7 @@
 #pragma once
 
 #include "../schedules/gpu_fused.h"
+#include "device_layer.h"
 #include "kernel.h"
 
 namespace hnorm {
@@ -42,11 +43,10 @@ protected:
                                     Internal::Call::PureIntrinsic);
     }
 
-    // `out`, of which what nobody wants has strides of 0. `values`: of a block's groups, besides the results.
+    // `values`: of a block's groups, besides the results.
     template <typename X>
     void fused(const X &x, Func tensor, Func out, std::vector<Func> values = {}) {
-        this->group_results(x, out);
-        for (OutputImageParam of_groups : out.output_buffers()) of_groups.dim(0).set_stride(Expr());
+        this->wanted_results(x, out);
         values.push_back(results);
         gpu::fused(reduction, values, out, tensor, this->planes, this->gpu_knobs());
         this->get_pipeline().add_custom_lowering_pass(new gpu::EveryBlockRuns);

@@ -1,5 +1,5 @@
 // device_fused_backward: x, dy, mean, variance, gamma, beta, eps, slope, dgamma, dbeta, keep -> dx, and of each group the
-// sums of dy and of dy*(x - mean), and the new dgamma and dbeta. Where groups share gamma and beta the caller ignores those.
+// sums of dy and of dy*(x - mean), and the new dgamma and dbeta.
 #include "device_fused.h"
 
 namespace hnorm {
@@ -11,8 +11,7 @@ public:
     Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
     Input<double> eps{"eps"};
     Input<int32_t> slope{"slope"};  // Slope
-    Input<Buffer<float, 2>> dgamma{"dgamma"}, dbeta{"dbeta"};
-    Input<int32_t> keep{"keep"};  // 1 to add to these, 0 to replace them
+    KeptGradients kept;
     ElementsOut dx{"dx"};
     Output<Func> out{"out", {Float(64), Float(64), Float(32), Float(32)}, 2};
 
@@ -30,7 +29,7 @@ public:
         gates(v.g0, v.g1) = Tuple(forward[1], forward[2]);
         const Gate gate = {gates(v.g0, v.g1)[0], gates(v.g0, v.g1)[1], {slope}, times()};
         const Tuple sums =
-            device_gradient_sums(reduction, of_block(values(x)), of_block(values(dy)), gate, means, groups);
+            device_gradient_sums(reduction, of_block(values(x)), of_block(values(dy)), gate, gate, means, groups);
         const Expr wide = cast<double>(weight);
         const Tuple backward = gradient_coefficients(of_mean, of_variance, weight, wide * sums[0], wide * sums[1],
                                                      groups.size(), eps, times());
@@ -41,14 +40,12 @@ public:
         dx(v.s, v.r, v.g0, v.g1) =
             stored(gradient(values(x)(v.s, v.r, v.g0, v.g1) - by[2], values(dy)(v.s, v.r, v.g0, v.g1),
                             {by[7], by[8], {slope}, times()}, by[3], by[4], by[5], by[6]));
-        const Expr of_gamma = times()(by[1], invstd(variance(v.g0, v.g1), eps));
-        out(v.g0, v.g1) = Tuple(by[0], by[1], gradient_after(dgamma(v.g0, v.g1), of_gamma, keep),
-                                gradient_after(dbeta(v.g0, v.g1), by[0], keep));
+        out(v.g0, v.g1) = joined({{by[0], by[1]}, kept.after(by[0], by[1], variance(v.g0, v.g1), eps, times())});
     }
 
     void schedule() {
         tensors(x, dy, dx);
-        group_inputs(x, mean, variance, gamma, beta, dgamma, dbeta);
+        group_inputs(x, mean, variance, gamma, beta, kept.dgamma, kept.dbeta);
         fused(x, dx, out, {means, gates});
     }
 

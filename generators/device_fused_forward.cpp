@@ -1,5 +1,5 @@
 // device_fused_forward: x, gamma, beta, eps, slope, residual, running statistics -> y, and of each group mean, variance and the new
-// running statistics. Of a layer that has none, or whose groups are not its channels, the caller ignores those.
+// running statistics.
 #include "device_fused.h"
 
 namespace hnorm {
@@ -12,8 +12,7 @@ public:
     Input<int32_t> slope{"slope"};  // Slope
     Input<int32_t> adds{"adds"};    // 1 where there is a residual, else 0, and the residual is any tensor
     Elements residual{"residual"};
-    Input<Buffer<double, 2>> running_mean{"running_mean"}, running_variance{"running_variance"};
-    Input<double> weight_before{"weight_before"}, weight{"weight"}, correction{"correction"};
+    KeptStatistics kept;
     ElementsOut y{"y"};
     Output<Func> out{"out", {Float(64), Float(64), Float(64), Float(64)}, 2};
 
@@ -34,17 +33,12 @@ public:
         const Expr z = normalized(values(x)(v.s, v.r, v.g0, v.g1) - by[2], by[3], by[4], times());
         const Expr added = z + values(residual)(v.s, v.r, v.g0, v.g1);
         y(v.s, v.r, v.g0, v.g1) = stored(activated(choice(adds != 0, added, z), {slope}));
-        const Expr none = cast<double>(0);  // the sum of one sample's statistics, as `track` has it
-        const auto after = [&](const Expr &running, const Expr &value) {
-            return running_after(running, value, weight_before, weight, times());
-        };
-        out(v.g0, v.g1) = Tuple(by[0], by[1], after(running_mean(v.g0, v.g1), none + by[0]),
-                                after(running_variance(v.g0, v.g1), (none + by[1]) * correction));
+        out(v.g0, v.g1) = joined({{by[0], by[1]}, kept.after(by[0], by[1], times())});
     }
 
     void schedule() {
         tensors(x, residual, y);
-        group_inputs(x, gamma, beta, running_mean, running_variance);
+        group_inputs(x, gamma, beta, kept.running_mean, kept.running_variance);
         fused(x, y, out);
     }
 };

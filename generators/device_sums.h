@@ -13,10 +13,11 @@ namespace hnorm {
 // The sums of groups from numbered runs (Numbered), as the schedules see them.
 struct GroupSum {
     Reduction by_run;
-    Func total;  // (g0, g1): an update over `runs`
-    RDom runs;   // x: the run's number
-    Func any;    // of a block that is summed again as a whole: (g1): whether a group of it needs that
-    Func whole;  // few channels: (g0, g1), an update over `parts` of totals; else total
+    Func fetched;  // (g0, a, g1): the runs' sums
+    Func total;    // (g0, g1): an update over `runs`
+    RDom runs;     // x: the run's number
+    Func any;      // of a block that is summed again as a whole: (g1): whether a group of it needs that
+    Func whole;    // few channels: (g0, g1), an update over `parts` of totals; else total
     RDom parts;
 };
 
@@ -47,11 +48,12 @@ public:
     }
 
     // The sums over the groups. by_run makes a reduction from chunks and a Func of runs. If
-    // `needed` is defined, only the parts g0 for which it is true are summed.
+    // `needed` is defined, only the parts g0 for which it is true are summed. The runs have what is
+    // carried, too.
     GroupSum sum(const std::function<Reduction(const Chunks &, Func)> &by_run, const std::string &name,
-                 const Expr &needed = Expr()) const {
+                 const Expr &needed, const std::vector<Expr> &carried) const {
         GroupSum d;
-        const Numbered numbered = {true, narrow, by_block ? Expr() : needed};
+        const Numbered numbered = {true, narrow, by_block ? Expr() : needed, carried};
         const Chunks chunks = cut(narrow ? select(v.g0 / C < kParts, S / kParts, S % kParts) : S, numbered);
         d.by_run = by_run(chunks, Func(name + "_runs"));
         // With few channels, a remainder may have more runs than a part.
@@ -65,8 +67,12 @@ public:
             d.any(v.g1) = max(d.any(v.g1), cast<int>(Internal::substitute(v.g0.name(), group, needed)));
             d.runs.where(d.any(v.g1) != 0);
         }
+        std::vector<Expr> sums = elements(d.by_run.runs, {v.g0, v.a, v.g1});
+        sums.resize(d.by_run.run.outputs());
+        d.fetched = Func(name + "_fetched");
+        define(d.fetched, {v.g0, v.a, v.g1}, sums);
         d.total = Func(name + "_total");
-        accumulate(d.total, {v.g0, v.g1}, elements(d.by_run.runs, {v.g0, d.runs.x, v.g1}));
+        accumulate(d.total, {v.g0, v.g1}, elements(d.fetched, {v.g0, d.runs.x, v.g1}));
         d.whole = d.total;
         if (narrow) {
             d.parts = RDom(0, select(S % kParts == 0, kParts, kParts + 1), name + "_parts");
@@ -180,6 +186,7 @@ struct DeviceReduction {
     std::vector<GroupSum> sums;  // the first, and those taken again
     std::vector<Func> of_group;  // (g0, g1): what is decided between them
     Sample sample_again;         // for the second of these, rarely
+    std::vector<Func> of_first;  // (g0, g1): what the first sums alone need of groups, besides the sample
 };
 
 inline Tuple device_moments(DeviceReduction &d, Func x, const Groups &of, const Products &times) {
@@ -188,6 +195,11 @@ inline Tuple device_moments(DeviceReduction &d, Func x, const Groups &of, const 
     d.has_sample = true;
     d.sample = first_sample(x, of, times);
     const Func about = d.sample.about;
+    // What the first sums know of a group is known to what follows them: it may be another program, and then their runs carry it.
+    const auto carried = [&] {
+        if (of.by_block) return std::vector<Expr>();
+        return std::vector<Expr>{of.at(about, 0), of.at(about, 1), of.at(about, 2)};
+    };
     const auto sums = [&](const Func &about, const std::string &name, const Func &needed) {
         const Expr is_needed = needed.defined() ? needed(of.narrow ? of.whole_of(v.g0) : v.g0, v.g1)[0] != 0 : Expr();
         d.sums.push_back(of.sum(
@@ -195,7 +207,7 @@ inline Tuple device_moments(DeviceReduction &d, Func x, const Groups &of, const 
                 return sums_about(chunks, parts, runs, of.at(about, needed.defined() ? 1 : 0),
                                   of.at(about, needed.defined() ? 2 : 1), times);
             },
-            name, is_needed));
+            name, is_needed, needed.defined() ? std::vector<Expr>() : carried()));
         return d.sums.back().whole;
     };
     const auto decision = [&](const std::string &name) {
@@ -209,12 +221,18 @@ inline Tuple device_moments(DeviceReduction &d, Func x, const Groups &of, const 
 
     // 1. The range.
     const Func first = sums(about, "first", Func());
-    const Expr spread = value(about, 2), L = value(first, 2), ordinary = is_ordinary(spread);
+    Func known = about;
+    if (!of.by_block) {
+        const std::vector<Expr> run = elements(d.sums[0].by_run.runs, {v.g0, 0, v.g1});
+        known = Func("known");
+        known(v.g0, v.g1) = Tuple(std::vector<Expr>(run.end() - about.outputs(), run.end()));
+    }
+    const Expr spread = value(known, 2), L = value(first, 2), ordinary = is_ordinary(spread);
     const Expr infinite = bits_of_double(std::numeric_limits<double>::infinity());
     const Expr in_range =
         select(ordinary, magnitude_of_double(value(first, 1)) < infinite, L == 0 || is_between(L, 0x1p-40f, 0x1p50f));
     Func rescaled = decision("rescaled"), range = decision("range");
-    const Expr before = value(about, 1);
+    const Expr before = value(known, 1);
     rescaled(v.g0, v.g1) =
         Tuple(cast<int>(!in_range), select(in_range, before, ordinary || L >= 0x7f800000, 0x1p-74f,
                                            scale_of_exponent(exponent(L) - exponent(reinterpret<int>(before)))));
@@ -223,7 +241,7 @@ inline Tuple device_moments(DeviceReduction &d, Func x, const Groups &of, const 
         [&](Expr s, Expr r) { return std::vector<Expr>{times(x(s, r, v.g0, v.g1), scale) - start}; }, of);
     range(v.g0, v.g1) =
         Tuple(value(rescaled, 0),
-              select(value(rescaled, 0) != 0, center_of(d.sample_again, start, of), value(about, 0)), scale);
+              select(value(rescaled, 0) != 0, center_of(d.sample_again, start, of), value(known, 0)), scale);
     const Func second = sums(range, "second", range);
 
     // 2. The center.
@@ -247,9 +265,10 @@ inline Tuple device_moments(DeviceReduction &d, Func x, const Groups &of, const 
     return Tuple(value(ready, 0), value(ready, 1));
 }
 
-// The sums of dy and of dy*(x - mean), behind the gate.
-inline Tuple device_gradient_sums(DeviceReduction &d, Func x, Func dy, const Gate &gate, const Func &mean,
-                                  const Groups &of) {
+// The sums of dy and of dy*(x - mean), behind the gate. The first sums, which may be another program, have a gate of their own, of
+// the same values.
+inline Tuple device_gradient_sums(DeviceReduction &d, Func x, Func dy, const Gate &first_gate, const Gate &gate,
+                                  const Func &mean, const Groups &of) {
     const Axes v;
     const Products &times = gate.times;
     const Func x_parts = of.seen(x), dy_parts = of.seen(dy);
@@ -258,9 +277,10 @@ inline Tuple device_gradient_sums(DeviceReduction &d, Func x, Func dy, const Gat
         const Expr is_needed = needed.defined() ? needed(of.narrow ? of.whole_of(v.g0) : v.g0, v.g1)[0] != 0 : Expr();
         d.sums.push_back(of.sum(
             [&](const Chunks &chunks, Func runs) {
-                return gradient_sums_measured(chunks, x_parts, dy_parts, runs, gate, m, scale_x, scale_dy);
+                return gradient_sums_measured(chunks, x_parts, dy_parts, runs, needed.defined() ? gate : first_gate, m,
+                                              scale_x, scale_dy);
             },
-            name, is_needed));
+            name, is_needed, {}));
         return d.sums.back().whole;
     };
     const auto value = [&](const Func &f, int element) { return Expr(f(v.g0, v.g1)[element]); };

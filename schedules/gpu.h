@@ -1,8 +1,7 @@
 // How the kernels run on GPUs, CUDA's and OpenCL's: schedule templates, whose knobs get their values from schedules/cuda.json
 // and schedules/opencl.json. Nothing here can change a bit of a result.
 //
-// A reduction is two programs of the device, of which the second adds the first one's runs, and takes again what has to be (forward's
-// has a third, the sample, before). Blocks of the device (OpenCL's work-groups) lie along one axis: of the second and third a device
+// A reduction is two programs of the device, of which the second adds the first one's runs, and takes again what has to be. Blocks of the device (OpenCL's work-groups) lie along one axis: of the second and third a device
 // takes 65535 only.
 #pragma once
 
@@ -14,6 +13,7 @@ namespace hnorm {
 namespace gpu {
 
 constexpr auto kTail = TailStrategy::GuardWithIf;  // no element may be stored twice, in place
+constexpr int kMostFewChannels = 16;               // of a block, which has all of them
 
 // All of a Func's loops over blocks, as one. Returns it.
 inline Var blocks(Func f, std::vector<Var> loops) {
@@ -33,18 +33,39 @@ inline Var for_groups(Func f, const Axes &v) {
     return blocks(f, {block, v.g1});
 }
 
-// The lanes of a run's chunks, a thread each, whose sum is in a register; sums of lanes meet in the block's shared memory.
+// A value a group of a block's, in its shared memory.
+inline void of_groups(Func f, const Axes &v, LoopLevel block, int groups) {
+    f.compute_at(block).bound_storage(v.g0, groups).gpu_threads(v.g0);
+}
+// The same where Halide does not see that a block has no more groups: it would take all that there are for the number of threads.
+inline void in_block(Func f, const Axes &v, LoopLevel block, int groups) {
+    Var step("step");
+    f.compute_at(block).bound_storage(v.g0, groups).bound_extent(v.g1, 1);
+    f.split(v.g0, step, v.g0, groups, kTail).gpu_threads(v.g0);
+}
+
+// So many runs of a block's groups are summed side by side that it has about so many threads.
+inline int runs_side_by_side(Planes planes, int groups, int threads) {
+    return std::max(threads / (lanes_of(planes) * kChunksPerRun * groups), 1);
+}
+
+// The lanes of the chunks of a block's runs, a thread each, whose sum is in a register; sums of lanes meet in the block's shared memory.
 // Neighbouring threads have neighbouring elements: those of lanes or, of a single lane, of groups.
-inline void lanes_of_threads(Reduction &d, LoopLevel block, int groups) {
+inline void lanes_of_threads(Reduction &d, LoopLevel at, int groups, int runs) {
     const Axes &v = d.v;
     int width = lanes_of(d.planes);
     const bool single = width == 1;
     const auto shared = [&](Func f) {
-        f.compute_at(block).bound(v.l, 0, width).bound_storage(v.k, kChunksPerRun).bound_storage(v.g0, groups);
+        f.compute_at(at).bound(v.l, 0, width).bound_extent(v.g1, 1).bound_storage(v.k, kChunksPerRun);
+        f.bound_storage(v.g0, groups).bound_storage(v.a, runs);
         if (single) {
-            f.reorder_storage(v.g0, v.k, v.l, v.a, v.g1).reorder(v.g0, v.k, v.l).gpu_threads(v.g0, v.k);
+            f.reorder_storage(v.g0, v.k, v.l, v.a, v.g1).reorder(v.g0, v.k, v.a, v.l).gpu_threads(v.g0, v.k, v.a);
         } else {
-            f.reorder(v.l, v.k, v.g0).gpu_threads(v.l, v.k, v.g0);
+            // Fused loops take more registers, so one of them alone is not.
+            Var z = groups > 1 ? v.g0 : v.a;
+            f.reorder(v.l, v.k, z, groups > 1 ? v.a : v.g0);
+            if (groups > 1 && runs > 1) f.fuse(v.g0, v.a, z);
+            f.gpu_threads(v.l, v.k, z);
         }
     };
     Func lanes = d.sum.lanes.in();
@@ -56,20 +77,89 @@ inline void lanes_of_threads(Reduction &d, LoopLevel block, int groups) {
     }
 }
 
-// The sums by run, as a program of its own: a run of some groups a block.
-inline void sum_runs(Reduction &d, const GpuKnobs &knobs) {
-    const Axes &v = d.v;
-    Var block("block"), thread("thread");
-    d.runs.compute_root().split(v.g0, block, thread, knobs.chunk_groups, kTail).reorder(thread, block, v.a, v.g1);
-    d.runs.gpu_threads(thread);
-    const Var all = blocks(d.runs, {block, v.a, v.g1});
-    d.run.compute_at(d.runs, thread);
-    lanes_of_threads(d, LoopLevel(d.runs, all), knobs.chunk_groups);
+// A run of a group: a thread each, on the axes of its block's lanes.
+inline void threads_of_runs(Func runs, Planes planes, const Var &group, const Var &run) {
+    Var one("one");
+    if (lanes_of(planes) == 1) {
+        runs.split(run, run, one, 1).reorder(group, one, run).gpu_threads(group, one, run);
+    } else {
+        runs.reorder(group, run).gpu_threads(group, run);
+    }
 }
 
-// A value a group of a block's, in its shared memory.
-inline void of_groups(Func f, const Axes &v, LoopLevel block, int groups) {
-    f.compute_at(block).bound_storage(v.g0, groups).gpu_threads(v.g0);
+// The threads of a block. x: the lanes of a chunk or, of a single lane, groups; y: the chunks of a run; z: the rest,
+// runs side by side and groups.
+struct BlockThreads {
+    int x, y = kChunksPerRun, z;
+
+    BlockThreads(Planes planes, int groups, int runs)
+        : x(lanes_of(planes) == 1 ? groups : lanes_of(planes)), z(lanes_of(planes) == 1 ? runs : groups * runs) {}
+
+    // A loop over what all threads share.
+    void share(Func f, Var loop) const {
+        Var step("step"), line("line"), thread_x("thread_x"), thread_y("thread_y"), thread_z("thread_z");
+        f.split(loop, step, line, x * y * z, kTail).split(line, line, thread_x, x).split(line, thread_z, thread_y, y);
+        f.gpu_threads(thread_x, thread_y, thread_z);
+    }
+};
+
+// The sample of a block's groups: all threads fetch its elements, and one a group adds them.
+inline void sample_in_block(FirstSample &d, Planes planes, LoopLevel block, int groups, const BlockThreads &threads) {
+    const Axes v;
+    const Var i("i");
+    const int W = sampled_neighbours(planes);
+    in_block(d.about, v, block, groups);
+    d.elements.compute_at(block)
+        .bound(v.l, 0, W)
+        .bound_extent(v.g1, 1)
+        .bound_storage(i, kMostSampled)
+        .bound_storage(v.g0, groups);
+    Var at("at");
+    if (W == 1) {
+        d.elements.reorder_storage(v.g0, i, v.l, v.g1).reorder(v.g0, i, v.l).fuse(v.g0, i, at);
+    } else {
+        d.elements.reorder(v.l, i, v.g0).fuse(v.l, i, at).fuse(at, v.g0, at);
+    }
+    threads.share(d.elements, at);
+    for (Sample *of : {&d.once, &d.scaled}) {
+        RVar step("step"), row("row");
+        of->lanes.compute_at(d.about, v.g0).bound(v.l, 0, W).unroll(v.l);
+        of->lanes.update().split(of->rows.x, step, row, 4, kTail).reorder(v.l, row, step).unroll(v.l).unroll(row);
+    }
+    d.scale.compute_at(d.about, v.g0);
+}
+
+// The sample as a program of its own.
+inline void sample_apart(FirstSample &d, Planes planes) {
+    const Axes v;
+    const int groups = lanes_of(planes) == 1 ? 8 : 2;
+    Func all = d.about.in();
+    Var block("block");
+    all.compute_root().split(v.g0, block, v.g0, groups, kTail).gpu_threads(v.g0);
+    const LoopLevel level(all, blocks(all, {block, v.g1}));
+    sample_in_block(d, planes, level, groups, BlockThreads(planes, groups, 1));
+}
+
+// The sums by run, as a program of its own: of each block, some runs of some groups.
+inline void sum_runs(DeviceReduction &d, bool narrow, const GpuKnobs &knobs) {
+    Reduction &sums = d.sums[0].by_run;
+    const Axes &v = sums.v;
+    const int parts = knobs.chunk_groups, groups = narrow ? kMostFewChannels : parts;
+    const int runs = runs_side_by_side(sums.planes, parts, knobs.chunk_threads);
+    Var block("block"), thread("thread"), step("step"), run("run");
+    sums.runs.compute_root().split(v.g0, block, thread, parts, kTail).split(v.a, step, run, runs, kTail);
+    sums.runs.reorder(thread, run, block, step, v.g1);
+    threads_of_runs(sums.runs, sums.planes, thread, run);
+    const LoopLevel all(sums.runs, blocks(sums.runs, {block, step, v.g1}));
+    sums.run.compute_at(sums.runs, thread);
+    lanes_of_threads(sums, all, parts, runs);
+    for (Func f : d.of_first) in_block(f, v, all, groups);
+    if (!d.has_sample) return;
+    if (knobs.sample_apart) {
+        sample_apart(d.sample, sums.planes);
+    } else {
+        sample_in_block(d.sample, sums.planes, all, groups, BlockThreads(sums.planes, parts, runs));
+    }
 }
 
 // The sum over the runs of a block's groups, in steps of so many runs, whose sums a thread a group adds in their order; `shared`, the
@@ -119,45 +209,25 @@ inline void sum_again(GroupSum &sum, bool narrow, LoopLevel block, const GpuKnob
     }
 }
 
-// The sample's elements side by side; a thread a group adds them.
-inline void sample(FirstSample &d, Planes planes) {
-    const Axes v;
-    const Var i("i");
-    const int W = sampled_neighbours(planes), groups = W == 1 ? 8 : 2;
-    Var block("block");
-    d.about.compute_root().split(v.g0, block, v.g0, groups, kTail).gpu_threads(v.g0);
-    const LoopLevel all(d.about, blocks(d.about, {block, v.g1}));
-    d.elements.compute_at(all).bound(v.l, 0, W).bound_storage(i, kMostSampled).bound_storage(v.g0, groups);
-    if (W == 1) {
-        d.elements.reorder_storage(v.g0, i, v.l, v.g1).reorder(v.g0, i, v.l).gpu_threads(v.g0, i);
-    } else {
-        d.elements.gpu_threads(v.l, i, v.g0);
-    }
-    for (Sample *of : {&d.once, &d.scaled}) {
-        of->lanes.compute_at(d.about, v.g0).bound(v.l, 0, W).unroll(v.l);
-        of->lanes.update().unroll(v.l);
-    }
-    d.scale.compute_at(d.about, v.g0);
-}
-
 // The sample, the runs, and what follows from them.
-inline void reduce(DeviceReduction &d, Func results, Planes planes, bool narrow, const GpuKnobs &knobs) {
+// `values`: of groups, besides the results.
+inline void reduce(DeviceReduction &d, Func results, const std::vector<Func> &values, Planes planes, bool narrow,
+                   const GpuKnobs &knobs) {
     const Axes v;
-    if (d.has_sample) sample(d.sample, planes);
-    const int groups = narrow ? 16 : knobs.merge_groups;  // few channels: all in a block, which takes all their parts
+    // Few channels: all in a block, which takes all their parts.
+    const int groups = narrow ? kMostFewChannels : knobs.merge_groups;
     Var block("block");
     results.never_partition_all().split(v.g0, block, v.g0, groups, kTail).gpu_threads(v.g0);
     const LoopLevel all(results, blocks(results, {block, v.g1}));
 
     GroupSum &first = d.sums[0];
-    sum_runs(first.by_run, knobs);
+    sum_runs(d, narrow, knobs);
     if (narrow) {
         Func parts = first.total.in();
         parts.compute_root().split(v.g0, block, v.g0, knobs.merge_groups, kTail).gpu_threads(v.g0);
-        add_runs(first, first.by_run.runs.in(), false, knobs.merge_runs, LoopLevel(parts, blocks(parts, {block, v.g1})),
-                 knobs);
+        add_runs(first, first.fetched, false, knobs.merge_runs, LoopLevel(parts, blocks(parts, {block, v.g1})), knobs);
     } else {
-        add_runs(first, first.by_run.runs.in(), false, knobs.merge_runs, all, knobs);
+        add_runs(first, first.fetched, false, knobs.merge_runs, all, knobs);
     }
     for (GroupSum &sum : d.sums) {
         if (&sum != &first) sum_again(sum, narrow, all, knobs);
@@ -165,6 +235,7 @@ inline void reduce(DeviceReduction &d, Func results, Planes planes, bool narrow,
         if (narrow) sum.whole.update().gpu_threads(v.g0);
     }
     for (Func f : d.of_group) of_groups(f, v, all, groups);
+    for (Func f : values) of_groups(f, v, all, groups);
     d.sample_again.lanes.compute_at(d.of_group[1], v.g0).bound(v.l, 0, sampled_neighbours(planes));
 }
 

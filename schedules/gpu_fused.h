@@ -37,12 +37,6 @@ class EveryBlockRuns : public Internal::IRMutator {
     }
 };
 
-// A value a group of a block's, in its shared memory.
-inline void in_block(Func f, const Axes &v, LoopLevel block, int groups) {
-    of_groups(f, v, block, groups);
-    f.bound_extent(v.g1, 1);
-}
-
 // The sums over the runs of a block's groups, some runs side by side. A thread takes a lane of a chunk.
 inline void sum_in_block(GroupSum &sum, LoopLevel block, int groups, int runs) {
     Reduction &d = sum.by_run;
@@ -57,66 +51,10 @@ inline void sum_in_block(GroupSum &sum, LoopLevel block, int groups, int runs) {
         .never_partition_all();
     const LoopLevel at(sum.total, step);
     d.runs.compute_at(at).bound_extent(v.g1, 1);
-    d.runs.bound_storage(v.g0, groups).bound_storage(v.a, runs).reorder(v.g0, v.a).gpu_threads(v.g0, v.a);
+    d.runs.bound_storage(v.g0, groups).bound_storage(v.a, runs);
+    threads_of_runs(d.runs, d.planes, v.g0, v.a);
     d.run.compute_at(d.runs, v.g0);
-
-    int width = lanes_of(d.planes);
-    const bool single = width == 1;
-    const auto shared = [&](Func f) {
-        f.compute_at(at).bound(v.l, 0, width).bound_extent(v.g1, 1).bound_storage(v.k, kChunksPerRun);
-        f.bound_storage(v.g0, groups).bound_storage(v.a, runs);
-        if (single) {
-            f.reorder_storage(v.g0, v.k, v.l, v.a, v.g1).reorder(v.g0, v.k, v.a, v.l).gpu_threads(v.g0, v.k, v.a);
-        } else {
-            Var z("z");
-            f.reorder(v.l, v.k, v.g0, v.a).fuse(v.g0, v.a, z).gpu_threads(v.l, v.k, z);
-        }
-    };
-    Func lanes = d.sum.lanes.in();
-    shared(lanes);
-    d.sum.lanes.compute_at(lanes, single ? v.g0 : v.l);
-    for (Func f : d.sum.tree) {
-        width /= 2;
-        shared(f);
-    }
-}
-
-// The threads of a block. x: the lanes of a chunk or, of a single lane, groups; y: the chunks of a run; z: the rest,
-// runs side by side and groups.
-struct BlockThreads {
-    int x, y = kChunksPerRun, z;
-
-    // A loop over what all threads share.
-    void share(Func f, Var loop) const {
-        Var step("step"), line("line"), thread_x("thread_x"), thread_y("thread_y"), thread_z("thread_z");
-        f.split(loop, step, line, x * y * z, kTail).split(line, line, thread_x, x).split(line, thread_z, thread_y, y);
-        f.gpu_threads(thread_x, thread_y, thread_z);
-    }
-};
-
-inline void sample_in_block(FirstSample &d, Planes planes, LoopLevel block, int groups, const BlockThreads &threads) {
-    const Axes v;
-    const Var i("i");
-    const int W = sampled_neighbours(planes);
-    in_block(d.about, v, block, groups);
-    d.elements.compute_at(block)
-        .bound(v.l, 0, W)
-        .bound_extent(v.g1, 1)
-        .bound_storage(i, kMostSampled)
-        .bound_storage(v.g0, groups);
-    Var at("at");
-    if (W == 1) {
-        d.elements.reorder_storage(v.g0, i, v.l, v.g1).reorder(v.g0, i, v.l).fuse(v.g0, i, at);
-    } else {
-        d.elements.reorder(v.l, i, v.g0).fuse(v.l, i, at).fuse(at, v.g0, at);
-    }
-    threads.share(d.elements, at);
-    for (Sample *of : {&d.once, &d.scaled}) {
-        RVar step("step"), row("row");
-        of->lanes.compute_at(d.about, v.g0).bound(v.l, 0, W).unroll(v.l);
-        of->lanes.update().split(of->rows.x, step, row, 4, kTail).reorder(v.l, row, step).unroll(v.l).unroll(row);
-    }
-    d.scale.compute_at(d.about, v.g0);
+    lanes_of_threads(d, at, groups, runs);
 }
 
 // All threads of a block write its elements, side by side in memory. `tile`: the loop over blocks along g0. It is not
@@ -137,10 +75,8 @@ inline void store_in_block(Func y, const Axes &v, const Var &tile, Planes planes
 inline void fused(DeviceReduction &d, const std::vector<Func> &values, Func out, Func y, Planes planes,
                   const GpuKnobs &knobs) {
     const Axes v;
-    const int groups = knobs.fused_groups, lanes = lanes_of(planes);
-    const int runs = std::max(knobs.fused_threads / (lanes * kChunksPerRun * groups), 1);
-    const BlockThreads threads =
-        lanes == 1 ? BlockThreads{groups, kChunksPerRun, runs} : BlockThreads{lanes, kChunksPerRun, groups * runs};
+    const int groups = knobs.fused_groups, runs = runs_side_by_side(planes, groups, knobs.fused_threads);
+    const BlockThreads threads(planes, groups, runs);
     Var tile("tile"), group("group");
     store_in_block(y, v, tile, planes, groups, threads);
     out.split(v.g0, tile, group, groups, kTail).gpu_threads(group).gpu_blocks(tile, v.g1).compute_with(y, tile);

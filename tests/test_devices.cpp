@@ -124,13 +124,19 @@ void check(const Shape &shape, const Padding &padding, uint64_t seed, Fill fill_
         for (size_t g = 0; g < groups; g++) before[g] = 0.5F + static_cast<float>(g);
         TensorBuffer x_buffer(x, group), dy_buffer(dy, group), y_buffer(y, group), added(residual, group);
         for (bool count : {false, true}) {
-            Written<double> found_mean(view), found_m2(view);
+            std::vector<double> &of_m2 = count ? variance : moments.m2;
+            Written<double> found_mean(view), found_m2(view), new_mean(view), new_variance(view);
             Written<float> found_m(view), found_a(view), found_b(view);
+            const auto running_mean = given(moments.mean, view, view.g0),
+                       running_variance = given(of_m2, view, view.g0);
             call("moments", where, (narrow ? kernels.moments_narrow : kernels.moments)[reduction], &x_buffer.raw,
-                 &gamma->raw, &beta->raw, eps, count ? moments.count[0] : 1.0, zero, found_mean.raw(), found_m2.raw(),
-                 found_m.raw(), found_a.raw(), found_b.raw());
+                 &gamma->raw, &beta->raw, eps, count ? moments.count[0] : 1.0, &running_mean->raw,
+                 &running_variance->raw, 0.75, 0.25, 1.5, zero, found_mean.raw(), found_m2.raw(), found_m.raw(),
+                 found_a.raw(), found_b.raw(), new_mean.raw(), new_variance.raw());
             require(found_mean, moments.mean, "mean", "moments" + where);
-            require(found_m2, count ? variance : moments.m2, "M2", "moments" + where);
+            require(found_m2, of_m2, "M2", "moments" + where);
+            require(new_mean, tracked(moments.mean, 1), "running mean", "moments" + where);
+            require(new_variance, tracked(of_m2, 1.5), "running variance", "moments" + where);
             require(found_m, m, "m", "moments" + where);
             if (count) require(found_a, a, "a", "moments" + where);
             if (count) require(found_b, b, "b", "moments" + where);
@@ -207,6 +213,20 @@ void check(const Shape &shape, const Padding &padding, uint64_t seed, Fill fill_
             }
             Written<double> sum_dy(view), sum_dy_xmu(view);
             Written<float> back_m(view), back_scale(view), back_k1(view), back_power(view), back_k2(view);
+            // The parameters' gradients, added to what was there before or not.
+            Written<float> dgamma(view), dbeta(view);
+            const auto require_gradients = [&](const std::string &kernel, bool keep) {
+                std::vector<float> of_gamma, of_beta;
+                for (size_t g = 0; g < groups; g++) {
+                    const double invstd = variance[g] + eps == 0 ? 0 : 1 / std::sqrt(variance[g] + eps);
+                    const float start = keep ? before[g] : -0.0F;
+                    of_gamma.push_back(start + static_cast<float>(sums.dy_xmu[g] * invstd));
+                    of_beta.push_back(start + static_cast<float>(sums.dy[g]));
+                }
+                require(dgamma, of_gamma, "dgamma", kernel);
+                require(dbeta, of_beta, "dbeta", kernel);
+            };
+            const auto of_gamma = given(before, view, view.g0), of_beta = given(before, view, view.g0);
             const auto require_coefficients = [&](const std::string &kernel) {
                 require(back_m, m, "m", kernel);
                 require(back_scale, scale, "scale", kernel);
@@ -214,14 +234,21 @@ void check(const Shape &shape, const Padding &padding, uint64_t seed, Fill fill_
                 require(back_power, power, "power", kernel);
                 require(back_k2, k2, "k2", kernel);
             };
-            call("backward_reduce", place,
-                 (narrow ? kernels.backward_reduce_narrow : kernels.backward_reduce)[reduction], &x_buffer.raw,
-                 &dy_buffer.raw, &mean->raw, &of_a->raw, &of_b->raw, slope, &of_variance->raw, &gamma->raw, eps, zero,
-                 sum_dy.raw(), sum_dy_xmu.raw(), back_m.raw(), back_scale.raw(), back_k1.raw(), back_power.raw(),
-                 back_k2.raw());
-            require(sum_dy, sums.dy, "sum of dy", "backward_reduce" + place);
-            require(sum_dy_xmu, sums.dy_xmu, "sum of dy*(x - mean)", "backward_reduce" + place);
-            require_coefficients("backward_reduce" + place);
+            for (const bool keep : {false, true}) {
+                Written<float> back_a(view), back_b(view);
+                call("backward_reduce", place,
+                     (narrow ? kernels.backward_reduce_narrow : kernels.backward_reduce)[reduction], &x_buffer.raw,
+                     &dy_buffer.raw, &mean->raw, &of_variance->raw, &gamma->raw, &beta->raw, eps, slope, &of_gamma->raw,
+                     &of_beta->raw, static_cast<int32_t>(keep), zero, sum_dy.raw(), sum_dy_xmu.raw(), back_m.raw(),
+                     back_scale.raw(), back_k1.raw(), back_power.raw(), back_k2.raw(), back_a.raw(), back_b.raw(),
+                     dgamma.raw(), dbeta.raw());
+                require(sum_dy, sums.dy, "sum of dy", "backward_reduce" + place);
+                require(sum_dy_xmu, sums.dy_xmu, "sum of dy*(x - mean)", "backward_reduce" + place);
+                require_coefficients("backward_reduce" + place);
+                require(back_a, a, "a", "backward_reduce" + place);
+                require(back_b, b, "b", "backward_reduce" + place);
+                require_gradients("backward_reduce" + place, keep);
+            }
 
             // From weighted sums, and from the groups' own.
             const auto count = given(moments.count, view, view.g0);
@@ -248,8 +275,6 @@ void check(const Shape &shape, const Padding &padding, uint64_t seed, Fill fill_
 
             for (const Tensor *overwritten : std::initializer_list<const Tensor *>{nullptr, &x, &dy}) {
                 if (narrow || reduction == kLarge) continue;  // There is no such kernel.
-                const auto of_gamma = given(before, view, view.g0), of_beta = given(before, view, view.g0);
-                Written<float> dgamma(view), dbeta(view);
                 y.clear();
                 if (overwritten) y.copy_elements(*overwritten);
                 y.store();
@@ -265,15 +290,7 @@ void check(const Shape &shape, const Padding &padding, uint64_t seed, Fill fill_
                              "fused_backward" + place);
                 require(sum_dy, sums.dy, "sum of dy", "fused_backward" + place);
                 require(sum_dy_xmu, sums.dy_xmu, "sum of dy*(x - mean)", "fused_backward" + place);
-                std::vector<float> gamma_gradient, beta_gradient;
-                for (size_t g = 0; g < groups; g++) {
-                    const double invstd = variance[g] + eps == 0 ? 0 : 1 / std::sqrt(variance[g] + eps);
-                    const float start = overwritten ? before[g] : -0.0F;
-                    gamma_gradient.push_back(start + static_cast<float>(sums.dy_xmu[g] * invstd));
-                    beta_gradient.push_back(start + static_cast<float>(sums.dy[g]));
-                }
-                require(dgamma, gamma_gradient, "dgamma", "fused_backward" + place);
-                require(dbeta, beta_gradient, "dbeta", "fused_backward" + place);
+                require_gradients("fused_backward" + place, overwritten != nullptr);
             }
 
             // x stands for y here: it has both signs

@@ -51,13 +51,39 @@ struct Gpu : Call {
     };
     using Coefficients = FloatArrays<3>;
     using Gradient = FloatArrays<5>;
-    // The sign of the activation: a and b of forward's pointwise part. If the slope is 1, they have
-    // no effect.
+    // The sign of the activation: a and b of forward's pointwise part, which come with the sums of
+    // backward. If the slope is 1, they have no effect.
     struct Gate {
         explicit Gate(const Gpu &on) : forward(on), a{on.constants.one_float, 0, 0}, b{on.constants.zero_float, 0, 0} {}
+        void take_forward() {
+            a = {forward[1], forward.stride_n};
+            b = {forward[2], forward.stride_n};
+            is_known = true;
+        }
         Coefficients forward;
         Values<float> a, b;
         float slope = 1;
+        bool is_known = false;
+    };
+    // Values of groups that a kernel writes and nobody reads: one place for all of them.
+    class Unwanted {
+    public:
+        explicit Unwanted(const Gpu &on) : on_(on), memory_(on) {}
+        hnorm_status reserve() { return memory_.reserve(1); }
+        // Those of the view, or this place if there are none.
+        On<GroupBuffer> or_else(double *values, const View &view) const { return at(values, memory_.data(), view); }
+        On<GroupBuffer> or_else(float *values, const View &view) const {
+            return at(values, reinterpret_cast<float *>(memory_.data()), view);
+        }
+
+    private:
+        template <typename T>
+        On<GroupBuffer> at(T *values, T *place, const View &view) const {
+            return On<GroupBuffer>(on_, values ? values : place, view, values ? view.g0.extent : 0, values ? 1 : 0);
+        }
+
+        const Gpu &on_;
+        Memory<double> memory_;
     };
     // Kernels read statistics of channels: those of groups of channels are repeated.
     class ChannelStatistics {
@@ -95,8 +121,9 @@ struct Gpu : Call {
     hnorm_status repeat(const double *from, const View &groups, int64_t together, double *to) const;
 
     hnorm_status moments(const Planes &x, const Grouping &group, double divisor, double *mean, double *m2) const;
-    hnorm_status statistics(const Planes &x, const Grouping &group, const Normalization &by, double *mean,
-                            double *variance, Coefficients *coefficients) const;
+    hnorm_status statistics(const Planes &x, const Forward &a, const Normalization &by, double *mean, double *variance,
+                            Coefficients *coefficients) const;
+    static bool has_tracked(const Forward &a) { return own_step(a) != nullptr; }
     hnorm_status coefficients(const Planes &x, const Normalization &by, Coefficients *coefficients) const;
     hnorm_status normalize(const Planes &x, const Coefficients &by, const PostOps &post, const Planes &y, bool) const;
 
@@ -104,9 +131,12 @@ struct Gpu : Call {
     hnorm_status wide_gradient(const Planes &y, const Planes &dy, float slope, const Planes &dz) const;
     hnorm_status narrow(const Planes &from, const Planes &to) const;
 
-    hnorm_status gate(const Planes &x, const Normalization &by, float slope, Gate *gate) const;
-    hnorm_status reduce(const Planes &x, const Planes &dy, const Normalization &by, const Gate &gate,
-                        const GroupSums &sums, Gradient *gradient) const;
+    static hnorm_status gate(const Planes &, const Normalization &, float slope, Gate *gate) {
+        gate->slope = slope;
+        return HNORM_OK;
+    }
+    hnorm_status reduce(const Planes &x, const Planes &dy, const Normalization &by, const Backward *b,
+                        const GroupSums &sums, Gate *gate, Gradient *gradient) const;
     // `count` is one a group, or of all groups. weigh: the sums are still to be multiplied by gamma.
     hnorm_status gradient(const Planes &x, const Normalization &by, const WeightedSums &sums, bool weigh,
                           Gradient *gradient) const;
@@ -114,18 +144,28 @@ struct Gpu : Call {
                           const GroupSums &sums, Gradient *gradient) const;
     hnorm_status gradient(const Planes &x, const Normalization &by, const Grouping &group, double count,
                           const GroupSums &sums, Gradient *gradient) const;
-    hnorm_status constant_gradient(const Planes &x, const Normalization &by, Gradient *gradient) const {
-        return this->gradient(x, by, {constant(0), constant(0), constant(1)}, false, gradient);
-    }
+    hnorm_status constant_gradient(const Planes &x, const Normalization &by, Gate *gate, Gradient *gradient) const;
     hnorm_status apply(const Planes &x, const Planes &dy, const Gradient &by, const Gate &gate, const Planes &dx,
                        bool) const;
     hnorm_status parameter_gradients(const Backward &b, const GroupSums &sums) const;
     hnorm_status track(const Track &step) const;
 
 private:
-    // Moments, and the coefficients by gamma and beta of the groups.
+    // Moments, and the coefficients by gamma and beta of the groups. step: of their running statistics, or null.
     hnorm_status moments(const Planes &x, const Grouping &group, const AffineView &affine, double eps, double divisor,
-                         double *mean, double *m2, Coefficients *coefficients) const;
+                         const Track *step, double *mean, double *m2, Coefficients *coefficients) const;
+    // Whether the groups of statistics are those that have gamma and beta. Kernels that make statistics make the coefficients then.
+    static bool are_own(const Forward &a) {
+        return a.group.together == 1 && (a.group.by == HNORM_INSTANCE || !a.affine.per_sample());
+    }
+    // The step that they do, too, or null: they know nothing of averages over samples.
+    static const Track *own_step(const Forward &a) {
+        return a.track && a.track->samples == 1 && are_own(a) ? a.track : nullptr;
+    }
+    // Whether the groups of the sums share parameters, whose gradients a program of its own adds.
+    static bool shares_parameters(const Backward &b) {
+        return b.wants_parameters() && b.summed().by == HNORM_INSTANCE && !b.per_sample && b.x.n > 1;
+    }
     // Backward's sums of each channel of groups of channels, weighed and added.
     hnorm_status gradient_of_parts(const Planes &x, const Normalization &by, const Grouping &group, double count,
                                    const GroupSums &sums, Gradient *gradient) const;

@@ -9,33 +9,43 @@ View groups_of(const Planes &x, const Grouping &group) { return channels_of(x, g
 
 }  // namespace
 
-hnorm_status Gpu::gate(const Planes &x, const Normalization &by, float slope, Gate *gate) const {
-    gate->slope = slope;
-    if (slope == 1) {
-        return HNORM_OK;
-    }
-    HNORM_TRY(coefficients(x, by, &gate->forward));
-    gate->a = {gate->forward[1], gate->forward.stride_n};
-    gate->b = {gate->forward[2], gate->forward.stride_n};
-    return HNORM_OK;
-}
-
-hnorm_status Gpu::reduce(const Planes &x, const Planes &dy, const Normalization &by, const Gate &gate,
-                         const GroupSums &sums, Gradient *gradient) const {
+hnorm_status Gpu::reduce(const Planes &x, const Planes &dy, const Normalization &by, const Backward *b,
+                         const GroupSums &sums, Gate *gate, Gradient *gradient) const {
     const SumsView seen = sums_view(x, &dy, sums.group);
     const View &view = seen.x;
     HNORM_TRY(gradient->reserve(view.groups()));
-    gradient->stride_n = sums.group.stride_n(x);
+    HNORM_TRY(gate->forward.reserve(view.groups()));
+    gradient->stride_n = gate->forward.stride_n = sums.group.stride_n(x);
     On<TensorBuffer> x_buffer(*this, view), dy_buffer(*this, seen.dy);
     On<GroupBuffer> means = read(*this, by.mean, view), variances = read(*this, by.variance, view);
-    On<GroupBuffer> a = read(*this, gate.a, view), b = read(*this, gate.b, view);
-    On<GroupBuffer> gamma = read(*this, present(by.affine).gamma, view);
+    const AffineView affine = present(by.affine);
+    On<GroupBuffer> gamma = read(*this, affine.gamma, view), beta = read(*this, affine.beta, view);
     On<GroupBuffer> of_dy(*this, sums.dy, view), of_dy_xmu(*this, sums.dy_xmu, view);
-    const auto written = [&](int i) { return On<GroupBuffer>(*this, (*gradient)[i], view); };
+    const auto written = [&](float *values) { return On<GroupBuffer>(*this, values, view); };
+    const auto &of_dx = *gradient;
+    const auto &of_gate = gate->forward;
+    const bool has_parameters = b && !shares_parameters(*b);
+    Unwanted unwanted(*this);
+    HNORM_TRY(unwanted.reserve());
+    const auto dgamma = [&] { return unwanted.or_else(has_parameters ? b->dgamma : nullptr, view); };
+    const auto dbeta = [&] { return unwanted.or_else(has_parameters ? b->dbeta : nullptr, view); };
     const DeviceElementKernels &of_type = kernels.of[x.type];
-    return launch(*this, (seen.few_channels ? of_type.backward_reduce_narrow : of_type.backward_reduce)[seen.planes],
-                  x_buffer, dy_buffer, means, a, b, slope_bits(gate.slope), variances, gamma, by.eps, kZero, of_dy,
-                  of_dy_xmu, written(0), written(1), written(2), written(3), written(4));
+    HNORM_TRY(launch(*this, (seen.few_channels ? of_type.backward_reduce_narrow : of_type.backward_reduce)[seen.planes],
+                     x_buffer, dy_buffer, means, variances, gamma, beta, by.eps, slope_bits(gate->slope), dgamma(),
+                     dbeta(), static_cast<int32_t>(b && b->add), kZero, of_dy, of_dy_xmu, written(of_dx[0]),
+                     written(of_dx[1]), written(of_dx[2]), written(of_dx[3]), written(of_dx[4]), written(of_gate[1]),
+                     written(of_gate[2]), dgamma(), dbeta()));
+    gate->take_forward();
+    return HNORM_OK;
+}
+
+// Where nothing was summed the gate is still to be computed.
+hnorm_status Gpu::constant_gradient(const Planes &x, const Normalization &by, Gate *gate, Gradient *gradient) const {
+    if (!gate->is_known) {
+        HNORM_TRY(coefficients(x, by, &gate->forward));
+        gate->take_forward();
+    }
+    return this->gradient(x, by, {constant(0), constant(0), constant(1)}, false, gradient);
 }
 
 hnorm_status Gpu::gradient(const Planes &x, const Normalization &by, const WeightedSums &sums, bool weigh,
@@ -126,21 +136,23 @@ hnorm_status Gpu::narrow(const Planes &from, const Planes &to) const {
                   On<TensorBuffer>(*this, seen.tensors[0]), On<TensorBuffer>(*this, seen.tensors[1]));
 }
 
-// One gradient a group of the sums, or, shared by the groups of a channel, their sum.
+// Gradients that samples share: their sum. Those that groups have for themselves came with the sums.
 hnorm_status Gpu::parameter_gradients(const Backward &b, const GroupSums &sums) const {
+    if (!shares_parameters(b)) {
+        return HNORM_OK;
+    }
     // The kernel writes both.
     Memory<float> unwanted(*this);
     if (b.dgamma == nullptr || b.dbeta == nullptr) {
-        HNORM_TRY(unwanted.reserve(b.parameters()));
+        HNORM_TRY(unwanted.reserve(b.x.c));
     }
     float *const dgamma = b.dgamma ? b.dgamma : unwanted.data(), *const dbeta = b.dbeta ? b.dbeta : unwanted.data();
-    const View groups = groups_of(b.x, sums.group), parameters = channels_of(b.x, b.per_sample);
-    const auto of = [&](float *values) { return On<GroupBuffer>(*this, values, parameters); };
-    const bool shared = sums.group.by == HNORM_INSTANCE && !b.per_sample;
+    const View groups = groups_of(b.x, sums.group), channels = channels_of(b.x, false);
+    const auto of = [&](float *values) { return On<GroupBuffer>(*this, values, channels); };
     return launch(*this, kernels.parameter_gradients, On<GroupBuffer>(*this, sums.dy, groups),
                   On<GroupBuffer>(*this, sums.dy_xmu, groups), read(*this, b.by.variance, groups), of(dgamma),
-                  of(dbeta), b.by.eps, static_cast<int32_t>(shared ? b.x.n : 1), static_cast<int32_t>(b.add), kZero,
-                  of(dgamma), of(dbeta));
+                  of(dbeta), b.by.eps, static_cast<int32_t>(b.x.n), static_cast<int32_t>(b.add), kZero, of(dgamma),
+                  of(dbeta));
 }
 
 }  // namespace hnorm::gpu

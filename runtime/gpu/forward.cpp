@@ -55,7 +55,7 @@ hnorm_status Gpu::ChannelStatistics::repeat(const Planes &x, Normalization *by) 
 }
 
 hnorm_status Gpu::moments(const Planes &x, const Grouping &group, const AffineView &given, double eps, double divisor,
-                          double *mean, double *m2, Coefficients *coefficients) const {
+                          const Track *tracked, double *mean, double *m2, Coefficients *coefficients) const {
     const SumsView seen = sums_view(x, nullptr, group);
     const View &view = seen.x;
     const AffineView affine = present(given);
@@ -65,23 +65,29 @@ hnorm_status Gpu::moments(const Planes &x, const Grouping &group, const AffineVi
     On<GroupBuffer> gamma = read(*this, affine.gamma, view), beta = read(*this, affine.beta, view);
     On<GroupBuffer> means(*this, mean, view), m2s(*this, m2, view), m(*this, (*coefficients)[0], view);
     On<GroupBuffer> a(*this, (*coefficients)[1], view), b(*this, (*coefficients)[2], view);
+    const Track step = tracked ? *tracked : Track{};
+    Unwanted unwanted(*this);
+    HNORM_TRY(unwanted.reserve());
+    const auto running = [&](double *values) { return unwanted.or_else(values, view); };
     const DeviceElementKernels &of_type = kernels.of[x.type];
     return launch(*this, (seen.few_channels ? of_type.moments_narrow : of_type.moments)[seen.planes], x_buffer, gamma,
-                  beta, eps, divisor, kZero, means, m2s, m, a, b);
+                  beta, eps, divisor, running(step.running_mean), running(step.running_variance), 1 - step.momentum,
+                  step.momentum, step.correction, kZero, means, m2s, m, a, b, running(step.running_mean),
+                  running(step.running_variance));
 }
 
 hnorm_status Gpu::moments(const Planes &x, const Grouping &group, double divisor, double *mean, double *m2) const {
     Coefficients unused(*this);
     const SumsView seen = sums_view(x, nullptr, group);
     if (seen.merged == 1) {
-        return moments(x, group, {}, 1, divisor, mean, m2, &unused);
+        return moments(x, group, {}, 1, divisor, nullptr, mean, m2, &unused);
     }
     // Of channels, then merged, with the values of a group for each of its channels.
     Memory<double> means(*this), m2s(*this), merged_mean(*this), merged_m2(*this);
     for (Memory<double> *memory : {&means, &m2s, &merged_mean, &merged_m2}) {
         HNORM_TRY(memory->reserve(x.n * x.c));
     }
-    HNORM_TRY(moments(x, {group.by}, {}, 1, 1, means.data(), m2s.data(), &unused));
+    HNORM_TRY(moments(x, {group.by}, {}, 1, 1, nullptr, means.data(), m2s.data(), &unused));
     const View channels = channels_of(x, true);
     const auto of = [&](const Memory<double> &memory) { return On<GroupBuffer>(*this, memory.data(), channels); };
     HNORM_TRY(launch(*this, kernels.merge_channels, of(means), of(m2s), static_cast<int32_t>(group.together),
@@ -96,14 +102,13 @@ hnorm_status Gpu::moments(const Planes &x, const Grouping &group, double divisor
     return HNORM_OK;
 }
 
-hnorm_status Gpu::statistics(const Planes &x, const Grouping &group, const Normalization &by, double *mean,
+hnorm_status Gpu::statistics(const Planes &x, const Forward &of, const Normalization &by, double *mean,
                              double *variance, Coefficients *coefficients) const {
-    const auto size = static_cast<double>(group.size(x));
-    const bool own = group.together == 1 && (group.by == HNORM_INSTANCE || !by.affine.per_sample());
-    if (own) {
-        return moments(x, group, by.affine, by.eps, size, mean, variance, coefficients);
+    const auto size = static_cast<double>(of.group.size(x));
+    if (are_own(of)) {
+        return moments(x, of.group, by.affine, by.eps, size, own_step(of), mean, variance, coefficients);
     }
-    HNORM_TRY(moments(x, group, size, mean, variance));
+    HNORM_TRY(moments(x, of.group, size, mean, variance));
     Normalization of_channels = by;
     ChannelStatistics statistics(*this);
     HNORM_TRY(statistics.repeat(x, &of_channels));

@@ -21,33 +21,10 @@ bool are_fused(const DeviceDispatch &dispatch, const SumsView &seen) {
     return has_kernels && seen.x.g1.extent <= kMostAlongSecond && fit && !many;
 }
 
-// Values of groups that a kernel writes and nobody reads: one place for all of them.
-class Unwanted {
-public:
-    explicit Unwanted(const Gpu &on) : on_(on), memory_(on) {}
-    hnorm_status reserve() { return memory_.reserve(1); }
-    // Those of the view, or this place if there are none.
-    On<GroupBuffer> or_else(double *values, const View &view) const { return at(values, memory_.data(), view); }
-    On<GroupBuffer> or_else(float *values, const View &view) const {
-        return at(values, reinterpret_cast<float *>(memory_.data()), view);
-    }
-
-private:
-    template <typename T>
-    On<GroupBuffer> at(T *values, T *place, const View &view) const {
-        return On<GroupBuffer>(on_, values ? values : place, view, values ? view.g0.extent : 0, values ? 1 : 0);
-    }
-
-    const Gpu &on_;
-    Gpu::Memory<double> memory_;
-};
-
 }  // namespace
 
-// The kernels have gamma and beta of the groups whose statistics they compute.
 bool Gpu::fuses(const Forward &a) const {
-    const bool own = a.group.together == 1 && (a.group.by == HNORM_INSTANCE || !a.affine.per_sample());
-    return own && are_fused(kernels.forward[a.x.type], sums_view(a.x, nullptr, a.group));
+    return are_own(a) && are_fused(kernels.forward[a.x.type], sums_view(a.x, nullptr, a.group));
 }
 
 bool Gpu::fuses(const Backward &b) const {
@@ -60,9 +37,8 @@ hnorm_status Gpu::fused(const Forward &a) const {
     const View y = seen_alike(seen, a.y, a.group);
     const View residual = a.post.residual ? seen_alike(seen, *a.post.residual, a.group) : view;
     const AffineView affine = present(a.affine);
-    // The kernel knows the groups of a block alone: running statistics that are averages over samples are not its matter.
-    const bool tracks = a.track && a.track->samples == 1;
-    const Track step = tracks ? *a.track : Track{};
+    const Track *const tracked = own_step(a);
+    const Track step = tracked ? *tracked : Track{};
     Unwanted unwanted(*this);
     HNORM_TRY(unwanted.reserve());
     const auto values = [&](double *wanted) { return unwanted.or_else(wanted, view); };
@@ -72,15 +48,14 @@ hnorm_status Gpu::fused(const Forward &a) const {
                      values(step.running_mean), values(step.running_variance), 1 - step.momentum, step.momentum,
                      step.correction, kZero, On<TensorBuffer>(*this, y), values(a.mean), values(a.variance),
                      values(step.running_mean), values(step.running_variance)));
-    return a.track && !tracks ? track(*a.track) : HNORM_OK;
+    return a.track && !tracked ? track(*a.track) : HNORM_OK;
 }
 
 hnorm_status Gpu::fused(const Backward &b) const {
     const SumsView seen = sums_view(b.x, &b.dy, b.group);
     const View &view = seen.x;
     const AffineView affine = present(b.by.affine);
-    // Samples that share parameters: what adds their gradients needs the sums.
-    const bool shared = b.group.by == HNORM_INSTANCE && !b.per_sample && b.wants_parameters();
+    const bool shared = shares_parameters(b);  // What adds their gradients needs the sums.
     SumsMemory<Gpu> memory(*this, b);
     GroupSums sums = {};
     if (shared) {
@@ -96,7 +71,7 @@ hnorm_status Gpu::fused(const Backward &b) const {
                      gradient(b.dgamma), gradient(b.dbeta), static_cast<int32_t>(b.add), kZero,
                      On<TensorBuffer>(*this, seen_alike(seen, *b.dx, b.group)), unwanted.or_else(sums.dy, view),
                      unwanted.or_else(sums.dy_xmu, view), gradient(b.dgamma), gradient(b.dbeta)));
-    return shared ? parameter_gradients(b, sums) : HNORM_OK;
+    return parameter_gradients(b, sums);
 }
 
 }  // namespace hnorm::gpu

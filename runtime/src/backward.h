@@ -214,7 +214,7 @@ hnorm_status compute_backward_block(const Backend &on, const Backward &b, const 
     typename Backend::Gate gate(on);
     typename Backend::Gradient gradient(on);
     HNORM_TRY(on.gate(x, by, b.slope, &gate));
-    HNORM_TRY(on.reduce(x, dy, by, gate, sums, &gradient));
+    HNORM_TRY(on.reduce(x, dy, by, &b, sums, &gate, &gradient));
     if (b.dx) {
         HNORM_TRY(on.gradient(x, by, b.group, static_cast<double>(b.group.size(b.x)), sums, &gradient));
     }
@@ -300,11 +300,11 @@ hnorm_status compute_normalize_backward(const Backend &on, const Backward &given
     }
     if (b.wants_parameters()) {  // before dx, which may overwrite x or dy
         HNORM_TRY(sums.reserve());
-        HNORM_TRY(on.reduce(b.x, b.dy, b.by, gate, sums.all(), &of_sums));
+        HNORM_TRY(on.reduce(b.x, b.dy, b.by, &b, sums.all(), &gate, &of_sums));
         HNORM_TRY(on.weigh(b, all, sums.all()));
     }
     if (by_sign) {  // The sign depends on x: the pointwise part of backward, with sums of 0.
-        HNORM_TRY(on.constant_gradient(b.x, b.by, &gradient));
+        HNORM_TRY(on.constant_gradient(b.x, b.by, &gate, &gradient));
         HNORM_TRY(on.apply(b.x, b.dy, gradient, gate, *b.dx, on.goes_past_cache(*b.dx, {&b.x, &b.dy})));
     } else if (b.dx) {  // normalize is linear in x: with dy for x, mean 0 and beta 0 it gives its own gradient.
         const Normalization linear = {on.constant(0), b.by.variance, {b.by.affine.gamma, on.no_beta()}, b.by.eps};
@@ -325,7 +325,7 @@ hnorm_status compute_backward_reduce(const Backend &on, const BackwardReduce &a)
     typename Backend::Gate gate(on);
     typename Backend::Gradient unused(on);
     HNORM_TRY(on.gate(a.x, by, 1, &gate));
-    return on.reduce(a.x, a.dy, by, gate, a.sums, &unused);
+    return on.reduce(a.x, a.dy, by, nullptr, a.sums, &gate, &unused);
 }
 
 template <typename Backend>

@@ -81,13 +81,13 @@ private:
 
 }  // namespace
 
-hnorm_status Cpu::reduce(const Planes &x, const Planes &dy, const Normalization &by, const Gate &gate,
-                         const GroupSums &sums, Gradient *) const {
+hnorm_status Cpu::reduce(const Planes &x, const Planes &dy, const Normalization &by, const Backward *,
+                         const GroupSums &sums, Gate *gate, Gradient *) const {
     const SumsView given = sums_view(x, &dy, sums.group);
-    const SumsView all = gate.m.stride_n == given.x.g0.extent ? one_row(given) : given;
+    const SumsView all = gate->m.stride_n == given.x.g0.extent ? one_row(given) : given;
     HNORM_TRY(for_channels(all, [&](const SumsView &view, int64_t first) {
         const Range range = {0, 1, first, first + 1};
-        const detail::Gate of_view = {gate.m.from(range), gate.a.from(range), gate.b.from(range), gate.slope};
+        const detail::Gate of_view = {gate->m.from(range), gate->a.from(range), gate->b.from(range), gate->slope};
         return CpuGradientSums(*this, view, of_view).compute(sums.dy + first, sums.dy_xmu + first);
     }));
     // About the mean itself.
@@ -95,7 +95,7 @@ hnorm_status Cpu::reduce(const Planes &x, const Planes &dy, const Normalization 
     for (int64_t n = 0; n < given.x.g1.extent; ++n) {
         const double *const dy_sums = sums.dy + n * channels;
         double *const xmu_sums = sums.dy_xmu + n * channels;
-        const float *const m = gate.m.data + n * gate.m.stride_n;
+        const float *const m = gate->m.data + n * gate->m.stride_n;
         const auto center = [&](const auto &mean) {
             for (int64_t c = 0; c < channels; ++c) {
                 xmu_sums[c] = xmu_sums[c] - (mean(c) - static_cast<double>(m[c])) * dy_sums[c];

@@ -66,13 +66,15 @@ struct Cpu : CpuCall {
 
     // Statistics, one a group. M2 is divided by `divisor`.
     hnorm_status moments(const Planes &x, const Grouping &group, double divisor, double *mean, double *m2) const;
-    // The same with the size of a group as divisor, and forward's coefficients. `by` says where the
-    // statistics lie.
-    hnorm_status statistics(const Planes &x, const Grouping &group, const Normalization &by, double *mean,
-                            double *variance, Coefficients *coefficients) const {
-        HNORM_TRY(moments(x, group, static_cast<double>(group.size(x)), mean, variance));
+    // Does the same with the size of a group as divisor, and computes forward's coefficients. `by`
+    // has the places of the statistics. A device may do the step of running statistics along with
+    // them: then has_tracked() says so.
+    hnorm_status statistics(const Planes &x, const Forward &a, const Normalization &by, double *mean, double *variance,
+                            Coefficients *coefficients) const {
+        HNORM_TRY(moments(x, a.group, static_cast<double>(a.group.size(x)), mean, variance));
         return coefficients->compute(function, x, by);
     }
+    static bool has_tracked(const Forward &) { return false; }
     hnorm_status coefficients(const Planes &x, const Normalization &by, Coefficients *coefficients) const {
         return coefficients->compute(function, x, by);
     }
@@ -89,9 +91,10 @@ struct Cpu : CpuCall {
     hnorm_status gate(const Planes &x, const Normalization &by, float slope, Gate *gate) const {
         return gate->compute(function, x, by, slope);
     }
-    // The sums over the groups of `sums`. A device may compute the coefficients along with them.
-    hnorm_status reduce(const Planes &x, const Planes &dy, const Normalization &by, const Gate &gate,
-                        const GroupSums &sums, Gradient *gradient) const;
+    // The sums over the groups of `sums`. A device may compute the gate, the coefficients, and the
+    // gradients of the parameters of `b` along with them.
+    hnorm_status reduce(const Planes &x, const Planes &dy, const Normalization &by, const Backward *b,
+                        const GroupSums &sums, Gate *gate, Gradient *gradient) const;
     // Backward's coefficients for the groups of `group`, each of `count` elements. The sums are
     // those of its groups, or of their parts.
     hnorm_status gradient(const Planes &x, const Normalization &by, const Grouping &group, const Values<double> &count,
@@ -101,7 +104,7 @@ struct Cpu : CpuCall {
         return this->gradient(x, by, group, Values<double>{&count, 0, 0}, sums, gradient);
     }
     // The same for constant statistics: sums of 0.
-    hnorm_status constant_gradient(const Planes &x, const Normalization &by, Gradient *gradient) const {
+    hnorm_status constant_gradient(const Planes &x, const Normalization &by, Gate *, Gradient *gradient) const {
         return gradient->compute(function, x, by, {constant(0), constant(0), constant(1)});
     }
     // Fails if a count is not valid, where the CPU can read it.

@@ -10,22 +10,28 @@
 
 namespace hnorm::detail {
 
-// mean, and M2 / divisor; m, a, b of the pointwise part, by that as the variance
+// mean, and M2 / divisor; m, a, b of the pointwise part, by that as the variance; new running
+// statistics. Values of groups that it writes may have any strides.
 using DeviceMoments = int (*)(halide_buffer_t *x, halide_buffer_t *gamma, halide_buffer_t *beta, double eps,
-                              double divisor, int32_t zero, halide_buffer_t *mean, halide_buffer_t *m2,
-                              halide_buffer_t *m, halide_buffer_t *a, halide_buffer_t *b);
+                              double divisor, halide_buffer_t *running_mean, halide_buffer_t *running_variance,
+                              double weight_before, double weight, double correction, int32_t zero,
+                              halide_buffer_t *mean, halide_buffer_t *m2, halide_buffer_t *m, halide_buffer_t *a,
+                              halide_buffer_t *b, halide_buffer_t *new_mean, halide_buffer_t *new_variance);
 using DeviceNormalize = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_buffer_t *a, halide_buffer_t *b,
                                 int32_t slope, int32_t zero, halide_buffer_t *y);
 using DeviceNormalizeResidual = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_buffer_t *a, halide_buffer_t *b,
                                         int32_t slope, halide_buffer_t *residual, int32_t zero, halide_buffer_t *y);
-// Computes the sums of dy and of dy*(x - mean), and from them m, scale, k1, power and k2. a and b
-// are those of forward, for the sign of the activation. They have no effect if slope is 1. variance
-// and gamma have no effect if the caller does not use the last five results.
-using DeviceBackwardReduce = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *mean, halide_buffer_t *a,
-                                     halide_buffer_t *b, int32_t slope, halide_buffer_t *variance,
-                                     halide_buffer_t *gamma, double eps, int32_t zero, halide_buffer_t *sum_dy,
-                                     halide_buffer_t *sum_dy_xmu, halide_buffer_t *m, halide_buffer_t *scale,
-                                     halide_buffer_t *k1, halide_buffer_t *power, halide_buffer_t *k2);
+// Computes the sums of dy and of dy*(x - mean), and from them m, scale, k1, power and k2, and new
+// gradients of the parameters; a and b are those of forward, for the sign of the activation.
+// variance, gamma, beta and eps have no effect on the sums if slope is 1. Values of groups that it
+// writes may have any strides.
+using DeviceBackwardReduce = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *mean,
+                                     halide_buffer_t *variance, halide_buffer_t *gamma, halide_buffer_t *beta,
+                                     double eps, int32_t slope, halide_buffer_t *dgamma, halide_buffer_t *dbeta,
+                                     int32_t keep, int32_t zero, halide_buffer_t *sum_dy, halide_buffer_t *sum_dy_xmu,
+                                     halide_buffer_t *m, halide_buffer_t *scale, halide_buffer_t *k1,
+                                     halide_buffer_t *power, halide_buffer_t *k2, halide_buffer_t *a,
+                                     halide_buffer_t *b, halide_buffer_t *new_dgamma, halide_buffer_t *new_dbeta);
 using DeviceBackwardApply = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *m, halide_buffer_t *scale,
                                     halide_buffer_t *k1, halide_buffer_t *power, halide_buffer_t *k2,
                                     halide_buffer_t *a, halide_buffer_t *b, int32_t slope, int32_t zero,

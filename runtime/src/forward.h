@@ -120,11 +120,11 @@ hnorm_status compute_forward(const Backend &on, const Forward &a) {
         const Planes x = cropped(a.x, range);
         const int64_t first = a.group.first(a.x, range);
         typename Backend::Coefficients coefficients(on);
-        HNORM_TRY(on.statistics(x, a.group, by.from(range), mean + first, variance + first, &coefficients));
+        HNORM_TRY(on.statistics(x, a, by.from(range), mean + first, variance + first, &coefficients));
         Planes residual;
         return on.normalize(x, coefficients, a.post.from(range, &residual), cropped(a.y, range), past_cache);
     }));
-    return a.track ? on.track(*a.track) : HNORM_OK;
+    return a.track && !on.has_tracked(a) ? on.track(*a.track) : HNORM_OK;
 }
 
 template <typename Backend>
