@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -185,6 +186,19 @@ TEST_CASE("a layer's calls are in the log, once each, and refused and empty call
     require_lines(folder / "log", {{"4x3x5x5 forward batch channels_first f32", 1},
                                    {"4x3x5x5 backward batch channels_first f32", 1},
                                    {"4x3x5x5 normalize batch channels_first f32", 1}});
+}
+
+TEST_CASE("a program's name with several lines is one line of the log") {
+    const Folder folder;
+    child_says(folder, folder / "log", [] {
+        static char name[] = "two\nlines";
+        program_invocation_short_name = name;
+        forward({2, 3, 4});
+        forward({2, 3, 5});
+    });
+    require_lines(folder / "log",
+                  {{"2x3x4 forward batch channels_first f32", 1}, {"2x3x5 forward batch channels_first f32", 1}});
+    REQUIRE(text_of(folder / "log").find("# The calls of two?lines, process ") == 0);
 }
 
 TEST_CASE("tensors with gaps in memory have lines of their own") {

@@ -218,11 +218,15 @@ void print_log(std::FILE *file) {
     const time_t now = time(nullptr);
     struct tm local = {};
     strftime(date, sizeof date, "%F %T", localtime_r(&now, &local));
+    std::fprintf(file, "# The calls of ");
+    for (const char *c = program_invocation_short_name; *c; ++c) {  // A line of its own would be read as a call.
+        std::fputc(*c == '\n' || *c == '\r' ? '?' : *c, file);
+    }
     std::fprintf(
         file,
-        "# The calls of %s, process %d, until %s; hnorm %s, target %s, threads: %d.\n"
+        ", process %d, until %s; hnorm %s, target %s, threads: %d.\n"
         "# A list of shapes: hnorm bench, ./dev bench and ./dev tune take it as --shapes. The longest times come first.\n",
-        program_invocation_short_name, getpid(), date, hnorm_version(), hnorm_target(), hnorm_get_num_threads());
+        getpid(), date, hnorm_version(), hnorm_target(), hnorm_get_num_threads());
     for (size_t i = 0; i < count; ++i) {
         print_line(file, lines[i].slot->key, lines[i].count);
     }
