@@ -12,6 +12,9 @@ namespace {
 // if they are channels-last. Shorter ones were slower.
 constexpr int64_t kColumns = 8192, kMostColumns = 16384, kLeastBytes = 1024;
 
+// With 12 to 24 rows instance norm had 0.74 to 0.95 of the speed of positions (8, 500, 7, 7).
+constexpr int64_t kLeastRows = 32;
+
 int64_t line_of(const Planes &y) { return kLine / y.element_size(); }
 
 // Of whole positions and lines, for channels-last tensors.
@@ -77,5 +80,7 @@ bool LineRows::fit(const Planes &y) {
            (y.layout == Layout::kChannelsLast ? columns_of_positions(y) <= kMostColumns
                                               : y.n == 1 || y.stride_n % line_of(y) == 0);
 }
+
+bool LineRows::are_many(const Planes &y, int64_t elements) { return elements >= kLeastRows * columns_of_positions(y); }
 
 }  // namespace hnorm::detail

@@ -45,6 +45,9 @@ struct LineRows {
     LineRows(const Planes &y, bool lines, int64_t flat_elements);
     // Whether rows can be whole lines.
     static bool fit(const Planes &y);
+    // Whether so many elements of a channels-last y are enough rows with the same values. To repeat
+    // the values for few rows takes longer than is gained.
+    static bool are_many(const Planes &y, int64_t elements);
 
     const int64_t head, columns;
 };

@@ -184,7 +184,11 @@ hnorm_status for_pointwise(const CpuCall &on, const Operands<kTensors, kValues> 
                 return launch_cut(on, of.from({lines.planes, 0, y.s}), lines.s_begin, lines.s_end, launch);
             });
         }
-        case WholeLines::kElements: return launch_line_rows(on, of, true, launch);
+        case WholeLines::kElements:
+            if (of.per_sample() && !LineRows::are_many(y, y.c * y.s)) {
+                break;
+            }
+            return launch_line_rows(on, of, true, launch);
         }
         return faster_by_elements(of.tensors.data(), kTensors, of.per_sample())
                    ? launch_line_rows(on, of, false, launch)

@@ -172,6 +172,9 @@ bool faster_by_elements(const Planes *tensors, int count, bool per_sample) {
                                            (elements < kLeastShifted || misalignment(y.data) == 0)))) {
             return false;
         }
+        if (!few && !LineRows::are_many(y, elements)) {
+            return false;
+        }
     }
     return std::all_of(tensors, tensors + count,
                        [&](const Planes &p) { return p.layout == y.layout && is_dense(p); }) &&
