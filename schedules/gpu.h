@@ -1,8 +1,8 @@
 // How the kernels run on GPUs, CUDA's and OpenCL's: schedule templates, whose knobs get their values from schedules/cuda.json
 // and schedules/opencl.json. Nothing here can change a bit of a result.
 //
-// A reduction is two programs of the device, of which the second adds the first one's runs, and takes again what has to be. Blocks of the device (OpenCL's work-groups) lie along one axis: of the second and third a device
-// takes 65535 only.
+// A reduction is two programs of the device. The second adds the first one's runs, and sums again what has to be. Blocks of the
+// device (OpenCL's work-groups) lie along one axis: of the second and third a device takes 65535 only.
 #pragma once
 
 #include "../generators/device_sums.h"

@@ -168,11 +168,9 @@ bool faster_by_elements(const Planes *tensors, int count, bool per_sample) {
         constexpr int64_t kLeast = 16384, kLeastShifted = 65536, kMostChannels = 64;
         const int64_t positions = per_sample ? y.s : y.n * y.s, elements = positions * y.c;
         const bool few = y.c <= kMostFewChannels && positions >= kLeastPositions;
-        if (!few && (elements < kLeast || (y.c > kMostChannels && y.c * y.element_size() % kLine == 0 &&
-                                           (elements < kLeastShifted || misalignment(y.data) == 0)))) {
-            return false;
-        }
-        if (!few && !LineRows::are_many(y, elements)) {
+        const bool gains = y.c <= kMostChannels || y.c * y.element_size() % kLine != 0 ||
+                           (elements >= kLeastShifted && misalignment(y.data) != 0);
+        if (!few && (elements < kLeast || !gains || !LineRows::are_many(y, elements))) {
             return false;
         }
     }

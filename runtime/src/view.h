@@ -75,7 +75,7 @@ struct PointwiseView {
 // per_sample: whether values of the groups differ between samples. dense: whether these values then
 // are dense arrays, so that all groups may be along g0.
 PointwiseView pointwise_view(const Planes *tensors, int count, bool per_sample, bool dense);
-// The same for devices, which split nothing and take groups as they are.
+// The same for devices, which take groups as they are.
 PointwiseView pointwise_view_on_device(const Planes *tensors, int count, bool per_sample);
 
 // Whether a pointwise kernel of the CPU is faster if rows of adjacent elements are its positions
