@@ -26,7 +26,7 @@ public:
 
     void schedule() {
         tensors(x, dy, dx);
-        group_inputs(x, m, scale, k1, power, k2, a, b);
+        pointwise_group_inputs(x, m, scale, k1, power, k2, a, b);
         apply_scheduled(v, dx, 7, {gate.slope.is_none(), !gate.slope.is_none()});
     }
 

@@ -15,17 +15,17 @@ using namespace Halide;
 
 // The shape classes, which the constants of the order of summation depend on. Last is channels-last: channels next to
 // each other in memory.
-enum class Planes { Tiny, Small, Large, Last };
+enum class PlaneClass { Tiny, Small, Large, Last };
 
-inline const std::map<std::string, Planes> &planes_names() {
-    static const std::map<std::string, Planes> names = {
-        {"tiny", Planes::Tiny}, {"small", Planes::Small}, {"large", Planes::Large}, {"last", Planes::Last}};
+inline const std::map<std::string, PlaneClass> &planes_names() {
+    static const std::map<std::string, PlaneClass> names = {
+        {"tiny", PlaneClass::Tiny}, {"small", PlaneClass::Small}, {"large", PlaneClass::Large}, {"last", PlaneClass::Last}};
     return names;
 }
 
-constexpr bool channels_last(Planes p) { return p == Planes::Last; }
-constexpr int lanes_of(Planes p) { return p == Planes::Small ? 16 : p == Planes::Large ? 64 : 1; }
-constexpr int rows_of(Planes p) { return p == Planes::Large ? 16 : 32; }   // of a chunk, at most
+constexpr bool channels_last(PlaneClass p) { return p == PlaneClass::Last; }
+constexpr int lanes_of(PlaneClass p) { return p == PlaneClass::Small ? 16 : p == PlaneClass::Large ? 64 : 1; }
+constexpr int rows_of(PlaneClass p) { return p == PlaneClass::Large ? 16 : 32; }   // of a chunk, at most
 constexpr int kFour = 4;                                                   // rows that are added together
 constexpr int kChunksPerRun = 8, kPlanesPerChunk = 8, kPlanesPerRun = 32;  // at most
 constexpr int kMostSampled = 48;                                           // rows of a sample
@@ -74,7 +74,7 @@ struct LaneSum {
 // (l, k, a, g0, g1) and runs at (g0, a, g1).
 struct Reduction {
     Axes v;
-    Planes planes;
+    PlaneClass planes;
     LaneSum sum;
     RDom chunks;  // the chunks of a run. x: along a plane, y: across planes. Numbered, x: the number
     Func chunk;   // (k, a, g0, g1): the sums over a chunk, where chunks are numbered
@@ -144,12 +144,12 @@ public:
     // result.
     using Terms = std::function<std::vector<Expr>(Expr position, Expr plane)>;
 
-    Chunks(const Axes &axes, Planes planes, const Expr &S, const Expr &N, const Numbered &numbered = {})
+    Chunks(const Axes &axes, PlaneClass planes, const Expr &S, const Expr &N, const Numbered &numbered = {})
         : v(axes), planes(planes), S(S), N(N), L(lanes_of(planes)), R(rows_of(planes)), numbered(numbered) {
         // Small planes may share a chunk, or may fill several chunks. Tiny planes always have fewer
         // rows than a chunk, and large planes have more.
-        share = planes != Planes::Large;
-        several = planes != Planes::Tiny;
+        share = planes != PlaneClass::Large;
+        several = planes != PlaneClass::Tiny;
         const Expr rows = (S + L - 1) / L;
         full_rows = S / L;
         left_rows = rows - full_rows / kFour * kFour;
@@ -241,7 +241,7 @@ private:
 
         // The rows that are left. For small planes on CPUs, where these rows cost time, there is a
         // loop for each number of them. At most one of these loops has steps.
-        const bool by_count = planes == Planes::Small && !numbered.on;
+        const bool by_count = planes == PlaneClass::Small && !numbered.on;
         for (int count = by_count ? 1 : kFour; count <= kFour; count++) {
             const Expr is_left = k == K - 1 && (by_count ? left_rows == count : left_rows > 0);
             RDom last(0, most, "last_" + std::to_string(count));
@@ -299,7 +299,7 @@ private:
     }
 
     Axes v;
-    Planes planes;
+    PlaneClass planes;
     Expr S, N;
     int L, R;
     Numbered numbered;
@@ -312,7 +312,7 @@ private:
 // The results of the sample of a group (docs/order.md, "The sample").
 struct Sample {
     Axes v;
-    Planes planes;
+    PlaneClass planes;
     Func lanes;                 // (l, g0, g1): sums, and greatest magnitudes
     RDom rows;                  // of the sample
     std::vector<Expr> results;  // at (g0, g1)
@@ -320,15 +320,15 @@ struct Sample {
     std::vector<Expr> variants;
 };
 
-constexpr int sampled_neighbours(Planes planes) { return lanes_of(planes) == 1 ? 1 : 4; }
+constexpr int sampled_neighbours(PlaneClass planes) { return lanes_of(planes) == 1 ? 1 : 4; }
 
 // The number of rows in the sample.
-inline Expr rows_sampled(const Expr &S, const Expr &N, Planes planes) {
+inline Expr rows_sampled(const Expr &S, const Expr &N, PlaneClass planes) {
     const Expr T = cast<int64_t>(N) * (S / sampled_neighbours(planes));
     return cast<int>((kMostSampled * T + T + kMostSampled - 1) / (T + kMostSampled));
 }
 // Row i's plane and its first position in it.
-inline Tuple place_sampled(const Expr &i, const Expr &S, const Expr &N, Planes planes) {
+inline Tuple place_sampled(const Expr &i, const Expr &S, const Expr &N, PlaneClass planes) {
     const int W = sampled_neighbours(planes);
     const Expr of_plane = cast<int64_t>(S / W), T = cast<int64_t>(N) * of_plane;
     const Expr count = cast<int64_t>(rows_sampled(S, N, planes)), bits = cast<uint32_t>(i) * Expr(2654435769u);
@@ -340,7 +340,7 @@ inline Tuple place_sampled(const Expr &i, const Expr &S, const Expr &N, Planes p
 // The sums of float terms and the greatest int32 terms, over the sample. places(i) is the place of
 // row i, in the form of place_sampled().
 inline Sample sample_of(const Chunks::Terms &terms, Func places, const Expr &count, const Expr &S, const Expr &N,
-                        Planes planes) {
+                        PlaneClass planes) {
     Sample d;
     d.planes = planes;
     const Axes &v = d.v;

@@ -8,7 +8,7 @@ namespace hnorm {
 
 class DeviceBackwardReduce : public Kernel<DeviceBackwardReduce> {
 public:
-    GeneratorParam<bool> narrow{"narrow", false};  // few channels
+    GeneratorParam<bool> few_channels{"few_channels", false};
     Elements x{"x"}, dy{"dy"};
     Input<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
     Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
@@ -26,7 +26,7 @@ public:
     }
 
     void generate() {
-        const Groups groups(planes, narrow, x.dim(0).extent(), x.dim(1).extent(), x.dim(2).extent());
+        const Groups groups(planes, few_channels, x.dim(0).extent(), x.dim(1).extent(), x.dim(2).extent());
         const Expr g0 = unsafe_promise_clamped(v.g0, 0, x.dim(2).extent() - 1);  // as in `values`
         const Expr of_mean = mean(g0, v.g1), of_variance = variance(g0, v.g1), of_gamma = gamma(g0, v.g1);
         const Tuple forward = coefficients(of_mean, of_variance, of_gamma, beta(g0, v.g1), eps, times());
@@ -46,7 +46,8 @@ public:
         tensors(x, dy);
         group_inputs(x, mean, variance, gamma, beta, kept.dgamma, kept.dbeta);
         wanted_results(x, out);
-        gpu::reduce(reduction, out, {gates}, planes, narrow, gpu_knobs());
+        gpu::reduce(reduction, out, {gates}, planes, few_channels, gpu_knobs(), at_once(kMostOfTwo));
+        take_vectors();
     }
 
 private:

@@ -15,13 +15,16 @@ protected:
     // Group g0 of block g1: what sums and coefficients see. Groups beyond the last are the last once more; nothing of them is
     // written.
     template <typename X>
-    void see_blocks(const X &x) {
+    void see_blocks(const X &x, const gpu::AtOnce &elements) {
+        taken = elements;
         together = this->gpu_knobs().fused_groups;
-        C = x.dim(2).extent();
+        // Channels that a thread takes at once stay together.
+        const int V = channels_last(this->planes) ? taken.elements : 1;
+        C = x.dim(2).extent() / V * V;
         tiles = (C + together - 1) / together;
         S = x.dim(0).extent();
         N = x.dim(1).extent();
-        g0 = min(v.g1 % tiles * together + v.g0, C - 1);
+        g0 = min(v.g1 % tiles * together + v.g0 / V * V, C - V) + v.g0 % V;
         g1 = unsafe_promise_clamped(v.g1 / tiles, 0, x.dim(3).extent() - 1);
     }
     Groups block_groups() const { return Groups(this->planes, false, S, N, together, true); }
@@ -48,8 +51,9 @@ protected:
     void fused(const X &x, Func tensor, Func out, std::vector<Func> values = {}) {
         this->wanted_results(x, out);
         values.push_back(results);
-        gpu::fused(reduction, values, out, tensor, this->planes, this->gpu_knobs());
+        gpu::fused(reduction, values, out, tensor, this->planes, this->gpu_knobs(), taken);
         this->get_pipeline().add_custom_lowering_pass(new gpu::EveryBlockRuns);
+        this->take_vectors();
     }
 
     Axes v;
@@ -58,6 +62,7 @@ protected:
 
 private:
     int together = 0;
+    gpu::AtOnce taken;  // at once
     Expr S, N, C, tiles, g0, g1;
 };
 

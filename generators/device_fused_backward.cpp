@@ -21,7 +21,7 @@ public:
     }
 
     void generate() {
-        see_blocks(x);
+        see_blocks(x, at_once(kMostOfTwo));
         const Groups groups = block_groups();
         means(v.g0, v.g1) = of_block(mean);
         const Expr of_mean = means(v.g0, v.g1), of_variance = of_block(variance), weight = of_block(gamma);

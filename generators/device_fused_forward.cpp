@@ -22,7 +22,7 @@ public:
     }
 
     void generate() {
-        see_blocks(x);
+        see_blocks(x, at_once());
         const Groups groups = block_groups();
         const Tuple moments = device_moments(reduction, of_block(values(x)), groups, times());
         const Expr mean = moments[0], variance = moments[1] / groups.size();

@@ -7,7 +7,7 @@ namespace hnorm {
 
 class DeviceMoments : public Kernel<DeviceMoments> {
 public:
-    GeneratorParam<bool> narrow{"narrow", false};  // few channels
+    GeneratorParam<bool> few_channels{"few_channels", false};
     Elements x{"x"};
     Input<Buffer<float, 2>> gamma{"gamma"}, beta{"beta"};
     Input<double> eps{"eps"}, divisor{"divisor"};
@@ -21,7 +21,7 @@ public:
 
     void generate() {
         const Axes v;
-        const Groups groups(planes, narrow, x.dim(0).extent(), x.dim(1).extent(), x.dim(2).extent());
+        const Groups groups(planes, few_channels, x.dim(0).extent(), x.dim(1).extent(), x.dim(2).extent());
         const Tuple moments = device_moments(reduction, values(x), groups, times());
         const Expr mean = moments[0], variance = moments[1] / divisor;
         const Tuple forward = coefficients(mean, variance, gamma(v.g0, v.g1), beta(v.g0, v.g1), eps, times());
@@ -32,7 +32,8 @@ public:
         tensors(x);
         group_inputs(x, gamma, beta, kept.running_mean, kept.running_variance);
         wanted_results(x, out);
-        gpu::reduce(reduction, out, {}, planes, narrow, gpu_knobs());
+        gpu::reduce(reduction, out, {}, planes, few_channels, gpu_knobs(), at_once());
+        take_vectors();
     }
 
 private:

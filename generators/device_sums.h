@@ -22,24 +22,24 @@ struct GroupSum {
 };
 
 // The groups of x(s, r, g0, g1), with S positions and N planes. There are C groups along g0. With
-// few channels (narrow), each part is summed as a group (part*C + channel, g1), and then the parts
+// few channels, each part is summed as a group (part*C + channel, g1), and then the parts
 // are added.
 class Groups {
 public:
     // by_block: C, a constant, are the groups of a block g1 of the device, which sums all of them again if one needs that.
-    Groups(Planes planes, bool narrow, const Expr &S, const Expr &N, const Expr &C, bool by_block = false)
-        : planes(planes), narrow(narrow), S(S), N(N), C(C), by_block(by_block) {}
+    Groups(PlaneClass planes, bool few_channels, const Expr &S, const Expr &N, const Expr &C, bool by_block = false)
+        : planes(planes), few_channels(few_channels), S(S), N(N), C(C), by_block(by_block) {}
 
     Expr size() const { return cast<double>(S) * cast<double>(N); }
 
     // The group of part g0. The clamp tells bounds inference how far g0 goes in a block with
     // numbered threads.
-    Expr whole_of(const Expr &g0) const { return unsafe_promise_clamped(narrow ? g0 % C : g0, 0, C - 1); }
+    Expr whole_of(const Expr &g0) const { return unsafe_promise_clamped(few_channels ? g0 % C : g0, 0, C - 1); }
     Expr at(const Func &values, int element) const { return values(whole_of(v.g0), v.g1)[element]; }
 
     // x by its parts.
     Func seen(Func x) const {
-        if (!narrow) return x;
+        if (!few_channels) return x;
         Func parts("parts");
         const Expr part = v.g0 / C;
         const Expr position = select(part < kParts, v.s * kParts + part, S / kParts * kParts + v.s);
@@ -53,12 +53,12 @@ public:
     GroupSum sum(const std::function<Reduction(const Chunks &, Func)> &by_run, const std::string &name,
                  const Expr &needed, const std::vector<Expr> &carried) const {
         GroupSum d;
-        const Numbered numbered = {true, narrow, by_block ? Expr() : needed, carried};
-        const Chunks chunks = cut(narrow ? select(v.g0 / C < kParts, S / kParts, S % kParts) : S, numbered);
+        const Numbered numbered = {true, few_channels, by_block ? Expr() : needed, carried};
+        const Chunks chunks = cut(few_channels ? select(v.g0 / C < kParts, S / kParts, S % kParts) : S, numbered);
         d.by_run = by_run(chunks, Func(name + "_runs"));
         // With few channels, a remainder may have more runs than a part.
         const Expr count =
-            narrow ? max(cut(S / kParts, numbered).runs(), cut(S % kParts, numbered).runs()) : chunks.runs();
+            few_channels ? max(cut(S / kParts, numbered).runs(), cut(S % kParts, numbered).runs()) : chunks.runs();
         d.runs = RDom(0, count, name + "_all");
         if (by_block && needed.defined()) {
             RDom group(0, C, "group");
@@ -74,7 +74,7 @@ public:
         d.total = Func(name + "_total");
         accumulate(d.total, {v.g0, v.g1}, elements(d.fetched, {v.g0, d.runs.x, v.g1}));
         d.whole = d.total;
-        if (narrow) {
+        if (few_channels) {
             d.parts = RDom(0, select(S % kParts == 0, kParts, kParts + 1), name + "_parts");
             d.whole = Func(name);
             const Expr part = unsafe_promise_clamped(d.parts.x * C + v.g0, 0, kMostColumns - 1);
@@ -83,8 +83,8 @@ public:
         return d;
     }
 
-    const Planes planes;
-    const bool narrow;
+    const PlaneClass planes;
+    const bool few_channels;
     const Expr S, N, C;
     const bool by_block;
     static constexpr int kParts = 32;
@@ -201,7 +201,7 @@ inline Tuple device_moments(DeviceReduction &d, Func x, const Groups &of, const 
         return std::vector<Expr>{of.at(about, 0), of.at(about, 1), of.at(about, 2)};
     };
     const auto sums = [&](const Func &about, const std::string &name, const Func &needed) {
-        const Expr is_needed = needed.defined() ? needed(of.narrow ? of.whole_of(v.g0) : v.g0, v.g1)[0] != 0 : Expr();
+        const Expr is_needed = needed.defined() ? needed(of.few_channels ? of.whole_of(v.g0) : v.g0, v.g1)[0] != 0 : Expr();
         d.sums.push_back(of.sum(
             [&](const Chunks &chunks, Func runs) {
                 return sums_about(chunks, parts, runs, of.at(about, needed.defined() ? 1 : 0),
@@ -274,7 +274,7 @@ inline Tuple device_gradient_sums(DeviceReduction &d, Func x, Func dy, const Gat
     const Func x_parts = of.seen(x), dy_parts = of.seen(dy);
     const Expr m = cast<float>(Expr(mean(of.whole_of(v.g0), v.g1)));
     const auto sums = [&](const Expr &scale_x, const Expr &scale_dy, const std::string &name, const Func &needed) {
-        const Expr is_needed = needed.defined() ? needed(of.narrow ? of.whole_of(v.g0) : v.g0, v.g1)[0] != 0 : Expr();
+        const Expr is_needed = needed.defined() ? needed(of.few_channels ? of.whole_of(v.g0) : v.g0, v.g1)[0] != 0 : Expr();
         d.sums.push_back(of.sum(
             [&](const Chunks &chunks, Func runs) {
                 return gradient_sums_measured(chunks, x_parts, dy_parts, runs, needed.defined() ? gate : first_gate, m,

@@ -4,6 +4,7 @@
 #include "../schedules/cpu.h"
 #include "../schedules/cpu_last.h"
 #include "../schedules/gpu.h"
+#include "../schedules/gpu_vectors.h"
 #include "../schedules/others.h"
 #include "algorithm.h"
 #include "element.h"
@@ -19,8 +20,10 @@ public:
     using ElementsOut = GeneratorOutput<Buffer<void, 4>>;
 
     GeneratorParam<Element> element{"element", Element::F32, element_names()};
-    GeneratorParam<Planes> planes{"planes", Planes::Large, planes_names()};
+    GeneratorParam<PlaneClass> planes{"planes", PlaneClass::Large, planes_names()};
     GeneratorParam<Scheduler> scheduler{"scheduler", Scheduler::Template, scheduler_names()};
+    // Of devices: rows of elements begin at multiples of 16 bytes and are as long, and a thread takes 16 bytes at once.
+    GeneratorParam<bool> aligned{"aligned", false};
 #define HNORM_PARAM(name, by_default, ...) GeneratorParam<int> name{#name, by_default};
     HNORM_CPU_KNOBS(HNORM_PARAM)
     HNORM_GPU_KNOBS(HNORM_PARAM)
@@ -61,6 +64,17 @@ protected:
     void for_device() {
         if (on_device()) zero = this->template add_input<int32_t>("zero");
     }
+    // Adjacent elements that a thread takes at once. Where it sums two tensors, more than 4 of each do not fit its registers.
+    static constexpr int kMostOfTwo = 4;
+    gpu::AtOnce at_once(int most = 8) const {
+        const int of_16_bytes = 16 / storage_type(element).bytes();
+        return {aligned ? std::min(of_16_bytes, most) : 1, this->get_target().has_feature(Target::CUDA)};
+    }
+    // At the end of the schedule of a device's kernel that reads tensors.
+    void take_vectors() {
+        const bool on_cuda = this->get_target().has_feature(Target::CUDA);
+        if (aligned && on_cuda) this->get_pipeline().add_custom_lowering_pass(new gpu::SixteenBytesAtOnce);
+    }
     Products times() const { return zero ? Products{*zero, this->get_target().has_feature(Target::CUDA)} : Products{}; }
 
     // Every generator's configure() calls this with its tensors.
@@ -95,10 +109,11 @@ protected:
     void apply_scheduled(const Axes &v, Func y, int values_per_group, const std::vector<Expr> &variants = {}) {
         if (scheduled_otherwise()) return;
         if (on_device()) {
-            gpu::apply(planes, v, y, gpu_knobs());
+            gpu::apply(planes, v, y, gpu_knobs(), at_once());
+            take_vectors();
             return;
         }
-        const bool streams = stream && planes != Planes::Tiny && has_stores_past_cache(this->get_target());
+        const bool streams = stream && planes != PlaneClass::Tiny && has_stores_past_cache(this->get_target());
         const Expr past_cache = streams ? *stream != 0 : Expr();
         if (channels_last(planes)) {
             cpu::apply_last(v, y, knobs(), values_per_group, past_cache, variants);
@@ -139,6 +154,15 @@ protected:
         (per_group(x, ys), ...);
         if (on_device()) (ys.dim(0).set_stride(Expr()), ...);
     }
+    // The same for the pointwise part: channels-last, a thread takes several groups at once, and so their values.
+    template <typename X, typename... Ys>
+    void pointwise_group_inputs(X &x, Ys &...ys) const {
+        group_inputs(x, ys...);
+        if (!aligned || !channels_last(planes)) return;
+        (ys.dim(0).set_stride(1), ...);
+        (ys.dim(1).set_stride(ys.dim(1).stride() / 4 * 4), ...);
+        (ys.set_host_alignment(16), ...);
+    }
 
 private:
     GeneratorInput<int32_t> *zero = nullptr, *stream = nullptr;
@@ -157,9 +181,16 @@ private:
 
     template <typename X, typename Y>
     void tensor(X &x, Y &y) const {
-        for (int i = 0; i < 4; i++) y.dim(i).set_bounds(0, x.dim(i).extent());
+        const int adjacent = channels_last(planes) ? 2 : 0, V = at_once().elements;
+        for (int i = 0; i < 4; i++) {
+            const Expr extent = x.dim(i).extent();
+            y.dim(i).set_bounds(0, i == adjacent && aligned ? extent / V * V : extent);
+        }
         if (channels_last(planes) || on_device()) y.dim(0).set_stride(Expr());
         if (channels_last(planes) && !on_device()) y.dim(2).set_stride(1);
+        if (!aligned) return;
+        for (int i = 0; i < 4; i++) y.dim(i).set_stride(i == adjacent ? Expr(1) : y.dim(i).stride() / V * V);
+        y.set_host_alignment(16);
     }
     template <typename X, typename Y>
     static void per_group(X &x, Y &y) {

@@ -29,7 +29,7 @@ public:
     void schedule() {
         tensors(x, y);
         if (residual) tensors(x, *residual);
-        group_inputs(x, m, a, b);
+        pointwise_group_inputs(x, m, a, b);
         apply_scheduled(v, y, 3);
     }
 

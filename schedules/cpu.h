@@ -42,7 +42,7 @@ inline void lane_sum(Reduction &d, const CpuKnobs &knobs) {
     const LoopLevel where(d.run, d.chunks.x);
     const int lanes = lanes_of(d.planes);
     Stage rows = sum.lanes.update(0);
-    const int groups = d.planes == Planes::Large ? 1 : knobs.group_block;
+    const int groups = d.planes == PlaneClass::Large ? 1 : knobs.group_block;
     sum.lanes.compute_at(where);
     one_chunk(sum.lanes, v, groups);
     if (lanes == 1) {  // tiny planes: vectors across groups
@@ -88,7 +88,7 @@ inline void reduce_first(Reduction &d, const CpuKnobs &knobs) {
     const Axes &v = d.v;
     Stage add = d.run.update();
     d.run.compute_at(d.runs, v.a);
-    if (d.planes == Planes::Large) {
+    if (d.planes == PlaneClass::Large) {
         d.runs.reorder(v.a, v.b, v.g0, v.g1).parallel(v.g1).parallel(v.g0).parallel(v.b).parallel(v.a);
     } else {
         Var block("block");
@@ -142,8 +142,8 @@ struct TilesPastCache {
 };
 
 // The stores of y: vectors along the plane, or across groups where planes are tiny. Returns the loop over a plane.
-inline Var pointwise(Stage y, const Axes &v, Planes planes, const CpuKnobs &knobs) {
-    if (planes == Planes::Tiny) {
+inline Var pointwise(Stage y, const Axes &v, PlaneClass planes, const CpuKnobs &knobs) {
+    if (planes == PlaneClass::Tiny) {
         y.reorder(v.g0, v.s).vectorize(v.g0, knobs.store_vector, kTail);
         return v.s;
     }
@@ -154,7 +154,7 @@ inline Var pointwise(Stage y, const Axes &v, Planes planes, const CpuKnobs &knob
 }
 
 // The pointwise part. past_cache: the condition by which y's stores go past the cache, or undefined.
-inline void apply(Planes planes, const Axes &v, Func y, const CpuKnobs &knobs, const Expr &past_cache,
+inline void apply(PlaneClass planes, const Axes &v, Func y, const CpuKnobs &knobs, const Expr &past_cache,
                   const std::vector<Expr> &variants) {
     const Expr S = y.output_buffer().dim(0).extent();
     const int bytes = y.types()[0].bytes();
@@ -176,7 +176,7 @@ inline void apply(Planes planes, const Axes &v, Func y, const CpuKnobs &knobs, c
         const Expr vectors = (y.output_buffer().dim(2).extent() + vector - 1) / vector;
         const Expr blocks = max((vectors + most - 1) / most, 1), of_block = (vectors + blocks - 1) / blocks * vector;
         Var block("block");
-        stage.split(v.g0, block, v.g0, planes == Planes::Tiny ? max(of_block, vector) : Expr(knobs.group_block), kTail);
+        stage.split(v.g0, block, v.g0, planes == PlaneClass::Tiny ? max(of_block, vector) : Expr(knobs.group_block), kTail);
         stage.reorder(v.s, v.g0, block, v.r, v.g1);
         stage.parallel(v.g1).parallel(v.r).parallel(block).never_partition(block);
         loops(stage);
@@ -184,13 +184,13 @@ inline void apply(Planes planes, const Axes &v, Func y, const CpuKnobs &knobs, c
     };
     if (past_cache.defined()) {
         Stage past = y.specialize(past_cache && S * bytes >= kPastCacheBytes);
-        if (planes == Planes::Large) {
+        if (planes == PlaneClass::Large) {
             parts_of_planes(past, TilesPastCache(past, v.s, bytes, knobs).tile, kPastCacheBytes / bytes);
         } else {
             blocks_of_planes(past, [&](Stage stage) { TilesPastCache(stage, v.s, bytes, knobs); });
         }
     }
-    if (planes == Planes::Large) {
+    if (planes == PlaneClass::Large) {
         parts_of_planes(y, pointwise(y, v, planes, knobs), knobs.store_vector);
     } else {
         blocks_of_planes(y, [&](Stage stage) { pointwise(stage, v, planes, knobs); });

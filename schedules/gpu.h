@@ -15,6 +15,22 @@ namespace gpu {
 constexpr auto kTail = TailStrategy::GuardWithIf;  // no element may be stored twice, in place
 constexpr int kMostFewChannels = 16;               // of a block, which has all of them
 
+// Adjacent elements that a thread takes at once: a vector on CUDA. In OpenCL, Halide 21 fails at
+// vectors that are compared under strict_float. There the elements are one after the other, and the
+// driver's compiler makes vectors of them.
+struct AtOnce {
+    int elements = 1;
+    bool are_vectors = true;
+
+    void take(Stage f, const Var &element) const {
+        if (are_vectors) {
+            f.vectorize(element);
+        } else {
+            f.unroll(element);
+        }
+    }
+};
+
 // All of a Func's loops over blocks, as one. Returns it.
 inline Var blocks(Func f, std::vector<Var> loops) {
     Var all("blocks");
@@ -45,20 +61,43 @@ inline void in_block(Func f, const Axes &v, LoopLevel block, int groups) {
 }
 
 // So many runs of a block's groups are summed side by side that it has about so many threads.
-inline int runs_side_by_side(Planes planes, int groups, int threads) {
+inline int runs_side_by_side(PlaneClass planes, int groups, int threads) {
     return std::max(threads / (lanes_of(planes) * kChunksPerRun * groups), 1);
 }
 
+// The threads of sums of lanes that take adjacent elements at once: those of lanes or, of a single lane, of groups. Returns the
+// loop over the threads of a chunk.
+inline Var vectors_of_threads(Func f, const Axes &v, int width, bool single, int groups, int runs, const AtOnce &at_once) {
+    Var element("element"), step("step"), thread("thread"), other("other");
+    if (single) {
+        f.split(v.g0, v.g0, element, at_once.elements, TailStrategy::RoundUp).split(v.g0, step, v.g0, groups / at_once.elements, kTail);
+        f.reorder_storage(v.g0, v.k, v.l, v.a, v.g1).reorder(element, v.g0, v.k, v.a, v.l, step);
+        f.fuse(v.g0, v.k, thread).gpu_threads(thread, v.a);
+        at_once.take(f, element);
+        return thread;
+    }
+    f.split(v.l, v.l, element, std::min(at_once.elements, width));
+    const Var outer = groups > 1 ? v.g0 : v.a;
+    f.reorder(element, v.l, v.k, outer, groups > 1 ? v.a : v.g0).fuse(v.l, v.k, thread);
+    if (groups > 1 && runs > 1) f.fuse(v.g0, v.a, v.g0);
+    f.gpu_threads(thread, outer);
+    at_once.take(f, element);
+    return thread;
+}
+
 // The lanes of the chunks of a block's runs, a thread each, whose sum is in a register; sums of lanes meet in the block's shared memory.
-// Neighbouring threads have neighbouring elements: those of lanes or, of a single lane, of groups.
-inline void lanes_of_threads(Reduction &d, LoopLevel at, int groups, int runs) {
+// Neighbouring threads have neighbouring elements: those of lanes or, of a single lane, of groups. A thread takes some of them at once.
+inline void lanes_of_threads(Reduction &d, LoopLevel at, int groups, int runs, const AtOnce &at_once) {
     const Axes &v = d.v;
     int width = lanes_of(d.planes);
     const bool single = width == 1;
+    Var thread = single ? v.g0 : v.l;
     const auto shared = [&](Func f) {
         f.compute_at(at).bound(v.l, 0, width).bound_extent(v.g1, 1).bound_storage(v.k, kChunksPerRun);
         f.bound_storage(v.g0, groups).bound_storage(v.a, runs);
-        if (single) {
+        if (at_once.elements > 1) {
+            thread = vectors_of_threads(f, v, width, single, groups, runs, at_once);
+        } else if (single) {
             f.reorder_storage(v.g0, v.k, v.l, v.a, v.g1).reorder(v.g0, v.k, v.a, v.l).gpu_threads(v.g0, v.k, v.a);
         } else {
             // Fused loops take more registers, so one of them alone is not.
@@ -70,7 +109,12 @@ inline void lanes_of_threads(Reduction &d, LoopLevel at, int groups, int runs) {
     };
     Func lanes = d.sum.lanes.in();
     shared(lanes);
-    d.sum.lanes.compute_at(lanes, single ? v.g0 : v.l);
+    d.sum.lanes.compute_at(lanes, thread);
+    if (at_once.elements > 1) {
+        const Var element = single ? v.g0 : v.l;
+        at_once.take(d.sum.lanes.bound_extent(element, at_once.elements), element);
+        for (int i = 0; i < d.sum.lanes.num_update_definitions(); i++) at_once.take(d.sum.lanes.update(i), element);
+    }
     for (Func f : d.sum.tree) {
         width /= 2;
         shared(f);
@@ -78,9 +122,9 @@ inline void lanes_of_threads(Reduction &d, LoopLevel at, int groups, int runs) {
 }
 
 // A run of a group: a thread each, on the axes of its block's lanes.
-inline void threads_of_runs(Func runs, Planes planes, const Var &group, const Var &run) {
+inline void threads_of_runs(Func runs, PlaneClass planes, const Var &group, const Var &run, const AtOnce &at_once) {
     Var one("one");
-    if (lanes_of(planes) == 1) {
+    if (lanes_of(planes) == 1 && at_once.elements == 1) {
         runs.split(run, run, one, 1).reorder(group, one, run).gpu_threads(group, one, run);
     } else {
         runs.reorder(group, run).gpu_threads(group, run);
@@ -88,12 +132,17 @@ inline void threads_of_runs(Func runs, Planes planes, const Var &group, const Va
 }
 
 // The threads of a block. x: the lanes of a chunk or, of a single lane, groups; y: the chunks of a run; z: the rest,
-// runs side by side and groups.
+// runs side by side and groups. If a thread takes elements at once, x: vectors and chunks; y: the rest.
 struct BlockThreads {
     int x, y = kChunksPerRun, z;
 
-    BlockThreads(Planes planes, int groups, int runs)
-        : x(lanes_of(planes) == 1 ? groups : lanes_of(planes)), z(lanes_of(planes) == 1 ? runs : groups * runs) {}
+    BlockThreads(PlaneClass planes, int groups, int runs, const AtOnce &at_once)
+        : x(lanes_of(planes) == 1 ? groups : lanes_of(planes)), z(lanes_of(planes) == 1 ? runs : groups * runs) {
+        if (at_once.elements == 1) return;
+        x = x / at_once.elements * kChunksPerRun;
+        y = z;
+        z = 1;
+    }
 
     // A loop over what all threads share.
     void share(Func f, Var loop) const {
@@ -104,7 +153,7 @@ struct BlockThreads {
 };
 
 // The sample of a block's groups: all threads fetch its elements, and one a group adds them.
-inline void sample_in_block(FirstSample &d, Planes planes, LoopLevel block, int groups, const BlockThreads &threads) {
+inline void sample_in_block(FirstSample &d, PlaneClass planes, LoopLevel block, int groups, const BlockThreads &threads) {
     const Axes v;
     const Var i("i");
     const int W = sampled_neighbours(planes);
@@ -130,35 +179,35 @@ inline void sample_in_block(FirstSample &d, Planes planes, LoopLevel block, int 
 }
 
 // The sample as a program of its own.
-inline void sample_apart(FirstSample &d, Planes planes) {
+inline void sample_apart(FirstSample &d, PlaneClass planes) {
     const Axes v;
     const int groups = lanes_of(planes) == 1 ? 8 : 2;
     Func all = d.about.in();
     Var block("block");
     all.compute_root().split(v.g0, block, v.g0, groups, kTail).gpu_threads(v.g0);
     const LoopLevel level(all, blocks(all, {block, v.g1}));
-    sample_in_block(d, planes, level, groups, BlockThreads(planes, groups, 1));
+    sample_in_block(d, planes, level, groups, BlockThreads(planes, groups, 1, {}));
 }
 
 // The sums by run, as a program of its own: of each block, some runs of some groups.
-inline void sum_runs(DeviceReduction &d, bool narrow, const GpuKnobs &knobs) {
+inline void sum_runs(DeviceReduction &d, bool few_channels, const GpuKnobs &knobs, const AtOnce &at_once) {
     Reduction &sums = d.sums[0].by_run;
     const Axes &v = sums.v;
-    const int parts = knobs.chunk_groups, groups = narrow ? kMostFewChannels : parts;
+    const int parts = knobs.chunk_groups, groups = few_channels ? kMostFewChannels : parts;
     const int runs = runs_side_by_side(sums.planes, parts, knobs.chunk_threads);
     Var block("block"), thread("thread"), step("step"), run("run");
     sums.runs.compute_root().split(v.g0, block, thread, parts, kTail).split(v.a, step, run, runs, kTail);
     sums.runs.reorder(thread, run, block, step, v.g1);
-    threads_of_runs(sums.runs, sums.planes, thread, run);
+    threads_of_runs(sums.runs, sums.planes, thread, run, at_once);
     const LoopLevel all(sums.runs, blocks(sums.runs, {block, step, v.g1}));
     sums.run.compute_at(sums.runs, thread);
-    lanes_of_threads(sums, all, parts, runs);
+    lanes_of_threads(sums, all, parts, runs, at_once);
     for (Func f : d.of_first) in_block(f, v, all, groups);
     if (!d.has_sample) return;
     if (knobs.sample_apart) {
         sample_apart(d.sample, sums.planes);
     } else {
-        sample_in_block(d.sample, sums.planes, all, groups, BlockThreads(sums.planes, parts, runs));
+        sample_in_block(d.sample, sums.planes, all, groups, BlockThreads(sums.planes, parts, runs, at_once));
     }
 }
 
@@ -184,11 +233,11 @@ inline void add_runs(GroupSum &sum, Func shared, bool of_chunks, int runs, LoopL
 
 // Groups that are summed again, in the program that adds the runs: for that speed matters little. A thread takes a chunk, or of few
 // channels a part.
-inline void sum_again(GroupSum &sum, bool narrow, LoopLevel block, const GpuKnobs &knobs) {
+inline void sum_again(GroupSum &sum, bool few_channels, LoopLevel block, const GpuKnobs &knobs) {
     Reduction &d = sum.by_run;
     const Axes &v = d.v;
     LoopLevel chunk(d.run, d.chunks.x);
-    if (narrow) {
+    if (few_channels) {
         of_groups(sum.total, v, block, Groups::kMostColumns);
         sum.total.update().gpu_threads(v.g0);
         d.run.compute_at(sum.total, sum.runs.x);
@@ -211,18 +260,18 @@ inline void sum_again(GroupSum &sum, bool narrow, LoopLevel block, const GpuKnob
 
 // The sample, the runs, and what follows from them.
 // `values`: of groups, besides the results.
-inline void reduce(DeviceReduction &d, Func results, const std::vector<Func> &values, Planes planes, bool narrow,
-                   const GpuKnobs &knobs) {
+inline void reduce(DeviceReduction &d, Func results, const std::vector<Func> &values, PlaneClass planes, bool few_channels,
+                   const GpuKnobs &knobs, const AtOnce &at_once) {
     const Axes v;
     // Few channels: all in a block, which takes all their parts.
-    const int groups = narrow ? kMostFewChannels : knobs.merge_groups;
+    const int groups = few_channels ? kMostFewChannels : knobs.merge_groups;
     Var block("block");
     results.never_partition_all().split(v.g0, block, v.g0, groups, kTail).gpu_threads(v.g0);
     const LoopLevel all(results, blocks(results, {block, v.g1}));
 
     GroupSum &first = d.sums[0];
-    sum_runs(d, narrow, knobs);
-    if (narrow) {
+    sum_runs(d, few_channels, knobs, at_once);
+    if (few_channels) {
         Func parts = first.total.in();
         parts.compute_root().split(v.g0, block, v.g0, knobs.merge_groups, kTail).gpu_threads(v.g0);
         add_runs(first, first.fetched, false, knobs.merge_runs, LoopLevel(parts, blocks(parts, {block, v.g1})), knobs);
@@ -230,23 +279,31 @@ inline void reduce(DeviceReduction &d, Func results, const std::vector<Func> &va
         add_runs(first, first.fetched, false, knobs.merge_runs, all, knobs);
     }
     for (GroupSum &sum : d.sums) {
-        if (&sum != &first) sum_again(sum, narrow, all, knobs);
-        if (narrow) of_groups(sum.whole, v, all, groups);
-        if (narrow) sum.whole.update().gpu_threads(v.g0);
+        if (&sum != &first) sum_again(sum, few_channels, all, knobs);
+        if (few_channels) of_groups(sum.whole, v, all, groups);
+        if (few_channels) sum.whole.update().gpu_threads(v.g0);
     }
     for (Func f : d.of_group) of_groups(f, v, all, groups);
     for (Func f : values) of_groups(f, v, all, groups);
     d.sample_again.lanes.compute_at(d.of_group[1], v.g0).bound(v.l, 0, sampled_neighbours(planes));
 }
 
-// The pointwise part alone.
-inline void apply(Planes planes, const Axes &v, Func y, const GpuKnobs &knobs) {
+// The pointwise part alone. A thread takes adjacent elements at once.
+inline void apply(PlaneClass planes, const Axes &v, Func y, const GpuKnobs &knobs, const AtOnce &at_once) {
     // A thread's elements are apart, so that neighbouring threads load neighbouring elements: along the plane or, channels-last,
     // from position to position of a channel, whose coefficients serve them all.
     const bool last = channels_last(planes);
     const Var adjacent = last ? v.g0 : v.s, across = last ? v.s : v.g0;
-    Var tile("tile"), step("step"), thread("thread"), row("row"), rows("rows");
-    const int threads = knobs.store_threads, side_by_side = knobs.store_rows, steps = knobs.store_steps;
+    Var tile("tile"), step("step"), thread("thread"), row("row"), rows("rows"), element("element");
+    const int steps = std::max(knobs.store_steps / at_once.elements, 1);
+    // Channels-last, there may be no more channels than one vector for each of so many threads.
+    const int fewer = last ? std::min(at_once.elements, knobs.store_threads) : 1;
+    const int threads = knobs.store_threads / fewer, side_by_side = knobs.store_rows * fewer;
+    std::vector<VarOrRVar> order = {step, thread, row, tile, rows, v.r, v.g1};
+    if (at_once.elements > 1) {
+        at_once.take(y.split(adjacent, adjacent, element, at_once.elements), element);
+        order.insert(order.begin(), element);
+    }
     y.split(adjacent, tile, thread, last ? threads : threads * steps, kTail);
     y.split(across, rows, row, last ? side_by_side * steps : side_by_side, kTail);
     if (last) {
@@ -254,7 +311,7 @@ inline void apply(Planes planes, const Axes &v, Func y, const GpuKnobs &knobs) {
     } else {
         y.split(thread, step, thread, threads, kTail);
     }
-    y.reorder(step, thread, row, tile, rows, v.r, v.g1).unroll(step).gpu_threads(thread, row);
+    y.reorder(order).unroll(step).gpu_threads(thread, row);
     blocks(y, {tile, rows, v.r, v.g1});
 }
 

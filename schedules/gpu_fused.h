@@ -38,7 +38,7 @@ class EveryBlockRuns : public Internal::IRMutator {
 };
 
 // The sums over the runs of a block's groups, some runs side by side. A thread takes a lane of a chunk.
-inline void sum_in_block(GroupSum &sum, LoopLevel block, int groups, int runs) {
+inline void sum_in_block(GroupSum &sum, LoopLevel block, int groups, int runs, const AtOnce &at_once) {
     Reduction &d = sum.by_run;
     const Axes &v = d.v;
     RVar step("step"), run("run");
@@ -52,18 +52,23 @@ inline void sum_in_block(GroupSum &sum, LoopLevel block, int groups, int runs) {
     const LoopLevel at(sum.total, step);
     d.runs.compute_at(at).bound_extent(v.g1, 1);
     d.runs.bound_storage(v.g0, groups).bound_storage(v.a, runs);
-    threads_of_runs(d.runs, d.planes, v.g0, v.a);
+    threads_of_runs(d.runs, d.planes, v.g0, v.a, at_once);
     d.run.compute_at(d.runs, v.g0);
-    lanes_of_threads(d, at, groups, runs);
+    lanes_of_threads(d, at, groups, runs, at_once);
 }
 
 // All threads of a block write its elements, side by side in memory. `tile`: the loop over blocks along g0. It is not
 // fused with that along g1: of the second of two results Halide would not see which block a fused loop is at.
-inline void store_in_block(Func y, const Axes &v, const Var &tile, Planes planes, int groups,
-                           const BlockThreads &threads) {
-    Var group("group"), at("at");
-    y.split(v.g0, tile, group, groups, kTail);
-    if (channels_last(planes)) {
+inline void store_in_block(Func y, const Axes &v, const Var &tile, PlaneClass planes, int groups, const BlockThreads &threads,
+                           const AtOnce &at_once) {
+    Var group("group"), at("at"), element("element");
+    const bool last = channels_last(planes);
+    if (at_once.elements > 1) {
+        const Var adjacent = last ? v.g0 : v.s;
+        at_once.take(y.split(adjacent, adjacent, element, at_once.elements).reorder(element, v.s), element);
+    }
+    y.split(v.g0, tile, group, last ? groups / at_once.elements : groups, kTail);
+    if (last) {
         y.reorder(group, v.s, v.r, tile, v.g1).fuse(group, v.s, at).fuse(at, v.r, at);
     } else {
         y.reorder(v.s, v.r, group, tile, v.g1).fuse(v.s, v.r, at).fuse(at, group, at);
@@ -72,17 +77,17 @@ inline void store_in_block(Func y, const Axes &v, const Var &tile, Planes planes
     threads.share(y, at);
 }
 
-inline void fused(DeviceReduction &d, const std::vector<Func> &values, Func out, Func y, Planes planes,
-                  const GpuKnobs &knobs) {
+inline void fused(DeviceReduction &d, const std::vector<Func> &values, Func out, Func y, PlaneClass planes,
+                  const GpuKnobs &knobs, const AtOnce &at_once) {
     const Axes v;
     const int groups = knobs.fused_groups, runs = runs_side_by_side(planes, groups, knobs.fused_threads);
-    const BlockThreads threads(planes, groups, runs);
+    const BlockThreads threads(planes, groups, runs, at_once);
     Var tile("tile"), group("group");
-    store_in_block(y, v, tile, planes, groups, threads);
+    store_in_block(y, v, tile, planes, groups, threads, at_once);
     out.split(v.g0, tile, group, groups, kTail).gpu_threads(group).gpu_blocks(tile, v.g1).compute_with(y, tile);
     const LoopLevel block(y, tile);
     if (d.has_sample) sample_in_block(d.sample, planes, block, groups, threads);
-    for (GroupSum &sum : d.sums) sum_in_block(sum, block, groups, runs);
+    for (GroupSum &sum : d.sums) sum_in_block(sum, block, groups, runs, at_once);
     for (Func f : d.of_group) in_block(f, v, block, groups);
     for (Func f : values) in_block(f, v, block, groups);
     Func again = d.sample_again.lanes;

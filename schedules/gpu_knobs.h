@@ -22,16 +22,19 @@ inline void check_threads(const char *name, int value, int most, const std::stri
 }
 
 // The knobs. Throws where a value is not legal.
-inline GpuKnobs legal_knobs(const GpuKnobs &knobs, Planes planes) {
+inline GpuKnobs legal_knobs(const GpuKnobs &knobs, PlaneClass planes) {
     const int lanes = lanes_of(planes) * kChunksPerRun;
     const auto are = [&](const char *name) { return planes_names().at(name) == planes; };
 #define HNORM_CHECK_LANES(name, count) \
     if (are(#name) && count != lanes) throw std::logic_error("gpu.json: lanes of " #name);
 #define HNORM_CHECK(name, by_default, ...)        \
     check_knob(#name, knobs.name, {__VA_ARGS__}); \
-    [[maybe_unused]] const int name = knobs.name;
-#define HNORM_PRODUCT(knob, other) \
-    check_threads(#knob, knob, HNORM_BLOCK_THREADS / other, "where " #other " is " + std::to_string(other));
+    [[maybe_unused]] const int name = knobs.name; \
+    [[maybe_unused]] constexpr int default_of_##name = by_default;
+// A default is legal. Kernels that do not have the knob have it, whatever their lanes.
+#define HNORM_PRODUCT(knob, other)  \
+    if (knob != default_of_##knob) \
+        check_threads(#knob, knob, HNORM_BLOCK_THREADS / other, "where " #other " is " + std::to_string(other));
     HNORM_BLOCK_LANES(HNORM_CHECK_LANES)
     HNORM_GPU_KNOBS(HNORM_CHECK)
     HNORM_BLOCK_PRODUCTS(HNORM_PRODUCT)

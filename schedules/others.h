@@ -32,12 +32,12 @@ inline void naive(const std::vector<Func> &outputs) {
 }
 
 // A layer of a convolutional network of each class, x(s, r, g0, g1), as batch norm sees it.
-inline std::vector<int> estimates(Planes planes) {
-    const int positions = planes == Planes::Tiny ? 9 : planes == Planes::Large ? 112 * 112 : 14 * 14;
+inline std::vector<int> estimates(PlaneClass planes) {
+    const int positions = planes == PlaneClass::Tiny ? 9 : planes == PlaneClass::Large ? 112 * 112 : 14 * 14;
     return {positions, 32, 256, 1};
 }
 // The extents of a buffer of so many dimensions: a tensor's elements, or values of groups.
-inline std::vector<int> estimates(Planes planes, int dimensions) {
+inline std::vector<int> estimates(PlaneClass planes, int dimensions) {
     const std::vector<int> x = estimates(planes);
     return dimensions == 2 ? std::vector<int>{x[2], x[3]} : x;
 }

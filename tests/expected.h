@@ -17,14 +17,14 @@ inline transcription::Group transcribed_group(const Tensor &x, hnorm_group group
                                               Order order = Order::kWhole) {
     const int64_t samples = x.channels() * x.positions();  // between them, of the dense values
     const bool last = x.format().channels_last;
-    const bool narrow = order == Order::kWhole && last && transcription::narrow(x.positions(), x.channels());
-    if (group == HNORM_INSTANCE) return {x.plane(n, c), x.positions(), 1, 0, last, narrow};
+    const bool few_channels = order == Order::kWhole && last && transcription::few_channels(x.positions(), x.channels());
+    if (group == HNORM_INSTANCE) return {x.plane(n, c), x.positions(), 1, 0, last, few_channels};
     if (x.positions() == 1)
-        return {x.plane(0, c), x.samples(), 1, 0, true, transcription::narrow(x.samples(), x.channels()), samples};
+        return {x.plane(0, c), x.samples(), 1, 0, true, transcription::few_channels(x.samples(), x.channels()), samples};
     // Many samples of tiny planes: samples are positions, and positions planes.
     if (order == Order::kWhole && !last && x.positions() < 16 && x.samples() >= 256)
         return {x.plane(0, c), x.samples(), x.positions(), 1, true, false, samples};
-    return {x.plane(0, c), x.positions(), x.samples(), samples, last, narrow};
+    return {x.plane(0, c), x.positions(), x.samples(), samples, last, few_channels};
 }
 
 // A group of `together` channels of a sample, the first of them c, where it is one reduction.

@@ -1,9 +1,10 @@
 """ptx.py PTXAS OBJECTS_FILE: the PTX in the kernels for CUDA, without a GPU.
 
 None of it may fuse a product with a sum, flush subnormals or approximate, whatever the compiler: the bits are the
-CPU's. Where PTXAS is a program it compiles all for GPUs from the oldest to the newest, with the limit of registers
-that Halide's runtime sets, and nothing may spill but a few bytes of the programs that add runs, where groups are
-rarely summed again. Prints what each takes.
+CPU's. Every program of an "aligned" kernel that reads tensors throughout loads 16 bytes at once. Where PTXAS is a
+program it compiles all for GPUs from the oldest to the newest, with the limit of registers that the loader sets
+(runtime/gpu/hooks.cpp), and nothing may spill but a few bytes of the programs that add runs, where groups are rarely
+summed again. Prints what each takes.
 """
 
 import re
@@ -14,8 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ARCHITECTURES = ["sm_80", "sm_90", "sm_100", "sm_120"]
-REGISTERS = 64
-RARE = re.compile(r"(moments|backward_reduce)\w* _kernel_out_|fused_")
+REGISTERS, OF_VECTORS = 64, 128
+VECTOR = rb"ld\.global\.nc\.v"
+SIXTEEN_BYTES = rb"ld\.global\.nc\.(v4\.[bfu]32|v2\.[bu]64)"
+EIGHT_BYTES = rb"ld\.global\.nc\.(v4\.[bfu]16|v2\.[bfu]32|[bu]64)"
+ADDS_RUNS = re.compile(r"(moments|backward_reduce)\w* _kernel_out_")
+RARE = re.compile(f"{ADDS_RUNS.pattern}|fused_")
 RARE_SPILLS = 160  # bytes
 FORBIDDEN = {"a fused multiply-add": rb"\bfma\.", "flushed subnormals": rb"\.ftz\b", "an approximation": rb"\.approx\b"}
 
@@ -27,10 +32,11 @@ def programs(path):
 
 
 def compile_program(ptxas, architecture, name, text):
+    most = OF_VECTORS if re.search(VECTOR, text) else REGISTERS
     with tempfile.NamedTemporaryFile(suffix=".ptx") as file:
         file.write(text)
         file.flush()
-        command = [ptxas, "-v", f"--maxrregcount={REGISTERS}", f"-arch={architecture}", file.name, "-o", "/dev/null"]
+        command = [ptxas, "-v", f"--maxrregcount={most}", f"-arch={architecture}", file.name, "-o", "/dev/null"]
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         return name, architecture, None, [done.stderr.strip()]
@@ -42,6 +48,16 @@ def compile_program(ptxas, architecture, name, text):
     return name, architecture, registers, spills
 
 
+def narrow_loads(name, text):
+    """The programs of an aligned kernel that load less at once than they should. Backward's sums take 16 bytes of both
+    tensors together."""
+    of_two = "backward" in name and not name.startswith("backward_apply") and "f32" not in name
+    wanted = EIGHT_BYTES if of_two else SIXTEEN_BYTES
+    entries = re.findall(rb"\.entry (\w+)\((.*?)\n\}", text, re.DOTALL)
+    reading = [(program.decode(), body) for program, body in entries if not ADDS_RUNS.match(f"{name} {program.decode()}")]
+    return [program for program, body in reading if not re.search(wanted, body)] or (not entries and ["no program"])
+
+
 def main():
     ptxas, objects = sys.argv[1], [Path(p) for p in Path(sys.argv[2]).read_text().split(";")]
     problems, found = [], []
@@ -50,8 +66,12 @@ def main():
         if not texts:
             problems.append(f"{path.name}: no PTX")
         for text in texts:
-            found.append((path.stem.removeprefix("hnorm_kernel_").removesuffix("_cuda"), text))
+            name = path.stem.removeprefix("hnorm_kernel_").removesuffix("_cuda")
+            found.append((name, text))
             problems += [f"{path.name}: {what}" for what, pattern in FORBIDDEN.items() if re.search(pattern, text)]
+            if "_aligned_" in name:
+                problems += [f"{path.name}: {program} takes less than 16 bytes at once"
+                             for program in narrow_loads(name, text)]
     if Path(ptxas).is_file():
         with ThreadPoolExecutor(2) as pool:
             jobs = [pool.submit(compile_program, ptxas, a, n, t) for n, t in found for a in ARCHITECTURES]

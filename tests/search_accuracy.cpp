@@ -21,11 +21,11 @@ namespace {
 struct Planes {
     const char *name;
     int64_t N, S;
-    bool last, narrow;
+    bool last, few_channels;
 
     size_t size() const { return static_cast<size_t>(N * S); }
     transcription::Group group(const std::vector<float> &values) const {
-        return {values.data(), S, N, S, last, narrow};
+        return {values.data(), S, N, S, last, few_channels};
     }
     std::string describe() const { return std::string(name) + " " + std::to_string(N) + "x" + std::to_string(S); }
 };

@@ -23,13 +23,13 @@ namespace {
 // Planes of one group, dense.
 struct Planes {
     int64_t S, N;
-    bool last, narrow = false;
+    bool last, few_channels = false;
 
     size_t size() const { return static_cast<size_t>(S * N); }
-    Group group(const std::vector<float> &values) const { return {values.data(), S, N, S, last, narrow}; }
+    Group group(const std::vector<float> &values) const { return {values.data(), S, N, S, last, few_channels}; }
     std::string describe() const {
         return std::to_string(N) + " planes of " + std::to_string(S) + (last ? ", channels last" : "") +
-               (narrow ? ", few" : "");
+               (few_channels ? ", few" : "");
     }
 };
 

@@ -15,7 +15,7 @@ namespace transcription {
 struct Group {
     const float *data;
     int64_t S, N, stride_r;
-    bool last = false, narrow = false;
+    bool last = false, few_channels = false;
     int64_t stride_s = 1;
     float operator()(int64_t s, int64_t r) const { return data[s * stride_s + r * stride_r]; }
 };
@@ -162,7 +162,7 @@ Sums sum_over_runs(const Cut &cut, TermsAt at) {
 }
 
 // "Few channels".
-inline bool narrow(int64_t S, int64_t C) { return 2 <= C && C < 16 && S >= 512; }
+inline bool few_channels(int64_t S, int64_t C) { return 2 <= C && C < 16 && S >= 512; }
 
 template <typename TermsAt>
 Sums sum_over_parts(const Group &x, TermsAt at) {
@@ -177,7 +177,7 @@ Sums sum_over_parts(const Group &x, TermsAt at) {
 
 template <typename TermsAt>
 Sums sum_over_group(const Group &x, TermsAt at) {
-    return x.narrow ? sum_over_parts(x, at) : sum_over_runs(Cut(x.S, x.N, x.last), at);
+    return x.few_channels ? sum_over_parts(x, at) : sum_over_runs(Cut(x.S, x.N, x.last), at);
 }
 
 // "The sample".

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "backward.h"
-#include "launch.h"
+#include "elements.h"
 
 namespace hnorm::gpu {
 

@@ -16,7 +16,7 @@ hnorm_status Gpu::reduce(const Planes &x, const Planes &dy, const Normalization 
     HNORM_TRY(gradient->reserve(view.groups()));
     HNORM_TRY(gate->forward.reserve(view.groups()));
     gradient->stride_n = gate->forward.stride_n = sums.group.stride_n(x);
-    On<TensorBuffer> x_buffer(*this, view), dy_buffer(*this, seen.dy);
+    Elements x_buffer(*this, view), dy_buffer(*this, seen.dy);
     On<GroupBuffer> means = read(*this, by.mean, view), variances = read(*this, by.variance, view);
     const AffineView affine = present(by.affine);
     On<GroupBuffer> gamma = read(*this, affine.gamma, view), beta = read(*this, affine.beta, view);
@@ -30,8 +30,11 @@ hnorm_status Gpu::reduce(const Planes &x, const Planes &dy, const Normalization 
     const auto dgamma = [&] { return unwanted.or_else(has_parameters ? b->dgamma : nullptr, view); };
     const auto dbeta = [&] { return unwanted.or_else(has_parameters ? b->dbeta : nullptr, view); };
     const DeviceElementKernels &of_type = kernels.of[x.type];
-    HNORM_TRY(launch(*this, (seen.few_channels ? of_type.backward_reduce_narrow : of_type.backward_reduce)[seen.planes],
-                     x_buffer, dy_buffer, means, variances, gamma, beta, by.eps, slope_bits(gate->slope), dgamma(),
+    const DeviceBackwardReduce kernel = seen.few_channels ? of_type.backward_reduce_few_channels[seen.planes]
+                                                          : chosen(*this, of_type.backward_reduce,
+                                                                   of_type.backward_reduce_aligned, seen.planes,
+                                                                   {&view, &seen.dy});
+    HNORM_TRY(launch(*this, kernel, x_buffer, dy_buffer, means, variances, gamma, beta, by.eps, slope_bits(gate->slope), dgamma(),
                      dbeta(), static_cast<int32_t>(b && b->add), kZero, of_dy, of_dy_xmu, written(of_dx[0]),
                      written(of_dx[1]), written(of_dx[2]), written(of_dx[3]), written(of_dx[4]), written(of_gate[1]),
                      written(of_gate[2]), dgamma(), dbeta()));
@@ -107,18 +110,28 @@ hnorm_status Gpu::apply(const Planes &x, const Planes &dy, const Gradient &by, c
     const PointwiseView seen = pointwise_view_on_device(tensors, 3, by.stride_n != 0 || gate.a.stride_n != 0);
     const View &view = seen.tensors[0];
     const auto coefficient = [&](int i) { return On<GroupBuffer>(*this, by[i], view, by.stride_n); };
-    return launch(*this, kernels.of[x.type].backward_apply[seen.planes], On<TensorBuffer>(*this, view),
-                  On<TensorBuffer>(*this, seen.tensors[1]), coefficient(0), coefficient(1), coefficient(2),
-                  coefficient(3), coefficient(4), read(*this, gate.a, view), read(*this, gate.b, view),
-                  slope_bits(gate.slope), kZero, On<TensorBuffer>(*this, seen.tensors[2]));
+    const DeviceElementKernels &of_type = kernels.of[x.type];
+    // Without an activation any values do.
+    const auto forward = [&](const Values<float> &values) {
+        return gate.slope == 1 ? coefficient(0) : read(*this, values, view);
+    };
+    return launch(*this,
+                  chosen(*this, of_type.backward_apply, of_type.backward_apply_aligned, seen.planes,
+                         {&view, &seen.tensors[1], &seen.tensors[2]}),
+                  Elements(*this, view), Elements(*this, seen.tensors[1]), coefficient(0), coefficient(1),
+                  coefficient(2), coefficient(3), coefficient(4), forward(gate.a), forward(gate.b),
+                  slope_bits(gate.slope), kZero, Elements(*this, seen.tensors[2]));
 }
 
 hnorm_status Gpu::activation_backward(const Planes &y, const Planes &dy, float slope, const Planes &dz) const {
     const Planes tensors[] = {y, dy, dz};
     const PointwiseView seen = pointwise_view_on_device(tensors, 3, false);
-    return launch(*this, kernels.of[y.type].activation_backward[seen.planes], On<TensorBuffer>(*this, seen.tensors[0]),
-                  On<TensorBuffer>(*this, seen.tensors[1]), slope_bits(slope), kZero,
-                  On<TensorBuffer>(*this, seen.tensors[2]));
+    const DeviceElementKernels &of_type = kernels.of[y.type];
+    const View &of_y = seen.tensors[0], &of_dy = seen.tensors[1], &of_dz = seen.tensors[2];
+    return launch(*this,
+                  chosen(*this, of_type.activation_backward, of_type.activation_backward_aligned, seen.planes,
+                         {&of_y, &of_dy, &of_dz}),
+                  Elements(*this, of_y), Elements(*this, of_dy), slope_bits(slope), kZero, Elements(*this, of_dz));
 }
 
 hnorm_status Gpu::wide_gradient(const Planes &y, const Planes &dy, float slope, const Planes &dz) const {

@@ -61,7 +61,7 @@ hnorm_status Gpu::moments(const Planes &x, const Grouping &group, const AffineVi
     const AffineView affine = present(given);
     HNORM_TRY(coefficients->reserve(view.groups()));
     coefficients->stride_n = group.stride_n(x);
-    On<TensorBuffer> x_buffer(*this, view);
+    Elements x_buffer(*this, view);
     On<GroupBuffer> gamma = read(*this, affine.gamma, view), beta = read(*this, affine.beta, view);
     On<GroupBuffer> means(*this, mean, view), m2s(*this, m2, view), m(*this, (*coefficients)[0], view);
     On<GroupBuffer> a(*this, (*coefficients)[1], view), b(*this, (*coefficients)[2], view);
@@ -70,8 +70,10 @@ hnorm_status Gpu::moments(const Planes &x, const Grouping &group, const AffineVi
     HNORM_TRY(unwanted.reserve());
     const auto running = [&](double *values) { return unwanted.or_else(values, view); };
     const DeviceElementKernels &of_type = kernels.of[x.type];
-    return launch(*this, (seen.few_channels ? of_type.moments_narrow : of_type.moments)[seen.planes], x_buffer, gamma,
-                  beta, eps, divisor, running(step.running_mean), running(step.running_variance), 1 - step.momentum,
+    const DeviceMoments kernel =
+        seen.few_channels ? of_type.moments_few_channels[seen.planes]
+                          : chosen(*this, of_type.moments, of_type.moments_aligned, seen.planes, {&view});
+    return launch(*this, kernel, x_buffer, gamma, beta, eps, divisor, running(step.running_mean), running(step.running_variance), 1 - step.momentum,
                   step.momentum, step.correction, kZero, means, m2s, m, a, b, running(step.running_mean),
                   running(step.running_variance));
 }
@@ -131,16 +133,21 @@ hnorm_status Gpu::normalize(const Planes &x, const Coefficients &by, const PostO
     const Planes tensors[] = {x, y, post.residual ? *post.residual : x};
     const PointwiseView seen = pointwise_view_on_device(tensors, 3, by.stride_n != 0);
     const View &view = seen.tensors[0];
-    On<TensorBuffer> x_buffer(*this, view), y_buffer(*this, seen.tensors[1]);
+    Elements x_buffer(*this, view), y_buffer(*this, seen.tensors[1]);
     On<GroupBuffer> m(*this, by[0], view, by.stride_n), a(*this, by[1], view, by.stride_n);
     On<GroupBuffer> b(*this, by[2], view, by.stride_n);
     const DeviceElementKernels &of_type = kernels.of[x.type];
     const int32_t slope = slope_bits(post.slope);
     if (post.residual) {
-        return launch(*this, of_type.normalize_residual[seen.planes], x_buffer, m, a, b, slope,
-                      On<TensorBuffer>(*this, seen.tensors[2]), kZero, y_buffer);
+        return launch(*this,
+                      chosen(*this, of_type.normalize_residual, of_type.normalize_residual_aligned, seen.planes,
+                             {&view, &seen.tensors[1], &seen.tensors[2]}),
+                      x_buffer, m, a, b, slope, Elements(*this, seen.tensors[2]), kZero, y_buffer);
     }
-    return launch(*this, of_type.normalize[seen.planes], x_buffer, m, a, b, slope, kZero, y_buffer);
+    return launch(
+        *this,
+        chosen(*this, of_type.normalize, of_type.normalize_aligned, seen.planes, {&view, &seen.tensors[1]}),
+        x_buffer, m, a, b, slope, kZero, y_buffer);
 }
 
 hnorm_status Gpu::track(const Track &step) const {

@@ -42,11 +42,15 @@ hnorm_status Gpu::fused(const Forward &a) const {
     Unwanted unwanted(*this);
     HNORM_TRY(unwanted.reserve());
     const auto values = [&](double *wanted) { return unwanted.or_else(wanted, view); };
-    HNORM_TRY(launch(*this, kernels.of[a.x.type].fused_forward[seen.planes], On<TensorBuffer>(*this, view),
+    const DeviceElementKernels &of_type = kernels.of[a.x.type];
+    HNORM_TRY(launch(*this,
+                     chosen(*this, of_type.fused_forward, of_type.fused_forward_aligned, seen.planes,
+                            {&view, &y, &residual}),
+                     Elements(*this, view),
                      read(*this, affine.gamma, view), read(*this, affine.beta, view), a.eps, slope_bits(a.post.slope),
-                     static_cast<int32_t>(a.post.residual != nullptr), On<TensorBuffer>(*this, residual),
+                     static_cast<int32_t>(a.post.residual != nullptr), Elements(*this, residual),
                      values(step.running_mean), values(step.running_variance), 1 - step.momentum, step.momentum,
-                     step.correction, kZero, On<TensorBuffer>(*this, y), values(a.mean), values(a.variance),
+                     step.correction, kZero, Elements(*this, y), values(a.mean), values(a.variance),
                      values(step.running_mean), values(step.running_variance)));
     return a.track && !tracked ? track(*a.track) : HNORM_OK;
 }
@@ -65,11 +69,15 @@ hnorm_status Gpu::fused(const Backward &b) const {
     Unwanted unwanted(*this);
     HNORM_TRY(unwanted.reserve());
     const auto gradient = [&](float *values) { return unwanted.or_else(shared ? nullptr : values, view); };
-    HNORM_TRY(launch(*this, kernels.of[b.x.type].fused_backward[seen.planes], On<TensorBuffer>(*this, view),
-                     On<TensorBuffer>(*this, seen.dy), read(*this, b.by.mean, view), read(*this, b.by.variance, view),
+    const DeviceElementKernels &of_type = kernels.of[b.x.type];
+    const View dx = seen_alike(seen, *b.dx, b.group);
+    HNORM_TRY(launch(*this,
+                     chosen(*this, of_type.fused_backward, of_type.fused_backward_aligned, seen.planes,
+                            {&view, &seen.dy, &dx}),
+                     Elements(*this, view), Elements(*this, seen.dy), read(*this, b.by.mean, view), read(*this, b.by.variance, view),
                      read(*this, affine.gamma, view), read(*this, affine.beta, view), b.by.eps, slope_bits(b.slope),
                      gradient(b.dgamma), gradient(b.dbeta), static_cast<int32_t>(b.add), kZero,
-                     On<TensorBuffer>(*this, seen_alike(seen, *b.dx, b.group)), unwanted.or_else(sums.dy, view),
+                     Elements(*this, dx), unwanted.or_else(sums.dy, view),
                      unwanted.or_else(sums.dy_xmu, view), gradient(b.dgamma), gradient(b.dbeta)));
     return parameter_gradients(b, sums);
 }

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdio>
+#include <cstring>
 
 #include "device_kernels.h"
 #include "error.h"
@@ -34,10 +35,34 @@ thread_local Failure failure;
 
 std::atomic<Driver *> known[3] = {};
 
+// Loads a module for Halide's runtime, which lets its threads have 64 registers at most: a block may
+// have 1024 threads. Kernels of this project have blocks of 512 threads at most
+// (schedules/space/gpu.json). Those that take 16 bytes at once need more for what they have at once.
+using LoadModule = int (*)(void **module, const void *image, unsigned count, int *options, void **values);
+LoadModule load_module = nullptr;
+int load_with_registers(void **module, const void *image, unsigned count, int *options, void **values) {
+    constexpr int kMostRegisters = 0;  // CU_JIT_MAX_REGISTERS
+    constexpr uintptr_t kMany = 128;
+    void *many = reinterpret_cast<void *>(kMany);
+    const bool takes_vectors = std::strstr(static_cast<const char *>(image), "ld.global.nc.v") != nullptr;
+    const bool can = count == 1 && options[0] == kMostRegisters;
+    return load_module(module, image, count, options, takes_vectors && can ? &many : values);
+}
+
+void *find_symbol(void *library, const char *name) {
+    void *const symbol = halide_default_get_library_symbol(library, name);
+    if (symbol == nullptr || std::strcmp(name, "cuModuleLoadDataEx") != 0) {
+        return symbol;
+    }
+    load_module = reinterpret_cast<LoadModule>(symbol);
+    return reinterpret_cast<void *>(load_with_registers);
+}
+
 void install_hooks() {
     // The default handler aborts the process.
     halide_set_error_handler([](void *, const char *message) { failure.record(HNORM_DEVICE_ERROR, message); });
     halide_set_custom_load_library(open_library);
+    halide_set_custom_get_library_symbol(find_symbol);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 set(HNORM_GPU_SOURCES
     backward.cpp
     cuda.cpp
+    elements.cpp
     forward.cpp
     fused.cpp
     gpu.cpp

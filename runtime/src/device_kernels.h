@@ -92,17 +92,18 @@ using DeviceRepeatChannels = int (*)(halide_buffer_t *in, int32_t together, hali
 using DeviceNarrow = int (*)(halide_buffer_t *in, halide_buffer_t *out);
 
 // Kernels by class. For the pointwise kernels, all channels-first planes of up to 1024 positions
-// are kSmall.
+// are kSmall. "narrow": few channels (docs/order.md), kLast alone. "aligned": a thread takes 16 bytes
+// at once (runtime/gpu/elements.h says of which tensors); not kTiny, and fused ones not kLarge.
 struct DeviceElementKernels {
-    DeviceMoments moments[kPlaneClasses],
-        moments_narrow[kPlaneClasses];  // narrow: few channels (docs/order.md), kLast alone
-    DeviceNormalize normalize[kPlaneClasses];
-    DeviceNormalizeResidual normalize_residual[kPlaneClasses];
-    DeviceBackwardReduce backward_reduce[kPlaneClasses], backward_reduce_narrow[kPlaneClasses];
-    DeviceBackwardApply backward_apply[kPlaneClasses];
-    DeviceActivationBackward activation_backward[kPlaneClasses];
-    DeviceFusedForward fused_forward[kPlaneClasses];
-    DeviceFusedBackward fused_backward[kPlaneClasses];
+    DeviceMoments moments[kPlaneClasses], moments_aligned[kPlaneClasses], moments_few_channels[kPlaneClasses];
+    DeviceNormalize normalize[kPlaneClasses], normalize_aligned[kPlaneClasses];
+    DeviceNormalizeResidual normalize_residual[kPlaneClasses], normalize_residual_aligned[kPlaneClasses];
+    DeviceBackwardReduce backward_reduce[kPlaneClasses], backward_reduce_aligned[kPlaneClasses],
+        backward_reduce_few_channels[kPlaneClasses];
+    DeviceBackwardApply backward_apply[kPlaneClasses], backward_apply_aligned[kPlaneClasses];
+    DeviceActivationBackward activation_backward[kPlaneClasses], activation_backward_aligned[kPlaneClasses];
+    DeviceFusedForward fused_forward[kPlaneClasses], fused_forward_aligned[kPlaneClasses];
+    DeviceFusedBackward fused_backward[kPlaneClasses], fused_backward_aligned[kPlaneClasses];
 };
 
 // Which tensors take the fused kernels (runtime/gpu/fused.cpp), by the blocks of the device and the

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <set>
 #include <string>
@@ -24,12 +25,15 @@ using api::require_refused;
 
 struct Launch {
     void *context, *stream;
+    bool takes_vectors;
 };
 // The driver's account. Contexts are any pointers; device memory is the CPU's.
 std::vector<Launch> launches;
 std::map<std::string, int> calls;
 std::map<std::string, int> failing;           // the result of a function instead of its work
 std::map<uintptr_t, void *> memory, modules;  // what there is, and its context
+std::set<uintptr_t> of_vectors;               // modules whose threads load several elements at once
+std::map<uintptr_t, size_t> sizes;            // of memory
 size_t capacity = SIZE_MAX;                   // pieces of memory
 std::set<void *> destroyed;                   // contexts
 int primary_is_active = 0;
@@ -103,6 +107,7 @@ FAKE(cuMemAlloc_v2, (Address * at, size_t bytes), {
     if (memory.size() >= capacity) return 2;
     *at = reinterpret_cast<Address>(std::calloc(bytes, 1));
     memory[*at] = current.back();
+    sizes[*at] = bytes;
 })
 FAKE(cuMemFree_v2, (Address at), {
     REQUIRE(memory.at(at) == current.back());
@@ -118,13 +123,19 @@ FAKE(cuMemcpyDtoDAsync_v2, (Address to, Address from, size_t bytes, void *),
 FAKE(cuStreamSynchronize, (void *), {})
 FAKE(cuStreamIsCapturing, (void *stream, int *state), *state = captured && stream == captured)
 FAKE(cuPointerGetAttribute, (void *value, int, Address at), {
-    result = memory.count(at) ? 0 : 1;
+    const auto after = memory.upper_bound(at);
+    const bool is_known = after != memory.begin() && at - std::prev(after)->first < sizes[std::prev(after)->first];
+    result = is_known ? 0 : 1;
     *static_cast<unsigned *>(value) = 2;
 })
-FAKE(cuModuleLoadDataEx, (void **module, const void *, unsigned, int *, void **), {
+FAKE(cuModuleLoadDataEx, (void **module, const void *image, unsigned given, int *options, void **values), {
     static uintptr_t last = 0;
     *module = reinterpret_cast<void *>(++last);
     modules[last] = current.back();
+    const bool vectors = std::strstr(static_cast<const char *>(image), "ld.global.nc.v") != nullptr;
+    if (vectors) of_vectors.insert(last);
+    REQUIRE((given == 1 && options[0] == 0));  // CU_JIT_MAX_REGISTERS
+    REQUIRE(reinterpret_cast<uintptr_t>(values[0]) == (vectors ? 128 : 64));
 })
 FAKE(cuModuleUnload, (void *module), {
     REQUIRE(modules.at(reinterpret_cast<uintptr_t>(module)) == current.back());
@@ -132,14 +143,17 @@ FAKE(cuModuleUnload, (void *module), {
 })
 FAKE(cuModuleGetFunction, (void **function, void *module, const char *), {
     REQUIRE(modules.at(reinterpret_cast<uintptr_t>(module)) == current.back());
-    *function = &memory;
+    *function = module;
 })
 FAKE(cuLaunchKernel,
-     (void *, unsigned x, unsigned y, unsigned z, unsigned, unsigned, unsigned, unsigned, void *stream, void **,
-      void **),
+     (void *function, unsigned x, unsigned y, unsigned z, unsigned threads_x, unsigned threads_y, unsigned threads_z,
+      unsigned, void *stream, void **, void **),
      {
          REQUIRE((x > 0 && y > 0 && z > 0 && y <= 65535 && z <= 65535));
-         launches.push_back({current.empty() ? nullptr : current.back(), stream});
+         const bool takes_vectors = of_vectors.count(reinterpret_cast<uintptr_t>(function)) == 1;
+         // A block has 65536 registers.
+         REQUIRE(threads_x * threads_y * threads_z <= (takes_vectors ? 512 : 1024));
+         launches.push_back({current.empty() ? nullptr : current.back(), stream, takes_vectors});
      })
 // What Halide's runtime looks for and hnorm must not need.
 int not_to_be_called() {
@@ -327,6 +341,51 @@ TEST_CASE("groups that fit a block of the device are one launch, others three, a
         const int more = size.n > 1 ? 1 : 0;
         check(hnorm::InstanceNorm(size.c, hnorm::Options().affine(true).track_running_stats(true)), size.instance,
               more);
+    }
+}
+
+TEST_CASE("threads take 16 bytes at once of tensors whose rows begin at multiples of 16 bytes") {
+    hnorm::use_cuda(pointer(0x2000), pointer(0x77));
+    constexpr int64_t kN = 4, kMost = kN * 64 * 40 * 40;
+    hnorm::DeviceArray<float> x(hnorm::Device::cuda, kMost + 4), y(hnorm::Device::cuda, kMost + 4);
+    hnorm::DeviceArray<float> residual(hnorm::Device::cuda, kMost + 4);
+    // Whether some, and whether all programs of a step take vectors.
+    struct Taken {
+        bool some, all;
+    };
+    const auto taken = [&](int64_t c, int64_t side, bool last, hnorm_type type, int64_t at_x, int64_t at_residual) {
+        const auto tensor = [&](hnorm::DeviceArray<float> &array, int64_t at) {
+            void *const data = reinterpret_cast<char *>(array.data()) + at * (type == HNORM_F32 ? 4 : 2);
+            const hnorm::Layout layout = last ? hnorm::Layout::channels_last : hnorm::Layout::channels_first;
+            const int64_t shape[] = {kN, c, side, side};
+            return hnorm::Tensor(data, static_cast<hnorm::Type>(type), layout, shape).on(hnorm::Device::cuda);
+        };
+        hnorm::BatchNorm layer(c, hnorm::Options().relu());
+        layer.to(hnorm::Device::cuda);
+        launches.clear();
+        layer.forward_add(tensor(x, at_x), tensor(residual, at_residual), tensor(y, 0));
+        layer.forward(tensor(x, at_x), tensor(y, 0));
+        layer.backward(tensor(x, at_x), tensor(y, 0), tensor(y, 0));
+        const auto takes = [](const Launch &launch) { return launch.takes_vectors; };
+        return Taken{std::any_of(launches.begin(), launches.end(), takes),
+                     std::all_of(launches.begin(), launches.end(), takes)};
+    };
+    for (const hnorm_type type : {HNORM_F32, HNORM_F16, HNORM_BF16}) {
+        const int64_t at_once = type == HNORM_F32 ? 4 : 8;
+        for (const bool last : {false, true})
+            for (const int64_t side : {4, 40}) {  // in one launch and, channels-first, in three
+                INFO(side << (last ? " channels-last" : "") << " type " << type);
+                REQUIRE(taken(64, side, last, type, 0, 0).all);
+                REQUIRE(taken(64, side, last, type, at_once, 2 * at_once).all);
+                REQUIRE_FALSE(taken(64, side, last, type, 1, 0).some);
+                REQUIRE_FALSE(taken(64, side, last, type, at_once / 2, 0).some);
+            }
+        REQUIRE_FALSE(taken(64, 5, false, type, 0, 0).some);
+        REQUIRE_FALSE(taken(64 + at_once / 2, 8, true, type, 0, 0).some);
+        // A residual apart: what reads it does not, and the sums do.
+        const Taken apart = taken(64, 40, false, type, 0, 1);
+        REQUIRE(apart.some);
+        REQUIRE_FALSE(apart.all);
     }
 }
 
