@@ -39,7 +39,8 @@ def mean_interval(rows, confidence=0.95, resamples=400, seed=0):
     return math.exp(means[cut]), math.exp(mean_log(rows)), math.exp(means[-1 - cut])
 
 
-# A row proven slower than TOLERATED is one too many; to stay clear of it, values are refused from NOTICED on.
+# A row proven slower than TOLERATED is one too many; to stay clear of it, values are refused from
+# NOTICED on.
 TOLERATED, NOTICED = 0.97, 0.98
 
 

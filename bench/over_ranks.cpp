@@ -1,6 +1,7 @@
-// What shared statistics cost: mpiexec -n N over_ranks [ROUNDS]. Each process has its part of a batch, and times a layer of its own
-// (local) and one whose statistics are those of all processes (shared), in turn. over_ranks.py runs it and makes tables of its
-// lines: "row", "line" (the time line of a call, of each process) and "gather" (the all-gather itself).
+// What shared statistics cost: mpiexec -n N over_ranks [ROUNDS]. Each process has its part of a
+// batch, and times a layer of its own (local) and one whose statistics are those of all processes
+// (shared), in turn. over_ranks.py runs it and makes tables of its lines: "row", "line" (the time
+// line of a call, of each process) and "gather" (the all-gather itself).
 #include <hnorm/hnorm.hpp>
 #include <hnorm/mpi.hpp>
 

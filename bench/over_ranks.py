@@ -9,8 +9,9 @@ from collections import defaultdict
 
 # Runs of the program, and rounds in each.
 THOROUGH, QUICK = (5, 9), (2, 5)
-# A process that waits for the other waits for what runs in its place: a run counts as quiet if other programs used at
-# most this share of the cores. There are so many tries for each run, and the quietest are taken.
+# A process that waits for the other waits for what runs in its place: a run counts as quiet if
+# other programs used at most this share of the cores. There are so many tries for each run, and the
+# quietest are taken.
 QUIET, TRIES = 0.03, 3
 PARTS = ("to round 1", "round 1", "to round 2", "round 2", "to round 3", "round 3", "after it")
 PAPER_CHANNELS, PAPER_RANKS = (64, 2048), (2, 8, 64, 512, 4096)

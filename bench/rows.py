@@ -10,7 +10,8 @@ GROUPS, LAYOUTS, TYPES = (tuple(_MANIFEST[name]) for name in ("groups", "layouts
 # {name: tensors that a call must read and write at least}
 OPERATIONS = {name: int(read) + int(written) for name, read, written in re.findall(
     r"^OPERATION\((\w+), .* (\d+), +(\d+)\)$", (ROOT / "bench/engine/operations.inc").read_text(), re.M)}
-# Those that are measured unless others are named. A schedule file is held to them (no row slower than before).
+# Those that are measured unless others are named. A schedule file is held to them (no row slower
+# than before).
 MAIN_OPS = ("forward", "normalize", "backward")
 
 

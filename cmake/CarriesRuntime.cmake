@@ -1,5 +1,6 @@
-# hnorm_carries_runtime(TARGET...): with the C++ runtime inside, for a machine whose own may be older (./dev gpu --pack).
-# Libraries name stdc++ themselves, where -static-libstdc++ has no say: a folder that has the archive alone comes first.
+# hnorm_carries_runtime(TARGET...): with the C++ runtime inside, for a machine whose own may be
+# older (./dev gpu --pack). Libraries name stdc++ themselves, where -static-libstdc++ has no say: a
+# folder that has the archive alone comes first.
 function(hnorm_carries_runtime)
     execute_process(
         COMMAND "${CMAKE_CXX_COMPILER}" -print-file-name=libstdc++.a OUTPUT_VARIABLE archive OUTPUT_STRIP_TRAILING_WHITESPACE

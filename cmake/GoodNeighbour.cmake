@@ -1,7 +1,7 @@
-# hnorm_good_neighbour(TARGET [OTHER [PREFIX]]): the static library gives names that begin with hnorm_ and no others
-# (RenameSymbols.cmake), and hides them (hide_names.cpp): each shared library with it inside has its own. OTHER: the one among such
-# libraries whose internal names it uses. PREFIX: hnorm_, or for a library that has what OTHER has, as a runtime of Halide's, a
-# longer one.
+# hnorm_good_neighbour(TARGET [OTHER [PREFIX]]): the static library gives names that begin with
+# hnorm_ and no others (RenameSymbols.cmake), and hides them (hide_names.cpp): each shared library
+# with it inside has its own. OTHER: the one among such libraries whose internal names it uses.
+# PREFIX: hnorm_, or for a library that has what OTHER has, as a runtime of Halide's, a longer one.
 set(HNORM_RENAME_SYMBOLS "${CMAKE_CURRENT_LIST_DIR}/RenameSymbols.cmake")
 function(hnorm_good_neighbour target)
     set(renamed "$<TARGET_FILE_DIR:${target}>/${target}.renamed")
@@ -25,7 +25,8 @@ function(hnorm_good_neighbour target)
     set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${HNORM_RENAME_SYMBOLS}")
 endfunction()
 
-# hnorm_functions(RESULT HEADER...): the functions that headers of the C interface declare; those that are inline have no symbol.
+# hnorm_functions(RESULT HEADER...): the functions that headers of the C interface declare; those
+# that are inline have no symbol.
 function(hnorm_functions result)
     set(functions "")
     foreach(header IN LISTS ARGN)

@@ -1,5 +1,5 @@
-# Finds Halide: the installation that the caller names (Halide_DIR, Halide_ROOT) or has in CMAKE_PREFIX_PATH, else the wheel in
-# .venv, whose folder carries the Python version in its name.
+# Finds Halide: the installation that the caller names (Halide_DIR, Halide_ROOT) or has in
+# CMAKE_PREFIX_PATH, else the wheel in .venv, whose folder carries the Python version in its name.
 
 # Halide 21 loads its Python part, which needs Python's headers, even where nobody wants it.
 set(CMAKE_DISABLE_FIND_PACKAGE_Halide_Python TRUE)

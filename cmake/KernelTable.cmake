@@ -1,16 +1,19 @@
-# The writer of dispatch tables (runtime/src/kernels.h, device_kernels.h), for the build, which includes this file, and for the
-# tuner, whose tables have a row for each of its candidates:
+# The writer of dispatch tables (runtime/src/kernels.h, device_kernels.h), for the build, which
+# includes this file, and for the tuner, whose tables have a row for each of its candidates:
 #
 #   cmake -D TABLE=FILE -D OUT=FILE -P KernelTable.cmake
 #
-# Both set rows and device_rows, the names of the rows; for each kernel of a row symbol_ROW_KERNEL_PLANES_TYPE, and for those of groups
-# on devices symbol_ROW_KERNEL; and declarations_KERNEL (hnorm_add_symbol). A row has no other kernels. TABLE, a script of the
-# tuner's, sets besides: schedule_file, whose CPU features and dispatch values all rows have; dispatch_overrides; code that comes first
-# (prelude); and, where there are device_rows, the table's namespace and name (devices_namespace, devices).
+# Both set rows and device_rows, the names of the rows; for each kernel of a row
+# symbol_ROW_KERNEL_PLANES_TYPE, and for those of groups on devices symbol_ROW_KERNEL; and
+# declarations_KERNEL (hnorm_add_symbol). A row has no other kernels. TABLE, a script of the
+# tuner's, sets besides: schedule_file, whose CPU features and dispatch values all rows have;
+# dispatch_overrides; code that comes first (prelude); and, where there are device_rows, the table's
+# namespace and name (devices_namespace, devices).
 cmake_policy(VERSION 3.28) # as a script it has no project's
 include("${CMAKE_CURRENT_LIST_DIR}/Manifest.cmake")
 
-# hnorm_add_symbol(PREFIX KERNEL SLOT ROW SYMBOL): SLOT is KERNEL_PLANES_TYPE or KERNEL. What has a scope in C++ is declared already.
+# hnorm_add_symbol(PREFIX KERNEL SLOT ROW SYMBOL): SLOT is KERNEL_PLANES_TYPE or KERNEL. What has a
+# scope in C++ is declared already.
 macro(hnorm_add_symbol prefix kernel slot row symbol)
     set("symbol_${row}_${slot}" "${symbol}")
     if(NOT "${symbol}" MATCHES "::")
@@ -62,8 +65,9 @@ macro(hnorm_add_device name)
     endforeach()
 endmacro()
 
-# hnorm_add_target(NAME INDEX [SCHEDULES]): appends the target of the schedule file just read to target_arrays and target_rows. INDEX: of
-# its kernels in the rows, -1 where the library does not have them. SCHEDULES: those for some CPUs, of hnorm_add_schedule
+# hnorm_add_target(NAME INDEX [SCHEDULES]): appends the target of the schedule file just read to
+# target_arrays and target_rows. INDEX: of its kernels in the rows, -1 where the library does not
+# have them. SCHEDULES: those for some CPUs, of hnorm_add_schedule
 macro(hnorm_add_target name index)
     hnorm_add_features(${name})
     hnorm_row_of_target(row ${name} ${index} ${name} nullptr "${ARGN}")
@@ -80,7 +84,8 @@ macro(hnorm_add_features name)
     string(APPEND target_arrays "const char *const ${array}[] = ${cpu_features};\n")
 endmacro()
 
-# hnorm_add_schedule(LIST TARGET INDEX SCHEDULE CPU...): appends the values of a file of schedules/by_cpu, just read, to LIST.
+# hnorm_add_schedule(LIST TARGET INDEX SCHEDULE CPU...): appends the values of a file of
+# schedules/by_cpu, just read, to LIST.
 macro(hnorm_add_schedule list target index schedule)
     hnorm_names(cpus ${ARGN})
     string(MAKE_C_IDENTIFIER "cpus_${schedule}" array)

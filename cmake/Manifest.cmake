@@ -1,6 +1,8 @@
-# Reads the manifest (generators/kernels.json), the spaces (schedules/space/) and the schedule files.
+# Reads the manifest (generators/kernels.json), the spaces (schedules/space/) and the schedule
+# files.
 
-# json_items(OUT GET|MEMBER JSON PATH...): an array's items, or the names of an object's members; none where there is no such thing
+# json_items(OUT GET|MEMBER JSON PATH...): an array's items, or the names of an object's members;
+# none where there is no such thing
 function(json_items out what json)
     string(JSON count ERROR_VARIABLE error LENGTH "${json}" ${ARGN})
     set(items "")
@@ -14,7 +16,8 @@ function(json_items out what json)
     set(${out} "${items}" PARENT_SCOPE)
 endfunction()
 
-# json_values(OUT JSON PATH...): an object's members as name=value, without those that are objects themselves
+# json_values(OUT JSON PATH...): an object's members as name=value, without those that are objects
+# themselves
 function(json_values out json)
     json_items(names MEMBER "${json}" ${ARGN})
     set(values "")
@@ -39,8 +42,8 @@ function(hnorm_merge out)
     set(${out} "${merged}" PARENT_SCOPE)
 endfunction()
 
-# Sets PART, the names of the kernels of a part of the manifest, and for each PREFIXgenerator_of_, PREFIXtemplate_of_,
-# PREFIXsignature_of_, PREFIXplanes_of_ and PREFIXparameters_of_KERNEL.
+# Sets PART, the names of the kernels of a part of the manifest, and for each PREFIXgenerator_of_,
+# PREFIXtemplate_of_, PREFIXsignature_of_, PREFIXplanes_of_ and PREFIXparameters_of_KERNEL.
 macro(hnorm_read_kernels part prefix)
     set(${part} "")
     json_items(entries GET "${manifest_json}" ${part})
@@ -58,8 +61,8 @@ macro(hnorm_read_kernels part prefix)
     endforeach()
 endmacro()
 
-# Sets planes_classes, element_types, and what hnorm_read_kernels says of `kernels`, and with the prefix device_ of
-# `device_kernels` and `device_group_kernels`.
+# Sets planes_classes, element_types, and what hnorm_read_kernels says of `kernels`, and with the
+# prefix device_ of `device_kernels` and `device_group_kernels`.
 macro(hnorm_read_manifest file)
     file(READ "${file}" manifest_json)
     json_items(planes_classes GET "${manifest_json}" planes)
@@ -80,8 +83,9 @@ macro(hnorm_read_schedule file)
     string(REGEX REPLACE "-$" "" halide_target "${halide_arch}-linux-${halide_target}")
 endmacro()
 
-# hnorm_knobs(OUT KERNEL PLANES TYPE): what the schedule file says as name=value. An object named by the type replaces some;
-# what no value is given for has the generators' default, of schedules/space/.
+# hnorm_knobs(OUT KERNEL PLANES TYPE): what the schedule file says as name=value. An object named by
+# the type replaces some; what no value is given for has the generators' default, of
+# schedules/space/.
 function(hnorm_knobs out kernel planes type)
     json_values(values "${schedule_json}" kernels ${kernel} ${planes})
     json_values(own "${schedule_json}" kernels ${kernel} ${planes} ${type})
@@ -114,9 +118,9 @@ function(hnorm_schedule_name out file)
     set(${out} "${name}" PARENT_SCOPE)
 endfunction()
 
-# hnorm_read_schedule_of_cpus(FILE): a file of schedules/by_cpu. It names its target, the models of CPU that it is for, and what differs
-# from the target's file, whose schedule_json has to be read already. Sets schedule_name and schedule_cpus, and merges what
-# differs into schedule_json.
+# hnorm_read_schedule_of_cpus(FILE): a file of schedules/by_cpu. It names its target, the models of
+# CPU that it is for, and what differs from the target's file, whose schedule_json has to be read
+# already. Sets schedule_name and schedule_cpus, and merges what differs into schedule_json.
 macro(hnorm_read_schedule_of_cpus file)
     hnorm_schedule_name(schedule_name "${file}")
     file(READ "${file}" own_json)
@@ -144,8 +148,9 @@ macro(hnorm_read_schedule_of_cpus file)
     hnorm_merge_objects(schedule_json "${schedule_json}" "${own_json}")
 endmacro()
 
-# hnorm_kernels_digest(OUT ROOT): what tells kernels of this build from those of others: their calls and how they are computed, but
-# not the values of schedules. A kernel pack fits libraries of the same.
+# hnorm_kernels_digest(OUT ROOT): what tells kernels of this build from those of others: their calls
+# and how they are computed, but not the values of schedules. A kernel pack fits libraries of the
+# same.
 function(hnorm_kernels_digest out root)
     set(texts "")
     hnorm_kernels_digest_files(files "${root}")
@@ -166,8 +171,9 @@ function(hnorm_kernels_digest_files out root)
     set(${out} ${files} PARENT_SCOPE)
 endfunction()
 
-# hnorm_dispatch(OUT SPACE OPERATION TYPE): the dispatch values of the space as name=value: the defaults, what the schedule file says
-# for all, for the type, for the operation, and for the type in it; and what dispatch_overrides does.
+# hnorm_dispatch(OUT SPACE OPERATION TYPE): the dispatch values of the space as name=value: the
+# defaults, what the schedule file says for all, for the type, for the operation, and for the type
+# in it; and what dispatch_overrides does.
 function(hnorm_dispatch out space_json operation type)
     set(values "")
     json_items(names MEMBER "${space_json}" dispatch values)
@@ -186,8 +192,8 @@ function(hnorm_dispatch out space_json operation type)
     set(${out} "${values}" PARENT_SCOPE)
 endfunction()
 
-# hnorm_require_names(WHERE PATH ALLOWED...): fails where an object of the schedule file has a member that is not allowed, or whose
-# value is neither a number nor an object
+# hnorm_require_names(WHERE PATH ALLOWED...): fails where an object of the schedule file has a
+# member that is not allowed, or whose value is neither a number nor an object
 function(hnorm_require_names where path)
     json_items(names MEMBER "${schedule_json}" ${path})
     list(JOIN ARGN ", " allowed)
@@ -202,8 +208,9 @@ function(hnorm_require_names where path)
     endforeach()
 endfunction()
 
-# hnorm_check_schedule(FILE PART PREFIX SPACE): fails where the schedule just read names a kernel of the part, a class, a knob, a value or
-# a dispatch value that there is none of: it would pass for a default. Of vectors that are too long the generators say so.
+# hnorm_check_schedule(FILE PART PREFIX SPACE): fails where the schedule just read names a kernel of
+# the part, a class, a knob, a value or a dispatch value that there is none of: it would pass for a
+# default. Of vectors that are too long the generators say so.
 function(hnorm_check_schedule file part prefix space_json)
     cmake_path(GET file FILENAME name)
     cmake_path(GET file PARENT_PATH folder)
@@ -248,8 +255,8 @@ function(hnorm_check_schedule file part prefix space_json)
     endforeach()
 endfunction()
 
-# hnorm_targets_best_first(OUT ARCHITECTURE FILE...): schedule files of CPUs by their "rank", the highest first, but those of other
-# architectures behind
+# hnorm_targets_best_first(OUT ARCHITECTURE FILE...): schedule files of CPUs by their "rank", the
+# highest first, but those of other architectures behind
 function(hnorm_targets_best_first out architecture)
     set(ranked "")
     foreach(file IN LISTS ARGN)

@@ -1,5 +1,6 @@
-# Open MPI, for the programs over several processes of bench/ and examples/: HNORM_OPEN_MPI says whether it is there, and
-# hnorm_mpiexec is what starts a program. The programs of tests/transports need no more of CMake than the compiler.
+# Open MPI, for the programs over several processes of bench/ and examples/: HNORM_OPEN_MPI says
+# whether it is there, and hnorm_mpiexec is what starts a program. The programs of tests/transports
+# need no more of CMake than the compiler.
 find_program(HNORM_MPICXX_openmpi mpicxx.openmpi)
 find_program(HNORM_MPIEXEC_openmpi mpiexec.openmpi)
 set(HNORM_OPEN_MPI OFF)

@@ -1,4 +1,5 @@
-# hnorm_pkg_config(NAME DESCRIPTION [REQUIRES PACKAGE] [REQUIRES_MORE PACKAGES] [REQUIRES_PRIVATE PACKAGES] LIBS FLAGS
+# hnorm_pkg_config(NAME DESCRIPTION [REQUIRES PACKAGE] [REQUIRES_MORE PACKAGES] [REQUIRES_PRIVATE
+# PACKAGES] LIBS FLAGS
 #     [LIBS_PRIVATE FLAGS] COMPONENT COMPONENT): writes and installs NAME.pc. REQUIRES: a package of hnorm's, in this version
 function(hnorm_pkg_config name description)
     set(one_value REQUIRES REQUIRES_MORE REQUIRES_PRIVATE LIBS LIBS_PRIVATE COMPONENT)
@@ -15,8 +16,8 @@ function(hnorm_pkg_config name description)
     )
 endfunction()
 
-# hnorm_install_libraries(STATIC SHARED EXPORT NAME PART COMPONENT): both libraries, and their CMake targets. The shared one is in the
-# component, all else in COMPONENT_dev.
+# hnorm_install_libraries(STATIC SHARED EXPORT NAME PART COMPONENT): both libraries, and their CMake
+# targets. The shared one is in the component, all else in COMPONENT_dev.
 function(hnorm_install_libraries static shared)
     cmake_parse_arguments(PARSE_ARGV 2 arg "" "EXPORT;PART" "")
     install(TARGETS ${static} ${shared} EXPORT ${arg_EXPORT}

@@ -1,5 +1,5 @@
-# The README's C++ example as a program, so that it cannot rot: its includes, the data that it speaks of, and its
-# statements as they stand.
+# The README's C++ example as a program, so that it cannot rot: its includes, the data that it
+# speaks of, and its statements as they stand.
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/README.md")
 file(READ "${PROJECT_SOURCE_DIR}/README.md" readme)
 if(NOT readme MATCHES "\n```cpp\n(#include[^\n]*)\n([^`]*)\n```\n")

@@ -1,13 +1,15 @@
-# cmake -D ARCHIVE=FILE -D RENAMED=FILE [-D OTHERS=FILE] -D PREFIX=NAME -D NM=PROGRAM -D OBJCOPY=PROGRAM -P RenameSymbols.cmake
+# cmake -D ARCHIVE=FILE -D RENAMED=FILE [-D OTHERS=FILE] -D PREFIX=NAME -D NM=PROGRAM -D
+# OBJCOPY=PROGRAM -P RenameSymbols.cmake
 #
-# Puts PREFIX, hnorm_ or what begins so, before every name that the archive gives its users and that does not begin with hnorm_:
-# Halide's runtime, whose error handler and threads are the process's, and C++'s names. A program with Halide code of its own
-# keeps its own runtime. What was renamed is written to RENAMED, for objcopy; OTHERS is such a list, of another archive whose names
-# this one uses where it has none of its own.
+# Puts PREFIX, hnorm_ or what begins so, before every name that the archive gives its users and that
+# does not begin with hnorm_: Halide's runtime, whose error handler and threads are the process's,
+# and C++'s names. A program with Halide code of its own keeps its own runtime. What was renamed is
+# written to RENAMED, for objcopy; OTHERS is such a list, of another archive whose names this one
+# uses where it has none of its own.
 cmake_minimum_required(VERSION 3.16) # the source archive's
 
-# Global names, and those of COMDAT groups, which may be local (type n): of groups of the same name the linker keeps one, and
-# the other's functions, by other names now, would be gone.
+# Global names, and those of COMDAT groups, which may be local (type n): of groups of the same name
+# the linker keeps one, and the other's functions, by other names now, would be gone.
 execute_process(
     COMMAND "${NM}" --defined-only --format=posix "${ARCHIVE}" OUTPUT_VARIABLE symbols ERROR_QUIET RESULT_VARIABLE status
 )

@@ -1,5 +1,5 @@
-# hnorm_write_cpu_space(JSON FILE), hnorm_write_gpu_space(JSON FILE): the knobs of schedules/space/ as the macros that
-# schedules/cpu_knobs.h and schedules/gpu_knobs.h read.
+# hnorm_write_cpu_space(JSON FILE), hnorm_write_gpu_space(JSON FILE): the knobs of schedules/space/
+# as the macros that schedules/cpu_knobs.h and schedules/gpu_knobs.h read.
 include(Manifest)
 
 # The lines X(name, default, legal values...) of a space's knobs.

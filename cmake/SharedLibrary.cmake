@@ -1,6 +1,7 @@
-# hnorm_shared_library(TARGET ARCHIVE HEADERS [USED_BY ARCHIVE...]): a shared library of all that the static library ARCHIVE holds,
-# for what loads libraries: plug-in systems, other languages. It gives the functions of HEADERS, under the version HNORM_MAJOR.MINOR;
-# and for the shared libraries made of USED_BY what these need besides, under the version HNORM_MAJOR.MINOR_PRIVATE. All of these
+# hnorm_shared_library(TARGET ARCHIVE HEADERS [USED_BY ARCHIVE...]): a shared library of all that
+# the static library ARCHIVE holds, for what loads libraries: plug-in systems, other languages. It
+# gives the functions of HEADERS, under the version HNORM_MAJOR.MINOR; and for the shared libraries
+# made of USED_BY what these need besides, under the version HNORM_MAJOR.MINOR_PRIVATE. All of these
 # names begin with hnorm_, because the archives' names do (GoodNeighbour.cmake).
 set(HNORM_WRITE_GIVEN_NAMES "${CMAKE_CURRENT_LIST_DIR}/WriteGivenNames.cmake")
 function(hnorm_shared_library target archive headers)
@@ -26,7 +27,8 @@ function(hnorm_shared_library target archive headers)
     set_target_properties(
         ${target} PROPERTIES LINKER_LANGUAGE CXX OUTPUT_NAME ${name} VERSION ${PROJECT_VERSION} SOVERSION ${version}
                              LINK_DEPENDS "${stem}.map;${stem}.whole.a"
-                             # A program with both kinds would have two of everything: CMake refuses it.
+                             # A program with both kinds would have two of everything: CMake refuses
+                             # it.
                              INTERFACE_HNORM_KIND shared COMPATIBLE_INTERFACE_STRING HNORM_KIND
     )
     set_target_properties(${archive} PROPERTIES INTERFACE_HNORM_KIND static COMPATIBLE_INTERFACE_STRING HNORM_KIND)

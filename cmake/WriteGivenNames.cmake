@@ -1,8 +1,10 @@
-# cmake -D "PUBLIC=NAME;..." -D ARCHIVE=FILE -D "USERS=ARCHIVE;..." -D NODE=VERSION -D MAP=FILE -D NAMES=FILE -D NM=PROGRAM
+# cmake -D "PUBLIC=NAME;..." -D ARCHIVE=FILE -D "USERS=ARCHIVE;..." -D NODE=VERSION -D MAP=FILE -D
+# NAMES=FILE -D NM=PROGRAM
 #     -P WriteGivenNames.cmake
 #
-# Writes the version script MAP of a shared library of ARCHIVE, and the names that it gives to NAMES, one a line: PUBLIC under NODE;
-# and under NODE_PRIVATE what else of ARCHIVE the archives USERS take.
+# Writes the version script MAP of a shared library of ARCHIVE, and the names that it gives to
+# NAMES, one a line: PUBLIC under NODE; and under NODE_PRIVATE what else of ARCHIVE the archives
+# USERS take.
 cmake_minimum_required(VERSION 3.16) # the source archive's
 # names(OUT KIND ARCHIVE...): global names, KIND being defined or undefined
 function(names out kind)

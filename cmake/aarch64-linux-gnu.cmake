@@ -1,4 +1,5 @@
-# Toolchain file: ARM64 Linux, by Debian's cross compiler (g++-aarch64-linux-gnu); programs run under qemu-user-static.
+# Toolchain file: ARM64 Linux, by Debian's cross compiler (g++-aarch64-linux-gnu); programs run
+# under qemu-user-static.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)

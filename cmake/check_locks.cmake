@@ -1,4 +1,5 @@
-# cmake -P check_locks.cmake: fails unless each requirements.lock has the versions of the requirements.txt beside it.
+# cmake -P check_locks.cmake: fails unless each requirements.lock has the versions of the
+# requirements.txt beside it.
 cmake_minimum_required(VERSION 3.28)
 set(root "${CMAKE_CURRENT_LIST_DIR}/..")
 foreach(folder IN ITEMS . tune cmake packaging python tests/source_archive)

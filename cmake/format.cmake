@@ -1,5 +1,6 @@
-# cmake -D CLANG_FORMAT=PROGRAM [-D CHECK=1] -P cmake/format.cmake: formats every C and C++ source of the project or, with
-# CHECK, changes nothing, shows what is not formatted and fails. Asks no git: it works in an unpacked archive, too.
+# cmake -D CLANG_FORMAT=PROGRAM [-D CHECK=1] -P cmake/format.cmake: formats every C and C++ source
+# of the project or, with CHECK, changes nothing, shows what is not formatted and fails. Asks no
+# git: it works in an unpacked archive, too.
 cmake_minimum_required(VERSION 3.28)
 
 if(NOT CLANG_FORMAT)

@@ -1,8 +1,10 @@
-// hnorm_hide_names ARCHIVE: makes every name that the archive's objects define hidden, as a compiler does with -fvisibility=hidden:
-// a program's own code sees them, a shared library with the archive inside does not pass them on. Halide has no such option for its
-// objects, and GNU objcopy 2.40 cannot set it.
+// hnorm_hide_names ARCHIVE: makes every name that the archive's objects define hidden, as a
+// compiler does with -fvisibility=hidden: a program's own code sees them, a shared library with the
+// archive inside does not pass them on. Halide has no such option for its objects, and GNU objcopy
+// 2.40 cannot set it.
 //
-// hnorm_hide_names ARCHIVE COPY NAMES: the same in a copy, but for the names in the file NAMES, which a shared library passes on.
+// hnorm_hide_names ARCHIVE COPY NAMES: the same in a copy, but for the names in the file NAMES,
+// which a shared library passes on.
 #include <elf.h>
 
 #include <algorithm>

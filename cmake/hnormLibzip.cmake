@@ -1,5 +1,6 @@
-# hnorm::libzip, where there is one: for the build and, installed, for the package's component state. Not libzip's own
-# package, which fails on Debian where the programs zipcmp, zipmerge and ziptool are not installed as well.
+# hnorm::libzip, where there is one: for the build and, installed, for the package's component
+# state. Not libzip's own package, which fails on Debian where the programs zipcmp, zipmerge and
+# ziptool are not installed as well.
 find_path(HNORM_LIBZIP_INCLUDE_DIR zip.h DOC "Folder of libzip's zip.h")
 find_library(HNORM_LIBZIP_LIBRARY zip DOC "libzip")
 mark_as_advanced(HNORM_LIBZIP_INCLUDE_DIR HNORM_LIBZIP_LIBRARY)

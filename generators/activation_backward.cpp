@@ -1,5 +1,6 @@
-// activation_backward: y, dy, slope -> dz, the gradient before the activation that y came from: what backward takes for dy
-// where a residual was added, so that the sign cannot be recomputed from x.
+// activation_backward: y, dy, slope -> dz, the gradient before the activation that y came from:
+// what backward takes for dy where a residual was added, so that the sign cannot be recomputed from
+// x.
 #include "kernel.h"
 
 namespace hnorm {

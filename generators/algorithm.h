@@ -31,8 +31,8 @@ inline Expr invstd(const Expr &variance, const Expr &eps) {
     return select(variance + eps == 0, cast<double>(0), cast<double>(1) / sqrt(variance + eps));
 }
 
-// m, a, b of y = (x - m) * a + b for a group, each rounded once from double. Subtracting m first keeps full accuracy
-// where |mean| is 100,000 times sigma.
+// m, a, b of y = (x - m) * a + b for a group, each rounded once from double. Subtracting m first
+// keeps full accuracy where |mean| is 100,000 times sigma.
 inline Tuple coefficients(Expr mean, Expr variance, Expr gamma, Expr beta, Expr eps, const Products &times) {
     const Expr m = cast<float>(mean);
     const Expr wanted = select(variance + eps == 0, cast<double>(0), cast<double>(gamma) / sqrt(variance + eps));
@@ -54,8 +54,8 @@ inline Expr normalized(Expr centered, const Expr &a, const Expr &b, const Produc
     return times(centered, a) + b;
 }
 
-// An activation's factor for values below 0: 1 is no activation, +0 is ReLU. It is passed as the bits of a float,
-// because Halide specializes on values of integers.
+// An activation's factor for values below 0: 1 is no activation, +0 is ReLU. It is passed as the
+// bits of a float, because Halide specializes on values of integers.
 struct Slope {
     Expr bits;
     Expr value() const { return reinterpret<float>(bits); }

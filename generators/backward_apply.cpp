@@ -1,5 +1,6 @@
-// backward_apply: x, dy, m, scale, k1, power, k2, a, b, slope -> dx. The pointwise part of backward, by coefficients of each group; dy
-// is taken behind the activation's gradient, which a and b are of.
+// backward_apply: x, dy, m, scale, k1, power, k2, a, b, slope -> dx. The pointwise part of
+// backward, by coefficients of each group; dy is taken behind the activation's gradient, which a
+// and b are of.
 #include "kernel.h"
 
 namespace hnorm {

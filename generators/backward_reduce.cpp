@@ -1,6 +1,7 @@
-// backward_reduce: x, dy, m, a, b, slope -> by run, the sums of dy and of dy*(x - m). dy is taken behind the activation's gradient, none
-// or a ReLU's. measured: x, dy, m, a, b, slope, scale_x, scale_dy -> those of dy*scale_dy and x*scale_x - m*scale_x, and the bits of the
-// greatest magnitudes of these; the activation is any. Where slope is 1, a and b do not matter.
+// backward_reduce: x, dy, m, a, b, slope -> by run, the sums of dy and of dy*(x - m). dy is taken
+// behind the activation's gradient, none or a ReLU's. measured: x, dy, m, a, b, slope, scale_x,
+// scale_dy -> those of dy*scale_dy and x*scale_x - m*scale_x, and the bits of the greatest
+// magnitudes of these; the activation is any. Where slope is 1, a and b do not matter.
 #include "kernel.h"
 
 namespace hnorm {

@@ -1,5 +1,5 @@
-// The order of summation (docs/order.md): the view, chunks and runs, lanes and trees, the sample. algorithm.h and gradients.h say
-// which terms are summed.
+// The order of summation (docs/order.md): the view, chunks and runs, lanes and trees, the sample.
+// algorithm.h and gradients.h say which terms are summed.
 #pragma once
 
 #include <Halide.h>
@@ -13,27 +13,30 @@ namespace hnorm {
 
 using namespace Halide;
 
-// The shape classes, which the constants of the order of summation depend on. Last is channels-last: channels next to
-// each other in memory.
+// The shape classes, which the constants of the order of summation depend on. Last is
+// channels-last: channels next to each other in memory.
 enum class PlaneClass { Tiny, Small, Large, Last };
 
 inline const std::map<std::string, PlaneClass> &planes_names() {
-    static const std::map<std::string, PlaneClass> names = {
-        {"tiny", PlaneClass::Tiny}, {"small", PlaneClass::Small}, {"large", PlaneClass::Large}, {"last", PlaneClass::Last}};
+    static const std::map<std::string, PlaneClass> names = {{"tiny", PlaneClass::Tiny},
+                                                            {"small", PlaneClass::Small},
+                                                            {"large", PlaneClass::Large},
+                                                            {"last", PlaneClass::Last}};
     return names;
 }
 
 constexpr bool channels_last(PlaneClass p) { return p == PlaneClass::Last; }
 constexpr int lanes_of(PlaneClass p) { return p == PlaneClass::Small ? 16 : p == PlaneClass::Large ? 64 : 1; }
-constexpr int rows_of(PlaneClass p) { return p == PlaneClass::Large ? 16 : 32; }   // of a chunk, at most
-constexpr int kFour = 4;                                                   // rows that are added together
-constexpr int kChunksPerRun = 8, kPlanesPerChunk = 8, kPlanesPerRun = 32;  // at most
-constexpr int kMostSampled = 48;                                           // rows of a sample
+constexpr int rows_of(PlaneClass p) { return p == PlaneClass::Large ? 16 : 32; }  // of a chunk, at most
+constexpr int kFour = 4;                                                          // rows that are added together
+constexpr int kChunksPerRun = 8, kPlanesPerChunk = 8, kPlanesPerRun = 32;         // at most
+constexpr int kMostSampled = 48;                                                  // rows of a sample
 
 // The product of two floats or doubles that is then added to a sum. Compilers of GPUs fuse the
 // product and the sum, although Halide forbids it, and round once where docs/order.md rounds twice.
 // CUDA has a product that is never fused. Elsewhere the product passes through an "exclusive or"
-// with `zero`, a parameter of the kernel that is 0. If `zero` is undefined, it is the plain product.
+// with `zero`, a parameter of the kernel that is 0. If `zero` is undefined, it is the plain
+// product.
 struct Products {
     Expr zero;
     bool on_cuda = false;
@@ -51,8 +54,8 @@ struct Products {
     }
 };
 
-// s: position. r: reduced plane. (g0, g1): group. l: lane. k, m: chunk along a plane, and across planes. a, b: run,
-// likewise.
+// s: position. r: reduced plane. (g0, g1): group. l: lane. k, m: chunk along a plane, and across
+// planes. a, b: run, likewise.
 struct Axes {
     Var s{"s"}, r{"r"}, g0{"g0"}, g1{"g1"}, l{"l"}, k{"k"}, m{"m"}, a{"a"}, b{"b"};
 };
@@ -129,8 +132,8 @@ inline void accumulate(Func f, const std::vector<Var> &args, const std::vector<E
 struct Numbered {
     bool on = false;
     bool varies = false;  // Groups have different S. The bounds of loops hold for every S.
-    // If this is defined, a thread sums all lanes of a chunk, and groups for which it is false are not
-    // summed.
+    // If this is defined, a thread sums all lanes of a chunk, and groups for which it is false are
+    // not summed.
     Expr needed;
     // What runs have besides their sums: values of their group (g0, g1).
     std::vector<Expr> carried;

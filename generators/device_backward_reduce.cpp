@@ -1,6 +1,7 @@
-// device_backward_reduce: x, dy, mean, variance, gamma, beta, eps, slope, dgamma, dbeta, keep -> the sums of dy and of dy*(x - mean) of
-// each group; m, scale, k1, power, k2 of backward's pointwise part, by these sums, and its a, b; and the new dgamma and dbeta. dy is
-// taken behind the activation's gradient.
+// device_backward_reduce: x, dy, mean, variance, gamma, beta, eps, slope, dgamma, dbeta, keep ->
+// the sums of dy and of dy*(x - mean) of each group; m, scale, k1, power, k2 of backward's
+// pointwise part, by these sums, and its a, b; and the new dgamma and dbeta. dy is taken behind the
+// activation's gradient.
 #include "device_layer.h"
 #include "kernel.h"
 

@@ -1,6 +1,7 @@
-// Kernels that sum groups, make their coefficients and write y or dx in one program of the device (docs/gpu.md, "Fused kernels").
-// A block of the device takes some neighbouring groups from the sample to the stores. Two kinds of results come from one loop over
-// blocks: tensors, and values of groups.
+// Kernels that sum groups, make their coefficients and write y or dx in one program of the device
+// (docs/gpu.md, "Fused kernels"). A block of the device takes some neighbouring groups from the
+// sample to the stores. Two kinds of results come from one loop over blocks: tensors, and values of
+// groups.
 #pragma once
 
 #include "../schedules/gpu_fused.h"
@@ -12,8 +13,8 @@ namespace hnorm {
 template <typename T>
 class FusedKernel : public Kernel<T> {
 protected:
-    // Group g0 of block g1: what sums and coefficients see. Groups beyond the last are the last once more; nothing of them is
-    // written.
+    // Group g0 of block g1: what sums and coefficients see. Groups beyond the last are the last
+    // once more; nothing of them is written.
     template <typename X>
     void see_blocks(const X &x, const gpu::AtOnce &elements) {
         taken = elements;

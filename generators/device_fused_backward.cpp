@@ -1,5 +1,5 @@
-// device_fused_backward: x, dy, mean, variance, gamma, beta, eps, slope, dgamma, dbeta, keep -> dx, and of each group the
-// sums of dy and of dy*(x - mean), and the new dgamma and dbeta.
+// device_fused_backward: x, dy, mean, variance, gamma, beta, eps, slope, dgamma, dbeta, keep -> dx,
+// and of each group the sums of dy and of dy*(x - mean), and the new dgamma and dbeta.
 #include "device_fused.h"
 
 namespace hnorm {

@@ -1,5 +1,5 @@
-// device_fused_forward: x, gamma, beta, eps, slope, residual, running statistics -> y, and of each group mean, variance and the new
-// running statistics.
+// device_fused_forward: x, gamma, beta, eps, slope, residual, running statistics -> y, and of each
+// group mean, variance and the new running statistics.
 #include "device_fused.h"
 
 namespace hnorm {

@@ -1,5 +1,6 @@
-// What a layer keeps of its groups, which kernels of devices update as they make the groups' sums: running statistics, and the
-// gradients of gamma and beta. Of a layer that has none, or that has one for several groups, the caller ignores these results.
+// What a layer keeps of its groups, which kernels of devices update as they make the groups' sums:
+// running statistics, and the gradients of gamma and beta. Of a layer that has none, or that has
+// one for several groups, the caller ignores these results.
 #pragma once
 
 #include "gradients.h"

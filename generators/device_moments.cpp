@@ -1,5 +1,5 @@
-// device_moments: x, gamma, beta, eps, divisor, running statistics -> mean and M2/divisor of each group; m, a, b of the pointwise part,
-// by that as the variance; and the new running statistics.
+// device_moments: x, gamma, beta, eps, divisor, running statistics -> mean and M2/divisor of each
+// group; m, a, b of the pointwise part, by that as the variance; and the new running statistics.
 #include "device_layer.h"
 #include "kernel.h"
 

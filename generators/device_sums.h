@@ -26,7 +26,8 @@ struct GroupSum {
 // are added.
 class Groups {
 public:
-    // by_block: C, a constant, are the groups of a block g1 of the device, which sums all of them again if one needs that.
+    // by_block: C, a constant, are the groups of a block g1 of the device, which sums all of them
+    // again if one needs that.
     Groups(PlaneClass planes, bool few_channels, const Expr &S, const Expr &N, const Expr &C, bool by_block = false)
         : planes(planes), few_channels(few_channels), S(S), N(N), C(C), by_block(by_block) {}
 
@@ -195,13 +196,15 @@ inline Tuple device_moments(DeviceReduction &d, Func x, const Groups &of, const 
     d.has_sample = true;
     d.sample = first_sample(x, of, times);
     const Func about = d.sample.about;
-    // What the first sums know of a group is known to what follows them: it may be another program, and then their runs carry it.
+    // What the first sums know of a group is known to what follows them: it may be another program,
+    // and then their runs carry it.
     const auto carried = [&] {
         if (of.by_block) return std::vector<Expr>();
         return std::vector<Expr>{of.at(about, 0), of.at(about, 1), of.at(about, 2)};
     };
     const auto sums = [&](const Func &about, const std::string &name, const Func &needed) {
-        const Expr is_needed = needed.defined() ? needed(of.few_channels ? of.whole_of(v.g0) : v.g0, v.g1)[0] != 0 : Expr();
+        const Expr is_needed =
+            needed.defined() ? needed(of.few_channels ? of.whole_of(v.g0) : v.g0, v.g1)[0] != 0 : Expr();
         d.sums.push_back(of.sum(
             [&](const Chunks &chunks, Func runs) {
                 return sums_about(chunks, parts, runs, of.at(about, needed.defined() ? 1 : 0),
@@ -251,8 +254,9 @@ inline Tuple device_moments(DeviceReduction &d, Func x, const Groups &of, const 
     const Expr E2 = newer(range, second, value(first, 0), 0), Q2 = newer(range, second, value(first, 1), 1);
     const Expr product = times(E2, offset(E2)), mean = cast<float>(cast<double>(c) + offset(E2));
     const Expr far = (Q2 - product) * cast<double>(0.5f) < product && mean != c;
-    // The scale is `scale`, but that of `range`: Halide 21 gives the shared memory of a value that a loop reads and nobody
-    // later to another Func of this loop, which overwrites it for the loop's next step.
+    // The scale is `scale`, but that of `range`: Halide 21 gives the shared memory of a value that
+    // a loop reads and nobody later to another Func of this loop, which overwrites it for the
+    // loop's next step.
     center(v.g0, v.g1) = Tuple(cast<int>(far), select(far, mean, c), value(range, 2), E2, Q2);
     const Func third = sums(center, "third", center);
 
@@ -265,8 +269,8 @@ inline Tuple device_moments(DeviceReduction &d, Func x, const Groups &of, const 
     return Tuple(value(ready, 0), value(ready, 1));
 }
 
-// The sums of dy and of dy*(x - mean), behind the gate. The first sums, which may be another program, have a gate of their own, of
-// the same values.
+// The sums of dy and of dy*(x - mean), behind the gate. The first sums, which may be another
+// program, have a gate of their own, of the same values.
 inline Tuple device_gradient_sums(DeviceReduction &d, Func x, Func dy, const Gate &first_gate, const Gate &gate,
                                   const Func &mean, const Groups &of) {
     const Axes v;
@@ -274,7 +278,8 @@ inline Tuple device_gradient_sums(DeviceReduction &d, Func x, Func dy, const Gat
     const Func x_parts = of.seen(x), dy_parts = of.seen(dy);
     const Expr m = cast<float>(Expr(mean(of.whole_of(v.g0), v.g1)));
     const auto sums = [&](const Expr &scale_x, const Expr &scale_dy, const std::string &name, const Func &needed) {
-        const Expr is_needed = needed.defined() ? needed(of.few_channels ? of.whole_of(v.g0) : v.g0, v.g1)[0] != 0 : Expr();
+        const Expr is_needed =
+            needed.defined() ? needed(of.few_channels ? of.whole_of(v.g0) : v.g0, v.g1)[0] != 0 : Expr();
         d.sums.push_back(of.sum(
             [&](const Chunks &chunks, Func runs) {
                 return gradient_sums_measured(chunks, x_parts, dy_parts, runs, needed.defined() ? gate : first_gate, m,

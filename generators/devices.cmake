@@ -1,7 +1,7 @@
 # The kernels of devices, included by CMakeLists.txt: a schedule file with a "device" is one.
 #
-# Sets for the parent: HNORM_DEVICE_OBJECTS, HNORM_DEVICE_TABLE (a source), HNORM_DEVICE_RUNTIME (an object). Target
-# hnorm_device_kernels makes them.
+# Sets for the parent: HNORM_DEVICE_OBJECTS, HNORM_DEVICE_TABLE (a source), HNORM_DEVICE_RUNTIME (an
+# object). Target hnorm_device_kernels makes them.
 set(default_devices cuda opencl)
 if(CMAKE_CROSSCOMPILING)
     set(default_devices "")

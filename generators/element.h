@@ -27,9 +27,9 @@ inline Type storage_type(Element element) { return element == Element::F32 ? Flo
 
 namespace conversions {
 
-// Whether Halide converts between f16 and f32 by instructions. These follow the rules above. On a GPU the target's
-// features are those of the host. On ARM the instructions are part of NEON, but Halide uses them only with this
-// feature.
+// Whether Halide converts between f16 and f32 by instructions. These follow the rules above. On a
+// GPU the target's features are those of the host. On ARM the instructions are part of NEON, but
+// Halide uses them only with this feature.
 inline bool converts_f16(const Target &target) {
     if (target.has_gpu_feature()) return false;
     return target.has_feature(target.arch == Target::ARM ? Target::ARMFp16 : Target::F16C);
@@ -56,7 +56,8 @@ inline Expr f16_from_float(const Expr &value) {
     // carry does the rest, also for infinity.
     const Expr finite = min(magnitude, 143 << 23);  // 2^16 and all beyond overflow
     const Expr normal = (finite - (112 << 23) + 0xfff + ((finite >> 13) & 1)) >> 13;
-    // The last place of floats in [0.5, 1) is that of f16's subnormal numbers, so adding 0.5 rounds.
+    // The last place of floats in [0.5, 1) is that of f16's subnormal numbers, so adding 0.5
+    // rounds.
     const Expr subnormal = reinterpret<int32_t>(reinterpret<float>(finite) + 0.5f) - (126 << 23);
     const Expr number = select(magnitude < 113 << 23, subnormal, normal);
     const Expr result = select(magnitude > 0x7f800000, 0x7e00, number);

@@ -5,7 +5,8 @@
 
 namespace hnorm {
 
-// The gradient of the activation that followed forward's pointwise part. The sign of z is computed again, from x.
+// The gradient of the activation that followed forward's pointwise part. The sign of z is computed
+// again, from x.
 struct Gate {
     Expr a, b;  // forward's, at (g0, g1)
     Slope slope;
@@ -53,8 +54,8 @@ inline Reduction gradient_sums_measured(const Chunks &chunks, Func x, Func dy, F
     return d;
 }
 
-// m, scale, k1, p, k2 of dx = (dy * scale - k1) - ((x - m) * p) * k2 for a group, each rounded once from double. g1 and
-// g2 are the sums of gamma*dy and gamma*dy*(x - mean).
+// m, scale, k1, p, k2 of dx = (dy * scale - k1) - ((x - m) * p) * k2 for a group, each rounded once
+// from double. g1 and g2 are the sums of gamma*dy and gamma*dy*(x - mean).
 inline Tuple gradient_coefficients(Expr mean, Expr variance, Expr gamma, Expr g1, Expr g2, Expr total, Expr eps,
                                    const Products &times) {
     const Expr m = cast<float>(mean);
@@ -72,8 +73,8 @@ inline Expr gradient(Expr centered, Expr dy, const Gate &gate, Expr scale, Expr 
     return (gate.times(gate.specialized(centered, dy), scale) - k1) - gate.times(centered * power, k2);
 }
 
-// What the array of a parameter's gradient holds after a call: the gradient, added to what it held before if keep is
-// not 0.
+// What the array of a parameter's gradient holds after a call: the gradient, added to what it held
+// before if keep is not 0.
 inline Expr gradient_after(const Expr &before, const Expr &gradient, const Expr &keep) {
     const Expr rounded = cast<float>(gradient);
     return select(keep != 0, before + rounded, rounded);

@@ -1,5 +1,6 @@
-// What the runtime computes of a group's values on the host, for arrays that lie on a device: kernels of devices alone. One
-// value a group, (g0, g1), or one a channel of the values of `samples` samples.
+// What the runtime computes of a group's values on the host, for arrays that lie on a device:
+// kernels of devices alone. One value a group, (g0, g1), or one a channel of the values of
+// `samples` samples.
 #include "kernel.h"
 
 namespace hnorm {
@@ -9,7 +10,8 @@ class GroupKernel : public Kernel<T> {
 protected:
     Axes v;
 
-    // The sum over samples, ascending, of what is at (g0, sample); from the first one's or, where `from_zero`, from 0.
+    // The sum over samples, ascending, of what is at (g0, sample); from the first one's or, where
+    // `from_zero`, from 0.
     template <typename At>
     static Expr over_samples(const Axes &v, const Expr &samples, const Expr &from_zero, const std::string &name,
                              At at) {
@@ -83,8 +85,9 @@ public:
     }
 };
 
-// mean, variance, gamma, g1, g2, count, eps, weigh -> m, scale, k1, power, k2 of backward's pointwise part. weigh: 1 where g1 and g2 are
-// a group's own sums, of dy and of dy*(x - mean), still without gamma.
+// mean, variance, gamma, g1, g2, count, eps, weigh -> m, scale, k1, power, k2 of backward's
+// pointwise part. weigh: 1 where g1 and g2 are a group's own sums, of dy and of dy*(x - mean),
+// still without gamma.
 class GradientCoefficients : public GroupKernel<GradientCoefficients> {
 public:
     Input<Buffer<double, 2>> mean{"mean"}, variance{"variance"};
@@ -107,8 +110,8 @@ public:
     }
 };
 
-// sum_dy, sum_dy_xmu, gamma, samples, total -> g1, g2 (docs/order.md, "Backward"), of samples that have sums and a gamma of their own,
-// and the count, as gradient_coefficients takes them.
+// sum_dy, sum_dy_xmu, gamma, samples, total -> g1, g2 (docs/order.md, "Backward"), of samples that
+// have sums and a gamma of their own, and the count, as gradient_coefficients takes them.
 class Weigh : public GroupKernel<Weigh> {
 public:
     Input<Buffer<double, 2>> sum_dy{"sum_dy"}, sum_dy_xmu{"sum_dy_xmu"};
@@ -132,7 +135,8 @@ public:
 };
 
 // sum_dy, sum_dy_xmu, variance, eps, samples, before -> dgamma, dbeta: after what was there before.
-// samples: whose gradients are one, their sum; 1 where every group has its own. keep: 1 to add, 0 to replace.
+// samples: whose gradients are one, their sum; 1 where every group has its own. keep: 1 to add, 0
+// to replace.
 class ParameterGradients : public GroupKernel<ParameterGradients> {
 public:
     Input<Buffer<double, 2>> sum_dy{"sum_dy"}, sum_dy_xmu{"sum_dy_xmu"}, variance{"variance"};
@@ -157,8 +161,8 @@ public:
     }
 };
 
-// running_mean, running_variance, mean, variance, samples, weights, correction -> the running statistics after a step in
-// training (runtime/src/layer.h has the same for the host).
+// running_mean, running_variance, mean, variance, samples, weights, correction -> the running
+// statistics after a step in training (runtime/src/layer.h has the same for the host).
 class Track : public GroupKernel<Track> {
 public:
     Input<Buffer<double, 2>> running_mean{"running_mean"}, running_variance{"running_variance"}, mean{"mean"},
@@ -182,8 +186,8 @@ public:
     void schedule() { one_a_thread(out); }
 };
 
-// mean, m2 of `size` elements of a channel of a sample, together, divisor -> those of its group, M2 / divisor (docs/order.md,
-// "Groups of channels").
+// mean, m2 of `size` elements of a channel of a sample, together, divisor -> those of its group, M2
+// / divisor (docs/order.md, "Groups of channels").
 class MergeChannels : public GroupKernel<MergeChannels> {
 public:
     Input<Buffer<double, 2>> mean{"mean"}, m2{"m2"};

@@ -22,7 +22,8 @@ public:
     GeneratorParam<Element> element{"element", Element::F32, element_names()};
     GeneratorParam<PlaneClass> planes{"planes", PlaneClass::Large, planes_names()};
     GeneratorParam<Scheduler> scheduler{"scheduler", Scheduler::Template, scheduler_names()};
-    // Of devices: rows of elements begin at multiples of 16 bytes and are as long, and a thread takes 16 bytes at once.
+    // Of devices: rows of elements begin at multiples of 16 bytes and are as long, and a thread
+    // takes 16 bytes at once.
     GeneratorParam<bool> aligned{"aligned", false};
 #define HNORM_PARAM(name, by_default, ...) GeneratorParam<int> name{#name, by_default};
     HNORM_CPU_KNOBS(HNORM_PARAM)
@@ -35,8 +36,8 @@ protected:
     GpuKnobs gpu_knobs() const { return legal_knobs(GpuKnobs{HNORM_GPU_KNOBS(HNORM_VALUE)}, planes); }
 #undef HNORM_VALUE
 
-    // Whether the schedule is an autoscheduler's or the naive one, and not of this project's templates.
-    // If so, the function does what these need.
+    // Whether the schedule is an autoscheduler's or the naive one, and not of this project's
+    // templates. If so, the function does what these need.
     bool scheduled_otherwise() {
         if (!this->using_autoscheduler() && scheduler == Scheduler::Template) return false;
         std::vector<Func> outputs;
@@ -59,12 +60,14 @@ protected:
         return true;
     }
 
-    // Kernels of devices take one more input, `zero` (Products), the last one: configure() ends with this.
+    // Kernels of devices take one more input, `zero` (Products), the last one: configure() ends
+    // with this.
     bool on_device() const { return this->get_target().has_gpu_feature(); }
     void for_device() {
         if (on_device()) zero = this->template add_input<int32_t>("zero");
     }
-    // Adjacent elements that a thread takes at once. Where it sums two tensors, more than 4 of each do not fit its registers.
+    // Adjacent elements that a thread takes at once. Where it sums two tensors, more than 4 of each
+    // do not fit its registers.
     static constexpr int kMostOfTwo = 4;
     gpu::AtOnce at_once(int most = 8) const {
         const int of_16_bytes = 16 / storage_type(element).bytes();
@@ -104,8 +107,8 @@ protected:
         if (!on_device()) stream = this->template add_input<int32_t>("stream");
     }
 
-    // The schedule of the pointwise part.
-    // values_per_group: floats that the loop reads of each group. variants: conditions, one of which holds, that make it simpler.
+    // The schedule of the pointwise part. values_per_group: floats that the loop reads of each
+    // group. variants: conditions, one of which holds, that make it simpler.
     void apply_scheduled(const Axes &v, Func y, int values_per_group, const std::vector<Expr> &variants = {}) {
         if (scheduled_otherwise()) return;
         if (on_device()) {
@@ -154,7 +157,8 @@ protected:
         (per_group(x, ys), ...);
         if (on_device()) (ys.dim(0).set_stride(Expr()), ...);
     }
-    // The same for the pointwise part: channels-last, a thread takes several groups at once, and so their values.
+    // The same for the pointwise part: channels-last, a thread takes several groups at once, and so
+    // their values.
     template <typename X, typename... Ys>
     void pointwise_group_inputs(X &x, Ys &...ys) const {
         group_inputs(x, ys...);

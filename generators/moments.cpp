@@ -1,5 +1,5 @@
-// moments: x, center -> by run, the sums of d = x - center and of d*d. measured: x, center, scale -> those of d = x*scale - center, and
-// the greatest |d|'s bits.
+// moments: x, center -> by run, the sums of d = x - center and of d*d. measured: x, center, scale
+// -> those of d = x*scale - center, and the greatest |d|'s bits.
 #include "kernel.h"
 
 namespace hnorm {

@@ -1,4 +1,5 @@
-// normalize: x, m, a, b, slope (, residual) -> y. The pointwise part, by coefficients of each group.
+// normalize: x, m, a, b, slope (, residual) -> y. The pointwise part, by coefficients of each
+// group.
 #include "kernel.h"
 
 namespace hnorm {

@@ -1,5 +1,5 @@
-// What a group's sample says (docs/order.md, "The sample"). The places of its rows, which are the same for all groups, are an input:
-// computing them takes longer than a small group.
+// What a group's sample says (docs/order.md, "The sample"). The places of its rows, which are the
+// same for all groups, are an input: computing them takes longer than a small group.
 #include "kernel.h"
 
 namespace hnorm {
@@ -59,7 +59,8 @@ public:
     }
 };
 
-// x, dy, m, a, b, slope -> the bits of the greatest |dy| and |x - m|; dy is taken behind the activation's gradient
+// x, dy, m, a, b, slope -> the bits of the greatest |dy| and |x - m|; dy is taken behind the
+// activation's gradient
 class BackwardSample : public SampleKernel<BackwardSample> {
 public:
     Elements x{"x"}, dy{"dy"};

@@ -1,8 +1,10 @@
-# What CPack makes: Debian's packages, one for each part (the COMPONENT of install()). packaging/make runs it.
+# What CPack makes: Debian's packages, one for each part (the COMPONENT of install()).
+# packaging/make runs it.
 
 include(GNUInstallDirs)
 
-# Debian's policy asks for a changelog in each package, and for compressed pages. The time is the commit's (SOURCE_DATE_EPOCH).
+# Debian's policy asks for a changelog in each package, and for compressed pages. The time is the
+# commit's (SOURCE_DATE_EPOCH).
 string(TIMESTAMP date "%a, %d %b %Y %H:%M:%S +0000" UTC)
 set(CPACK_PACKAGE_CONTACT "$ENV{HNORM_MAINTAINER}")
 file(CONFIGURE OUTPUT changelog @ONLY CONTENT [=[
@@ -17,7 +19,8 @@ execute_process(
     COMMAND gzip -9nf changelog hnorm.1 WORKING_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}" COMMAND_ERROR_IS_FATAL ANY
 )
 
-# hnorm_package(PART NAME SECTION SUMMARY DESCRIPTION [OPTION VALUE]...): OPTION is of CPACK_DEBIAN_PACKAGE_...
+# hnorm_package(PART NAME SECTION SUMMARY DESCRIPTION [OPTION VALUE]...): OPTION is of
+# CPACK_DEBIAN_PACKAGE_...
 macro(hnorm_package part name section summary description)
     string(TOUPPER ${part} PART)
     list(APPEND CPACK_COMPONENTS_ALL ${part})
@@ -94,7 +97,8 @@ endforeach()
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 if(CMAKE_CROSSCOMPILING)
-    # dpkg-shlibdeps finds the packages of the cross compiler here. These are the versions that it links with.
+    # dpkg-shlibdeps finds the packages of the cross compiler here. These are the versions that it
+    # links with.
     set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE arm64)
     set(needs "")
     foreach(package IN ITEMS libc6 libgcc-s1 libstdc++6)

@@ -1,6 +1,7 @@
 # The settings of a release, given to CMake with -C: what ./dev package builds.
 set(CMAKE_BUILD_TYPE Release CACHE STRING "")
-# -O2 as in the build that is tested, nothing for a debugger, which packages would strip, and what Debian compiles its packages with.
+# -O2 as in the build that is tested, nothing for a debugger, which packages would strip, and what
+# Debian compiles its packages with.
 set(flags -fno-ident -fstack-protector-strong -Wformat -Werror=format-security -D_FORTIFY_SOURCE=2)
 list(JOIN flags " " flags)
 set(CMAKE_CXX_FLAGS "${flags}" CACHE STRING "")

@@ -1,5 +1,6 @@
-# While the wheel is installed: makes the CMake package one of the libraries that the wheel holds. The name of libhnorm.so is `soname`
-# instead of `file`; libhnorm_gpu.so and libhnorm_state.so are not there, and neither are their targets.
+# While the wheel is installed: makes the CMake package one of the libraries that the wheel holds.
+# The name of libhnorm.so is `soname` instead of `file`; libhnorm_gpu.so and libhnorm_state.so are
+# not there, and neither are their targets.
 file(GLOB packages "${CMAKE_INSTALL_PREFIX}/hnorm/lib/cmake/hnorm/*Targets*.cmake")
 foreach(package IN LISTS packages)
     file(READ "${package}" text)

@@ -1,4 +1,5 @@
-# Builds the wheel (wheel.cmake has the arguments), installs it into a folder, and runs tests/ with it and PYTHON.
+# Builds the wheel (wheel.cmake has the arguments), installs it into a folder, and runs tests/ with
+# it and PYTHON.
 cmake_minimum_required(VERSION 3.28)
 execute_process(
     COMMAND "${PYTHON}" "${CMAKE_CURRENT_LIST_DIR}/missing.py" OUTPUT_VARIABLE missing OUTPUT_STRIP_TRAILING_WHITESPACE

@@ -1,5 +1,6 @@
-# Builds the wheel (./dev wheel, and a test): installs from BUILD into WORK/prefix, compiles the extension module over that with
-# the tools of PYTHON's environment, and names the wheel in WORK/wheels by the systems that it runs on.
+# Builds the wheel (./dev wheel, and a test): installs from BUILD into WORK/prefix, compiles the
+# extension module over that with the tools of PYTHON's environment, and names the wheel in
+# WORK/wheels by the systems that it runs on.
 cmake_minimum_required(VERSION 3.28)
 include("${CMAKE_CURRENT_LIST_DIR}/../tests/run.cmake")
 

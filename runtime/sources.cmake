@@ -1,5 +1,6 @@
-# The runtime's sources, relative to this folder. runtime/CMakeLists.txt reads this list; nothing globs. An object of the
-# archive is one source: what computes has one for each function, so that a program links the kernels of those it calls.
+# The runtime's sources, relative to this folder. runtime/CMakeLists.txt reads this list; nothing
+# globs. An object of the archive is one source: what computes has one for each function, so that a
+# program links the kernels of those it calls.
 set(HNORM_RUNTIME_SOURCES
     src/activation_backward.cpp
     src/backward.cpp
@@ -53,5 +54,6 @@ set(HNORM_RUNTIME_SOURCES
     src/wisdom_file.cpp
     src/witness.cpp
 )
-# The headers of C that declare the library's functions; gpu.h and state.h are those of other libraries.
+# The headers of C that declare the library's functions; gpu.h and state.h are those of other
+# libraries.
 set(HNORM_C_HEADERS comm.h context.h functions.h layer.h settings.h status.h tensor.h wisdom.h)

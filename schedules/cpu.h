@@ -1,5 +1,5 @@
-// How the kernels run on CPUs: schedule templates, whose knobs get their values from schedules/<target>.json. Nothing here
-// can change a bit of a result.
+// How the kernels run on CPUs: schedule templates, whose knobs get their values from
+// schedules/<target>.json. Nothing here can change a bit of a result.
 #pragma once
 
 #include "../generators/chunks.h"
@@ -12,8 +12,8 @@ namespace cpu {
 
 constexpr auto kTail = TailStrategy::GuardWithIf;  // in place, no element may be stored twice
 
-// A variant of the loop for each of the conditions, one of which holds. unrolled(variant) is done to all but the last
-// one, which is rare and stays small.
+// A variant of the loop for each of the conditions, one of which holds. unrolled(variant) is done
+// to all but the last one, which is rare and stays small.
 template <typename Unrolled>
 void specialize(Stage stage, const std::vector<Expr> &variants, const Unrolled &unrolled) {
     for (size_t i = 0; i < variants.size(); i++) {
@@ -30,12 +30,14 @@ inline void specialize(Stage stage, const std::vector<Expr> &variants) {
     specialize(stage, variants, [](Stage) {});
 }
 
-// Tells Halide that f holds one chunk of so many groups, which it does not see. So the memory is on the stack.
+// Tells Halide that f holds one chunk of so many groups, which it does not see. So the memory is on
+// the stack.
 inline void one_chunk(Func f, const Axes &v, int groups) {
     f.bound_storage(v.g0, groups).bound_storage(v.k, 1).bound_storage(v.m, 1).bound_storage(v.g1, 1);
 }
 
-// Keeps the lanes in registers while the rows of a plane pass by, and adds them by the tree right after.
+// Keeps the lanes in registers while the rows of a plane pass by, and adds them by the tree right
+// after.
 inline void lane_sum(Reduction &d, const CpuKnobs &knobs) {
     const Axes &v = d.v;
     LaneSum &sum = d.sum;
@@ -81,9 +83,9 @@ inline void lane_sum(Reduction &d, const CpuKnobs &knobs) {
     }
 }
 
-// Runs are computed in parallel: one group of large planes, else a block of groups with vectors across them, chunk by
-// chunk. Loops over blocks are not partitioned: code of its own for whole blocks was no faster, and doubled the
-// kernels.
+// Runs are computed in parallel: one group of large planes, else a block of groups with vectors
+// across them, chunk by chunk. Loops over blocks are not partitioned: code of its own for whole
+// blocks was no faster, and doubled the kernels.
 inline void reduce_first(Reduction &d, const CpuKnobs &knobs) {
     const Axes &v = d.v;
     Stage add = d.run.update();
@@ -111,8 +113,8 @@ inline void sample(Sample &d, Func out, const CpuKnobs &knobs) {
         s.split(v.g0, block, v.g0, width, tail).vectorize(v.g0, std::min(width, knobs.vector), kTail);
         s.parallel(v.g1).parallel(block).never_partition_all();
     };
-    // The last block is moved back to end with the groups. So it needs no guards; some groups are computed twice, with
-    // the same result.
+    // The last block is moved back to end with the groups. So it needs no guards; some groups are
+    // computed twice, with the same result.
     const Expr C = out.output_buffers()[0].dim(0).extent();
     const int width = std::max(knobs.group_block, knobs.vector);
     blocks(out.specialize(C >= width), width, TailStrategy::ShiftInwards);
@@ -131,8 +133,8 @@ inline void sample(Sample &d, Func out, const CpuKnobs &knobs) {
     specialize(add, d.variants);
 }
 
-// Splits `axis`, along which y's elements lie side by side, into tiles that go past the cache (past_cache.h). The last
-// tile is moved back to end with the axis, so it needs no guards.
+// Splits `axis`, along which y's elements lie side by side, into tiles that go past the cache
+// (past_cache.h). The last tile is moved back to end with the axis, so it needs no guards.
 struct TilesPastCache {
     Var lane{"lane"}, vectors{kPastCache}, tile{"tile"};
     TilesPastCache(Stage y, const Var &axis, int element_bytes, const CpuKnobs &knobs) {
@@ -141,7 +143,8 @@ struct TilesPastCache {
     }
 };
 
-// The stores of y: vectors along the plane, or across groups where planes are tiny. Returns the loop over a plane.
+// The stores of y: vectors along the plane, or across groups where planes are tiny. Returns the
+// loop over a plane.
 inline Var pointwise(Stage y, const Axes &v, PlaneClass planes, const CpuKnobs &knobs) {
     if (planes == PlaneClass::Tiny) {
         y.reorder(v.g0, v.s).vectorize(v.g0, knobs.store_vector, kTail);
@@ -153,15 +156,16 @@ inline Var pointwise(Stage y, const Axes &v, PlaneClass planes, const CpuKnobs &
     return row;
 }
 
-// The pointwise part. past_cache: the condition by which y's stores go past the cache, or undefined.
+// The pointwise part. past_cache: the condition by which y's stores go past the cache, or
+// undefined.
 inline void apply(PlaneClass planes, const Axes &v, Func y, const CpuKnobs &knobs, const Expr &past_cache,
                   const std::vector<Expr> &variants) {
     const Expr S = y.output_buffer().dim(0).extent();
     const int bytes = y.types()[0].bytes();
     // loop: the loop over a plane. elements: how many it takes a step.
     const auto parts_of_planes = [&](Stage stage, const Var &loop, int elements) {
-        // Parts of a plane are as equal as steps allow. With a fixed size the last part would be short, and would step
-        // through its missing elements too.
+        // Parts of a plane are as equal as steps allow. With a fixed size the last part would be
+        // short, and would step through its missing elements too.
         const int of_part = std::max(knobs.part_vectors * knobs.store_vector / elements, 1);
         const Expr steps = (S + elements - 1) / elements, parts = (steps + of_part - 1) / of_part;
         Var part("part"), step("step");
@@ -170,13 +174,15 @@ inline void apply(PlaneClass planes, const Axes &v, Func y, const CpuKnobs &knob
         specialize(stage, variants);
     };
     const auto blocks_of_planes = [&](Stage stage, const auto &loops) {
-        // Vectors across the groups of tiny planes: blocks of as many vectors as there are groups for, as equal as
-        // can be. In blocks of a fixed size the missing vectors would be stepped through, at each position.
+        // Vectors across the groups of tiny planes: blocks of as many vectors as there are groups
+        // for, as equal as can be. In blocks of a fixed size the missing vectors would be stepped
+        // through, at each position.
         const int vector = knobs.store_vector, most = std::max(knobs.group_block / vector, 1);
         const Expr vectors = (y.output_buffer().dim(2).extent() + vector - 1) / vector;
         const Expr blocks = max((vectors + most - 1) / most, 1), of_block = (vectors + blocks - 1) / blocks * vector;
         Var block("block");
-        stage.split(v.g0, block, v.g0, planes == PlaneClass::Tiny ? max(of_block, vector) : Expr(knobs.group_block), kTail);
+        stage.split(v.g0, block, v.g0, planes == PlaneClass::Tiny ? max(of_block, vector) : Expr(knobs.group_block),
+                    kTail);
         stage.reorder(v.s, v.g0, block, v.r, v.g1);
         stage.parallel(v.g1).parallel(v.r).parallel(block).never_partition(block);
         loops(stage);

@@ -1,4 +1,5 @@
-// The knobs of the CPU templates, as schedules/space/cpu.json has them. A kernel reads those that concern it.
+// The knobs of the CPU templates, as schedules/space/cpu.json has them. A kernel reads those that
+// concern it.
 #pragma once
 
 #include <Halide.h>
@@ -16,7 +17,8 @@ struct CpuKnobs {
 #undef HNORM_MEMBER
 };
 
-// The knobs; those that were left to the target have the size of its vector. Throws if a value is not legal.
+// The knobs; those that were left to the target have the size of its vector. Throws if a value is
+// not legal.
 inline CpuKnobs legal_knobs(CpuKnobs knobs, const Halide::Target &target) {
     const int natural = target.natural_vector_size<float>();
 #define HNORM_SET_VECTOR(name)                         \

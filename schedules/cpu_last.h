@@ -1,4 +1,5 @@
-// How the kernels run on CPUs where channels are next to each other in memory: vectors across channels.
+// How the kernels run on CPUs where channels are next to each other in memory: vectors across
+// channels.
 #pragma once
 
 #include "cpu.h"
@@ -6,8 +7,8 @@
 namespace hnorm {
 namespace cpu {
 
-// Tiles of channels are summed run by run. Within a tile a block of channels is in registers while some rows of a chunk
-// pass by, then the tile's next block for the same rows.
+// Tiles of channels are summed run by run. Within a tile a block of channels is in registers while
+// some rows of a chunk pass by, then the tile's next block for the same rows.
 inline void reduce_last(Reduction &d, const CpuKnobs &knobs) {
     const Axes &v = d.v;
     const int block = std::min(knobs.channel_block, knobs.channel_tile);
@@ -16,8 +17,9 @@ inline void reduce_last(Reduction &d, const CpuKnobs &knobs) {
         s.split(v.g0, tile, v.g0, width, tail).reorder(v.g0, tile, v.a, v.b, v.g1).vectorize(v.g0, knobs.vector, kTail);
         s.parallel(v.g1).parallel(v.b).parallel(v.a).parallel(tile).never_partition_all();
     };
-    // Tiles are of whole blocks, and as equal as can be. The last one is moved back to end with the channels, so it
-    // needs no guards. Fewer channels than a block are computed by vectors, and fewer than a vector behind guards.
+    // Tiles are of whole blocks, and as equal as can be. The last one is moved back to end with the
+    // channels, so it needs no guards. Fewer channels than a block are computed by vectors, and
+    // fewer than a vector behind guards.
     const Expr C = d.runs.output_buffers()[0].dim(0).extent();
     const Expr tiles = (C + knobs.channel_tile - 1) / knobs.channel_tile, of_tile = (C + tiles - 1) / tiles;
     tasks(d.runs.specialize(C >= block), max(min((of_tile + block - 1) / block, C / block), 1) * block,
@@ -50,8 +52,8 @@ inline void reduce(Reduction &d, const CpuKnobs &knobs) {
     }
 }
 
-// The pointwise part. A task is some positions of a plane, or some planes where these have few positions.
-// values_per_group: the floats that it reads of each channel. past_cache: as in apply().
+// The pointwise part. A task is some positions of a plane, or some planes where these have few
+// positions. values_per_group: the floats that it reads of each channel. past_cache: as in apply().
 inline void apply_last(const Axes &v, Func y, const CpuKnobs &knobs, int values_per_group, const Expr &past_cache,
                        const std::vector<Expr> &variants) {
     Var ss("ss"), rs("rs"), task("task");
@@ -61,9 +63,9 @@ inline void apply_last(const Axes &v, Func y, const CpuKnobs &knobs, int values_
         stage.reorder(loops).fuse(ss, rs, task).fuse(task, v.g1, task).parallel(task);
         specialize(stage, variants);
     };
-    // Positions are computed one after the other, in the order of memory: two or four side by side took 1.6 times as
-    // long at 256 channels. But where the coefficients of all channels would leave the first cache from one position to
-    // the next, some positions share them.
+    // Positions are computed one after the other, in the order of memory: two or four side by side
+    // took 1.6 times as long at 256 channels. But where the coefficients of all channels would
+    // leave the first cache from one position to the next, some positions share them.
     const int bytes = values_per_group * static_cast<int>(sizeof(float));
     Var steps("steps"), step("step");
     const auto split = [&](Stage stage) {

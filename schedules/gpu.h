@@ -1,8 +1,10 @@
-// How the kernels run on GPUs, CUDA's and OpenCL's: schedule templates, whose knobs get their values from schedules/cuda.json
-// and schedules/opencl.json. Nothing here can change a bit of a result.
+// How the kernels run on GPUs, CUDA's and OpenCL's: schedule templates, whose knobs get their
+// values from schedules/cuda.json and schedules/opencl.json. Nothing here can change a bit of a
+// result.
 //
-// A reduction is two programs of the device. The second adds the first one's runs, and sums again what has to be. Blocks of the
-// device (OpenCL's work-groups) lie along one axis: of the second and third a device takes 65535 only.
+// A reduction is two programs of the device. The second adds the first one's runs, and sums again
+// what has to be. Blocks of the device (OpenCL's work-groups) lie along one axis: of the second and
+// third a device takes 65535 only.
 #pragma once
 
 #include "../generators/device_sums.h"
@@ -53,7 +55,8 @@ inline Var for_groups(Func f, const Axes &v) {
 inline void of_groups(Func f, const Axes &v, LoopLevel block, int groups) {
     f.compute_at(block).bound_storage(v.g0, groups).gpu_threads(v.g0);
 }
-// The same where Halide does not see that a block has no more groups: it would take all that there are for the number of threads.
+// The same where Halide does not see that a block has no more groups: it would take all that there
+// are for the number of threads.
 inline void in_block(Func f, const Axes &v, LoopLevel block, int groups) {
     Var step("step");
     f.compute_at(block).bound_storage(v.g0, groups).bound_extent(v.g1, 1);
@@ -65,12 +68,14 @@ inline int runs_side_by_side(PlaneClass planes, int groups, int threads) {
     return std::max(threads / (lanes_of(planes) * kChunksPerRun * groups), 1);
 }
 
-// The threads of sums of lanes that take adjacent elements at once: those of lanes or, of a single lane, of groups. Returns the
-// loop over the threads of a chunk.
-inline Var vectors_of_threads(Func f, const Axes &v, int width, bool single, int groups, int runs, const AtOnce &at_once) {
+// The threads of sums of lanes that take adjacent elements at once: those of lanes or, of a single
+// lane, of groups. Returns the loop over the threads of a chunk.
+inline Var vectors_of_threads(Func f, const Axes &v, int width, bool single, int groups, int runs,
+                              const AtOnce &at_once) {
     Var element("element"), step("step"), thread("thread"), other("other");
     if (single) {
-        f.split(v.g0, v.g0, element, at_once.elements, TailStrategy::RoundUp).split(v.g0, step, v.g0, groups / at_once.elements, kTail);
+        f.split(v.g0, v.g0, element, at_once.elements, TailStrategy::RoundUp)
+            .split(v.g0, step, v.g0, groups / at_once.elements, kTail);
         f.reorder_storage(v.g0, v.k, v.l, v.a, v.g1).reorder(element, v.g0, v.k, v.a, v.l, step);
         f.fuse(v.g0, v.k, thread).gpu_threads(thread, v.a);
         at_once.take(f, element);
@@ -85,8 +90,9 @@ inline Var vectors_of_threads(Func f, const Axes &v, int width, bool single, int
     return thread;
 }
 
-// The lanes of the chunks of a block's runs, a thread each, whose sum is in a register; sums of lanes meet in the block's shared memory.
-// Neighbouring threads have neighbouring elements: those of lanes or, of a single lane, of groups. A thread takes some of them at once.
+// The lanes of the chunks of a block's runs, a thread each, whose sum is in a register; sums of
+// lanes meet in the block's shared memory. Neighbouring threads have neighbouring elements: those
+// of lanes or, of a single lane, of groups. A thread takes some of them at once.
 inline void lanes_of_threads(Reduction &d, LoopLevel at, int groups, int runs, const AtOnce &at_once) {
     const Axes &v = d.v;
     int width = lanes_of(d.planes);
@@ -131,8 +137,9 @@ inline void threads_of_runs(Func runs, PlaneClass planes, const Var &group, cons
     }
 }
 
-// The threads of a block. x: the lanes of a chunk or, of a single lane, groups; y: the chunks of a run; z: the rest,
-// runs side by side and groups. If a thread takes elements at once, x: vectors and chunks; y: the rest.
+// The threads of a block. x: the lanes of a chunk or, of a single lane, groups; y: the chunks of a
+// run; z: the rest, runs side by side and groups. If a thread takes elements at once, x: vectors
+// and chunks; y: the rest.
 struct BlockThreads {
     int x, y = kChunksPerRun, z;
 
@@ -153,7 +160,8 @@ struct BlockThreads {
 };
 
 // The sample of a block's groups: all threads fetch its elements, and one a group adds them.
-inline void sample_in_block(FirstSample &d, PlaneClass planes, LoopLevel block, int groups, const BlockThreads &threads) {
+inline void sample_in_block(FirstSample &d, PlaneClass planes, LoopLevel block, int groups,
+                            const BlockThreads &threads) {
     const Axes v;
     const Var i("i");
     const int W = sampled_neighbours(planes);
@@ -211,8 +219,9 @@ inline void sum_runs(DeviceReduction &d, bool few_channels, const GpuKnobs &knob
     }
 }
 
-// The sum over the runs of a block's groups, in steps of so many runs, whose sums a thread a group adds in their order; `shared`, the
-// runs or their chunks, waits for that in shared memory, a thread each.
+// The sum over the runs of a block's groups, in steps of so many runs, whose sums a thread a group
+// adds in their order; `shared`, the runs or their chunks, waits for that in shared memory, a
+// thread each.
 inline void add_runs(GroupSum &sum, Func shared, bool of_chunks, int runs, LoopLevel block, const GpuKnobs &knobs) {
     const Axes &v = sum.by_run.v;
     RVar step("step"), run("run");
@@ -231,8 +240,8 @@ inline void add_runs(GroupSum &sum, Func shared, bool of_chunks, int runs, LoopL
     }
 }
 
-// Groups that are summed again, in the program that adds the runs: for that speed matters little. A thread takes a chunk, or of few
-// channels a part.
+// Groups that are summed again, in the program that adds the runs: for that speed matters little. A
+// thread takes a chunk, or of few channels a part.
 inline void sum_again(GroupSum &sum, bool few_channels, LoopLevel block, const GpuKnobs &knobs) {
     Reduction &d = sum.by_run;
     const Axes &v = d.v;
@@ -260,8 +269,8 @@ inline void sum_again(GroupSum &sum, bool few_channels, LoopLevel block, const G
 
 // The sample, the runs, and what follows from them.
 // `values`: of groups, besides the results.
-inline void reduce(DeviceReduction &d, Func results, const std::vector<Func> &values, PlaneClass planes, bool few_channels,
-                   const GpuKnobs &knobs, const AtOnce &at_once) {
+inline void reduce(DeviceReduction &d, Func results, const std::vector<Func> &values, PlaneClass planes,
+                   bool few_channels, const GpuKnobs &knobs, const AtOnce &at_once) {
     const Axes v;
     // Few channels: all in a block, which takes all their parts.
     const int groups = few_channels ? kMostFewChannels : knobs.merge_groups;
@@ -290,8 +299,9 @@ inline void reduce(DeviceReduction &d, Func results, const std::vector<Func> &va
 
 // The pointwise part alone. A thread takes adjacent elements at once.
 inline void apply(PlaneClass planes, const Axes &v, Func y, const GpuKnobs &knobs, const AtOnce &at_once) {
-    // A thread's elements are apart, so that neighbouring threads load neighbouring elements: along the plane or, channels-last,
-    // from position to position of a channel, whose coefficients serve them all.
+    // A thread's elements are apart, so that neighbouring threads load neighbouring elements: along
+    // the plane or, channels-last, from position to position of a channel, whose coefficients serve
+    // them all.
     const bool last = channels_last(planes);
     const Var adjacent = last ? v.g0 : v.s, across = last ? v.s : v.g0;
     Var tile("tile"), step("step"), thread("thread"), row("row"), rows("rows"), element("element");

@@ -1,4 +1,5 @@
-// How the fused kernels run on GPUs (docs/gpu.md): a block takes some groups from the sample to the stores.
+// How the fused kernels run on GPUs (docs/gpu.md): a block takes some groups from the sample to the
+// stores.
 #pragma once
 
 #include "gpu.h"
@@ -10,10 +11,10 @@
 namespace hnorm {
 namespace gpu {
 
-// The two results of a fused kernel have one loop over blocks (compute_with), and Halide guards the body of each by a
-// condition: that the block is one of its own. It does not see that every block is, and puts barriers behind that
-// condition too. PoCL copies all that follows such a barrier, once for each, and takes minutes. This pass makes the
-// condition one that compilers see is true.
+// The two results of a fused kernel have one loop over blocks (compute_with), and Halide guards the
+// body of each by a condition: that the block is one of its own. It does not see that every block
+// is, and puts barriers behind that condition too. PoCL copies all that follows such a barrier,
+// once for each, and takes minutes. This pass makes the condition one that compilers see is true.
 class EveryBlockRuns : public Internal::IRMutator {
     using Internal::IRMutator::visit;
 
@@ -37,7 +38,8 @@ class EveryBlockRuns : public Internal::IRMutator {
     }
 };
 
-// The sums over the runs of a block's groups, some runs side by side. A thread takes a lane of a chunk.
+// The sums over the runs of a block's groups, some runs side by side. A thread takes a lane of a
+// chunk.
 inline void sum_in_block(GroupSum &sum, LoopLevel block, int groups, int runs, const AtOnce &at_once) {
     Reduction &d = sum.by_run;
     const Axes &v = d.v;
@@ -57,10 +59,11 @@ inline void sum_in_block(GroupSum &sum, LoopLevel block, int groups, int runs, c
     lanes_of_threads(d, at, groups, runs, at_once);
 }
 
-// All threads of a block write its elements, side by side in memory. `tile`: the loop over blocks along g0. It is not
-// fused with that along g1: of the second of two results Halide would not see which block a fused loop is at.
-inline void store_in_block(Func y, const Axes &v, const Var &tile, PlaneClass planes, int groups, const BlockThreads &threads,
-                           const AtOnce &at_once) {
+// All threads of a block write its elements, side by side in memory. `tile`: the loop over blocks
+// along g0. It is not fused with that along g1: of the second of two results Halide would not see
+// which block a fused loop is at.
+inline void store_in_block(Func y, const Axes &v, const Var &tile, PlaneClass planes, int groups,
+                           const BlockThreads &threads, const AtOnce &at_once) {
     Var group("group"), at("at"), element("element");
     const bool last = channels_last(planes);
     if (at_once.elements > 1) {

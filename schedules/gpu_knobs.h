@@ -1,4 +1,5 @@
-// The knobs of the GPU templates, of schedules/space/gpu.json. A kernel reads those that concern it.
+// The knobs of the GPU templates, of schedules/space/gpu.json. A kernel reads those that concern
+// it.
 #pragma once
 
 #include "../generators/chunks.h"
@@ -13,7 +14,8 @@ struct GpuKnobs {
 #undef HNORM_MEMBER
 };
 
-// Of a knob that has a part in the threads of a block: `most` is what leaves no more than a block may have.
+// Of a knob that has a part in the threads of a block: `most` is what leaves no more than a block
+// may have.
 inline void check_threads(const char *name, int value, int most, const std::string &where) {
     if (value > most)
         refuse_knob(name, value,
@@ -32,7 +34,7 @@ inline GpuKnobs legal_knobs(const GpuKnobs &knobs, PlaneClass planes) {
     [[maybe_unused]] const int name = knobs.name; \
     [[maybe_unused]] constexpr int default_of_##name = by_default;
 // A default is legal. Kernels that do not have the knob have it, whatever their lanes.
-#define HNORM_PRODUCT(knob, other)  \
+#define HNORM_PRODUCT(knob, other) \
     if (knob != default_of_##knob) \
         check_threads(#knob, knob, HNORM_BLOCK_THREADS / other, "where " #other " is " + std::to_string(other));
     HNORM_BLOCK_LANES(HNORM_CHECK_LANES)

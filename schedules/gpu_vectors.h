@@ -8,8 +8,9 @@ namespace gpu {
 
 using namespace Halide;
 
-// Halide 21 loads and stores 16 bytes at once where these are four elements of 32 bits. This pass makes eight elements of
-// 16 bits four of 32 bits of the same memory. Their rows begin at multiples of 16 bytes (GeneratorParam `aligned`).
+// Halide 21 loads and stores 16 bytes at once where these are four elements of 32 bits. This pass
+// makes eight elements of 16 bits four of 32 bits of the same memory. Their rows begin at multiples
+// of 16 bytes (GeneratorParam `aligned`).
 class SixteenBytesAtOnce : public Internal::IRMutator {
     using Internal::IRMutator::visit;
 

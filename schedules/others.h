@@ -1,5 +1,5 @@
-// Schedules to compare ours with: none at all, and those of Halide's autoschedulers. They are for benchmarks, never in
-// the library.
+// Schedules to compare ours with: none at all, and those of Halide's autoschedulers. They are for
+// benchmarks, never in the library.
 #pragma once
 
 #include <Halide.h>

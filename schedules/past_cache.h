@@ -1,8 +1,9 @@
-// Stores past the cache. Halide 21 has none (22 has stream_stores, which can replace this header). A schedule splits
-// its stores to the output into tiles of kPastCacheBytes, whole cache lines, and a tile into vectors by a loop named
-// kPastCache. A pass after Halide's own ones changes that loop: it fills a tile on the stack, and then a function of
-// the runtime (runtime/src/store_past_cache.cpp) moves the tile to memory. A tile is so small that the processor reads
-// for the next one meanwhile.
+// Stores past the cache. Halide 21 has none (22 has stream_stores, which can replace this header).
+// A schedule splits its stores to the output into tiles of kPastCacheBytes, whole cache lines, and
+// a tile into vectors by a loop named kPastCache. A pass after Halide's own ones changes that loop:
+// it fills a tile on the stack, and then a function of the runtime
+// (runtime/src/store_past_cache.cpp) moves the tile to memory. A tile is so small that the
+// processor reads for the next one meanwhile.
 #pragma once
 
 #include <Halide.h>
@@ -17,7 +18,8 @@ constexpr const char *kPastCache = "past_cache";
 
 inline bool has_stores_past_cache(const Halide::Target &target) { return target.arch == Halide::Target::X86; }
 
-// Widens the operands of 32-bit sums and products, in place of their results: in an index these do not overflow.
+// Widens the operands of 32-bit sums and products, in place of their results: in an index these do
+// not overflow.
 class WidenIndex : public Halide::Internal::IRMutator {
     using IRMutator::visit;
     Halide::Expr visit(const Halide::Internal::Cast *op) override {
@@ -87,7 +89,8 @@ private:
                                                   {address(output_), offset, address(kTile)}, Call::Extern))));
     }
 
-    // The body of such a loop, which now stores vector `i` of the tile. base: where it stored before.
+    // The body of such a loop, which now stores vector `i` of the tile. base: where it stored
+    // before.
     Stmt filled(const Stmt &body, const Expr &i, Expr *base) {
         using namespace Halide::Internal;
         if (const LetStmt *let = body.as<LetStmt>()) {

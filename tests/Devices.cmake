@@ -1,5 +1,6 @@
-# The kernels for devices by themselves: run on HNORM_TEST_DEVICE ("opencl" if nothing, which without a GPU is PoCL), and what they
-# were compiled to for CUDA. What calls them is tested by on_device/.
+# The kernels for devices by themselves: run on HNORM_TEST_DEVICE ("opencl" if nothing, which
+# without a GPU is PoCL), and what they were compiled to for CUDA. What calls them is tested by
+# on_device/.
 set_source_files_properties(${HNORM_DEVICE_OBJECTS} ${HNORM_DEVICE_RUNTIME} PROPERTIES GENERATED TRUE EXTERNAL_OBJECT TRUE)
 set_source_files_properties(${HNORM_DEVICE_TABLE} PROPERTIES GENERATED TRUE)
 find_package(Threads REQUIRED)

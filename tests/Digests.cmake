@@ -1,4 +1,5 @@
-# The digests of kernels' results: the program that writes their file, which has no kernels, and the one that compares.
+# The digests of kernels' results: the program that writes their file, which has no kernels, and the
+# one that compares.
 
 # manifest.h: the manifest for programs.
 set(for_each_kernel "")

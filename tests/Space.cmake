@@ -1,4 +1,5 @@
-# The space of the schedules' knobs (schedules/space/): what is not legal is refused, and nothing that is legal changes a bit.
+# The space of the schedules' knobs (schedules/space/): what is not legal is refused, and nothing
+# that is legal changes a bit.
 if(CMAKE_CROSSCOMPILING)
     return() # of the machine that builds: its own build has them
 endif()
@@ -49,7 +50,8 @@ foreach(generator IN ITEMS sample moments normalize backward_sample backward_red
     )
 endforeach()
 
-# What a schedule file names must exist: a slip would pass for a default. CMake breaks the lines of its messages.
+# What a schedule file names must exist: a slip would pass for a default. CMake breaks the lines of
+# its messages.
 function(hnorm_test_schedule name message json)
     add_test(NAME "space: ${name}" COMMAND "${CMAKE_COMMAND}" -D "JSON=${json}" -P "${CMAKE_CURRENT_SOURCE_DIR}/check_schedule.cmake")
     if(message)

@@ -57,8 +57,8 @@ struct Worst {
 
 enum class NonFinite { kWrong, kAllowed };
 
-// The worst error of y = forward(x); a residual counts among what is added. Non-finite results count as infinitely wrong
-// unless allowed.
+// The worst error of y = forward(x); a residual counts among what is added. Non-finite results
+// count as infinitely wrong unless allowed.
 inline Worst worst_y(const Tensor &x, hnorm_group group, const References &statistics, const Affine &affine, double eps,
                      const Tensor &y, NonFinite non_finite = NonFinite::kWrong, const Post &post = {}) {
     Worst worst;
@@ -113,12 +113,13 @@ inline Worst worst_variance(const References &statistics, const std::vector<doub
     return worst;
 }
 
-// Gradients may be wrong by this much: dx times the group's max |gamma*invstd*dy|, dgamma times sum |dy*xhat|, dbeta times
-// sum |dy|.
+// Gradients may be wrong by this much: dx times the group's max |gamma*invstd*dy|, dgamma times sum
+// |dy*xhat|, dbeta times sum |dy|.
 constexpr double kGradientTolerance = 2e-6;
 
-// The worst error of dx, in units of the group's max |gamma*invstd*dy|. dx itself can exceed that (where few values of x
-// hold most of the variance, xhat is large): there its own rounding, half a unit in its last place, is not counted.
+// The worst error of dx, in units of the group's max |gamma*invstd*dy|. dx itself can exceed that
+// (where few values of x hold most of the variance, xhat is large): there its own rounding, half a
+// unit in its last place, is not counted.
 inline Worst worst_dx(const Tensor &x, hnorm_group group, const reference::Gradients &expected, const Tensor &dx) {
     Worst worst;
     size_t i = 0;
@@ -156,8 +157,9 @@ inline Worst worst_parameter(const std::vector<float> &actual, const std::vector
     return worst;
 }
 
-// The worst error of dgamma, in units of sum |dy*xhat|, beyond what the error of the given mean costs: it shifts xhat, which
-// shows where all of dy lies at x near its mean (a sum over one element, where gamma is per sample of (N, C)).
+// The worst error of dgamma, in units of sum |dy*xhat|, beyond what the error of the given mean
+// costs: it shifts xhat, which shows where all of dy lies at x near its mean (a sum over one
+// element, where gamma is per sample of (N, C)).
 inline Worst worst_dgamma(const Tensor &x, hnorm_group group, const std::vector<float> &dgamma,
                           const reference::Gradients &expected, const std::vector<double> &mean,
                           const References &statistics, double eps) {

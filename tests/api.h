@@ -1,4 +1,5 @@
-// What the tests of the API share: tensors with a sentinel in the output, and calls that must be refused.
+// What the tests of the API share: tensors with a sentinel in the output, and calls that must be
+// refused.
 #pragma once
 
 #include "catch.hpp"
@@ -84,7 +85,8 @@ struct Arrays {
     std::vector<float> mean_f, variance_f;
 };
 
-// The functions that compute, each called with good arguments but for the given tensors (and y unused by moments).
+// The functions that compute, each called with good arguments but for the given tensors (and y
+// unused by moments).
 struct Function {
     const char *name;
     bool writes_y;

@@ -1,4 +1,5 @@
-// hnorm's functions on test tensors: every call checks its status, the padding of all tensors and that x was not written.
+// hnorm's functions on test tensors: every call checks its status, the padding of all tensors and
+// that x was not written.
 #pragma once
 
 #include "catch.hpp"
@@ -15,7 +16,8 @@ namespace test {
 
 constexpr hnorm_group kGroups[] = {HNORM_BATCH, HNORM_INSTANCE};
 
-// Groups of channels: how many there are of a sample, 0 for other groups; and how many channels each has.
+// Groups of channels: how many there are of a sample, 0 for other groups; and how many channels
+// each has.
 inline int64_t groups_of_sample(hnorm_group group) { return group > HNORM_GROUPS ? group - HNORM_GROUPS : 0; }
 inline int64_t channels_together(const Tensor &x, hnorm_group group) {
     const int64_t groups = groups_of_sample(group);
@@ -154,8 +156,8 @@ inline std::vector<double> variances(const Statistics &statistics) {
     return result;
 }
 
-// Calls call(x, post, y), views, and checks that it wrote y alone, which may be x or the residual. y's elements are the
-// sentinel before the call, so that one left unwritten shows.
+// Calls call(x, post, y), views, and checks that it wrote y alone, which may be x or the residual.
+// y's elements are the sentinel before the call, so that one left unwritten shows.
 template <typename Call>
 void check_forward_call(const char *function, const Tensor &x, const Post &post, Tensor &y, Call call) {
     const bool in_x = &x == &y, in_residual = post.residual == &y;
@@ -227,7 +229,8 @@ inline Sums backward_reduce(const Tensor &x, const Tensor &dy, hnorm_group group
     return result;
 }
 
-// Calls call(x, dy, dx), views or null, and checks that it wrote dx alone, which may be dy or x; and dy, where it may.
+// Calls call(x, dy, dx), views or null, and checks that it wrote dx alone, which may be dy or x;
+// and dy, where it may.
 template <typename Call>
 void check_backward_call(const char *function, const Tensor *x, const Tensor &dy, Tensor *dx, bool may_write_dy,
                          Call call) {
@@ -260,7 +263,8 @@ struct ParameterGradients {
     std::vector<float> dgamma, dbeta;
 };
 
-// The gradient of what followed a normalization. y: null where there was no residual; dresidual: null where not wanted.
+// The gradient of what followed a normalization. y: null where there was no residual; dresidual:
+// null where not wanted.
 struct PostGradient {
     Activation activation;
     const Tensor *y = nullptr;
@@ -269,8 +273,8 @@ struct PostGradient {
 
 enum class Wanted { kBoth, kGamma, kBeta, kNeither };  // of the parameters' gradients
 
-// hnorm_backward, or hnorm_normalize_backward where frozen. dx may be null, dy or x; x may be null where frozen and dgamma is
-// not wanted.
+// hnorm_backward, or hnorm_normalize_backward where frozen. dx may be null, dy or x; x may be null
+// where frozen and dgamma is not wanted.
 inline ParameterGradients backward(const Tensor *x, const Tensor &dy, hnorm_group group,
                                    const std::vector<double> &mean, const std::vector<double> &variance,
                                    const Affine &affine, double eps, bool frozen, Tensor *dx,

@@ -1,4 +1,5 @@
-// The cases of the tests of bits: shapes at every boundary, whose data, padding and affine change from case to case.
+// The cases of the tests of bits: shapes at every boundary, whose data, padding and affine change
+// from case to case.
 #pragma once
 
 #include "calls.h"
@@ -83,8 +84,9 @@ void check_mixed(const std::vector<Shape> &shapes, Check check) {
     }
 }
 
-// Calls check(case) for each S with every (N, C) whose tensor stays under `most` elements, at most `cases` of them, others
-// for the next S. Half as many of 16 bits, whose kernels differ from those of f32 in conversions alone.
+// Calls check(case) for each S with every (N, C) whose tensor stays under `most` elements, at most
+// `cases` of them, others for the next S. Half as many of 16 bits, whose kernels differ from those
+// of f32 in conversions alone.
 template <typename Check>
 void check_positions(const std::vector<int64_t> &list, int64_t most, int cases, Check check) {
     uint64_t i = 0;

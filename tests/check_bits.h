@@ -1,5 +1,5 @@
-// The bits of every function on a case against the transcription's, on every target and number of threads, through the public
-// interface. (test_kernels.cpp: each kernel by itself.)
+// The bits of every function on a case against the transcription's, on every target and number of
+// threads, through the public interface. (test_kernels.cpp: each kernel by itself.)
 #pragma once
 
 #include "cases.h"
@@ -95,7 +95,8 @@ inline void check_forward_bits_of(const Groups &groups, const Case &test_case) {
     SUCCEED();
 }
 
-// Every class of magnitude: within float's range, beyond it on either side, zero, and all of them at once.
+// Every class of magnitude: within float's range, beyond it on either side, zero, and all of them
+// at once.
 inline Case varied_dy(uint64_t seed) {
     constexpr double kScales[] = {1, 1, 1e-25, 1e30, 0, 1, 1, 1};
     Random random(seed);
@@ -177,8 +178,8 @@ inline void check_gradients(const Tensor &x, const Tensor &dy, Tensor &dx, hnorm
     check(&x, dresidual, ", dresidual is dy", &dresidual);
 }
 
-// All four functions, these groups, out of place and in place, all targets, 1, 2, 3 and 7 threads. Those of sums take no groups of
-// channels.
+// All four functions, these groups, out of place and in place, all targets, 1, 2, 3 and 7 threads.
+// Those of sums take no groups of channels.
 inline void check_backward_bits_of(const Groups &groups, const Case &test_case, const Case &dy_case) {
     Tensor x(test_case.shape, test_case.padding), dy(test_case.shape, test_case.other_padding());
     Tensor dx(test_case.shape, {test_case.padding.n, test_case.padding.c, test_case.padding.at_end});

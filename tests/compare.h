@@ -1,5 +1,5 @@
-// Comparisons of bits: an empty string, or the first difference in words. Any NaN equals any NaN, but the sentinel, which
-// marks what was never written, equals nothing.
+// Comparisons of bits: an empty string, or the first difference in words. Any NaN equals any NaN,
+// but the sentinel, which marks what was never written, equals nothing.
 #pragma once
 
 #include "tensor.h"

@@ -1,5 +1,5 @@
-// Test data, by kind. The same seed gives the same data everywhere: no std:: distributions, whose output is
-// implementation-defined, and no libm.
+// Test data, by kind. The same seed gives the same data everywhere: no std:: distributions, whose
+// output is implementation-defined, and no libm.
 #pragma once
 
 #include "tensor.h"
@@ -80,7 +80,8 @@ inline std::vector<bool> sampled(const Tensor &x, hnorm_group group) {
     return result;
 }
 
-// Values scale * (mean_over_sigma * (+1 or -1, alternating by channel) + unit), unit of mean about 0 and sigma about 1.
+// Values scale * (mean_over_sigma * (+1 or -1, alternating by channel) + unit), unit of mean about
+// 0 and sigma about 1.
 struct Recipe {
     Kind kind = Kind::kNormal;
     double mean_over_sigma = 0;

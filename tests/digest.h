@@ -1,5 +1,6 @@
-// The digests of tests/digests.txt: one for each kernel of the manifest, class of planes, group and type of elements, over
-// fixed inputs. write_digests makes the file, by the serial transcription alone; test_digests compares kernels with it.
+// The digests of tests/digests.txt: one for each kernel of the manifest, class of planes, group and
+// type of elements, over fixed inputs. write_digests makes the file, by the serial transcription
+// alone; test_digests compares kernels with it.
 #pragma once
 
 #include "kernel_cases.h"
@@ -14,7 +15,8 @@
 
 namespace test {
 
-// FNV-1a of the bits of doubles; a float is one. All NaN are one NaN: which it is differs between targets.
+// FNV-1a of the bits of doubles; a float is one. All NaN are one NaN: which it is differs between
+// targets.
 class Digest {
 public:
     void add(double value) {
@@ -37,8 +39,9 @@ private:
     uint64_t hash_ = 0xcbf29ce484222325;
 };
 
-// A class of planes of the manifest, and the shapes (N, C, S) by which it is known: no plane of one position, which batch norm
-// sums in another way; channels and chunks that vectors and threads do not divide.
+// A class of planes of the manifest, and the shapes (N, C, S) by which it is known: no plane of one
+// position, which batch norm sums in another way; channels and chunks that vectors and threads do
+// not divide.
 struct DigestClass {
     std::string planes;
     bool channels_last;

@@ -1,5 +1,5 @@
-// Tensors as callers of the API have them: dense, in the run's format, and just their memory (tensor.h's are made to find
-// kernels that write where they must not). Free of Catch, for threads.
+// Tensors as callers of the API have them: dense, in the run's format, and just their memory
+// (tensor.h's are made to find kernels that write where they must not). Free of Catch, for threads.
 #pragma once
 
 #include "format.h"

@@ -33,7 +33,8 @@ inline unsigned control_word() {
 #endif
 }
 
-// The result of call() in the environment; then the default one again. kept: whether the call left it as it was.
+// The result of call() in the environment; then the default one again. kept: whether the call left
+// it as it was.
 template <typename Call>
 auto in_environment(const Environment &environment, bool *kept, const Call &call) {
     environment.enter();

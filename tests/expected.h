@@ -1,4 +1,5 @@
-// What the transcription gives for whole tensors: the view of docs/order.md, from samples and channels to groups.
+// What the transcription gives for whole tensors: the view of docs/order.md, from samples and
+// channels to groups.
 #pragma once
 
 #include "calls.h"
@@ -17,10 +18,12 @@ inline transcription::Group transcribed_group(const Tensor &x, hnorm_group group
                                               Order order = Order::kWhole) {
     const int64_t samples = x.channels() * x.positions();  // between them, of the dense values
     const bool last = x.format().channels_last;
-    const bool few_channels = order == Order::kWhole && last && transcription::few_channels(x.positions(), x.channels());
+    const bool few_channels =
+        order == Order::kWhole && last && transcription::few_channels(x.positions(), x.channels());
     if (group == HNORM_INSTANCE) return {x.plane(n, c), x.positions(), 1, 0, last, few_channels};
     if (x.positions() == 1)
-        return {x.plane(0, c), x.samples(), 1, 0, true, transcription::few_channels(x.samples(), x.channels()), samples};
+        return {x.plane(0, c), x.samples(), 1, 0, true, transcription::few_channels(x.samples(), x.channels()),
+                samples};
     // Many samples of tiny planes: samples are positions, and positions planes.
     if (order == Order::kWhole && !last && x.positions() < 16 && x.samples() >= 256)
         return {x.plane(0, c), x.samples(), x.positions(), 1, true, false, samples};
@@ -166,14 +169,14 @@ struct TranscribedGradients {
     ParameterGradients parameters;
 };
 
-// All that hnorm_backward gives, or hnorm_normalize_backward where frozen; dy is behind the gate already where the sign of x
-// decides (gated), or there is no activation.
+// All that hnorm_backward gives, or hnorm_normalize_backward where frozen; dy is behind the gate
+// already where the sign of x decides (gated), or there is no activation.
 inline TranscribedGradients transcribed_gradients(const Tensor &x, const Tensor &dy, hnorm_group group,
                                                   const std::vector<double> &mean, const std::vector<double> &variance,
                                                   const Affine &affine, double eps, bool frozen, bool gated = false) {
     const bool per_sample = affine.kind == AffineKind::kSampleAndChannel && x.samples() > 1;
-    // gamma and beta of each sample need the sums of each sample, also where groups span the samples
-    // those of each channel where channels are together
+    // gamma and beta of each sample need the sums of each sample, also where groups span the
+    // samples those of each channel where channels are together
     if (groups_of_sample(group) == x.channels()) group = HNORM_INSTANCE;
     const hnorm_group parts = per_sample || groups_of_sample(group) ? HNORM_INSTANCE : group;
     std::vector<double> means;
@@ -185,7 +188,8 @@ inline TranscribedGradients transcribed_gradients(const Tensor &x, const Tensor 
     const WeightedSums of_parts = transcribed_weights(x, parts, sums, affine);
     WeightedSums of_groups{std::vector<double>(groups, 0), std::vector<double>(groups, 0)};
     std::vector<double> dgamma(affine.parameters(x), 0), dbeta(affine.parameters(x), 0);
-    // Sums start at 0, but what is not summed is taken as it is: 0 + -0 is another bit pattern than -0.
+    // Sums start at 0, but what is not summed is taken as it is: 0 + -0 is another bit pattern than
+    // -0.
     const auto add = [](double &sum, double value, bool shared) { sum = shared ? sum + value : value; };
     for (int64_t i = 0; i < group_count(x, parts); i++) {
         const size_t part = static_cast<size_t>(i);

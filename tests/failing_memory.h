@@ -1,4 +1,5 @@
-// Memory that runs out: the process's allocator, which fails where it is told to. Included by one source of a program.
+// Memory that runs out: the process's allocator, which fails where it is told to. Included by one
+// source of a program.
 #pragma once
 
 #include "api.h"
@@ -57,9 +58,9 @@ void free(void *memory) {
 
 namespace failing {
 
-// Calls it with the first allocation failing, then the second, ..., and with all from there on, until it asks for no more.
-// after(status, kept): what is to be done after each call, which kept so many blocks.
-// other: a status that it may give too where memory ran out.
+// Calls it with the first allocation failing, then the second, ..., and with all from there on,
+// until it asks for no more. after(status, kept): what is to be done after each call, which kept so
+// many blocks. other: a status that it may give too where memory ran out.
 template <typename Call, typename After>
 void with_every_failure(const char *name, const Call &call, const After &after,
                         hnorm_status other = HNORM_OUT_OF_MEMORY) {

@@ -1,4 +1,5 @@
-// Threads that cannot begin: those of the archives (the linker's --wrap=pthread_create). Included by one source of a program.
+// Threads that cannot begin: those of the archives (the linker's --wrap=pthread_create). Included
+// by one source of a program.
 #pragma once
 
 #include <pthread.h>

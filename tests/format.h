@@ -1,5 +1,6 @@
-// What the tests' tensors are made of: the layout and the type of elements, one pair for a whole run of a program, so that
-// every test runs with each. HNORM_TEST_FORMAT names it: "channels_last/bf16"; without it, channels_first/f32.
+// What the tests' tensors are made of: the layout and the type of elements, one pair for a whole
+// run of a program, so that every test runs with each. HNORM_TEST_FORMAT names it:
+// "channels_last/bf16"; without it, channels_first/f32.
 #pragma once
 
 #include "half.h"
@@ -82,8 +83,8 @@ inline const std::vector<float> &decoded(hnorm_type type) {
     return type == HNORM_F16 ? f16 : bf16;
 }
 
-// An element as it lies in memory as a float, and for a value that an element can have, the other way: the tensor checks
-// that it is one.
+// An element as it lies in memory as a float, and for a value that an element can have, the other
+// way: the tensor checks that it is one.
 inline float decode(const void *element, const TensorFormat &format) {
     if (format.type == HNORM_F32) {
         float value;
@@ -124,7 +125,8 @@ inline float rounded(float value, const TensorFormat &format = tensor_format()) 
     return decoded(format.type)[from_float(value, format.type == HNORM_F16 ? kF16 : kBf16)];
 }
 
-// The distance of elements near the value, of 16 bits; 0 for f32, whose rounding is among the errors of the arithmetic.
+// The distance of elements near the value, of 16 bits; 0 for f32, whose rounding is among the
+// errors of the arithmetic.
 inline long double last_place(long double value) {
     const TensorFormat &format = tensor_format();
     if (format.type == HNORM_F32) return 0;

@@ -1,6 +1,6 @@
-// Rounds of random inputs, each from a seed of its own. Environment: HNORM_FUZZ_SEED, the first seed; HNORM_FUZZ_ROUNDS, how many
-// rounds; HNORM_FUZZ_SECONDS, for how long all cases of all programs go on together (./dev fuzz). A failure names the seed that
-// repeats it.
+// Rounds of random inputs, each from a seed of its own. Environment: HNORM_FUZZ_SEED, the first
+// seed; HNORM_FUZZ_ROUNDS, how many rounds; HNORM_FUZZ_SECONDS, for how long all cases of all
+// programs go on together (./dev fuzz). A failure names the seed that repeats it.
 #pragma once
 
 #include "catch.hpp"
@@ -35,8 +35,9 @@ inline TensorFormat random_format(Random &random) {
     return {random.index(2) == 0, any_of(kTypes, random)};
 }
 
-// Calls round(random, seed) with one seed after the other: so many times, or for its share (percent) of the time that is asked
-// for. `what` names a round's contents, as "rounds of 40 wrong calls".
+// Calls round(random, seed) with one seed after the other: so many times, or for its share
+// (percent) of the time that is asked for. `what` names a round's contents, as "rounds of 40 wrong
+// calls".
 template <typename Round>
 void for_seeds(int64_t default_rounds, int64_t share, const std::string &what, const Round &round) {
     const int64_t seconds = from_environment("HNORM_FUZZ_SECONDS", 0) * share / 100,

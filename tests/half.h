@@ -1,5 +1,5 @@
-// The 16-bit element types, by the definition of IEEE 754's binary formats and library arithmetic: slow, and owing nothing to
-// generators/element.h.
+// The 16-bit element types, by the definition of IEEE 754's binary formats and library arithmetic:
+// slow, and owing nothing to generators/element.h.
 #pragma once
 
 #include <algorithm>

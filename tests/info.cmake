@@ -1,4 +1,5 @@
-# cmake -D PROGRAM=FILE -P info.cmake: what `hnorm info` says, and that --target and HNORM_TARGET force what it lists.
+# cmake -D PROGRAM=FILE -P info.cmake: what `hnorm info` says, and that --target and HNORM_TARGET
+# force what it lists.
 cmake_minimum_required(VERSION 3.28)
 set(clean "${CMAKE_COMMAND}" -E env --unset=HNORM_TARGET --unset=HNORM_NUM_THREADS)
 

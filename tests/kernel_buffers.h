@@ -1,4 +1,5 @@
-// Test tensors and statistics as the arguments of kernels, for tests that call these from the runtime's private table.
+// Test tensors and statistics as the arguments of kernels, for tests that call these from the
+// runtime's private table.
 #pragma once
 
 #include "calls.h"

@@ -134,7 +134,8 @@ inline Results sample(const KernelInputs &in, int scaled) {
     return together({centers, spreads});
 }
 
-// E, Q and, of `measured` values, the greatest magnitudes, by run. at(g, s, r): the terms of group g.
+// E, Q and, of `measured` values, the greatest magnitudes, by run. at(g, s, r): the terms of group
+// g.
 template <typename TermsAt>
 Results by_run(const KernelInputs &in, size_t measured, TermsAt at) {
     const transcription::Cut cut = in.cut();

@@ -1,4 +1,5 @@
-// Layers by PyTorch's definitions, in long double and not from hnorm's code, on the values that the tensors hold.
+// Layers by PyTorch's definitions, in long double and not from hnorm's code, on the values that the
+// tensors hold.
 #pragma once
 
 #include "accuracy.h"

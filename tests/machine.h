@@ -11,11 +11,13 @@
 
 namespace test {
 
-// Whether the program's calls run on a device (tests/on_device): there neither threads nor the CPU's targets matter.
+// Whether the program's calls run on a device (tests/on_device): there neither threads nor the
+// CPU's targets matter.
 extern "C" int hnorm_tests_on_device(void) __attribute__((weak));
 inline bool on_device() { return hnorm_tests_on_device != nullptr; }
 
-// One thread, and of several each case another number in turn. More threads than cores wait for each other most of the time.
+// One thread, and of several each case another number in turn. More threads than cores wait for
+// each other most of the time.
 inline std::vector<int> thread_counts(uint64_t seed) {
     constexpr int kSeveral[] = {2, 3, 7};
     return on_device() ? std::vector<int>{1} : std::vector<int>{1, kSeveral[seed % 3]};
@@ -45,8 +47,8 @@ private:
     int threads_;
 };
 
-// The targets that this CPU runs. The others are named once in each process, with the reason, and have a test of their
-// own which ctest lists as skipped (test_targets.cpp).
+// The targets that this CPU runs. The others are named once in each process, with the reason, and
+// have a test of their own which ctest lists as skipped (test_targets.cpp).
 inline const std::vector<std::string> &usable_targets() {
     static const std::vector<std::string> targets = [] {
         std::vector<std::string> result;
@@ -64,8 +66,9 @@ inline const std::vector<std::string> &usable_targets() {
     return on_device() ? first : targets;
 }
 
-// For properties of results. Those of 16-bit tensors are tested on the target in use alone: their bits are the same on every
-// other (test_bits.cpp, test_backward_bits.cpp), and converting the tests' values takes long.
+// For properties of results. Those of 16-bit tensors are tested on the target in use alone: their
+// bits are the same on every other (test_bits.cpp, test_backward_bits.cpp), and converting the
+// tests' values takes long.
 inline std::vector<std::string> targets_for_properties() {
     if (tensor_format().type == HNORM_F32) return usable_targets();
     return {hnorm_target()};

@@ -26,7 +26,8 @@ struct Given {
     int last;
     float scale;  // of x
 };
-// Subnormal numbers, too; few channels, planes with lanes beyond the data, tensors that threads share.
+// Subnormal numbers, too; few channels, planes with lanes beyond the data, tensors that threads
+// share.
 inline const Given kGiven[] = {{{16, 8, 1, 1}, HNORM_BATCH, 0, 1},       {{4, 8, 7, 7}, HNORM_BATCH, 1, 1},
                                {{2, 3, 41, 43}, HNORM_BATCH, 0, 1},      {{2, 3, 41, 43}, HNORM_BATCH, 1, 1},
                                {{8, 64, 14, 14}, HNORM_BATCH, 0, 1},     {{8, 64, 14, 14}, HNORM_INSTANCE, 1, 1},
@@ -34,7 +35,8 @@ inline const Given kGiven[] = {{{16, 8, 1, 1}, HNORM_BATCH, 0, 1},       {{4, 8,
                                {{2, 5, 33, 31}, HNORM_BATCH, 0, 1e-40f}, {{8, 64, 28, 28}, HNORM_BATCH, 0, 1e-40f},
                                {{8, 64, 28, 28}, HNORM_BATCH, 1, 1e-40f}};
 
-// The calls of a problem, whose data are made beforehand: what is subnormal is not flushed in the making.
+// The calls of a problem, whose data are made beforehand: what is subnormal is not flushed in the
+// making.
 class Calls {
 public:
     explicit Calls(const Given &given) : given_(given) {

@@ -1,5 +1,6 @@
-// Batch and instance norm from their definitions, in long double over strided (N, C, S) tensors: what the results should
-// be near to. Written without looking at the kernels' order: two plain passes over each group.
+// Batch and instance norm from their definitions, in long double over strided (N, C, S) tensors:
+// what the results should be near to. Written without looking at the kernels' order: two plain
+// passes over each group.
 #pragma once
 
 #include "tensor.h"
@@ -23,7 +24,8 @@ inline int64_t groups(const test::Tensor &x, hnorm_group group) {
                                      : x.samples() * (group - HNORM_GROUPS);
 }
 
-// Calls visit(n, c, s) for every element of group g (hnorm.h: c for batch, n*C + c for instance, n*G + g for groups).
+// Calls visit(n, c, s) for every element of group g (hnorm.h: c for batch, n*C + c for instance,
+// n*G + g for groups).
 template <typename Visit>
 void for_each_in_group(const test::Tensor &x, hnorm_group group, int64_t g, Visit visit) {
     const int64_t of_sample = group == HNORM_BATCH ? x.channels() : groups(x, group) / x.samples();
@@ -58,15 +60,18 @@ inline long double invstd(long double variance, double eps) {
     return total == 0 ? 0 : 1 / std::sqrt(total);
 }
 
-// The gradients of a loss with respect to x, gamma and beta, dy being the gradient at y = gamma*xhat + beta.
+// The gradients of a loss with respect to x, gamma and beta, dy being the gradient at y =
+// gamma*xhat + beta.
 struct Gradients {
     std::vector<long double> dx;             // dense
     std::vector<long double> dgamma, dbeta;  // one a channel, or N*C where gamma and beta are per sample
-    // What errors are measured by: max |gamma*invstd*dy| of each group; sums of |dy*xhat| and |dy|, as dgamma and dbeta.
+    // What errors are measured by: max |gamma*invstd*dy| of each group; sums of |dy*xhat| and |dy|,
+    // as dgamma and dbeta.
     std::vector<long double> greatest, dgamma_size, dbeta_size;
 };
 
-// statistics: of each group, those of x (statistics()), which change with x, or frozen ones. gamma(n, c).
+// statistics: of each group, those of x (statistics()), which change with x, or frozen ones.
+// gamma(n, c).
 template <typename Gamma>
 Gradients gradients(const test::Tensor &x, const test::Tensor &dy, hnorm_group group,
                     const std::vector<Statistics> &statistics, bool frozen, Gamma gamma, bool per_sample, double eps) {

@@ -1,4 +1,5 @@
-// What the tests of saved states share: layers full of values, files, and .npz files of any content.
+// What the tests of saved states share: layers full of values, files, and .npz files of any
+// content.
 #pragma once
 
 #include "api.h"

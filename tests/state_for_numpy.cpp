@@ -1,5 +1,5 @@
-// Saves layers into the folder that its argument names, and prints what their files must hold, for read_state.py: a line an
-// array, FILE ARRAY TYPE RANK VALUES, with the values in hexadecimal.
+// Saves layers into the folder that its argument names, and prints what their files must hold, for
+// read_state.py: a line an array, FILE ARRAY TYPE RANK VALUES, with the values in hexadecimal.
 #include <hnorm/hnorm.hpp>
 #include <hnorm/state.hpp>
 

@@ -1,8 +1,8 @@
-// Test tensors (N, C, spatial...) of the run's format: memory between inaccessible pages, padding filled with sentinels, and
-// the elements' values as floats beside it.
+// Test tensors (N, C, spatial...) of the run's format: memory between inaccessible pages, padding
+// filled with sentinels, and the elements' values as floats beside it.
 //
-// A kernel that reads or writes beyond the tensor's ends crashes; one that writes into the padding, or leaves an element of
-// its output unwritten, is found by the sentinels.
+// A kernel that reads or writes beyond the tensor's ends crashes; one that writes into the padding,
+// or leaves an element of its output unwritten, is found by the sentinels.
 #pragma once
 
 #include "format.h"
@@ -32,7 +32,8 @@ inline std::string to_string(const Shape &list) {
     return out.str();
 }
 
-// Memory with an inaccessible page before and after; the usable part ends (or starts) exactly at such a page.
+// Memory with an inaccessible page before and after; the usable part ends (or starts) exactly at
+// such a page.
 class GuardedMemory {
 public:
     GuardedMemory(size_t bytes, bool at_end) {
@@ -60,8 +61,9 @@ private:
     char *base_, *begin_, *end_, *data_;
 };
 
-// Elements between runs of adjacent ones (planes, or channels-last positions) and between samples beyond the dense layout, and
-// which end of the tensor touches the guard page. after: elements between its last one and that page.
+// Elements between runs of adjacent ones (planes, or channels-last positions) and between samples
+// beyond the dense layout, and which end of the tensor touches the guard page. after: elements
+// between its last one and that page.
 struct Padding {
     int64_t c = 0;
     int64_t n = 0;
@@ -105,8 +107,8 @@ public:
     int64_t stride_c() const { return stride_c_; }
     int64_t stride_s() const { return stride_s_; }
 
-    // Values, dense: plane (n, c) is followed by (n, c + 1). What is written here must be something that an element can be:
-    // rounded(), or settle() afterwards.
+    // Values, dense: plane (n, c) is followed by (n, c + 1). What is written here must be something
+    // that an element can be: rounded(), or settle() afterwards.
     float *plane(int64_t n, int64_t c) const { return values_.data() + (n * channels() + c) * positions_; }
     float &at(int64_t n, int64_t c, int64_t s) { return plane(n, c)[s]; }
     float at(int64_t n, int64_t c, int64_t s) const { return plane(n, c)[s]; }
@@ -167,7 +169,8 @@ public:
         settle();
     }
 
-    // Empty if nothing outside the elements was written: what is not the sentinel in memory are elements.
+    // Empty if nothing outside the elements was written: what is not the sentinel in memory are
+    // elements.
     std::string damage() const { return format_.type == HNORM_F32 ? damage(kSentinelBits) : damage(kSentinelHalf); }
 
     std::string describe() const {

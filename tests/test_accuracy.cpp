@@ -1,5 +1,6 @@
-// Errors against the reference in long double, for every kind of data, |mean|/sigma from 0 to 100,000, every class of
-// planes and every target. The worst ones are printed: run with --success, or ctest -V -R accuracy.
+// Errors against the reference in long double, for every kind of data, |mean|/sigma from 0 to
+// 100,000, every class of planes and every target. The worst ones are printed: run with --success,
+// or ctest -V -R accuracy.
 #include "accuracy.h"
 #include "catch.hpp"
 #include "machine.h"

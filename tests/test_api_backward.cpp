@@ -14,7 +14,8 @@ using Call = BackwardCall;
 const std::vector<std::vector<int64_t>> kShapes = {{1, 1, 300, 301}, {64, 2, 33, 33}, {3, 40, 30, 31}, {16, 200, 7, 7},
                                                    {2, 3, 4, 5},     {6, 400, 3},     {70, 9}};
 
-// All calls that make sense: instance norm of rank 2 has groups of one element. Free of Catch, for threads.
+// All calls that make sense: instance norm of rank 2 has groups of one element. Free of Catch, for
+// threads.
 template <typename Visit>
 void for_each_call(const Visit &visit) {
     for (const std::vector<int64_t> &shape : kShapes) {

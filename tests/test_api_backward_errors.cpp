@@ -193,7 +193,8 @@ TEST_CASE("backward refuses groups of one element, as forward does") {
         require_refused(c.backward(), HNORM_INVALID_ARGUMENT,
                         {"hnorm_backward: expected more than 1 value per channel", "got shape (1, 3, 1, 1)"});
         REQUIRE(c.untouched());
-        // With constant statistics one element is enough, and its sums may be part of a larger group's.
+        // With constant statistics one element is enough, and its sums may be part of a larger
+        // group's.
         REQUIRE(c.normalize_backward() == HNORM_OK);
         REQUIRE(c.reduce() == HNORM_OK);
         REQUIRE(c.apply() == HNORM_OK);

@@ -1,4 +1,5 @@
-// The promises about threads: the same bits however the work is spread, and from however many threads at once.
+// The promises about threads: the same bits however the work is spread, and from however many
+// threads at once.
 #include "api.h"
 
 #include <sys/wait.h>
@@ -104,7 +105,8 @@ struct Pool {
     }
 };
 
-// A pool of the plainest kind: so many threads, a queue, and callers that do nothing while they wait.
+// A pool of the plainest kind: so many threads, a queue, and callers that do nothing while they
+// wait.
 class QueuePool {
 public:
     explicit QueuePool(int count) {

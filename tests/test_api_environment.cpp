@@ -1,5 +1,5 @@
-// HNORM_TARGET and HNORM_NUM_THREADS are read once in a process: every check here runs in a child, and the parent,
-// which never computes, reads what it found.
+// HNORM_TARGET and HNORM_NUM_THREADS are read once in a process: every check here runs in a child,
+// and the parent, which never computes, reads what it found.
 #include "api.h"
 #include "in_child.h"
 

@@ -1,5 +1,6 @@
-// Every bad tensor, to every function that takes one: refused in words that name it, with nothing written. The strides are those
-// of channels-first tensors; test_api_layouts.cpp has what is refused of channels-last ones.
+// Every bad tensor, to every function that takes one: refused in words that name it, with nothing
+// written. The strides are those of channels-first tensors; test_api_layouts.cpp has what is
+// refused of channels-last ones.
 #include "api.h"
 
 using namespace api;
@@ -8,7 +9,8 @@ namespace {
 
 constexpr int64_t kLimit = 2000000000;
 
-// One way to spoil a tensor of shape (2, 3, 4, 5), and what the refusal says after "function: x" or "function: y".
+// One way to spoil a tensor of shape (2, 3, 4, 5), and what the refusal says after "function: x" or
+// "function: y".
 struct Spoiled {
     const char *what;
     std::function<void(hnorm_tensor &)> spoil;

@@ -1,4 +1,5 @@
-// Layouts and types through the public interface: known answers, what is refused and in which words.
+// Layouts and types through the public interface: known answers, what is refused and in which
+// words.
 #include "api.h"
 #include "half.h"
 
@@ -105,7 +106,8 @@ TEST_CASE("where channels are adjacent positions lie up to 62,500,000 elements a
         std::vector<int64_t> shape;
         int axis;  // of the positions
     };
-    // Few channels' positions are taken 32 at a time from 512 on; samples of one position are batch norm's positions.
+    // Few channels' positions are taken 32 at a time from 512 on; samples of one position are batch
+    // norm's positions.
     for (const auto &[shape, axis] : {Positions{{1, C, 2}, 2}, Positions{{1, C, 515}, 2}, Positions{{515, C}, 0}}) {
         const int64_t S = shape[static_cast<size_t>(axis)];
         const size_t bytes = static_cast<size_t>((S - 1) * kLimit + C) * sizeof(uint16_t);

@@ -1,5 +1,5 @@
-// Tensors of one call have one type and one layout: every function refuses every tensor of another, by its name, and writes
-// nothing.
+// Tensors of one call have one type and one layout: every function refuses every tensor of another,
+// by its name, and writes nothing.
 #include "api.h"
 
 using namespace api;
@@ -8,7 +8,8 @@ namespace {
 
 const std::vector<int64_t> kShape = {2, 3, 4, 5};
 
-// Good arguments for every function. The layers' latest forward was of x: with a residual, and without.
+// Good arguments for every function. The layers' latest forward was of x: with a residual, and
+// without.
 struct Call {
     Call() {
         REQUIRE(hnorm_layer_forward(plain, &x, &y) == HNORM_OK);
@@ -123,8 +124,9 @@ const char *name(hnorm_type type) {
     return type == HNORM_F32 ? "HNORM_F32" : type == HNORM_F16 ? "HNORM_F16" : "HNORM_BF16";
 }
 
-// Calls check(function, argument, false) for every tensor of every function but the one that the others are compared with,
-// and check(function, argument, true) for that one: the argument is named and it is the other.
+// Calls check(function, argument, false) for every tensor of every function but the one that the
+// others are compared with, and check(function, argument, true) for that one: the argument is named
+// and it is the other.
 template <typename Check>
 void for_each_argument(const Check &check) {
     for (const Mixing &mixing : functions()) {

@@ -1,6 +1,6 @@
-// Errors of the gradients against the reference in long double, after hnorm's own forward: for every kind of x, |mean|/sigma
-// from 0 to 10,000, many kinds of dy, every class of planes and every target. The worst ones are printed: run with --success,
-// or ctest -V -R backward_accuracy.
+// Errors of the gradients against the reference in long double, after hnorm's own forward: for
+// every kind of x, |mean|/sigma from 0 to 10,000, many kinds of dy, every class of planes and every
+// target. The worst ones are printed: run with --success, or ctest -V -R backward_accuracy.
 #include "accuracy.h"
 #include "catch.hpp"
 #include "expected.h"
@@ -97,8 +97,9 @@ void check(const Tensor &x, const Tensor &dy, Tensor &dx, const Affine &affine, 
             statistics = {statistics.count, given_mean.back(), given_variance.back()};
         }
         for (bool frozen : {false, true}) {
-            // The sign that decides is forward's: another, a rounding away, would be another function's gradient. Behind a residual
-            // it is y's, as stored; without, z's, which may be less than an element of 16 bits holds.
+            // The sign that decides is forward's: another, a rounding away, would be another
+            // function's gradient. Behind a residual it is y's, as stored; without, z's, which may
+            // be less than an element of 16 bits holds.
             MeanAndVariance used = {given_mean, given_variance};
             if (!plain && frozen) normalize(x, group, given_mean, given_variance, affine, eps, y, post);
             if (!plain && !frozen) used = forward(x, group, affine, eps, y, post);
@@ -224,7 +225,8 @@ TEST_CASE("dx is right where the square of sigma is not a float") {
                                nullptr) == HNORM_OK);
         return dx;
     };
-    // sigma is sqrt(2.5) times the unit: dx = (dy - 1/4 - xhat*xhat[0]/4) / sigma = (13, -3, -9, -1) / 20 / sigma.
+    // sigma is sqrt(2.5) times the unit: dx = (dy - 1/4 - xhat*xhat[0]/4) / sigma = (13, -3, -9,
+    // -1) / 20 / sigma.
     for (const auto &[unit, eps] :
          std::vector<std::pair<float, double>>{{1e25f, 1e-5}, {1e25f, 0}, {1e-20f, 0}, {1e-37f, 0}, {3e37f, 0}}) {
         const std::vector<float> dx = dx_of(unit, eps);

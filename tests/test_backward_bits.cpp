@@ -1,5 +1,6 @@
-// The gradients give the bits of the plain serial transcription of docs/order.md, "Backward", for every target and number of
-// threads, through the public interface. (test_kernels.cpp: each kernel by itself.)
+// The gradients give the bits of the plain serial transcription of docs/order.md, "Backward", for
+// every target and number of threads, through the public interface. (test_kernels.cpp: each kernel
+// by itself.)
 #include "check_bits.h"
 
 using namespace test;

@@ -1,4 +1,5 @@
-// Properties of the gradients, whatever the data: compared bit for bit unless a case says otherwise.
+// Properties of the gradients, whatever the data: compared bit for bit unless a case says
+// otherwise.
 #include "accuracy.h"
 #include "catch.hpp"
 #include "compare.h"
@@ -45,7 +46,8 @@ struct Data {
 
 const Recipe kX = {Kind::kNormal, 2, 1, 41}, kDy = {Kind::kNormal, 0.3, 1, 42};
 
-// Calls check(data, where) for every shape, target, thread count 1 and 3, and group, with normal x and dy.
+// Calls check(data, where) for every shape, target, thread count 1 and 3, and group, with normal x
+// and dy.
 template <typename Check>
 void for_each(double eps, Check check) {
     for (const Shape &shape : kShapes) {
@@ -135,7 +137,8 @@ TEST_CASE("constant channels without eps have no gradients but dbeta") {
     });
 }
 
-// To within the gradients' accuracy and the rounding of dx. y does not change when x is shifted or, with eps 0, scaled: dx has no such part.
+// To within the gradients' accuracy and the rounding of dx. y does not change when x is shifted or,
+// with eps 0, scaled: dx has no such part.
 TEST_CASE("dx of each group sums to 0 and is orthogonal to xhat") {
     for_each(0, [](Data &data, const std::string &where) {
         const Affine affine(AffineKind::kSampleAndChannel, data.x);
@@ -170,7 +173,8 @@ TEST_CASE("scaling dy by a power of two scales every gradient by it") {
         const std::vector<float> dx = elements(data.dx);
         const Sums sums = backward_reduce(data.x, data.dy, data.group, data.saved.mean);
         float scale = 1;
-        // f16 has no room for others: some of dx is small, and rounded as nothing but its sign is scaled
+        // f16 has no room for others: some of dx is small, and rounded as nothing but its sign is
+        // scaled
         const std::vector<float> factors =
             data.x.format().type == HNORM_F16 ? std::vector<float>{-1} : std::vector<float>{0x1p-20f, 0x1p50f, -1};
         for (float factor : factors) {

@@ -61,7 +61,8 @@ void check(const Shape &shape, hnorm_group group, AffineKind kind, bool frozen, 
                 const long double unit = found.greatest[static_cast<size_t>(group_of(x, group, n, c))];
                 CHECK(std::fabs(found.dx[i] - slope(x.at(n, c, s), true)) <= 1e-6L * unit);
             }
-    // The loss is linear in gamma and beta, but a step from any float is a little more or less than kStep.
+    // The loss is linear in gamma and beta, but a step from any float is a little more or less than
+    // kStep.
     for (size_t p = 0; p < affine.parameters(x); p++) {
         CHECK(std::fabs(found.dgamma[p] - slope(affine.gammas[p], false)) <= 1e-3L * found.dgamma_size[p]);
         CHECK(std::fabs(found.dbeta[p] - slope(affine.betas[p], false)) <= 1e-3L * found.dbeta_size[p]);

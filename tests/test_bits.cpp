@@ -1,5 +1,6 @@
-// The promise of docs/order.md: every target and every number of threads gives the bits of the plain serial transcription,
-// through the public interface. (test_kernels.cpp: each kernel by itself.)
+// The promise of docs/order.md: every target and every number of threads gives the bits of the
+// plain serial transcription, through the public interface. (test_kernels.cpp: each kernel by
+// itself.)
 #include "check_bits.h"
 
 using namespace test;
@@ -23,7 +24,8 @@ TEST_CASE("large planes, from 1025 positions, give the transcription's bits") {
                     80'000, 8, check_forward_bits);
 }
 
-// Large enough for the runtime to share the work among threads; with few groups it does so inside a group.
+// Large enough for the runtime to share the work among threads; with few groups it does so inside a
+// group.
 TEST_CASE("few groups, where threads work inside a group, give the transcription's bits") {
     const std::vector<Shape> shapes = {{1, 1, 1024, 1024}, {1, 3, 409, 511}, {3, 1, 300'001},  {64, 1, 71, 71},
                                        {700, 3, 14, 14},   {600, 1, 31, 33}, {7000, 1, 7, 7},  {3001, 3, 5, 5},

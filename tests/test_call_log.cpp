@@ -1,4 +1,5 @@
-// HNORM_LOG. The library reads the variable once, at the first call: each log is that of a child, and this process makes no call.
+// HNORM_LOG. The library reads the variable once, at the first call: each log is that of a child,
+// and this process makes no call.
 #include "api.h"
 
 #include <fcntl.h>

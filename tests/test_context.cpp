@@ -1,4 +1,5 @@
-// Contexts: settings of a thread's or a layer's calls, which change no bit and leave all others alone.
+// Contexts: settings of a thread's or a layer's calls, which change no bit and leave all others
+// alone.
 #include "failing_memory.h"
 #include "machine.h"
 #include "problems.h"
@@ -127,7 +128,8 @@ TEST_CASE("all working memory comes from the allocator of the context") {
                 const long before = account.allocations;
                 const hnorm_status first = calls->call(function);
                 const long allocations = account.allocations - before;
-                // The C library's memory has run out but for so much as the allocator itself takes of it.
+                // The C library's memory has run out but for so much as the allocator itself takes
+                // of it.
                 failing::all_after = true;
                 failing::failures = 0;
                 failing::left_to_go = allocations;

@@ -1,4 +1,5 @@
-// The default number of threads: the cores that affinity and control groups leave the process (runtime/src/cores.h).
+// The default number of threads: the cores that affinity and control groups leave the process
+// (runtime/src/cores.h).
 #include "catch.hpp"
 #include "cores.h"
 

@@ -1,5 +1,6 @@
-// Each kernel for devices by itself, bit for bit, on every device that this machine has: HNORM_TEST_DEVICE names one of
-// schedules/ ("opencl", which without a GPU is PoCL), HNORM_TEST_FORMAT the layout and type as elsewhere.
+// Each kernel for devices by itself, bit for bit, on every device that this machine has:
+// HNORM_TEST_DEVICE names one of schedules/ ("opencl", which without a GPU is PoCL),
+// HNORM_TEST_FORMAT the layout and type as elsewhere.
 #include "catch.hpp"
 #include "compare.h"
 #include "device_kernels.h"
@@ -25,7 +26,8 @@ using namespace hnorm::detail;
 
 namespace {
 
-// Development packages have the names without a version, which Halide opens; drivers install the others.
+// Development packages have the names without a version, which Halide opens; drivers install the
+// others.
 void *open_library(const char *name) {
     void *library = dlopen((std::string(name) + ".1").c_str(), RTLD_LAZY);
     return library ? library : dlopen(name, RTLD_LAZY);
@@ -95,8 +97,13 @@ class Check {
 public:
     // aligned: kernels that take 16 bytes at once, where there are such.
     Check(const Shape &shape, const Padding &padding, uint64_t seed, Fill fill_data, hnorm_group by, bool is_aligned)
-        : x(shape, padding), y(shape, padding), dy(shape, padding), residual(shape, padding), group(by),
-          aligned(is_aligned), affine(AffineKind::kChannel, x, seed) {
+        : x(shape, padding),
+          y(shape, padding),
+          dy(shape, padding),
+          residual(shape, padding),
+          group(by),
+          aligned(is_aligned),
+          affine(AffineKind::kChannel, x, seed) {
         fill_data(x, dy, seed);
         fill_mixed(residual, seed + 2);
         view = std::make_unique<View>(x, group);
@@ -173,7 +180,8 @@ private:
         Written<float> found_m(*view), found_a(*view), found_b(*view);
         const auto running_variance = given(of_m2, *view, view->g0);
         call("moments", where,
-             few_channels ? kernels.moments_few_channels[reduction] : kernel(kernels.moments, kernels.moments_aligned, reduction),
+             few_channels ? kernels.moments_few_channels[reduction]
+                          : kernel(kernels.moments, kernels.moments_aligned, reduction),
              &x_buffer->raw, &gamma->raw, &beta->raw, kEps, by_count ? moments.count[0] : 1.0, &of_mean->raw,
              &running_variance->raw, 0.75, 0.25, 1.5, kZero, mean.raw(), m2.raw(), found_m.raw(), found_a.raw(),
              found_b.raw(), new_mean.raw(), new_variance.raw());
@@ -208,8 +216,8 @@ private:
         require_same(difference(y, expected(nullptr)), "normalize" + place);
         prepare(in_place ? &x : nullptr);
         call("normalize_residual", place,
-             kernel(kernels.normalize_residual, kernels.normalize_residual_aligned, pointwise), &source.raw,
-             &of_m->raw, &of_a->raw, &of_b->raw, slope, &residual_buffer->raw, kZero, &y_buffer->raw);
+             kernel(kernels.normalize_residual, kernels.normalize_residual_aligned, pointwise), &source.raw, &of_m->raw,
+             &of_a->raw, &of_b->raw, slope, &residual_buffer->raw, kZero, &y_buffer->raw);
         check_padding("normalize_residual", "y", y);
         require_same(difference(y, expected(&residual)), "normalize_residual" + place);
     }
@@ -220,9 +228,8 @@ private:
         for (const bool adds : {false, true}) {
             Written<double> mean(*view), found_variance(*view), new_mean(*view), new_variance(*view);
             prepare(in_place ? &x : nullptr);
-            call("fused_forward", where_called,
-                 kernel(kernels.fused_forward, kernels.fused_forward_aligned, reduction), &source.raw, &gamma->raw,
-                 &beta->raw, kEps, slope_bits(activation.slope()), static_cast<int32_t>(adds),
+            call("fused_forward", where_called, kernel(kernels.fused_forward, kernels.fused_forward_aligned, reduction),
+                 &source.raw, &gamma->raw, &beta->raw, kEps, slope_bits(activation.slope()), static_cast<int32_t>(adds),
                  adds ? &residual_buffer->raw : &source.raw, &of_mean->raw, &of_variance->raw, 0.75, 0.25, 1.5, kZero,
                  &y_buffer->raw, mean.raw(), found_variance.raw(), new_mean.raw(), new_variance.raw());
             check_padding("fused_forward", "y", y);
@@ -314,7 +321,7 @@ private:
         const auto gamma_before = given(before, *view, view->g0), beta_before = given(before, *view, view->g0);
         call("backward_reduce", where_called,
              few_channels ? kernels.backward_reduce_few_channels[reduction]
-                    : kernel(kernels.backward_reduce, kernels.backward_reduce_aligned, reduction),
+                          : kernel(kernels.backward_reduce, kernels.backward_reduce_aligned, reduction),
              &x_buffer->raw, &dy_buffer->raw, &of_mean->raw, &of_variance->raw, &gamma->raw, &beta->raw, kEps, slope,
              &gamma_before->raw, &beta_before->raw, static_cast<int32_t>(keep), kZero, sum_dy.raw(), sum_dy_xmu.raw(),
              found.m.raw(), found.scale.raw(), found.k1.raw(), found.power.raw(), found.k2.raw(), found_a.raw(),
@@ -358,8 +365,7 @@ private:
         const auto gamma_before = given(before, *view, view->g0), beta_before = given(before, *view, view->g0);
         const bool keep = overwritten != nullptr;
         prepare(overwritten);
-        call("fused_backward", where_called,
-             kernel(kernels.fused_backward, kernels.fused_backward_aligned, reduction),
+        call("fused_backward", where_called, kernel(kernels.fused_backward, kernels.fused_backward_aligned, reduction),
              overwritten == &x ? &y_buffer->raw : &x_buffer->raw, overwritten == &dy ? &y_buffer->raw : &dy_buffer->raw,
              &of_mean->raw, &of_variance->raw, &gamma->raw, &beta->raw, kEps, slope, &gamma_before->raw,
              &beta_before->raw, static_cast<int32_t>(keep), kZero, &y_buffer->raw, sum_dy.raw(), sum_dy_xmu.raw(),
@@ -412,7 +418,8 @@ void check_positions(const std::vector<int64_t> &positions) {
     if (device().name == std::string("opencl"))
         on_device::skip_where_driver_aborts(
             [] { halide_device_sync_global(nullptr, halide_opencl_device_interface()); });
-    // 70 planes are several runs, also of the smallest planes. Thousands of channels are more than a block can have.
+    // 70 planes are several runs, also of the smallest planes. Thousands of channels are more than
+    // a block can have.
     constexpr int64_t kCounts[][2] = {{1, 1}, {1, 17}, {3, 2}, {17, 3}, {2, 70}, {70, 3}, {2, 8}, {3, 40}, {1, 4104}};
     const bool last = tensor_format().channels_last;
     const int64_t at_once = tensor_format().type == HNORM_F32 ? 4 : 8;

@@ -1,6 +1,7 @@
-// Every kernel of the manifest by itself, on one target with each of its schedules, against tests/digests.txt, which the serial
-// transcription wrote (write_digests): the same file for every target and number of threads. Or the kernels of a pack. Not a Catch2 executable: it has options, for whoever
-// tries kernels out (`test_digests --help`), and version 2 cannot skip.
+// Every kernel of the manifest by itself, on one target with each of its schedules, against
+// tests/digests.txt, which the serial transcription wrote (write_digests): the same file for every
+// target and number of threads. Or the kernels of a pack. Not a Catch2 executable: it has options,
+// for whoever tries kernels out (`test_digests --help`), and version 2 cannot skip.
 #include "digest.h"
 #include "kernel_calls.h"
 

@@ -1,4 +1,5 @@
-// The caller's floating-point environment has no say in results, and is after a call what it was before.
+// The caller's floating-point environment has no say in results, and is after a call what it was
+// before.
 #include "environments.h"
 #include "problems.h"
 

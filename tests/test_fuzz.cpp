@@ -1,5 +1,6 @@
-// Random calls: right ones give the transcription's bits on every target, in place and not, between guard pages, and the same bits
-// whatever memory, threads and floating-point environment they find; wrong ones are refused and write nothing.
+// Random calls: right ones give the transcription's bits on every target, in place and not, between
+// guard pages, and the same bits whatever memory, threads and floating-point environment they find;
+// wrong ones are refused and write nothing.
 #include "api.h"
 #include "check_bits.h"
 #include "environments.h"
@@ -177,7 +178,8 @@ int any_thread_count(Random &random) {
     return any_of(kThreads, random);
 }
 
-// What a function gives in the default environment, with all that it asks for, it gives in every other, or says what ran out.
+// What a function gives in the default environment, with all that it asks for, it gives in every
+// other, or says what ran out.
 void check_resources(Random &random, const std::string &seed) {
     Calls calls = random_calls(random);
     const Machine machine(any_of(usable_targets(), random), any_thread_count(random));
@@ -238,7 +240,8 @@ long resident() {
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-// Callers that share a process: each makes calls of its own, and every call gives what it gives alone.
+// Callers that share a process: each makes calls of its own, and every call gives what it gives
+// alone.
 class Load {
 public:
     explicit Load(Random &random) {
@@ -303,7 +306,8 @@ private:
     std::string wrong_;
 };
 
-// A layer of any options: steps of training and evaluation give what the functions give, and keep the statistics that they should.
+// A layer of any options: steps of training and evaluation give what the functions give, and keep
+// the statistics that they should.
 void check_layer(Random &random, const std::string &seed) {
     const Shape shape = random_shape(random);
     Tensor x(shape, random_padding(random)), y(shape), expected(shape), dy(shape), dx(shape), expected_dx(shape);

@@ -1,5 +1,5 @@
-// Random state files: those that state.h allows load as their values, all others are refused and leave the layer as it was; a save
-// without room leaves the file as it was.
+// Random state files: those that state.h allows load as their values, all others are refused and
+// leave the layer as it was; a save without room leaves the file as it was.
 #include "environments.h"
 #include "fuzz.h"
 #include "state.h"
@@ -44,7 +44,8 @@ void append(Array &array, T value, bool swapped) {
     array.values += bytes_of<T>({value}, swapped);
 }
 
-// Values that every type of floats has; of 64 bits any, rounded to nearest where the layer's are of 32.
+// Values that every type of floats has; of 64 bits any, rounded to nearest where the layer's are of
+// 32.
 Array random_floats(Random &random, const std::string &name, int64_t count) {
     const bool swapped = chance(random, 3);
     const int bytes = 2 << random.index(3);

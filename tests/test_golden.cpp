@@ -1,8 +1,10 @@
-// Layers over training steps and one in evaluation: outputs, gradients and running statistics against PyTorch's, as
-// make_golden.py wrote them down, and against their definition (layer_reference.h) on the values that the tensors hold.
+// Layers over training steps and one in evaluation: outputs, gradients and running statistics
+// against PyTorch's, as make_golden.py wrote them down, and against their definition
+// (layer_reference.h) on the values that the tensors hold.
 //
-// PyTorch's numbers are those of floats. Rounded to 16 bits the inputs are others and so is what PyTorch gives for them: there the
-// definition stands for it, which the runs with f32 hold to PyTorch's numbers by the same checks.
+// PyTorch's numbers are those of floats. Rounded to 16 bits the inputs are others and so is what
+// PyTorch gives for them: there the definition stands for it, which the runs with f32 hold to
+// PyTorch's numbers by the same checks.
 #include "catch.hpp"
 #include "layer_reference.h"
 
@@ -137,7 +139,8 @@ private:
     int steps_ = 0;
 };
 
-// A new layer takes `steps` training steps (1, 2, ...) and one in evaluation (0): check(step, results, definition) of each.
+// A new layer takes `steps` training steps (1, 2, ...) and one in evaluation (0): check(step,
+// results, definition) of each.
 template <typename Check>
 void run(const hnorm_layer_options &options, const std::vector<int64_t> &shape, int steps, Check check) {
     const int64_t channels = shape[1];

@@ -1,5 +1,6 @@
-// Groups of channels (hnorm_groups): statistics and gradients against their definition in long double, bits against the order of
-// summation, and what they are at either end: instance norm and layer norm.
+// Groups of channels (hnorm_groups): statistics and gradients against their definition in long
+// double, bits against the order of summation, and what they are at either end: instance norm and
+// layer norm.
 #include "accuracy.h"
 #include "api.h"
 #include "check_bits.h"

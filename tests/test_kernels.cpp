@@ -1,5 +1,5 @@
-// Each compiled kernel by itself, from the runtime's private table, on shapes and strides for which the runtime would choose
-// another: every class, every target, bit for bit.
+// Each compiled kernel by itself, from the runtime's private table, on shapes and strides for which
+// the runtime would choose another: every class, every target, bit for bit.
 #include "catch.hpp"
 #include "compare.h"
 #include "kernel_calls.h"

@@ -11,7 +11,8 @@ namespace {
 
 constexpr int64_t kChannels = 3, kHeight = 5, kWidth = 7;
 
-// Runs `steps` training steps of varying batch size on data whose mean and scale change, next to the definition.
+// Runs `steps` training steps of varying batch size on data whose mean and scale change, next to
+// the definition.
 void train(const hnorm_layer_options &options, int steps) {
     Layer layer(kChannels, options);
     RunningStatistics expected(options, kChannels);

@@ -1,4 +1,5 @@
-// Layers' states: every failure says what is wrong, and leaves the layer and the files as they were.
+// Layers' states: every failure says what is wrong, and leaves the layer and the files as they
+// were.
 #include "state.h"
 
 #include <sys/resource.h>

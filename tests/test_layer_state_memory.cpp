@@ -1,4 +1,5 @@
-// Memory that runs out while a layer is saved or loaded: of hnorm's own, of the C++ library's and of libzip's.
+// Memory that runs out while a layer is saved or loaded: of hnorm's own, of the C++ library's and
+// of libzip's.
 #include "failing_memory.h"
 #include "state.h"
 

@@ -1,4 +1,5 @@
-// Values far from 1, whose squares leave float's range: results are right, or visibly not finite, never clean and wrong.
+// Values far from 1, whose squares leave float's range: results are right, or visibly not finite,
+// never clean and wrong.
 #include "accuracy.h"
 #include "catch.hpp"
 #include "machine.h"
@@ -14,7 +15,8 @@ namespace {
 
 const std::vector<Shape> kShapes = {{70, 3}, {33, 3, 5}, {40, 3, 7, 7}, {2, 3, 31, 33}, {2, 3, 4097}, {1, 2, 90, 91}};
 
-// forward on every target and group against the reference. Data beyond the type's range ends at its greatest value.
+// forward on every target and group against the reference. Data beyond the type's range ends at its
+// greatest value.
 void check(Tensor &x, const std::string &data, double eps, NonFinite non_finite) {
     std::vector<float> values = elements(x);
     for (float &value : values) value = clamp_to_float(value);

@@ -1,4 +1,5 @@
-// Outputs that are stored past the cache (runtime/src/past_cache.h): which are, in which parts, and that no bit depends on it.
+// Outputs that are stored past the cache (runtime/src/past_cache.h): which are, in which parts, and
+// that no bit depends on it.
 #include "cases.h"
 #include "catch.hpp"
 #include "compare.h"
@@ -101,7 +102,8 @@ struct From {
     ~From() { hnorm_past_cache_bytes = -1; }
 };
 
-// Rows of whole tiles, of whole lines but not of whole tiles, and others; planes of each class that has such stores.
+// Rows of whole tiles, of whole lines but not of whole tiles, and others; planes of each class that
+// has such stores.
 const std::vector<std::pair<test::Shape, Padding>> kOutputs = {
     {{3, 2, 128, 64}, {0, 0, false}},
     {{2, 3, 56, 56}, {0, 0, false}},
@@ -129,7 +131,8 @@ const std::vector<std::pair<test::Shape, Padding>> kOutputs = {
     {{2, 16, 40}, {0, 0, false}},
     {{2, 130, 6}, {0, 0, false}},
     {{3, 64, 1}, {0, 0, true}},
-    // Planes of whole lines that all begin at the same place of a line, which is not its first byte.
+    // Planes of whole lines that all begin at the same place of a line, which is not its first
+    // byte.
     {{2, 3, 64, 48}, {0, 0, true, 4}},
     {{4, 6, 56, 56}, {0, 0, true, 1}},
     {{2, 1, 64, 48}, {0, 0, true, 12}},
@@ -137,13 +140,14 @@ const std::vector<std::pair<test::Shape, Padding>> kOutputs = {
     {{3, 7, 40, 40}, {0, 5, true, 3}},
     {{2, 64, 49}, {0, 0, true, 3}}};
 
-// How an output is made: of inputs that are all dense; after the sums of batch norm's groups, as whole_lines() asks.
+// How an output is made: of inputs that are all dense; after the sums of batch norm's groups, as
+// whole_lines() asks.
 struct Made {
     bool of_dense, after_sums;
 };
 
-// How many tiles of 256 bytes y's whole lines are cut into; -1 where it depends on inputs that are not dense, on the work's
-// blocks, or on few channels, which may be seen side by side or not.
+// How many tiles of 256 bytes y's whole lines are cut into; -1 where it depends on inputs that are
+// not dense, on the work's blocks, or on few channels, which may be seen side by side or not.
 int64_t tiles_of(const Tensor &y, const Made &made) {
     constexpr int64_t kTile = 256, kFewChannels = 32, kOneBlock = 8192;
     const bool adjacent = y.format().channels_last || (y.positions() == 1 && y.stride_c() == 1);
@@ -185,7 +189,8 @@ int64_t tiles_of(const Tensor &y, const Made &made) {
     return tiles;
 }
 
-// Calls compute(y) with ordinary stores and with stores past the cache, on every target and with several threads.
+// Calls compute(y) with ordinary stores and with stores past the cache, on every target and with
+// several threads.
 template <typename Compute>
 void check_same(const test::Shape &shape, const Padding &padding, const Made &made, const std::string &what,
                 const Compute &compute) {

@@ -1,5 +1,6 @@
-// What may follow a normalization, through the public interface: a residual, an activation, their gradients, and refusals.
-// (test_bits.cpp and test_backward_bits.cpp hold both to the transcription; here are known answers and the layers.)
+// What may follow a normalization, through the public interface: a residual, an activation, their
+// gradients, and refusals. (test_bits.cpp and test_backward_bits.cpp hold both to the
+// transcription; here are known answers and the layers.)
 #include "gradients.h"
 
 #include <hnorm/hnorm.hpp>

@@ -1,4 +1,5 @@
-// What a program may do around hnorm's threads: signals, small stacks, fork, the end of the process.
+// What a program may do around hnorm's threads: signals, small stacks, fork, the end of the
+// process.
 #include "failing_threads.h"
 #include "problems.h"
 
@@ -64,7 +65,8 @@ bool one_thread_is_left() {
     return threads_of_process().size() == 1;
 }
 
-// The exit status of a child that runs `body`, which returns its own; 128 and more: ended by a signal.
+// The exit status of a child that runs `body`, which returns its own; 128 and more: ended by a
+// signal.
 int status_of_child(const std::function<int()> &body) {
     const pid_t child = fork();
     if (child == 0) {
@@ -110,7 +112,8 @@ TEST_CASE("a signal that the program blocks is not handled on hnorm's threads") 
     const struct timespec at_once = {0, 0};
     REQUIRE(sigtimedwait(&ours, nullptr, &at_once) == SIGUSR1);
     REQUIRE(handled == 0);
-    // Nor any other, but those of faults: a thread that blocked them would die without the program's handler.
+    // Nor any other, but those of faults: a thread that blocked them would die without the
+    // program's handler.
     for (const std::string &thread : threads_of_process()) {
         if (thread == "/proc/self/task/" + std::to_string(getpid())) continue;
         unsigned long long blocked = 0;
@@ -218,7 +221,8 @@ TEST_CASE("a child of fork has threads of its own") {
 
 TEST_CASE("a child that is forked during the very first calls computes and ends") {
     for (int round = 0; round < 30; round++) {
-        // A process whose first calls are those of eight threads, each of which forks beside the others' calls.
+        // A process whose first calls are those of eight threads, each of which forks beside the
+        // others' calls.
         const int status = status_of_child([] {
             std::atomic<int> begun{0}, failed{0};
             std::vector<std::thread> callers;

@@ -1,4 +1,5 @@
-// Properties that hold exactly, whatever the data: each is compared bit for bit unless it says otherwise.
+// Properties that hold exactly, whatever the data: each is compared bit for bit unless it says
+// otherwise.
 #include "catch.hpp"
 #include "compare.h"
 #include "expected.h"
@@ -43,7 +44,8 @@ void require_same(const std::string &difference, const std::string &where) {
     if (!difference.empty()) FAIL(where << ": " << difference);
 }
 
-// to = from, element for element, with sample n of `to` taken from samples[n] and channel c from channels[c]
+// to = from, element for element, with sample n of `to` taken from samples[n] and channel c from
+// channels[c]
 void permute(const Tensor &from, const std::vector<int64_t> &samples, const std::vector<int64_t> &channels,
              Tensor &to) {
     for (int64_t n = 0; n < from.samples(); n++)
@@ -149,8 +151,8 @@ TEST_CASE("scaling by a power of two changes nothing with eps 0") {
     }
 }
 
-// Every remainder modulo every vector width, in tiny, small and large planes: a kernel that normalizes an element twice
-// or leaves one out shows here.
+// Every remainder modulo every vector width, in tiny, small and large planes: a kernel that
+// normalizes an element twice or leaves one out shows here.
 TEST_CASE("in place equals out of place at every length") {
     std::vector<int64_t> lengths;
     for (int64_t S = 1; S <= 70; S++) lengths.push_back(S);

@@ -1,5 +1,6 @@
-// Batch norm over ranks: the statistics and gradients of all samples, with the bits of one process where ranks begin at
-// chunks' borders; and what happens where a rank fails. The failures are those that users of such layers report.
+// Batch norm over ranks: the statistics and gradients of all samples, with the bits of one process
+// where ranks begin at chunks' borders; and what happens where a rank fails. The failures are those
+// that users of such layers report.
 #include "machine.h"
 #include "ranks.h"
 
@@ -467,7 +468,8 @@ TEST_CASE("a rank whose memory runs out ends the call on all ranks, wherever tha
         for (const Outcome &outcome : outcomes) failed = failed || outcome.status != HNORM_OK;
         INFO("allocation " << at << ": " << outcomes[0].message << "; " << outcomes[1].message);
         if (failed) {
-            // After the last round a rank fails alone. Its backward, which then has no forward, tells the others.
+            // After the last round a rank fails alone. Its backward, which then has no forward,
+            // tells the others.
             REQUIRE(outcomes[1].status == HNORM_OUT_OF_MEMORY);
             REQUIRE(outcomes[0].status == outcomes[2].status);
             REQUIRE((outcomes[0].status == HNORM_COMM_ERROR || outcomes[0].status == HNORM_OK));
@@ -672,7 +674,8 @@ TEST_CASE("backward is that of the latest forward that is remembered: of all ran
             Elements dx({4, 3, 5});
             const hnorm_tensor to = dx.view();
             const auto backward = [&] { its.push_back(hnorm_layer_backward(layer, &pair.in, &pair.out, &to)); };
-            // Evaluated, then trained on nothing: backward is that of the evaluation, which asks no other rank.
+            // Evaluated, then trained on nothing: backward is that of the evaluation, which asks no
+            // other rank.
             hnorm_layer_train(layer, 0);
             its.push_back(hnorm_layer_forward(layer, &pair.in, &pair.out));
             hnorm_layer_train(layer, 1);

@@ -1,6 +1,6 @@
-// One test for each target: forced, it must be its kernels that run, not another's. ctest lists the target as skipped, with the
-// reason, where this CPU or library cannot run it: the other suites run every usable target and leave the rest out. Not a
-// Catch2 executable: version 2 cannot skip.
+// One test for each target: forced, it must be its kernels that run, not another's. ctest lists the
+// target as skipped, with the reason, where this CPU or library cannot run it: the other suites run
+// every usable target and leave the rest out. Not a Catch2 executable: version 2 cannot skip.
 #include <hnorm/hnorm.h>
 
 #include <elf.h>
@@ -25,7 +25,8 @@ std::string identifier(std::string target) {
     return target;
 }
 
-// The target that a kernel's name ends in, or a name that goes on from a kernel's: the longest that fits.
+// The target that a kernel's name ends in, or a name that goes on from a kernel's: the longest that
+// fits.
 std::string target_of(const std::string &symbol) {
     std::string result;
     for (int i = 0; i < hnorm_target_count(); i++) {
@@ -35,7 +36,8 @@ std::string target_of(const std::string &symbol) {
     return result;
 }
 
-// The program's own functions, from the table in its file: the archive's names are hidden, so that dladdr() does not know them.
+// The program's own functions, from the table in its file: the archive's names are hidden, so that
+// dladdr() does not know them.
 class Functions {
 public:
     Functions() {
@@ -72,7 +74,8 @@ private:
 
 std::set<std::string> symbols;  // of kernels that asked for a parallel loop
 
-// hnorm's parallel loops: looks who called. A kernel is the last frame that can be seen, for kernels cannot be unwound.
+// hnorm's parallel loops: looks who called. A kernel is the last frame that can be seen, for
+// kernels cannot be unwound.
 void parallel_for(void *, int count, hnorm_task task, void *argument) {
     static const Functions functions;
     void *frames[64];
@@ -85,7 +88,8 @@ void parallel_for(void *, int count, hnorm_task task, void *argument) {
     for (int i = 0; i < count; i++) task(argument, i);
 }
 
-// Forces the target and normalizes 1, 2, 3, 4, 1, 2, 3, 4, ...: one group, which threads share inside the kernels.
+// Forces the target and normalizes 1, 2, 3, 4, 1, 2, 3, 4, ...: one group, which threads share
+// inside the kernels.
 int run(const std::string &name) {
     if (hnorm_set_target(name.c_str()) != HNORM_OK || hnorm_target() != name) {
         std::printf("cannot be forced: %s\n", hnorm_last_error());

@@ -1,5 +1,6 @@
-// Wisdom (hnorm/wisdom.h): which files are read, what of them holds for which calls, and that no choice changes a bit.
-// A process reads its files once, at its first call: what depends on them runs in a child.
+// Wisdom (hnorm/wisdom.h): which files are read, what of them holds for which calls, and that no
+// choice changes a bit. A process reads its files once, at its first call: what depends on them
+// runs in a child.
 #include "check_bits.h"
 #include "wisdom_files.h"
 

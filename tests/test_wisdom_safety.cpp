@@ -1,5 +1,6 @@
-// Wisdom in a bad world: files of every kind, memory that runs out, threads that learn and forget at once, forks, and processes that
-// end. Whatever happens, calls compute what they compute without it.
+// Wisdom in a bad world: files of every kind, memory that runs out, threads that learn and forget
+// at once, forks, and processes that end. Whatever happens, calls compute what they compute without
+// it.
 #include <malloc.h>  // before what replaces its functions
 
 #include "failing_memory.h"

@@ -1,6 +1,7 @@
-// A published example of batch normalization in training: BatchNorm2d(2), gamma 1, beta 0, eps 1e-5, input (2,2,2,3).
-// Input and output are printed with four digits, which is why the output agrees to 2e-4 only; the reference agrees to 5e-7. Rounded
-// to 16 bits, input and output may be as much farther away as follows from the rounding.
+// A published example of batch normalization in training: BatchNorm2d(2), gamma 1, beta 0, eps
+// 1e-5, input (2,2,2,3). Input and output are printed with four digits, which is why the output
+// agrees to 2e-4 only; the reference agrees to 5e-7. Rounded to 16 bits, input and output may be as
+// much farther away as follows from the rounding.
 #include "accuracy.h"
 #include "catch.hpp"
 #include "machine.h"
@@ -26,7 +27,8 @@ Tensor example() {
     return x;
 }
 
-// The greatest relative error of an element's rounding, and what it changes of x. The mean and sigma change by no more.
+// The greatest relative error of an element's rounding, and what it changes of x. The mean and
+// sigma change by no more.
 double rounding() {
     const TensorFormat &format = tensor_format();
     return format.type == HNORM_F32 ? 0 : std::ldexp(1.0, -format.digits());

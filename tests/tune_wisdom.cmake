@@ -1,5 +1,5 @@
-# cmake -D PROGRAM=FILE -D WORK=FOLDER -P tune_wisdom.cmake: what `hnorm tune` writes, keeps and refuses. Whether anything is faster
-# is not asked: the budget is tiny.
+# cmake -D PROGRAM=FILE -D WORK=FOLDER -P tune_wisdom.cmake: what `hnorm tune` writes, keeps and
+# refuses. Whether anything is faster is not asked: the budget is tiny.
 cmake_minimum_required(VERSION 3.28)
 file(REMOVE_RECURSE "${WORK}")
 file(MAKE_DIRECTORY "${WORK}")
@@ -60,7 +60,8 @@ require_status(0 "of 2 rows are faster" "${file} has ")
 hnorm(${home} ${PROGRAM} info)
 require_status(0 "wisdom: ${file}: ")
 
-# Another machine's section, another build's, a comment, and rows of this section that were not measured stay, in their places.
+# Another machine's section, another build's, a comment, and rows of this section that were not
+# measured stay, in their places.
 file(READ "${file}" written)
 string(REGEX MATCH "\nbuild = [^\n]+\ncpu = [^\n]+\ncaches = [^\n]+\nthreads = 2\n" asked "${written}")
 string(REGEX REPLACE "\nbuild = [^\n]+" "\nbuild = 0.0.1-abc" other_build "${asked}")

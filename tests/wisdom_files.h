@@ -1,4 +1,5 @@
-// What tests of wisdom share: files in a folder, notes about them, and processes that have read none yet.
+// What tests of wisdom share: files in a folder, notes about them, and processes that have read
+// none yet.
 #pragma once
 
 #include "in_child.h"

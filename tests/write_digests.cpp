@@ -1,5 +1,5 @@
-// Writes tests/digests.txt: what docs/order.md gives on fixed inputs, by its serial transcription. It is not linked with hnorm,
-// so no kernel can have a part in it.
+// Writes tests/digests.txt: what docs/order.md gives on fixed inputs, by its serial transcription.
+// It is not linked with hnorm, so no kernel can have a part in it.
 //
 //     write_digests FILE           after a change of docs/order.md, of the inputs (digest.h) or of the manifest
 //     write_digests --check FILE   fails where FILE is not what would be written

@@ -1,4 +1,5 @@
-// hnorm bench: times the library's calls beside the copy floor, as ./dev bench does, without Python.
+// hnorm bench: times the library's calls beside the copy floor, as ./dev bench does, without
+// Python.
 #include <hnorm/hnorm.h>
 #include <hnorm/wisdom.h>
 
@@ -96,7 +97,8 @@ private:
     nlohmann::ordered_json document_;
 };
 
-// The targets' calls, then the floor. Without targets: the call as programs make it, which wisdom may give another target.
+// The targets' calls, then the floor. Without targets: the call as programs make it, which wisdom
+// may give another target.
 std::vector<bench::Contender> contenders(bench::Calls &calls, const bench::Case &c,
                                          const std::vector<std::string> &targets) {
     std::vector<bench::Contender> chosen;

@@ -19,14 +19,15 @@ struct Candidate {
     int64_t changes() const { return 1 + std::count(kind.begin(), kind.end(), ' '); }
 };
 
-// Single changes that may make the row faster on so many threads, the likeliest first. Those are left out of which the
-// row's size, layout and group already say that they change nothing.
+// Single changes that may make the row faster on so many threads, the likeliest first. Those are
+// left out of which the row's size, layout and group already say that they change nothing.
 std::vector<Candidate> candidates_of(const bench::Case &c, int threads);
 
 // Both changes.
 Candidate combined(const Candidate &a, const Candidate &b);
 
-// As in a wisdom file: "target=x86-64-avx2 threads=1". The target is always named, since the rest was measured with it.
+// As in a wisdom file: "target=x86-64-avx2 threads=1". The target is always named, since the rest
+// was measured with it.
 std::string values_of(const detail::Plan &plan);
 
 }  // namespace hnorm::tools

@@ -1,5 +1,5 @@
-// The commands of the program hnorm. A command is a file with one function here: it adds the command and its arguments, and
-// runs it where it was asked for.
+// The commands of the program hnorm. A command is a file with one function here: it adds the
+// command and its arguments, and runs it where it was asked for.
 #pragma once
 
 #include <CLI/CLI.hpp>

@@ -1,4 +1,5 @@
-// The program hnorm: what the library does on the machine that it runs on. Each command has a file of its own.
+// The program hnorm: what the library does on the machine that it runs on. Each command has a file
+// of its own.
 #include <hnorm/hnorm.h>
 
 #include <cstdio>

@@ -37,7 +37,8 @@ struct Proof {
 Proof prove(bench::Calls &calls, const bench::Case &c, const Knowledge &knowledge, const detail::Known *after,
             double seconds);
 
-// Guesses, before anything is timed: the seconds of a call, and of a search and of a proof that are worth it.
+// Guesses, before anything is timed: the seconds of a call, and of a search and of a proof that are
+// worth it.
 double usual_call(const bench::Case &c);
 constexpr double kCallsOfSearch = 60, kCallsOfProof = 30;
 

@@ -1,5 +1,5 @@
-// hnorm tune: measures, on the user's shapes, what the library can choose at run time, and writes what is faster to a
-// wisdom file.
+// hnorm tune: measures, on the user's shapes, what the library can choose at run time, and writes
+// what is faster to a wisdom file.
 #include <hnorm/hnorm.h>
 #include <hnorm/wisdom.h>
 

@@ -11,7 +11,8 @@
 namespace hnorm::tools {
 namespace {
 
-// Shares out the time that is left among rows: small ones get more than their cost, and each what is worth it, or nothing.
+// Shares out the time that is left among rows: small ones get more than their cost, and each what
+// is worth it, or nothing.
 class Shares {
 public:
     // calls: what is worth it for a row.
@@ -54,8 +55,8 @@ std::string tensors_of(const TunedRow &row) {
     return name.substr(name.find('/', name.find("/channels_") + 1) + 1);
 }
 
-// Rows of one shape follow each other, since filling large tensors takes as long as some calls. The shapes keep their order:
-// a short budget leaves out the last.
+// Rows of one shape follow each other, since filling large tensors takes as long as some calls. The
+// shapes keep their order: a short budget leaves out the last.
 void arrange(std::vector<TunedRow *> *rows) {
     std::map<std::string, size_t> first;
     for (size_t i = 0; i < rows->size(); ++i) {

@@ -15,8 +15,8 @@ struct TunedRow {
     Proof proof;
 };
 
-// Calls measure(row, seconds) for the rows that there is time for, with their tensors prepared. `seconds` are for all of them,
-// and a row is left out if less than so many calls of it are left.
+// Calls measure(row, seconds) for the rows that there is time for, with their tensors prepared.
+// `seconds` are for all of them, and a row is left out if less than so many calls of it are left.
 void for_rows(const std::string &what, bench::Calls &calls, std::vector<TunedRow *> rows, double seconds,
               double least_calls, const std::function<void(TunedRow &row, double seconds)> &measure);
 

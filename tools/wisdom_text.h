@@ -1,4 +1,5 @@
-// Wisdom files as a text that is changed (hnorm/wisdom.h): what other machines and builds have written in it stays.
+// Wisdom files as a text that is changed (hnorm/wisdom.h): what other machines and builds have
+// written in it stays.
 #pragma once
 
 #include <string>
@@ -17,7 +18,8 @@ public:
     // The text of a file, or "" for a new one; and the number of threads that the calls have.
     WisdomText(const std::string &text, int threads);
 
-    // The values of a row in the section of this build, machine and number of threads; "": it has none.
+    // The values of a row in the section of this build, machine and number of threads; "": it has
+    // none.
     std::string values_of(const std::string &row) const;
     size_t choices() const { return section_.size(); }
     // Replaces what this section says about the rows.

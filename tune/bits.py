@@ -7,8 +7,9 @@ from .process import rows_of
 TUNED_OPS = ("forward", "normalize", "backward", "moments", "backward_reduce", "forward_add_relu", "normalize_add_relu",
              "backward_add_relu")
 
-# Rows for bits: every length modulo vectors and rows, few and many groups; small, since there are many. They run with
-# the threads that the runner sets and BIT_DISPATCH, so that small tensors take every kernel as well.
+# Rows for bits: every length modulo vectors and rows, few and many groups; small, since there are
+# many. They run with the threads that the runner sets and BIT_DISPATCH, so that small tensors take
+# every kernel as well.
 BIT_DISPATCH = {"serial_below": 0}
 BIT_SHAPES = {
     "tiny": ("3x17x2", "2x33x7", "5x70x15", "1x129x9"),

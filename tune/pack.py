@@ -18,7 +18,8 @@ from .schedule import Schedule
 from .space import ROOT, Manifest
 
 PACKS = ROOT / "out"
-# How a kernel reaches a function of the library that loads the pack: through the table that this library fills.
+# How a kernel reaches a function of the library that loads the pack: through the table that this
+# library fills.
 JUMPS = {"x86-64": "jmp *hnorm_pack_imports+{offset}(%rip)",
          "arm-64": "adrp x16, hnorm_pack_imports+{offset}\nldr x16, [x16, :lo12:hnorm_pack_imports+{offset}]\nbr x16"}
 FLAGS = ["-std=c++17", "-O1", "-shared", "-fPIC", "-nostdlib", "-fvisibility=hidden", "-fno-exceptions",

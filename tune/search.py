@@ -14,8 +14,8 @@ from bench.estimate import TOLERATED
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-# A trial's attributes: why it has no score; and the ratios that its score is of, by row and round. A study's: what
-# validation said.
+# A trial's attributes: why it has no score; and the ratios that its score is of, by row and round.
+# A study's: what validation said.
 FAILED, ROWS, VALIDATED = "failed", "rows", "validated"
 
 
@@ -25,7 +25,8 @@ class Search:
     def __init__(self, storage, slot, space, base, rows, conditions, hints, seed, failures):
         self.slot, self.space, self.base, self.rows, self.failures = slot, space, base, rows, failures
         self.knobs = space.knobs(slot)
-        # Scores compare with the values in use, on these rows of this machine: under others they are no evidence.
+        # Scores compare with the values in use, on these rows of this machine: under others they
+        # are no evidence.
         key = hashlib.sha256(json.dumps([conditions, sorted(base.items()), rows, self.knobs]).encode()).hexdigest()[:12]
         self.study = optuna.create_study(
             storage=storage, study_name=f"{slot} {key}", direction="maximize", load_if_exists=True,

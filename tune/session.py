@@ -20,7 +20,8 @@ BATCH = 6  # candidates compiled together, then measured in one program
 FIRST_BATCH = 3  # of a slot: other targets' values, so that every slot has its turn before the time is over
 SEARCH_ROWS = 4  # rows a candidate is searched with; validation takes more
 SEARCH_EFFORT = (0.04, 4, 40)  # seconds a row and contender, least rounds, most
-# How often each tier of slots gets a batch, in turn: see uses.py. After these passes all tiers take turns.
+# How often each tier of slots gets a batch, in turn: see uses.py. After these passes all tiers take
+# turns.
 PASSES = (1, 1, 2, 1, 2, 3)
 
 

@@ -14,8 +14,8 @@ OTHERS_EFFORT = (0.1, 9, 60)
 CLOSE = 0.03  # scores nearer than this to the best are measured again before one is chosen
 ATTEMPTS = 5  # at a whole file without a slower row; the last ones take no new values
 MANY = 6  # other points that may take the place of one that makes rows slower
-# Values so much faster in the mean replace bad ones. A row may then be slower than it was with those, but not than with
-# the untuned default.
+# Values so much faster in the mean replace bad ones. A row may then be slower than it was with
+# those, but not than with the untuned default.
 GREAT = 1.10
 
 
@@ -44,7 +44,8 @@ class Validation:
                 continue
             if found:
                 accepted[slot] = found
-                # What helped a kernel may help those that differ from it by the type or by a residual alone.
+                # What helped a kernel may help those that differ from it by the type or by a
+                # residual alone.
                 queue += [(other, p) for other in self._related(slot)
                           if (p := s.space.nearest(other, found[0])) != s.base[other]]
         return accepted

@@ -46,8 +46,8 @@ class Variants(Library):
         self.uses = {line["case"]: line["kernels"] for line in rows_of(builder.probe(), ["uses"], rows)}
         called = {name for kernels in self.uses.values() for name in kernels}
         slots = [slot for slot in manifest.slots() if str(slot) in called]
-        # What has no kernel of its own by a variant has the shipped one's, so that calls reach the others; failures say
-        # where.
+        # What has no kernel of its own by a variant has the shipped one's, so that calls reach the
+        # others; failures say where.
         shipped = {slot: schedule.point(slot) for slot in slots}
         table, self.failures = {}, {}
         for name in names:

@@ -4,8 +4,8 @@ import math
 from bench import estimate
 
 FASTER, SLOWER, SAME, UNDECIDED = "faster", "slower", "same", "cannot tell"
-# Differences up to these are none: of the speed, and of a call in seconds. The same sources in another build have their
-# code laid out otherwise, which showed as up to 40 ns a call.
+# Differences up to these are none: of the speed, and of a call in seconds. The same sources in
+# another build have their code laid out otherwise, which showed as up to 40 ns a call.
 BOUND, LEAST = estimate.TOLERATED, 50e-9
 DOUBT = 0.05  # that a row is called the same by chance; that any of all rows is called faster or slower by chance
 

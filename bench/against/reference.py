@@ -11,7 +11,8 @@ from pathlib import Path
 
 from bench.rows import ROOT
 
-# What the program is made of that compiles kernels; their values are its arguments, which are compared by kernel.
+# What the program is made of that compiles kernels; their values are its arguments, which are
+# compared by kernel.
 COMPILERS = ("generators/*.cpp", "generators/*.h", "schedules/*.h", "schedules/space", "cmake/ScheduleSpace.cmake")
 PACE = 15  # seconds between notes
 

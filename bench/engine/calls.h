@@ -1,5 +1,5 @@
-// The calls that are compared: hnorm's own functions, as a program makes them, on tensors of any shape, layout and
-// type.
+// The calls that are compared: hnorm's own functions, as a program makes them, on tensors of any
+// shape, layout and type.
 #pragma once
 
 #include <hnorm/hnorm.h>
@@ -63,12 +63,14 @@ public:
     void reserve(const std::vector<Case> &cases);
     // Fills the inputs; what the case writes gets a pattern.
     void prepare(const Case &c, Data data);
-    // The same for the values of groups alone: for a case whose tensors are those of the one before.
+    // The same for the values of groups alone: for a case whose tensors are those of the one
+    // before.
     void prepare_groups(const Case &c);
     // The call; it throws std::runtime_error with hnorm's reason. in_place: y is x, dx is dy.
     std::function<void()> call(const Case &c, bool in_place = false);
     std::function<void()> copy(Copy kind, const Case &c);
-    // The copy floor: a copy; the sum of two tensors into a third where the call reads two; both where it writes two.
+    // The copy floor: a copy; the sum of two tensors into a third where the call reads two; both
+    // where it writes two.
     std::function<void()> floor(const Case &c);
     // Of the arrays by their names in Calls, on the CPU; null: no such.
     void *memory(const std::string &name);

@@ -7,8 +7,9 @@
 #include <immintrin.h>
 #endif
 
-// The entry of the thread pool that the compiled kernels call (libhnorm.a carries Halide's runtime; hnorm puts its own
-// pool behind this symbol). Declared here since the installed headers need no Halide.
+// The entry of the thread pool that the compiled kernels call (libhnorm.a carries Halide's runtime;
+// hnorm puts its own pool behind this symbol). Declared here since the installed headers need no
+// Halide.
 extern "C" int hnorm_halide_do_par_for(void *user_context, int (*task)(void *user_context, int index, uint8_t *closure),
                                        int min, int size, uint8_t *closure);
 
@@ -24,10 +25,10 @@ void memcpy_range(const float *x, float *y, int64_t count) { std::memcpy(y, x, c
 
 #if defined(__x86_64__)
 
-// Functions of one instruction set, in intrinsics, so that the vector's width is what the name says whatever the
-// compiler prefers. Four vectors a turn: in cache the loop's own instructions must not be the limit. The whole vectors
-// end at a multiple of 64 floats; only a tensor's last task has a rest. This file is compiled so that no loop becomes a
-// call of memcpy.
+// Functions of one instruction set, in intrinsics, so that the vector's width is what the name says
+// whatever the compiler prefers. Four vectors a turn: in cache the loop's own instructions must not
+// be the limit. The whole vectors end at a multiple of 64 floats; only a tensor's last task has a
+// rest. This file is compiled so that no loop becomes a call of memcpy.
 #define HNORM_COPY(name, isa, width, load, store)                                     \
     __attribute__((target(isa))) void name(const float *x, float *y, int64_t count) { \
         int64_t i = 0;                                                                \

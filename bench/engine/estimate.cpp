@@ -29,7 +29,8 @@ std::vector<double> ratios(const std::vector<double> &reference, const std::vect
 Interval interval(std::vector<double> values) {
     std::sort(values.begin(), values.end());
     const size_t n = values.size();
-    // Of the binomial distribution: the chance that `cut` values lie below the median, and that at most so many do.
+    // Of the binomial distribution: the chance that `cut` values lie below the median, and that at
+    // most so many do.
     double chance = std::pow(0.5, n), tail = chance;
     size_t cut = 0;
     while (cut < n / 2) {

@@ -1,5 +1,5 @@
-// For a shared library's C functions that a program in another language calls (bench/library.py): one source of it
-// includes this.
+// For a shared library's C functions that a program in another language calls (bench/library.py):
+// one source of it includes this.
 #pragma once
 
 #include <exception>

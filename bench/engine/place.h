@@ -17,11 +17,12 @@ std::vector<std::string> table_rows();
 std::string machine();
 // Numbers of threads that may change which kernels a call takes.
 std::vector<int> thread_counts();
-// A timing lasts at least this long (rounds.h), so that also the wait for a device at its end vanishes.
+// A timing lasts at least this long (rounds.h), so that also the wait for a device at its end
+// vanishes.
 double least_timing();
 
-// Gives the calls memory there; then send() brings there what the arrays hold, and fetch() brings back what calls made
-// of it.
+// Gives the calls memory there; then send() brings there what the arrays hold, and fetch() brings
+// back what calls made of it.
 void place(Calls &calls);
 void send();
 void fetch();

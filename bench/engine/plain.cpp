@@ -91,7 +91,8 @@ void backward_first(const float *__restrict x, const float *__restrict dy, float
     }
 }
 
-// Channels-last: a row of all channels after the other. No array overlaps another, which the compiler is told.
+// Channels-last: a row of all channels after the other. No array overlaps another, which the
+// compiler is told.
 
 void add_row(const float *__restrict x, double *__restrict sum, int64_t channels) {
     for (int64_t c = 0; c < channels; c++) sum[c] += x[c];
@@ -157,8 +158,8 @@ bool has_plain_loop(const Case &c) {
 std::function<void()> plain_call(Calls &calls, const Case &c) {
     const bool forward = c.operation->function == Function::kForward;
     const int64_t samples = c.shape[0], channels = c.shape[1], positions = c.elements() / (samples * channels);
-    // Instance norm is batch norm of one sample after the other. One channel's groups have no gaps, and with one
-    // position the layouts are the same.
+    // Instance norm is batch norm of one sample after the other. One channel's groups have no gaps,
+    // and with one position the layouts are the same.
     Extents e{samples, channels, positions};
     int64_t times = 1;
     if (c.group == HNORM_INSTANCE) {

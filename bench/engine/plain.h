@@ -1,5 +1,5 @@
-// The loops that one would write first, for calls to be measured against: mean and variance in double, then a pointwise
-// loop, on one thread, with what the compiler makes of them.
+// The loops that one would write first, for calls to be measured against: mean and variance in
+// double, then a pointwise loop, on one thread, with what the compiler makes of them.
 #pragma once
 
 #include "calls.h"

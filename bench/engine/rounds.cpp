@@ -14,11 +14,11 @@ using Clock = std::chrono::steady_clock;
 
 constexpr double kSlow = 20;    // times as long as the fastest
 constexpr double kLong = 0.05;  // seconds of a call that says by itself how long it takes
-// A timing begins when none of the process's threads has worked for a glance, or after the longest wait. Threads of
-// ONNX Runtime spin for longer than 10 ms.
+// A timing begins when none of the process's threads has worked for a glance, or after the longest
+// wait. Threads of ONNX Runtime spin for longer than 10 ms.
 constexpr double kGlance = 2e-3, kLongestWait = 1;
-// Then caches are others': on a shared machine it took 2 to 4 ms of calls until 13 MB were read at the L3 cache's speed
-// again.
+// Then caches are others': on a shared machine it took 2 to 4 ms of calls until 13 MB were read at
+// the L3 cache's speed again.
 constexpr double kWarm = 6e-3;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -48,7 +48,8 @@ std::vector<std::vector<double>> rounds(const std::vector<Contender> &contenders
     const auto calls_of = [&](double seconds) {
         return conditions.before ? 1 : static_cast<int>(std::max(1.0, std::ceil(conditions.least_timing / seconds)));
     };
-    // The same number of calls for all that are not slow: what the first of them finds in the caches then counts alike.
+    // The same number of calls for all that are not slow: what the first of them finds in the
+    // caches then counts alike.
     std::vector<int> calls(count, calls_of(fastest));
     for (size_t which = 0; which < count; which++)
         if (is_slow(which)) calls[which] = calls_of(once[which]);
@@ -61,7 +62,8 @@ std::vector<std::vector<double>> rounds(const std::vector<Contender> &contenders
         if (conditions.before) conditions.before();
         return contenders[which].time(calls[which]);
     };
-    // Goes on, and begins elsewhere in each process: who is first is at no measurement who was first at another.
+    // Goes on, and begins elsewhere in each process: who is first is at no measurement who was
+    // first at another.
     static std::mt19937 random{std::random_device()()};
     std::vector<std::vector<double>> seconds(count);
     std::vector<size_t> active(count);

@@ -1,5 +1,5 @@
-// The engine as C functions, for a program in another language that brings contenders of its own (bench/library.py).
-// One case at a time; not thread-safe.
+// The engine as C functions, for a program in another language that brings contenders of its own
+// (bench/library.py). One case at a time; not thread-safe.
 #include <hnorm/wisdom.h>
 
 #include <map>
@@ -49,10 +49,10 @@ HNORM_EXPORT int hnorm_bench_set_threads(int threads) {
     });
 }
 
-// Opens a case: its tensors are filled, and it gets its contenders: the rows of the dispatch table and the floor; of
-// f32's forward and backward the plain loop; of "copy" the other copies. memory: null, or another library's
-// hnorm_bench_memory, with the same case open there: calls are on that memory. 0, or 1 and a reason in
-// hnorm_bench_error().
+// Opens a case: its tensors are filled, and it gets its contenders: the rows of the dispatch table
+// and the floor; of f32's forward and backward the plain loop; of "copy" the other copies. memory:
+// null, or another library's hnorm_bench_memory, with the same case open there: calls are on that
+// memory. 0, or 1 and a reason in hnorm_bench_error().
 HNORM_EXPORT int hnorm_bench_open(const char *name, void *(*memory)(const char *)) {
     return guarded([&] {
         hnorm_forget_wisdom();  // the library's own choices are compared
@@ -78,7 +78,8 @@ HNORM_EXPORT void hnorm_bench_add(const char *name, double (*time)(int calls)) {
          }});
 }
 
-// A contender of another library's, by its hnorm_bench_time: one call of C++ from the other, as its own are timed.
+// A contender of another library's, by its hnorm_bench_time: one call of C++ from the other, as its
+// own are timed.
 HNORM_EXPORT void hnorm_bench_add_other(const char *name, double (*time)(const char *, int), const char *other) {
     add({name, [time, other = std::string(other)](int calls) {
              const double result = time(other.c_str(), calls);
@@ -87,8 +88,8 @@ HNORM_EXPORT void hnorm_bench_add_other(const char *name, double (*time)(const c
          }});
 }
 
-// The address, where the calls take it, of x, dy, residual, y, dresidual; gamma, beta, dgamma, dbeta (float); mean,
-// variance (double).
+// The address, where the calls take it, of x, dy, residual, y, dresidual; gamma, beta, dgamma,
+// dbeta (float); mean, variance (double).
 HNORM_EXPORT void *hnorm_bench_memory(const char *name) { return calls.address(name); }
 
 // Gives one of these arrays values from the CPU's memory.
@@ -107,7 +108,8 @@ HNORM_EXPORT double hnorm_bench_time(const char *name, int times) {
     return result;
 }
 
-// Times the contenders with these names (rounds.h). evict_bytes: of the caches to be emptied before each timing, or 0.
+// Times the contenders with these names (rounds.h). evict_bytes: of the caches to be emptied before
+// each timing, or 0.
 HNORM_EXPORT int hnorm_bench_measure(const char *const *names, int count, double effort_seconds, int least, int most,
                                      int64_t evict_bytes, int settle) {
     return guarded([&] {

@@ -1,4 +1,5 @@
-// oneDNN's batch normalization for bench/peers.py: a primitive is made once, then timed over many executions.
+// oneDNN's batch normalization for bench/peers.py: a primitive is made once, then timed over many
+// executions.
 #include <dnnl.hpp>
 
 #include <chrono>

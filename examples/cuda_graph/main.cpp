@@ -1,5 +1,6 @@
-// A training step of a batch norm as a CUDA graph: it runs once, is captured, and is replayed on new data with one launch. Says
-// whether each replay has the CPU's bits, and how long a step takes call by call and replayed. Without a GPU, why there is none.
+// A training step of a batch norm as a CUDA graph: it runs once, is captured, and is replayed on
+// new data with one launch. Says whether each replay has the CPU's bits, and how long a step takes
+// call by call and replayed. Without a GPU, why there is none.
 #include "driver.h"
 
 #include <hnorm/gpu.hpp>

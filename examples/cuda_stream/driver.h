@@ -1,5 +1,6 @@
-// The few functions of CUDA's driver that this example and cuda_graph call, found when it runs: it is built, and says why it cannot run, where
-// there is no CUDA. A program of yours would include cuda.h or the runtime's header, and link.
+// The few functions of CUDA's driver that this example and cuda_graph call, found when it runs: it
+// is built, and says why it cannot run, where there is no CUDA. A program of yours would include
+// cuda.h or the runtime's header, and link.
 #pragma once
 
 #include <cstddef>

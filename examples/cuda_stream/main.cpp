@@ -1,5 +1,6 @@
-// Batch norm forward and backward on device pointers, in a stream of the program's own: everything between the copies in and
-// out is queued, and the program waits once. Says whether the results have the CPU's bits; without a GPU, why there are none.
+// Batch norm forward and backward on device pointers, in a stream of the program's own: everything
+// between the copies in and out is queued, and the program waits once. Says whether the results
+// have the CPU's bits; without a GPU, why there are none.
 #include "driver.h"
 
 #include <hnorm/gpu.hpp>

@@ -7,8 +7,8 @@ namespace digits {
 
 class Convolution : public Layer {
 public:
-    // Initialized as He et al. 2015: normal, variance 2/(9 inputs). A normalization that follows has a shift of its own and
-    // takes away any other, so that a bias before it would do nothing.
+    // Initialized as He et al. 2015: normal, variance 2/(9 inputs). A normalization that follows
+    // has a shift of its own and takes away any other, so that a bias before it would do nothing.
     Convolution(int inputs, int outputs, int stride, bool bias, Random &random);
 
     Array forward(Array x) override;
@@ -17,7 +17,8 @@ public:
 
 private:
     int output_extent(int extent) const { return (extent - 1) / stride_ + 1; }
-    // Row (channel, filter position), column (output position): what each weight is multiplied with.
+    // Row (channel, filter position), column (output position): what each weight is multiplied
+    // with.
     void gather(const float *image);
     // The transpose of gather: adds columns_ to the pixels they were gathered from.
     void scatter(float *image) const;

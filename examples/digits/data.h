@@ -18,8 +18,8 @@ struct Data {
     int size() const { return images.n; }
 };
 
-// Reads a file whose rows are 64 pixels (0 to 16) and the label, separated by commas. Throws std::runtime_error with the
-// line where it is not that.
+// Reads a file whose rows are 64 pixels (0 to 16) and the label, separated by commas. Throws
+// std::runtime_error with the line where it is not that.
 Data load(const std::string &path);
 
 // The samples with these indices, in this order.

@@ -24,8 +24,8 @@ public:
     virtual ~Layer() = default;
     // Keeps x for backward.
     virtual Array forward(Array x) = 0;
-    // From the gradient with respect to the latest forward's result, that with respect to its x; adds to the parameters'
-    // gradients.
+    // From the gradient with respect to the latest forward's result, that with respect to its x;
+    // adds to the parameters' gradients.
     virtual Array backward(Array dy) = 0;
     virtual std::vector<Parameter> parameters() { return {}; }
     virtual void train(bool) {}

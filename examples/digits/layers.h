@@ -14,7 +14,8 @@ private:
     Array y_;
 };
 
-// All of a sample's values to `outputs` values, (N, outputs, 1, 1), with a bias. Weights start normal, variance gain/inputs.
+// All of a sample's values to `outputs` values, (N, outputs, 1, 1), with a bias. Weights start
+// normal, variance gain/inputs.
 class Linear : public Layer {
 public:
     Linear(int inputs, int outputs, Random &random, float gain = 1.0f);
@@ -30,7 +31,8 @@ private:
     Array x_;
 };
 
-// The mean over the samples of -log softmax(logits)[label], natural logarithm; gradient receives its derivatives.
+// The mean over the samples of -log softmax(logits)[label], natural logarithm; gradient receives
+// its derivatives.
 double cross_entropy(const Array &logits, const std::vector<int> &labels, Array &gradient);
 
 }  // namespace digits

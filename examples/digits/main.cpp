@@ -1,4 +1,5 @@
-// Trains the networks of network.h without and with normalization, prints a table and writes every run's course.
+// Trains the networks of network.h without and with normalization, prints a table and writes every
+// run's course.
 #include "arguments.h"
 #include "experiments.h"
 

@@ -1,4 +1,5 @@
-// The networks: three times convolution, or twice a linear layer, with normalization and ReLU behind it; then a linear layer.
+// The networks: three times convolution, or twice a linear layer, with normalization and ReLU
+// behind it; then a linear layer.
 #pragma once
 
 #include "data.h"
@@ -20,7 +21,8 @@ const char *norm_name(Norm norm);
 // (N, 1, 8, 8) to (N, 10, 1, 1): logits.
 class Network {
 public:
-    // track: batch norm keeps running statistics for evaluation. Without, it uses the batch's in evaluation as well.
+    // track: batch norm keeps running statistics for evaluation. Without, it uses the batch's in
+    // evaluation as well.
     Network(Kind kind, Norm norm, bool track, std::uint64_t seed);
 
     Array forward(Array images);
@@ -28,11 +30,12 @@ public:
     void train(bool training);
     const std::vector<Parameter> &parameters() { return parameters_; }
     void zero_gradients();
-    // A program may put layers of its own around them (examples/sync). parameters() stay those of the layers inside.
+    // A program may put layers of its own around them (examples/sync). parameters() stay those of
+    // the layers inside.
     std::vector<std::unique_ptr<Layer>> &layers() { return layers_; }
 
-    // The fraction of the samples whose largest logit is their label's, computed in batches of batch_size; samples that
-    // fill no batch are left out.
+    // The fraction of the samples whose largest logit is their label's, computed in batches of
+    // batch_size; samples that fill no batch are left out.
     double accuracy(const Data &data, int batch_size);
 
 private:

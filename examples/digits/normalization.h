@@ -7,7 +7,8 @@
 
 namespace digits {
 
-// HnormLayer: hnorm::BatchNorm, BatchNorm1d, InstanceNorm or GroupNorm. Rank: of its tensors, 4 or, for (N, C), 2.
+// HnormLayer: hnorm::BatchNorm, BatchNorm1d, InstanceNorm or GroupNorm. Rank: of its tensors, 4 or,
+// for (N, C), 2.
 template <typename HnormLayer, int Rank = 4>
 class Normalization : public Layer {
 public:

@@ -12,7 +12,8 @@ namespace {
 
 constexpr double kGoal = 0.95;
 
-// One value a seed; where one is kNone (a run that diverged or did not get there), there is no mean.
+// One value a seed; where one is kNone (a run that diverged or did not get there), there is no
+// mean.
 using Values = std::vector<double>;
 
 std::string mean(const Values &values, double scale, int digits) {

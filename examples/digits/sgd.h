@@ -1,4 +1,5 @@
-// Stochastic gradient descent with momentum, as torch.optim.SGD: v = momentum*v + gradient; value -= rate*v.
+// Stochastic gradient descent with momentum, as torch.optim.SGD: v = momentum*v + gradient; value
+// -= rate*v.
 #pragma once
 
 #include "layer.h"

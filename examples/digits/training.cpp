@@ -22,8 +22,8 @@ double last(const Result &result, double Record::*value) {
     return kNone;
 }
 
-// A network, and for batch norm a second one with its parameters but without running statistics: what training mode
-// gives for held-out samples, without a trace in the running statistics.
+// A network, and for batch norm a second one with its parameters but without running statistics:
+// what training mode gives for held-out samples, without a trace in the running statistics.
 class Trained {
 public:
     explicit Trained(const Run &run)

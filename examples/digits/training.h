@@ -24,8 +24,9 @@ struct Run {
 // "convolutional, batch norm, rate 0.1, batches of 32, seed 1"
 std::string describe(const Run &run);
 
-// After `step` steps: the mean training loss since the previous record and, at some records (else kNone), the held-out
-// accuracy in evaluation mode and in training mode (of batches as large as in training).
+// After `step` steps: the mean training loss since the previous record and, at some records (else
+// kNone), the held-out accuracy in evaluation mode and in training mode (of batches as large as in
+// training).
 struct Record {
     int step = 0;
     double epoch = 0.0;
@@ -38,17 +39,21 @@ struct Result {
     bool diverged = false;  // the loss stopped being finite, and the run with it
     double seconds = 0.0;
 
-    // The mean training loss of the last epoch, and the last accuracies; kNone where the run diverged.
+    // The mean training loss of the last epoch, and the last accuracies; kNone where the run
+    // diverged.
     double final_loss() const;
     double final_evaluation_accuracy() const;
     double final_training_accuracy() const;
-    // The first record's epoch with this held-out accuracy (in evaluation mode); kNone where there is none.
+    // The first record's epoch with this held-out accuracy (in evaluation mode); kNone where there
+    // is none.
     double epochs_to(double accuracy) const;
-    // Diverged, or no better than guessing, whose loss is log 10 = 2.3: at the end the loss is above 2.
+    // Diverged, or no better than guessing, whose loss is log 10 = 2.3: at the end the loss is
+    // above 2.
     bool failed() const;
 };
 
-// Stochastic gradient descent with momentum 0.9, samples in a new order each epoch, those that fill no batch left out.
+// Stochastic gradient descent with momentum 0.9, samples in a new order each epoch, those that fill
+// no batch left out.
 Result train(const Split &data, const Run &run);
 
 }  // namespace digits

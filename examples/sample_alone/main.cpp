@@ -1,4 +1,5 @@
-// Does the result of a sample depend on the others of its batch? Each layer normalizes the same sample in three batches.
+// Does the result of a sample depend on the others of its batch? Each layer normalizes the same
+// sample in three batches.
 #include <hnorm/hnorm.hpp>
 
 #include <algorithm>

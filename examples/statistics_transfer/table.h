@@ -5,7 +5,8 @@
 
 namespace demo {
 
-// Prints row by row: about twenty seconds in all. Throws std::runtime_error with hnorm's reason, and std::bad_alloc.
+// Prints row by row: about twenty seconds in all. Throws std::runtime_error with hnorm's reason,
+// and std::bad_alloc.
 void show_table(std::ostream &out);
 
 }  // namespace demo

@@ -1,4 +1,5 @@
-// The demo's own parts: colour space, statistics, pictures and messages. The kernels are tested in tests/.
+// The demo's own parts: colour space, statistics, pictures and messages. The kernels are tested in
+// tests/.
 #include "catch.hpp"
 
 #include "colour.h"

@@ -12,8 +12,8 @@
 namespace demo {
 namespace {
 
-// A deviation below this is the rounding of constant data (1e-7 or so), not a picture's: one pixel in a million, one
-// 8-bit step off, gives more.
+// A deviation below this is the rounding of constant data (1e-7 or so), not a picture's: one pixel
+// in a million, one 8-bit step off, gives more.
 constexpr double kConstant = 1e-6;
 
 // Far too small against any variance to be seen in the result.
@@ -49,7 +49,8 @@ void write_and_say(const std::string &role, const std::string &path, const Pictu
         << std::endl;
 }
 
-// Target and achieved statistics, channel by channel. Returns whether all agree within kTransferBound.
+// Target and achieved statistics, channel by channel. Returns whether all agree within
+// kTransferBound.
 bool print_agreement(const Transfer &transfer, std::ostream &out) {
     const ChannelStatistics achieved = plain_statistics(transfer.result);
     out << "\nStatistics in l-alpha-beta, before clipping to 8 bits:\n"

@@ -1,4 +1,5 @@
-// Statistics transfer: one picture takes over the mean and deviation of each colour channel of another.
+// Statistics transfer: one picture takes over the mean and deviation of each colour channel of
+// another.
 #pragma once
 
 #include "image.h"
@@ -36,22 +37,23 @@ LabPicture to_lab_picture(const Picture &picture);
 // Encodes and clips to 8 bits.
 Picture from_lab_picture(const LabPicture &picture);
 
-// Instance norm of the content with gamma and beta per sample and channel: the style's deviation and mean. Throws
-// std::runtime_error with hnorm's reason.
+// Instance norm of the content with gamma and beta per sample and channel: the style's deviation
+// and mean. Throws std::runtime_error with hnorm's reason.
 Transfer transfer_statistics(const LabPicture &content, const LabPicture &style);
 
 // By two plain passes in double, independent of hnorm's kernels.
 ChannelStatistics plain_statistics(const LabPicture &picture);
 
-// |achieved - target| relative to |target|, or to 0.001 where the target is less (a grey style's alpha and beta): a
-// thousandth in log10 of light is below one 8-bit step.
+// |achieved - target| relative to |target|, or to 0.001 where the target is less (a grey style's
+// alpha and beta): a thousandth in log10 of light is below one 8-bit step.
 double relative_difference(double achieved, double target);
 
 inline constexpr double kTransferBound = 1e-3;
 
-// Transfers, writes result.png and statistics_transfer.png (content, style, result) into `out_folder`, and prints
-// target and achieved statistics. Returns whether they agree within kTransferBound. Throws std::runtime_error for
-// pictures that cannot be read, one-pixel pictures and files that cannot be written.
+// Transfers, writes result.png and statistics_transfer.png (content, style, result) into
+// `out_folder`, and prints target and achieved statistics. Returns whether they agree within
+// kTransferBound. Throws std::runtime_error for pictures that cannot be read, one-pixel pictures
+// and files that cannot be written.
 bool show_transfer(const std::string &content_path, const std::string &style_path, const std::string &out_folder,
                    std::ostream &out);
 

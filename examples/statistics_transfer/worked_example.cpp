@@ -13,8 +13,9 @@ namespace {
 constexpr int kSamples = 2, kChannels = 2, kPositions = 6, kElements = kSamples * kChannels * kPositions;
 constexpr int64_t kShape[] = {kSamples, kChannels, 2, 3};
 
-// The published input has four digits, so the published output, computed from the unrounded one, can only be met to
-// that: half a unit of the fourth digit in x, divided by a deviation of about 1, plus the output's own half unit.
+// The published input has four digits, so the published output, computed from the unrounded one,
+// can only be met to that: half a unit of the fourth digit in x, divided by a deviation of about 1,
+// plus the output's own half unit.
 constexpr double kBound = 2e-4;
 
 constexpr float kInput[kElements] = {

@@ -1,5 +1,6 @@
-// One of several processes that train the networks of examples/digits together: mpiexec -n 4 example_sync CSV. The losses and
-// accuracies go to CSV. Without mpiexec it is one process, which has the whole batch.
+// One of several processes that train the networks of examples/digits together: mpiexec -n 4
+// example_sync CSV. The losses and accuracies go to CSV. Without mpiexec it is one process, which
+// has the whole batch.
 #include "arguments.h"
 #include "replica.h"
 

@@ -25,7 +25,8 @@ struct Setting {
     int batch() const { return kShards * shard; }
 };
 
-// All processes make it and call its functions together. Their parameters are the same after every step.
+// All processes make it and call its functions together. Their parameters are the same after every
+// step.
 class Replica {
 public:
     Replica(MPI_Comm processes, const Setting &setting, Statistics statistics);
@@ -40,7 +41,8 @@ public:
     bool has_running_statistics_of_all();
 
 private:
-    // A layer whose gradients processes add; null in `sharded` where it is a batch norm with statistics of its own.
+    // A layer whose gradients processes add; null in `sharded` where it is a batch norm with
+    // statistics of its own.
     struct Gathered {
         digits::Layer *layer;
         Sharded *sharded;

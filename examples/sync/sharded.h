@@ -1,5 +1,5 @@
-// A layer whose gradients are summed by shards of the batch, so that processes can add them in an order that does not
-// depend on how many they are.
+// A layer whose gradients are summed by shards of the batch, so that processes can add them in an
+// order that does not depend on how many they are.
 #pragma once
 
 #include "layer.h"

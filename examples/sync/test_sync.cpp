@@ -1,5 +1,5 @@
-// mpiexec -n N test_sync: a few steps by N processes, beside those of one process with the whole batch, which each of them
-// computes as well.
+// mpiexec -n N test_sync: a few steps by N processes, beside those of one process with the whole
+// batch, which each of them computes as well.
 #include "replica.h"
 
 #include <cmath>

@@ -1,4 +1,5 @@
-// The arguments of functions besides arrays that are only read: what is written, what may be None, values, groups, activations.
+// The arguments of functions besides arrays that are only read: what is written, what may be None,
+// values, groups, activations.
 #pragma once
 
 #include "array.h"
@@ -8,7 +9,8 @@
 
 namespace hnorm_python {
 
-// A tensor that a function writes: None is a new array like `x`, False (where `may_be_unwanted`) is none.
+// A tensor that a function writes: None is a new array like `x`, False (where `may_be_unwanted`) is
+// none.
 class Output {
 public:
     Output(nb::handle object, const char *name, const Array &x, bool may_be_unwanted = false);
@@ -36,8 +38,9 @@ private:
     std::optional<hnorm::ConstTensor> tensor_;
 };
 
-// Values of one type, as gamma (float) or mean (double). None is no values. What is only read may be of another type and
-// may be anything that NumPy makes an array of; it is then converted, on the CPU.
+// Values of one type, as gamma (float) or mean (double). None is no values. What is only read may
+// be of another type and may be anything that NumPy makes an array of; it is then converted, on the
+// CPU.
 template <typename T>
 class Values {
 public:
@@ -55,7 +58,8 @@ private:
     std::optional<Array> array_;
 };
 
-// dgamma and dbeta. None is new values, shaped as `parameter` or else with one a channel; False is none.
+// dgamma and dbeta. None is new values, shaped as `parameter` or else with one a channel; False is
+// none.
 Values<float> gradient(nb::handle object, const char *name, nb::handle parameter, const Array &x);
 
 // A Group of Python.

@@ -9,8 +9,8 @@ void refuse(const std::string &sentence, hnorm_status status) { throw hnorm::Err
 
 namespace {
 
-// The table of functions that DLPack 1.2 lets a type have as __dlpack_c_exchange_api__ (dlpack.h: DLPackExchangeAPI). PyTorch
-// has it, and answers 50 times as fast as by __dlpack__.
+// The table of functions that DLPack 1.2 lets a type have as __dlpack_c_exchange_api__ (dlpack.h:
+// DLPackExchangeAPI). PyTorch has it, and answers 50 times as fast as by __dlpack__.
 struct ExchangeApi {
     std::uint32_t major, minor;
     void *previous;
@@ -66,8 +66,9 @@ std::string place_name(const Place &place) {
            std::to_string(place.index);
 }
 
-// NumPy has no DLPack for bfloat16, which the package ml_dtypes brings: the same memory as integers. The name of a dtype
-// takes long to ask for. So one that fails is asked for its name, and that of bfloat16 is known from then on.
+// NumPy has no DLPack for bfloat16, which the package ml_dtypes brings: the same memory as
+// integers. The name of a dtype takes long to ask for. So one that fails is asked for its name, and
+// that of bfloat16 is known from then on.
 nb::object as_integers(nb::handle object, bool has_failed) {
     static PyObject *bfloat16 = nullptr;
     if (!info_of(object).is_numpy || (!bfloat16 && !has_failed)) {

@@ -27,7 +27,8 @@ struct Place {
 // The name of the type of a Python object.
 std::string type_of(nb::handle object);
 bool is_array(nb::handle object);
-// A new array laid out as this one, of the same library; no object if the arrays of that library cannot be written.
+// A new array laid out as this one, of the same library; no object if the arrays of that library
+// cannot be written.
 nb::object empty_like(nb::handle array);
 
 // An array of any type and shape. It must not live longer than the Python object.
@@ -40,7 +41,8 @@ public:
     hnorm::Tensor tensor() const;
     // Throws unless the memory lies where that of `x` does.
     void require_place_of(const Array &x) const;
-    // Before a computation: for memory on CUDA, chooses the stream that the owner of the array uses.
+    // Before a computation: for memory on CUDA, chooses the stream that the owner of the array
+    // uses.
     void use_device() const;
 
     bool is_contiguous() const;

@@ -3,7 +3,8 @@
 
 #include "arguments.h"
 
-// The types of arguments in signatures, which stubs show: an array; a new array of the type of x; values that may be converted.
+// The types of arguments in signatures, which stubs show: an array; a new array of the type of x;
+// values that may be converted.
 #define ARRAY "hnorm._types.Array"
 #define LIKE_X "hnorm._types.A"
 #define VALUES "hnorm._types.Values"
@@ -20,7 +21,8 @@ void compute(const Array &x, const Function &function) {
     function();
 }
 
-// What the all_gather of set_comm has raised on this thread since it was last asked for; no object if nothing.
+// What the all_gather of set_comm has raised on this thread since it was last asked for; no object
+// if nothing.
 nb::object take_raised();
 
 void bind_comm(nb::class_<hnorm::header::Layer> &layer);

@@ -17,7 +17,8 @@ struct Comm {
     int ranks;
 };
 
-// Memory of Python that its functions may keep. Messages are short: copies of them cost nothing beside sending them.
+// Memory of Python that its functions may keep. Messages are short: copies of them cost nothing
+// beside sending them.
 nb::object message(std::size_t bytes, const void *contents) {
     const nb::object result = nb::steal(PyByteArray_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(bytes)));
     if (!result) {

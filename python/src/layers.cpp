@@ -9,8 +9,8 @@ namespace {
 using namespace nb::literals;
 using hnorm::header::Layer;
 
-// A call of a layer that shares its statistics. If its arguments are refused here, hnorm has not been called, and the other
-// ranks wait: they learn of it by a call without arguments.
+// A call of a layer that shares its statistics. If its arguments are refused here, hnorm has not
+// been called, and the other ranks wait: they learn of it by a call without arguments.
 class Turn {
 public:
     explicit Turn(Layer &layer, bool forward) : layer_(layer), forward_(forward) {}
@@ -90,7 +90,8 @@ void set_context(nb::handle self, nb::handle context) {
     nb::setattr(self, "_context", context);  // which keeps it
 }
 
-// An array of the layer as a NumPy array of the same memory, which keeps the layer alive; None if there is none.
+// An array of the layer as a NumPy array of the same memory, which keeps the layer alive; None if
+// there is none.
 template <typename T>
 nb::object view(nb::handle self, hnorm::Span<T> values) {
     if (values.empty()) {

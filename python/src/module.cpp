@@ -39,7 +39,8 @@ void bind_errors(nb::module_ &m) {
 NB_MODULE(_core, m) {
     namespace nb = nanobind;
     m.doc() = "The functions and layers of hnorm, as the package hnorm gives them.";
-    // Others may keep objects of hnorm to the end, as the caches of torch.compile do. The tests ask for warnings.
+    // Others may keep objects of hnorm to the end, as the caches of torch.compile do. The tests ask
+    // for warnings.
     nb::set_leak_warnings(std::getenv("HNORM_TEST_LEAKS") != nullptr);
     hnorm_python::bind_errors(m);
     hnorm_python::bind_machine(m);

@@ -1,5 +1,5 @@
-// What hnorm.torch calls: forward and backward with all that surrounds them in one call each. Beside small tensors, each call from
-// Python, each tensor and each argument counts.
+// What hnorm.torch calls: forward and backward with all that surrounds them in one call each.
+// Beside small tensors, each call from Python, each tensor and each argument counts.
 #include "bindings.h"
 
 namespace hnorm_python {
@@ -19,7 +19,8 @@ nb::object dense(nb::handle x) {
     return array.is_contiguous() || array.is_channels_last() ? nb::borrow(x) : nb::object(x.attr("contiguous")());
 }
 
-// The statistics of a forward: one value a group, here or, for a tensor on a device, in tensors there.
+// The statistics of a forward: one value a group, here or, for a tensor on a device, in tensors
+// there.
 struct Statistics {
     Group group;
     double eps;
@@ -73,7 +74,8 @@ public:
         std::copy(from.span().begin(), from.span().end(), values.begin());
         return nb::none();
     }
-    // running = (1 - momentum) * running + momentum * correction * the average of the values over the samples.
+    // running = (1 - momentum) * running + momentum * correction * the average of the values over
+    // the samples.
     void track(hnorm::Span<double> values, nb::handle on_device, double momentum, double correction) const {
         if (running_.is_none()) {
             return;

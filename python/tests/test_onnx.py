@@ -75,7 +75,8 @@ def test_node(case):
 
 @pytest.mark.parametrize("shape", [(7, 6), (5, 6, 4), (3, 6, 5, 4), (2, 6, 3, 4, 2)])
 @pytest.mark.parametrize("opset, operator, attributes, training", [
-    # One output is test mode. ONNX's evaluator moves the statistics nevertheless, but for a momentum of 1.
+    # One output is test mode. ONNX's evaluator moves the statistics nevertheless, but for a
+    # momentum of 1.
     (9, "BatchNormalization", {"epsilon": 1e-2, "momentum": 1.0}, False),
     (14, "BatchNormalization", {"epsilon": 1e-2}, False),
     (14, "BatchNormalization", {"momentum": 0.7, "training_mode": 1}, True),

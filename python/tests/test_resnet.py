@@ -63,7 +63,8 @@ def test_ten_steps_have_the_losses_of_pytorch(last):
     assert sum(type(module) is hnorm.torch.BatchNorm2d for module in converted.modules()) == 20
     on_one = losses(copy.deepcopy(model), x, labels, threads=1)
     theirs, ours = losses(model, x, labels), losses(converted, x, labels)
-    # Such training is chaotic: differences of the last bit grow a hundredfold in two steps, PyTorch's own too.
+    # Such training is chaotic: differences of the last bit grow a hundredfold in two steps,
+    # PyTorch's own too.
     gap, own_gap = (ours - theirs).abs(), (theirs - on_one).abs()
     print(f"losses {ours}, difference {gap}, of PyTorch on one and two threads {own_gap}")
     assert gap[0] <= 1e-5

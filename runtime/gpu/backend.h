@@ -96,7 +96,8 @@ struct Gpu : Call {
         Memory<double> mean_, variance_;
     };
 
-    // Forward and backward as one launch each (fused.cpp), where the table's dispatch values say so.
+    // Forward and backward as one launch each (fused.cpp), where the table's dispatch values say
+    // so.
     static constexpr bool kFuses = true;
     bool fuses(const Forward &a) const;
     bool fuses(const Backward &b) const;
@@ -137,7 +138,8 @@ struct Gpu : Call {
     }
     hnorm_status reduce(const Planes &x, const Planes &dy, const Normalization &by, const Backward *b,
                         const GroupSums &sums, Gate *gate, Gradient *gradient) const;
-    // `count` is one a group, or of all groups. weigh: the sums are still to be multiplied by gamma.
+    // `count` is one a group, or of all groups. weigh: the sums are still to be multiplied by
+    // gamma.
     hnorm_status gradient(const Planes &x, const Normalization &by, const WeightedSums &sums, bool weigh,
                           Gradient *gradient) const;
     hnorm_status gradient(const Planes &x, const Normalization &by, const Grouping &group, const Values<double> &count,
@@ -151,10 +153,12 @@ struct Gpu : Call {
     hnorm_status track(const Track &step) const;
 
 private:
-    // Moments, and the coefficients by gamma and beta of the groups. step: of their running statistics, or null.
+    // Moments, and the coefficients by gamma and beta of the groups. step: of their running
+    // statistics, or null.
     hnorm_status moments(const Planes &x, const Grouping &group, const AffineView &affine, double eps, double divisor,
                          const Track *step, double *mean, double *m2, Coefficients *coefficients) const;
-    // Whether the groups of statistics are those that have gamma and beta. Kernels that make statistics make the coefficients then.
+    // Whether the groups of statistics are those that have gamma and beta. Kernels that make
+    // statistics make the coefficients then.
     static bool are_own(const Forward &a) {
         return a.group.together == 1 && (a.group.by == HNORM_INSTANCE || !a.affine.per_sample());
     }

@@ -30,12 +30,12 @@ hnorm_status Gpu::reduce(const Planes &x, const Planes &dy, const Normalization 
     const auto dgamma = [&] { return unwanted.or_else(has_parameters ? b->dgamma : nullptr, view); };
     const auto dbeta = [&] { return unwanted.or_else(has_parameters ? b->dbeta : nullptr, view); };
     const DeviceElementKernels &of_type = kernels.of[x.type];
-    const DeviceBackwardReduce kernel = seen.few_channels ? of_type.backward_reduce_few_channels[seen.planes]
-                                                          : chosen(*this, of_type.backward_reduce,
-                                                                   of_type.backward_reduce_aligned, seen.planes,
-                                                                   {&view, &seen.dy});
-    HNORM_TRY(launch(*this, kernel, x_buffer, dy_buffer, means, variances, gamma, beta, by.eps, slope_bits(gate->slope), dgamma(),
-                     dbeta(), static_cast<int32_t>(b && b->add), kZero, of_dy, of_dy_xmu, written(of_dx[0]),
+    const DeviceBackwardReduce kernel =
+        seen.few_channels
+            ? of_type.backward_reduce_few_channels[seen.planes]
+            : chosen(*this, of_type.backward_reduce, of_type.backward_reduce_aligned, seen.planes, {&view, &seen.dy});
+    HNORM_TRY(launch(*this, kernel, x_buffer, dy_buffer, means, variances, gamma, beta, by.eps, slope_bits(gate->slope),
+                     dgamma(), dbeta(), static_cast<int32_t>(b && b->add), kZero, of_dy, of_dy_xmu, written(of_dx[0]),
                      written(of_dx[1]), written(of_dx[2]), written(of_dx[3]), written(of_dx[4]), written(of_gate[1]),
                      written(of_gate[2]), dgamma(), dbeta()));
     gate->take_forward();
@@ -149,7 +149,8 @@ hnorm_status Gpu::narrow(const Planes &from, const Planes &to) const {
                   On<TensorBuffer>(*this, seen.tensors[0]), On<TensorBuffer>(*this, seen.tensors[1]));
 }
 
-// Gradients that samples share: their sum. Those that groups have for themselves came with the sums.
+// Gradients that samples share: their sum. Those that groups have for themselves came with the
+// sums.
 hnorm_status Gpu::parameter_gradients(const Backward &b, const GroupSums &sums) const {
     if (!shares_parameters(b)) {
         return HNORM_OK;

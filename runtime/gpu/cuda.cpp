@@ -267,7 +267,8 @@ Driver &driver() {
 }
 
 int acquire_context(void *, void **context, bool create) {
-    // Without `create` the runtime asks as it cleans up: when the process ends, contexts may be gone already.
+    // Without `create` the runtime asks as it cleans up: when the process ends, contexts may be
+    // gone already.
     *context = create ? thread.context : nullptr;
     if (create && *context == nullptr) {
         halide_error(nullptr, "this thread has not called hnorm_use_cuda");

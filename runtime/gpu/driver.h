@@ -1,4 +1,5 @@
-// A device's driver, as far as hnorm asks it directly; kernels go through Halide's runtime, which asks hooks.cpp for memory.
+// A device's driver, as far as hnorm asks it directly; kernels go through Halide's runtime, which
+// asks hooks.cpp for memory.
 #pragma once
 
 #include <hnorm/hnorm.h>
@@ -15,7 +16,8 @@
 
 namespace hnorm::gpu {
 
-// Where a thread's work goes. Memory that one place is done with may be used by its later work: a stream keeps its order.
+// Where a thread's work goes. Memory that one place is done with may be used by its later work: a
+// stream keeps its order.
 struct Place {
     void *context, *stream;
     uint64_t thread;  // CUDA's stream of its own for every thread has one handle for all: the thread's number; else 0
@@ -43,8 +45,8 @@ public:
     virtual hnorm_status copy(const char *function, void *to, const void *from, int64_t bytes) = 0;  // queued
     // Waits for what the stream has been given.
     virtual hnorm_status synchronize(const char *function) = 0;
-    // Waits for what the context has been given, on OpenCL by the calling thread's queue: the driver itself keeps memory until
-    // commands are done with it. From any thread.
+    // Waits for what the context has been given, on OpenCL by the calling thread's queue: the
+    // driver itself keeps memory until commands are done with it. From any thread.
     virtual hnorm_status finish(const char *function, void *context) = 0;
     virtual hnorm_status check_memory(const char *function, const char *name, const char *part, const void *memory,
                                       int64_t bytes) = 0;
@@ -54,8 +56,8 @@ public:
         return HNORM_OK;
     }
 
-    // Frees the kernels that Halide's runtime has compiled for the place's context, even where the device has failed; then the
-    // thread has no place any more.
+    // Frees the kernels that Halide's runtime has compiled for the place's context, even where the
+    // device has failed; then the thread has no place any more.
     virtual void leave() = 0;
 
 protected:
@@ -73,7 +75,8 @@ Driver *driver_of(hnorm_device device);
 // Makes `driver` known, and its device that of the calling thread.
 void use(Driver &driver);
 
-// A library of the driver's: by its name with the version that programs run with, or the one for development.
+// A library of the driver's: by its name with the version that programs run with, or the one for
+// development.
 void *open_library(const char *name);
 
 // Looks a function up under the name that the library has for it.
@@ -83,7 +86,8 @@ bool find(void *library, const char *name, Function *function) {
     return *function != nullptr;
 }
 
-// Opens a driver's library and calls prepare(library), until that has succeeded once. none: what there is no such library of.
+// Opens a driver's library and calls prepare(library), until that has succeeded once. none: what
+// there is no such library of.
 template <typename Prepare>
 hnorm_status open_once(const char *function, const char *name, const char *none, const Prepare &prepare) {
     static std::mutex mutex;

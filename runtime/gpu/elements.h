@@ -1,4 +1,5 @@
-// Tensors as arguments of a device's kernels, and which of them kernels can read 16 bytes at a time.
+// Tensors as arguments of a device's kernels, and which of them kernels can read 16 bytes at a
+// time.
 #pragma once
 
 #include <initializer_list>

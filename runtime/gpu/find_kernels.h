@@ -1,5 +1,5 @@
-// The device's kernels; null: the library was built without. A source of its own, since the tuner of the schedules has another in
-// its place (tune/runner/on_device.cpp).
+// The device's kernels; null: the library was built without. A source of its own, since the tuner
+// of the schedules has another in its place (tune/runner/on_device.cpp).
 #pragma once
 
 #include <hnorm/hnorm.h>

@@ -70,12 +70,12 @@ hnorm_status Gpu::moments(const Planes &x, const Grouping &group, const AffineVi
     HNORM_TRY(unwanted.reserve());
     const auto running = [&](double *values) { return unwanted.or_else(values, view); };
     const DeviceElementKernels &of_type = kernels.of[x.type];
-    const DeviceMoments kernel =
-        seen.few_channels ? of_type.moments_few_channels[seen.planes]
-                          : chosen(*this, of_type.moments, of_type.moments_aligned, seen.planes, {&view});
-    return launch(*this, kernel, x_buffer, gamma, beta, eps, divisor, running(step.running_mean), running(step.running_variance), 1 - step.momentum,
-                  step.momentum, step.correction, kZero, means, m2s, m, a, b, running(step.running_mean),
-                  running(step.running_variance));
+    const DeviceMoments kernel = seen.few_channels
+                                     ? of_type.moments_few_channels[seen.planes]
+                                     : chosen(*this, of_type.moments, of_type.moments_aligned, seen.planes, {&view});
+    return launch(*this, kernel, x_buffer, gamma, beta, eps, divisor, running(step.running_mean),
+                  running(step.running_variance), 1 - step.momentum, step.momentum, step.correction, kZero, means, m2s,
+                  m, a, b, running(step.running_mean), running(step.running_variance));
 }
 
 hnorm_status Gpu::moments(const Planes &x, const Grouping &group, double divisor, double *mean, double *m2) const {
@@ -144,10 +144,9 @@ hnorm_status Gpu::normalize(const Planes &x, const Coefficients &by, const PostO
                              {&view, &seen.tensors[1], &seen.tensors[2]}),
                       x_buffer, m, a, b, slope, Elements(*this, seen.tensors[2]), kZero, y_buffer);
     }
-    return launch(
-        *this,
-        chosen(*this, of_type.normalize, of_type.normalize_aligned, seen.planes, {&view, &seen.tensors[1]}),
-        x_buffer, m, a, b, slope, kZero, y_buffer);
+    return launch(*this,
+                  chosen(*this, of_type.normalize, of_type.normalize_aligned, seen.planes, {&view, &seen.tensors[1]}),
+                  x_buffer, m, a, b, slope, kZero, y_buffer);
 }
 
 hnorm_status Gpu::track(const Track &step) const {

@@ -1,5 +1,5 @@
-// Forward and backward in one launch each: a block of the device sums a group and writes its elements (docs/gpu.md, "Fused
-// kernels").
+// Forward and backward in one launch each: a block of the device sums a group and writes its
+// elements (docs/gpu.md, "Fused kernels").
 #include <algorithm>
 
 #include "backend.h"
@@ -43,15 +43,13 @@ hnorm_status Gpu::fused(const Forward &a) const {
     HNORM_TRY(unwanted.reserve());
     const auto values = [&](double *wanted) { return unwanted.or_else(wanted, view); };
     const DeviceElementKernels &of_type = kernels.of[a.x.type];
-    HNORM_TRY(launch(*this,
-                     chosen(*this, of_type.fused_forward, of_type.fused_forward_aligned, seen.planes,
-                            {&view, &y, &residual}),
-                     Elements(*this, view),
-                     read(*this, affine.gamma, view), read(*this, affine.beta, view), a.eps, slope_bits(a.post.slope),
-                     static_cast<int32_t>(a.post.residual != nullptr), Elements(*this, residual),
-                     values(step.running_mean), values(step.running_variance), 1 - step.momentum, step.momentum,
-                     step.correction, kZero, Elements(*this, y), values(a.mean), values(a.variance),
-                     values(step.running_mean), values(step.running_variance)));
+    HNORM_TRY(launch(
+        *this, chosen(*this, of_type.fused_forward, of_type.fused_forward_aligned, seen.planes, {&view, &y, &residual}),
+        Elements(*this, view), read(*this, affine.gamma, view), read(*this, affine.beta, view), a.eps,
+        slope_bits(a.post.slope), static_cast<int32_t>(a.post.residual != nullptr), Elements(*this, residual),
+        values(step.running_mean), values(step.running_variance), 1 - step.momentum, step.momentum, step.correction,
+        kZero, Elements(*this, y), values(a.mean), values(a.variance), values(step.running_mean),
+        values(step.running_variance)));
     return a.track && !tracked ? track(*a.track) : HNORM_OK;
 }
 
@@ -71,14 +69,13 @@ hnorm_status Gpu::fused(const Backward &b) const {
     const auto gradient = [&](float *values) { return unwanted.or_else(shared ? nullptr : values, view); };
     const DeviceElementKernels &of_type = kernels.of[b.x.type];
     const View dx = seen_alike(seen, *b.dx, b.group);
-    HNORM_TRY(launch(*this,
-                     chosen(*this, of_type.fused_backward, of_type.fused_backward_aligned, seen.planes,
-                            {&view, &seen.dy, &dx}),
-                     Elements(*this, view), Elements(*this, seen.dy), read(*this, b.by.mean, view), read(*this, b.by.variance, view),
-                     read(*this, affine.gamma, view), read(*this, affine.beta, view), b.by.eps, slope_bits(b.slope),
-                     gradient(b.dgamma), gradient(b.dbeta), static_cast<int32_t>(b.add), kZero,
-                     Elements(*this, dx), unwanted.or_else(sums.dy, view),
-                     unwanted.or_else(sums.dy_xmu, view), gradient(b.dgamma), gradient(b.dbeta)));
+    HNORM_TRY(launch(
+        *this,
+        chosen(*this, of_type.fused_backward, of_type.fused_backward_aligned, seen.planes, {&view, &seen.dy, &dx}),
+        Elements(*this, view), Elements(*this, seen.dy), read(*this, b.by.mean, view), read(*this, b.by.variance, view),
+        read(*this, affine.gamma, view), read(*this, affine.beta, view), b.by.eps, slope_bits(b.slope),
+        gradient(b.dgamma), gradient(b.dbeta), static_cast<int32_t>(b.add), kZero, Elements(*this, dx),
+        unwanted.or_else(sums.dy, view), unwanted.or_else(sums.dy_xmu, view), gradient(b.dgamma), gradient(b.dbeta)));
     return parameter_gradients(b, sums);
 }
 

@@ -38,7 +38,8 @@ hnorm_status check_copy(const char *function, hnorm_device device, Driver **driv
     return check_device_memory(function, device_name, "", device, device_memory, static_cast<int64_t>(bytes));
 }
 
-// Freeing waits for the device. Where it has failed it does not say what it captures, and all is freed.
+// Freeing waits for the device. Where it has failed it does not say what it captures, and all is
+// freed.
 hnorm_status check_freeing(const char *function, Driver &driver) {
     bool capturing = false;
     if (driver.is_capturing(function, &capturing) == HNORM_OK && capturing) {

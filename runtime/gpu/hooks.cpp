@@ -1,4 +1,5 @@
-// What Halide's runtime asks of hnorm on devices. Its own functions of these names are weak symbols.
+// What Halide's runtime asks of hnorm on devices. Its own functions of these names are weak
+// symbols.
 #include <HalideRuntimeCuda.h>
 #include <HalideRuntimeOpenCL.h>
 
@@ -35,9 +36,10 @@ thread_local Failure failure;
 
 std::atomic<Driver *> known[3] = {};
 
-// Loads a module for Halide's runtime, which lets its threads have 64 registers at most: a block may
-// have 1024 threads. Kernels of this project have blocks of 512 threads at most
-// (schedules/space/gpu.json). Those that take 16 bytes at once need more for what they have at once.
+// Loads a module for Halide's runtime, which lets its threads have 64 registers at most: a block
+// may have 1024 threads. Kernels of this project have blocks of 512 threads at most
+// (schedules/space/gpu.json). Those that take 16 bytes at once need more for what they have at
+// once.
 using LoadModule = int (*)(void **module, const void *image, unsigned count, int *options, void **values);
 LoadModule load_module = nullptr;
 int load_with_registers(void **module, const void *image, unsigned count, int *options, void **values) {

@@ -37,7 +37,8 @@ public:
         halide_buffer_t *const buffer = *this;
         const auto memory = reinterpret_cast<uintptr_t>(buffer->host);
         buffer->host = nullptr;
-        // Where this fails there is no memory for a handle, and the kernel refuses a buffer that is nowhere.
+        // Where this fails there is no memory for a handle, and the kernel refuses a buffer that is
+        // nowhere.
         (void)halide_device_wrap_native(nullptr, buffer, memory, call.driver.interface());
     }
     ~On() { (void)halide_device_detach_native(nullptr, *this); }

@@ -33,7 +33,8 @@ struct Kept {
     std::map<void *, Constants> constants;          // of contexts
 };
 
-// Never destroyed: the order in which a process's last objects go is not known, and what is on the device goes with it.
+// Never destroyed: the order in which a process's last objects go is not known, and what is on the
+// device goes with it.
 Kept &kept(const Driver &driver) {
     static Kept *const all = new Kept[2];
     return all[driver.device() == HNORM_CUDA ? 0 : 1];
@@ -43,7 +44,8 @@ hnorm_status no_memory(const char *function) {
     return fail(HNORM_OUT_OF_MEMORY, "%s: no memory on the CPU to keep account of a device's", function);
 }
 
-// Freeing memory waits for the device, here and below: other threads must not wait for the lock meanwhile.
+// Freeing memory waits for the device, here and below: other threads must not wait for the lock
+// meanwhile.
 void release_unused(Driver &driver, Kept &kept, void *context, bool of_graphs) {
     decltype(kept.unused) taken;
     {

@@ -1,5 +1,6 @@
-// Working memory on devices: what a call is done with is kept for the next call in the same place, so that a steady state
-// allocates nothing and waits for nothing (freeing CUDA's memory waits for the device).
+// Working memory on devices: what a call is done with is kept for the next call in the same place,
+// so that a steady state allocates nothing and waits for nothing (freeing CUDA's memory waits for
+// the device).
 #pragma once
 
 #include <utility>
@@ -8,11 +9,13 @@
 
 namespace hnorm::gpu {
 
-// At least as many bytes; given back with the same number, from the same place. Messages begin with `function`.
+// At least as many bytes; given back with the same number, from the same place. Messages begin with
+// `function`.
 hnorm_status take(const char *function, Driver &driver, int64_t bytes, void **memory);
 void give_back(Driver &driver, void *memory, int64_t bytes);
 
-// What the calling thread's place has had and gets goes into a graph, too: only release_kept frees it.
+// What the calling thread's place has had and gets goes into a graph, too: only release_kept frees
+// it.
 hnorm_status keep_for_graphs(const char *function, Driver &driver);
 
 // Frees what is kept for the context: what is unused, and constants.

@@ -7,7 +7,8 @@
 
 namespace hnorm::gpu {
 
-// As GPUCompilationCache in Halide's src/runtime/gpu_context_common.h has it: a hash table of 2^bits entries.
+// As GPUCompilationCache in Halide's src/runtime/gpu_context_common.h has it: a hash table of
+// 2^bits entries.
 struct ModuleTable {
     struct Entry {
         void *context, *module;
@@ -24,8 +25,9 @@ struct ModuleTable {
 #error "ModuleTable is what Halide 21 has: compare it with this version's"
 #endif
 
-// Unloads the context's modules; null: they are gone already. halide_device_release does not do: it takes entries that are no more
-// for modules to unload and counts them again, so that it unloads nothing at its next turn, and ends early where the device has failed.
+// Unloads the context's modules; null: they are gone already. halide_device_release does not do: it
+// takes entries that are no more for modules to unload and counts them again, so that it unloads
+// nothing at its next turn, and ends early where the device has failed.
 void release_modules(ModuleTable &table, void *context, int (*unload)(void *module));
 
 }  // namespace hnorm::gpu

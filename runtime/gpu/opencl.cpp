@@ -136,8 +136,8 @@ hnorm_status own_queue(const char *function, void **context, void **queue) {
     return HNORM_OK;
 }
 
-// A queue must be in order, of a device that has double precision, and of the context where that is given, which must have no other
-// device: Halide's runtime compiles for a context's first.
+// A queue must be in order, of a device that has double precision, and of the context where that is
+// given, which must have no other device: Halide's runtime compiles for a context's first.
 hnorm_status check_queue(const char *function, void **context, void *queue) {
     const auto info = [&](uint32_t what, auto *value) {
         return status_of(function, "clGetCommandQueueInfo",
@@ -253,7 +253,8 @@ extern "C" {
 
 // Halide's runtime asks for these; its own are weak symbols.
 int halide_acquire_cl_context(void *, void **context, void **queue, bool create) {
-    // Without `create` it asks as it cleans up: when the process ends, contexts may be gone already.
+    // Without `create` it asks as it cleans up: when the process ends, contexts may be gone
+    // already.
     *context = create ? thread.context : nullptr;
     *queue = create ? thread.queue : nullptr;
     if (create && *queue == nullptr) {

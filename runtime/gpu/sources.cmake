@@ -1,4 +1,5 @@
-# The sources of libhnorm_gpu, relative to this folder; find_kernels.cpp, which knows its table of kernels, besides.
+# The sources of libhnorm_gpu, relative to this folder; find_kernels.cpp, which knows its table of
+# kernels, besides.
 set(HNORM_GPU_SOURCES
     backward.cpp
     cuda.cpp

@@ -1,5 +1,5 @@
-// Backward's operations (docs/order.md, "Backward"), written once for the CPU and devices. A backend
-// (cpu.h) gives the parts.
+// Backward's operations (docs/order.md, "Backward"), written once for the CPU and devices. A
+// backend (cpu.h) gives the parts.
 #pragma once
 
 #include "error.h"
@@ -31,8 +31,8 @@ struct Backward {
     bool has_residual() const { return y || dresidual; }
     bool wants_parameters() const { return dgamma || dbeta; }
     int64_t parameters() const { return per_sample ? dy.n * dy.c : dy.c; }
-    // The groups whose sums are computed. They are the groups of the statistics, or smaller ones where
-    // a group has several gammas.
+    // The groups whose sums are computed. They are the groups of the statistics, or smaller ones
+    // where a group has several gammas.
     Grouping summed() const {
         return per_sample || group.together > 1 ? Grouping{HNORM_INSTANCE, 1} : Grouping{group.by, 1};
     }
@@ -253,15 +253,15 @@ hnorm_status compute_backward(const Backend &on, const Backward &given) {
         }
         return behind.write_dx(range);
     };
-    // Where batch norm has a gamma for each sample, a group's sums are of its samples one by one: no
-    // blocks of groups.
+    // Where batch norm has a gamma for each sample, a group's sums are of its samples one by one:
+    // no blocks of groups.
     const bool parts = b.group.by == HNORM_BATCH && b.per_sample;
     HNORM_TRY(parts ? compute(all_of(b.x)) : on.for_blocks(b.x, b.group, 2, compute));
     return b.wants_parameters() ? on.parameter_gradients(b, sums.all()) : HNORM_OK;
 }
 
-// The same, which computes the statistics of x again if the arguments have none. It is apart, so that
-// who calls compute_backward does not link the kernels of moments.
+// The same, which computes the statistics of x again if the arguments have none. It is apart, so
+// that who calls compute_backward does not link the kernels of moments.
 template <typename Backend>
 hnorm_status compute_backward_of_batch(const Backend &on, const Backward &given) {
     if (given.by.mean.data || given.x.empty()) {

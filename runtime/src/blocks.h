@@ -1,6 +1,6 @@
 // How threads share the work on the groups of a tensor. There are two ways:
-// - Each thread computes blocks of groups, from the sums to the stores, while a block is in its cache.
-//   Threads wait for each other once, at the end.
+// - Each thread computes blocks of groups, from the sums to the stores, while a block is in its
+//   cache. Threads wait for each other once, at the end.
 // - All groups are computed at once, and the threads share each group.
 #pragma once
 
@@ -26,8 +26,8 @@ public:
         if (batch && (x.s == 1 || x.layout == Layout::kChannelsLast)) {
             return;
         }
-        // Vectors of up to 16 floats run across groups of small planes. With four blocks a thread, one
-        // thread can make up for another that is late. Neither depends on the target.
+        // Vectors of up to 16 floats run across groups of small planes. With four blocks a thread,
+        // one thread can make up for another that is late. Neither depends on the target.
         constexpr int64_t kVectors = 16, kBlocksPerThread = 4;
         const int64_t of_group = x.group_size(group), groups = x.groups(group);
         const int64_t elements = batch ? dispatch_.batch_block_elements : dispatch_.block_elements;

@@ -42,7 +42,8 @@ Kernel kernel_of(const Kernels<Kernel, id> *row, const CpuCall &on, hnorm_type t
     return kernel_of(row, *on.target, type, planes);
 }
 
-// While it lives, a call runs as its plan says. The plan's values hold for elements of the call's type.
+// While it lives, a call runs as its plan says. The plan's values hold for elements of the call's
+// type.
 class PlannedCall {
 public:
     PlannedCall(const Plan &plan, const CpuCall &call, Operation operation, hnorm_type type);
@@ -63,7 +64,8 @@ public:
     // target that cannot run, or a number of threads that is not valid.
     // The context is a layer's, or null for the thread's.
     hnorm_status find(const char *function, hnorm_device device, const hnorm_context *context = nullptr);
-    // The same for a call's tensors, of which the log shows this one. It lives as long as the machine.
+    // The same for a call's tensors, of which the log shows this one. It lives as long as the
+    // machine.
     hnorm_status find(const char *function, const hnorm_tensor &x, const hnorm_context *context = nullptr) {
         logged_.shows(x);
         return find(function, x.device, context);

@@ -1,5 +1,5 @@
-// The log is a table of counters, to which threads add without locks. It is written as the program ends, or as the plug-in with hnorm
-// inside is unloaded.
+// The log is a table of counters, to which threads add without locks. It is written as the program
+// ends, or as the plug-in with hnorm inside is unloaded.
 #include "call_log.h"
 
 #include <hnorm/hnorm.h>
@@ -66,7 +66,8 @@ struct Count {
 
 }  // namespace
 
-// Reading the clock twice takes longer than all else here, so of many equal calls not each is timed.
+// Reading the clock twice takes longer than all else here, so of many equal calls not each is
+// timed.
 struct Counter {
     std::atomic<uint64_t> calls, time;
     static constexpr uint64_t kAllTimed = 64, kEvery = 16;
@@ -102,7 +103,8 @@ struct Slot {
     Counter counter;
 };
 
-// Nothing here is ever destroyed, and none of it takes memory before it is used. A table that is too full has room for no more.
+// Nothing here is ever destroyed, and none of it takes memory before it is used. A table that is
+// too full has room for no more.
 constexpr size_t kSlots = 4096, kMostProbes = 64;
 Slot table[kSlots];
 Slot further;  // of calls that have no slot

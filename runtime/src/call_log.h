@@ -25,8 +25,8 @@ constexpr const char *kComputesNames[] = {
     "backward_reduce", "backward_apply", "normalize_backward", "activation_backward"};
 constexpr const char *kTypeNames[] = {"f32", "f16", "bf16"};  // hnorm_type, in its order
 
-// A call as the log tells calls apart. Operations (forward.h, backward.h) say which they are. Values and no pointers to the
-// operation's: these would keep it out of registers.
+// A call as the log tells calls apart. Operations (forward.h, backward.h) say which they are.
+// Values and no pointers to the operation's: these would keep it out of registers.
 struct CallKind {
     CallKind(Computes its_computes, const Planes &x, const char *its_written, const Grouping &grouping,
              bool has_activation = false, bool has_residual = false)
@@ -56,8 +56,8 @@ struct CallKind {
 enum class LogState : int { kUnread, kOff, kOn };
 extern std::atomic<LogState> log_state;
 
-// A call that is logged, if calls are: counted once and, if it is one of those that are timed, with its time from then until it
-// ends. It takes no lock and no memory.
+// A call that is logged, if calls are: counted once and, if it is one of those that are timed, with
+// its time from then until it ends. It takes no lock and no memory.
 class LoggedCall {
 public:
     LoggedCall() = default;

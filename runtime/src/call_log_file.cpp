@@ -41,7 +41,8 @@ bool expand(const char *name, Path *path) {
     return true;
 }
 
-// What is no regular file is written to and not replaced. Nor are links that the system gives: /dev/stderr may name a regular file.
+// What is no regular file is written to and not replaced. Nor are links that the system gives:
+// /dev/stderr may name a regular file.
 bool is_special(const char *path) {
     struct stat found = {};
     const bool is_of_system = std::strncmp(path, "/dev/", 5) == 0 || std::strncmp(path, "/proc/", 6) == 0;
@@ -74,7 +75,8 @@ bool print_to(std::FILE *file, void (*print)(std::FILE *file)) {
     return closed && !failed;
 }
 
-// What is no regular file, to write after what it has. A pipe that nobody reads is refused: a program that ends would wait for ever.
+// What is no regular file, to write after what it has. A pipe that nobody reads is refused: a
+// program that ends would wait for ever.
 std::FILE *open_special(const char *path) {
     const int number = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (number < 0) {

@@ -9,8 +9,8 @@ namespace hnorm::detail {
 // Trivial, as it outlives the static objects of a program that ends.
 class LogFile {
 public:
-    // Keeps the name, which counts from the folder of now. Where the file cannot be written, it says so on the standard error, in one
-    // line, and returns false.
+    // Keeps the name, which counts from the folder of now. Where the file cannot be written, it
+    // says so on the standard error, in one line, and returns false.
     bool choose(const char *name);
     // Whether the name has the process's number in it, as %p.
     bool is_of_process() const;

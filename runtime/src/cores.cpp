@@ -22,7 +22,8 @@ std::string contents(const std::string &path) {
     return text;
 }
 
-// Quota and period, of version 2 in one file, "max 100000" where there is no limit; of version 1 in two, -1.
+// Quota and period, of version 2 in one file, "max 100000" where there is no limit; of version 1 in
+// two, -1.
 int of_folder(const std::string &folder, bool unified) {
     const std::string text =
         unified ? contents(folder + "/cpu.max")

@@ -28,8 +28,8 @@ struct Cpu : CpuCall {
     using Coefficients = detail::Coefficients;
     using Gradient = GradientCoefficients;
     using Gate = GateValues;
-    // A device's kernels read one statistic a channel, so groups of channels have theirs repeated. The
-    // CPU reads them where they are.
+    // A device's kernels read one statistic a channel, so groups of channels have theirs repeated.
+    // The CPU reads them where they are.
     struct ChannelStatistics {
         explicit ChannelStatistics(const Cpu &) {}
         hnorm_status repeat(const Planes &, Normalization *) { return HNORM_OK; }
@@ -41,7 +41,8 @@ struct Cpu : CpuCall {
     hnorm_status for_blocks(const Planes &x, const Grouping &group, int read, const Compute &compute) const {
         return Blocks(*this, x, group, read).for_each(function, compute);
     }
-    // Whether the output y goes past the cache (past_cache.h, as whole_lines()). Null inputs are absent.
+    // Whether the output y goes past the cache (past_cache.h, as whole_lines()). Null inputs are
+    // absent.
     bool goes_past_cache(const Planes &y, std::initializer_list<const Planes *> inputs, bool after_sums = false) const {
         return detail::goes_past_cache(dispatch(y.type), y, inputs, after_sums);
     }

@@ -46,23 +46,24 @@ struct Device {
     Operation<ActivationBackward> activation_backward;
     Operation<Track> track;
 
-    // Fails if the memory is not the device's or has fewer bytes, as far as the driver can tell. Messages
-    // call it `name` and then `part`.
+    // Fails if the memory is not the device's or has fewer bytes, as far as the driver can tell.
+    // Messages call it `name` and then `part`.
     hnorm_status (*check_memory)(const char *function, const char *name, const char *part, const void *memory,
                                  int64_t bytes);
 };
 
 const char *device_name(hnorm_device device);  // "HNORM_CUDA"
 
-// The table of the calling thread, once it has asked for the device; null for the CPU and until then.
+// The table of the calling thread, once it has asked for the device; null for the CPU and until
+// then.
 const Device *device_of_thread(hnorm_device device);
 // The storage of that device, or of the CPU.
 const Storage &storage_of_thread(hnorm_device device);
 extern const Storage kCpuStorage;
 void set_device_of_thread(hnorm_device device, const Device *table);
 
-// Fails unless the device exists and the calling thread has asked for it. `name`: the tensor or layer
-// that lies there.
+// Fails unless the device exists and the calling thread has asked for it. `name`: the tensor or
+// layer that lies there.
 hnorm_status check_device(const char *function, const char *name, hnorm_device device);
 // Calls Device::check_memory, if there is a device and memory is not null.
 hnorm_status check_device_memory(const char *function, const char *name, const char *part, hnorm_device device,

@@ -80,8 +80,8 @@ using DeviceTrack = int (*)(halide_buffer_t *running_mean, halide_buffer_t *runn
                             halide_buffer_t *variance, int32_t samples, double weight_before, double weight,
                             double correction, int32_t zero, halide_buffer_t *new_mean, halide_buffer_t *new_variance);
 
-// Of groups of channels, for each of their channels: moments from those of channels, g1 and g2 from channels' sums, and values of
-// groups.
+// Of groups of channels, for each of their channels: moments from those of channels, g1 and g2 from
+// channels' sums, and values of groups.
 using DeviceMergeChannels = int (*)(halide_buffer_t *mean, halide_buffer_t *m2, int32_t together, double size,
                                     double divisor, int32_t zero, halide_buffer_t *mean_of_group,
                                     halide_buffer_t *m2_of_group);
@@ -92,8 +92,9 @@ using DeviceRepeatChannels = int (*)(halide_buffer_t *in, int32_t together, hali
 using DeviceNarrow = int (*)(halide_buffer_t *in, halide_buffer_t *out);
 
 // Kernels by class. For the pointwise kernels, all channels-first planes of up to 1024 positions
-// are kSmall. "narrow": few channels (docs/order.md), kLast alone. "aligned": a thread takes 16 bytes
-// at once (runtime/gpu/elements.h says of which tensors); not kTiny, and fused ones not kLarge.
+// are kSmall. "narrow": few channels (docs/order.md), kLast alone. "aligned": a thread takes 16
+// bytes at once (runtime/gpu/elements.h says of which tensors); not kTiny, and fused ones not
+// kLarge.
 struct DeviceElementKernels {
     DeviceMoments moments[kPlaneClasses], moments_aligned[kPlaneClasses], moments_few_channels[kPlaneClasses];
     DeviceNormalize normalize[kPlaneClasses], normalize_aligned[kPlaneClasses];

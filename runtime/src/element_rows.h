@@ -10,8 +10,8 @@
 namespace hnorm::detail {
 
 // Of dense tensors: from element `begin` on, `columns` adjacent ones. Rows are those of one sample
-// after the other or, channels-last, follow one another. blocks: the same from one plane to the next
-// or, channels-last, from one sample to the next.
+// after the other or, channels-last, follow one another. blocks: the same from one plane to the
+// next or, channels-last, from one sample to the next.
 struct ElementRows {
     int64_t begin, columns, rows, blocks = 1;
 
@@ -37,9 +37,9 @@ struct ElementRows {
     void repeat(const Planes &p, const Values<float> &of_channels, float *to) const;
 };
 
-// How y, which is dense, is divided into rows for a pointwise kernel. Channels-last, `head` elements
-// are before the first row, and rows of `columns` elements follow one another. Channels-first,
-// `columns` elements of all samples are a task.
+// How y, which is dense, is divided into rows for a pointwise kernel. Channels-last, `head`
+// elements are before the first row, and rows of `columns` elements follow one another.
+// Channels-first, `columns` elements of all samples are a task.
 struct LineRows {
     // lines: rows must be whole lines. Else flat_elements (kernels.h) are a task, channels-first.
     LineRows(const Planes &y, bool lines, int64_t flat_elements);

@@ -5,7 +5,8 @@
 
 namespace hnorm::detail {
 
-// Records the sentence (printf's format) as the calling thread's latest failure and returns `status`. Never allocates.
+// Records the sentence (printf's format) as the calling thread's latest failure and returns
+// `status`. Never allocates.
 hnorm_status fail(hnorm_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // The error message of the latest kernel that failed on this thread, or "" if none has failed.

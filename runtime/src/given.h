@@ -17,8 +17,8 @@ namespace hnorm::detail {
 // The first version of a structure: its size and its name.
 template <typename T>
 struct First;
-// `last` is the last field of the first version. There must be no padding behind it: a field that is
-// added later could lie there, and an older caller's padding holds anything.
+// `last` is the last field of the first version. There must be no padding behind it: a field that
+// is added later could lie there, and an older caller's padding holds anything.
 #define HNORM_FIRST(type, last)                                                    \
     template <>                                                                    \
     struct First<type> {                                                           \

@@ -1,4 +1,5 @@
-// What backward's sums decide: scales, and which groups are taken again (docs/order.md, "Backward").
+// What backward's sums decide: scales, and which groups are taken again (docs/order.md,
+// "Backward").
 #pragma once
 
 #include <cmath>
@@ -20,8 +21,8 @@ inline bool fit(const Scales &scales, float greatest_dy, float greatest_x) {
 }
 constexpr Scales kUnscaled = {1, 1};
 
-// Computes the sums of runs, of groups whose planes have one class. values: m, a, b, and the scales of
-// x and dy, which are read only if sums are measured.
+// Computes the sums of runs, of groups whose planes have one class. values: m, a, b, and the scales
+// of x and dy, which are read only if sums are measured.
 constexpr int kGradientValues = 5;
 inline hnorm_status run_gradient_kernel(const CpuCall &on, PlaneClass planes, const View &x, const View &dy,
                                         const Values<float> *values, float slope, bool measured, RunSums *runs) {
@@ -42,8 +43,8 @@ class GroupGradientSums {
 public:
     virtual ~GroupGradientSums() = default;
 
-    // sum_dy and sum_dy_xmu have one value a group, channels adjacent. Here sum_dy_xmu is the sum of
-    // dy * (x - m): m is the mean as a float.
+    // sum_dy and sum_dy_xmu have one value a group, channels adjacent. Here sum_dy_xmu is the sum
+    // of dy * (x - m): m is the mean as a float.
     hnorm_status compute(double *sum_dy, double *sum_dy_xmu) {
         HNORM_TRY(reserve());
         return compute_reserved(sum_dy, sum_dy_xmu);
@@ -106,7 +107,8 @@ private:
             measure();
         }
     }
-    // Begins with the scales that the sample suggests. A group for which they are right is summed once.
+    // Begins with the scales that the sample suggests. A group for which they are right is summed
+    // once.
     void measure() {
         measured_ = true;
         for (int64_t g = 0; g < x_.groups(); ++g) {
@@ -130,7 +132,8 @@ private:
         if (!measured_) {
             measure();
         }
-        // A greatest magnitude that its scale made infinite is not known: such groups are summed with 1.
+        // A greatest magnitude that its scale made infinite is not known: such groups are summed
+        // with 1.
         HNORM_TRY(sum_by([&](int64_t g) {
             const bool known =
                 scales(g) == kUnscaled || (is_finite(sums_.greatest[0][g]) && is_finite(sums_.greatest[1][g]));

@@ -20,8 +20,8 @@ inline float next_scale(int32_t spread, int32_t greatest, float scale) {
                : scale_of_exponent(exponent(greatest) - exponent(magnitude(scale)));
 }
 
-// Computes the sums of runs about the centers, of groups whose planes have one class. scales: null if
-// all are 1. The centers and scales of one sample lie values_n after those of the sample before.
+// Computes the sums of runs about the centers, of groups whose planes have one class. scales: null
+// if all are 1. The centers and scales of one sample lie values_n after those of the sample before.
 inline hnorm_status run_moments_kernel(const CpuCall &on, PlaneClass planes, const View &part, const float *centers,
                                        const float *scales, int64_t values_n, RunSums *runs) {
     TensorBuffer x(part);
@@ -32,8 +32,8 @@ inline hnorm_status run_moments_kernel(const CpuCall &on, PlaneClass planes, con
                             : kernel_of(hnorm_kernels_moments, on, part.type, planes)(x, center, runs->e(), runs->q()));
 }
 
-// The moments of the groups of a view. sample() and sum() say how elements are read: they may lie in
-// several processes, which then all decide alike.
+// The moments of the groups of a view. sample() and sum() say how elements are read: they may lie
+// in several processes, which then all decide alike.
 class GroupMoments {
 public:
     virtual ~GroupMoments() = default;
@@ -104,7 +104,8 @@ private:
             scale_[g] = is_ordinary(spread_[g]) ? 1 : scale_of(spread_[g]);
             again = again || scale_[g] != 1;
         }
-        // New centers for the scaled groups. Their new spreads are not looked at: the first ones decide.
+        // New centers for the scaled groups. Their new spreads are not looked at: the first ones
+        // decide.
         return again ? sample(all, sums_.greatest[0]) : HNORM_OK;
     }
 

@@ -1,5 +1,5 @@
-// Layers: torch.nn.BatchNorm1d, 2d, 3d and InstanceNorm1d, 2d, 3d (pytorch.org, torch.nn). layer_forward.cpp and
-// layer_backward.cpp compute.
+// Layers: torch.nn.BatchNorm1d, 2d, 3d and InstanceNorm1d, 2d, 3d (pytorch.org, torch.nn).
+// layer_forward.cpp and layer_backward.cpp compute.
 #include "layer.h"
 
 #include <cinttypes>
@@ -45,7 +45,8 @@ T *data_or_null(LayerValues<T> &values) {
     return values.empty() ? nullptr : values.data();
 }
 
-// Copies of all of the layer's arrays on another device, and then these for the layer's own: a failure changes nothing.
+// Copies of all of the layer's arrays on another device, and then these for the layer's own: a
+// failure changes nothing.
 hnorm_status move(const char *function, hnorm_layer *layer, const Storage &to) {
     LayerValues<float> *const floats[] = {&layer->gamma, &layer->beta, &layer->gamma_grad, &layer->beta_grad};
     LayerValues<double> *const doubles[] = {&layer->running_mean, &layer->running_var};

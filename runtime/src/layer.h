@@ -20,8 +20,8 @@ public:
     enum class Forward { kTraining, kEvaluation };
 
     // Makes room for the statistics of a forward in training, and forgets the forward before.
-    // over_ranks: all ranks make this forward. If it fails on this rank alone, backward must tell the
-    // others.
+    // over_ranks: all ranks make this forward. If it fails on this rank alone, backward must tell
+    // the others.
     hnorm_status begin_training(const char *function, int64_t groups, bool over_ranks = false);
     // Forgets the latest forward. From now on statistics lie in this storage.
     void move_to(const Storage &storage);
@@ -40,9 +40,9 @@ public:
     LayerValues<double> mean, variance;
 
 private:
-    // The latest forward. 0: none. Else the fingerprint of its x, and four flags in the lowest bits: it
-    // was in training, its x has been overwritten, it had a residual, all ranks made it. The last flag
-    // alone says that it has failed.
+    // The latest forward. 0: none. Else the fingerprint of its x, and four flags in the lowest
+    // bits: it was in training, its x has been overwritten, it had a residual, all ranks made it.
+    // The last flag alone says that it has failed.
     std::atomic<uint64_t> latest_{0};
 };
 
@@ -95,8 +95,9 @@ struct hnorm_layer {
         return options.affine ? hnorm_affine_of(gamma.data(), beta.data()) : hnorm_affine_of(nullptr, nullptr);
     }
 
-    // The update of the running statistics with the statistics of a step, one value a group. `samples`
-    // groups share a channel (instance norm takes their average), and each has `count` elements.
+    // The update of the running statistics with the statistics of a step, one value a group.
+    // `samples` groups share a channel (instance norm takes their average), and each has `count`
+    // elements.
     hnorm::detail::Track tracked(int64_t samples, double count, const double *mean, const double *variance) {
         const int64_t steps = num_batches_tracked + 1;
         const bool onnx = options.onnx_running_stats != 0;

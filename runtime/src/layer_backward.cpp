@@ -13,8 +13,8 @@ namespace {
 struct Add {
     const hnorm_tensor *y, *dresidual;
 };
-// Reads the arguments of a backward of the layer's latest forward, and finds its statistics. over_ranks: as in
-// LayerOverRanks.
+// Reads the arguments of a backward of the layer's latest forward, and finds its statistics.
+// over_ranks: as in LayerOverRanks.
 hnorm_status read_backward(const char *function, hnorm_layer *layer, const Add *add, bool over_ranks,
                            GradientTensors *its_tensors, Backward *b, bool *constants) {
     HNORM_TRY(its_tensors->read(function, true, false));

@@ -1,4 +1,5 @@
-// The arrays of a layer's state to and from the CPU, wherever they lie: for the library that saves and loads layers.
+// The arrays of a layer's state to and from the CPU, wherever they lie: for the library that saves
+// and loads layers.
 #pragma once
 
 #include <hnorm/hnorm.h>

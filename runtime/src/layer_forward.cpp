@@ -11,7 +11,8 @@ using namespace hnorm::detail;
 
 namespace {
 
-// Reads the arguments. `added` keeps the residual. over_ranks: the batch has samples of other processes.
+// Reads the arguments. `added` keeps the residual. over_ranks: the batch has samples of other
+// processes.
 hnorm_status read_forward(const char *function, const hnorm_layer &layer, const hnorm_tensor *x,
                           const hnorm_tensor *residual, const hnorm_tensor *y, bool over_ranks, Planes *added,
                           Forward *forward) {

@@ -40,7 +40,8 @@ void LayerRecord::end(const Planes &x, const Planes &y, bool training, bool resi
     const uint64_t word = fingerprint(x) | kRecordedBit | (training ? kTrainingBit : 0) |
                           (y.data == x.data && !x.empty() ? kOverwrittenBit : 0) | (residual ? kResidualBit : 0) |
                           (over_ranks ? kRanksBit : 0);
-    // Threads that evaluate the same x again and again do not take the word from each other's caches.
+    // Threads that evaluate the same x again and again do not take the word from each other's
+    // caches.
     if (latest_.load(std::memory_order_relaxed) != word) {
         latest_.store(word, std::memory_order_relaxed);
     }

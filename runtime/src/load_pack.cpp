@@ -25,7 +25,8 @@ namespace hnorm::detail {
 
 namespace {
 
-// What kernels may call. In the archive these functions have other names (cmake/RenameSymbols.cmake).
+// What kernels may call. In the archive these functions have other names
+// (cmake/RenameSymbols.cmake).
 struct Import {
     const char *name;
     const void *function;
@@ -125,7 +126,8 @@ const void *import_of(const char *name) {
     return nullptr;
 }
 
-// A pack that is loaded: this library's target with the pack's kernels, and what hnorm_pack() says of it.
+// A pack that is loaded: this library's target with the pack's kernels, and what hnorm_pack() says
+// of it.
 struct Loaded {
     Target target;
     char note[512];
@@ -141,8 +143,8 @@ __attribute__((constructor(101))) void mind_forks() {
                    [] { pthread_mutex_unlock(&loading); });
 }
 
-// A library that is unloaded leaves its packs to others. Threads may still compute when the process ends, so what kernels call
-// stays.
+// A library that is unloaded leaves its packs to others. Threads may still compute when the process
+// ends, so what kernels call stays.
 __attribute__((destructor)) void leave_packs() {
     pthread_mutex_lock(&loading);
     for (int i = 0; i < loaded_count; ++i) {
@@ -253,7 +255,8 @@ void use(const Target *target) {
     in_use.store(target, std::memory_order_release);
 }
 
-// A pack is code: a program that runs with its owner's rights does not take it from the environment.
+// A pack is code: a program that runs with its owner's rights does not take it from the
+// environment.
 void use_that_of_environment() {
     const char *const path = secure_getenv("HNORM_PACK");
     if (path == nullptr || *path == '\0') {

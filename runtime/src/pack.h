@@ -30,7 +30,8 @@ struct Pack {
     }
 };
 
-// A row's kernel of the target for elements of the type and planes of the class: that of a pack first.
+// A row's kernel of the target for elements of the type and planes of the class: that of a pack
+// first.
 template <typename Kernel, KernelId id>
 Kernel kernel_of(const Kernels<Kernel, id> *row, const Target &target, int type, int planes) {
     const Kernel *const packed = target.pack ? target.pack->kernels<Kernel, id>(type) : nullptr;

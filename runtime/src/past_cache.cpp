@@ -13,8 +13,8 @@ namespace hnorm::detail {
 
 namespace {
 
-// Planes whose ends are left out take so many bytes at least, or shorter ones would be slower than with ordinary stores: where all
-// begin alike in their line, and where each is a task of its own.
+// Planes whose ends are left out take so many bytes at least, or shorter ones would be slower than
+// with ordinary stores: where all begin alike in their line, and where each is a task of its own.
 constexpr int64_t kLeastCut = 2 << 10, kLeastCutAlone = 32 << 10;
 
 constexpr int64_t kPlanesOfTask = 64;
@@ -22,7 +22,8 @@ constexpr int64_t kPlanesOfTask = 64;
 // Where neither Linux nor the C library knows.
 constexpr int64_t kUsualCache = 32 << 20;
 
-// Linux first: on some CPUs the C library names the sum of the caches of a socket, of which a core reaches a part.
+// Linux first: on some CPUs the C library names the sum of the caches of a socket, of which a core
+// reaches a part.
 int64_t read_last_level_cache() {
     for (const char *path :
          {"/sys/devices/system/cpu/cpu0/cache/index3/size", "/sys/devices/system/cpu/cpu0/cache/index2/size"}) {
@@ -58,7 +59,8 @@ bool can_be_cut(const Planes &y) {
            row_bytes(y) >= (is_lines(y.stride_c, y) ? kLeastCut : kLeastCutAlone);
 }
 
-// Unlike touches(): where tensors lie between one another's elements, too. Addresses of different arrays, so std::less.
+// Unlike touches(): where tensors lie between one another's elements, too. Addresses of different
+// arrays, so std::less.
 bool overlap(const Planes &a, const Planes &b) {
     const std::less<const char *> before;
     return before(a.data, b.end()) && before(b.data, a.end());
@@ -67,7 +69,8 @@ bool overlap(const Planes &a, const Planes &b) {
 }  // namespace
 
 int64_t last_level_cache() {
-    // No static of its own making: a child that is forked meanwhile would wait for it for ever. Two threads may both read it.
+    // No static of its own making: a child that is forked meanwhile would wait for it for ever. Two
+    // threads may both read it.
     static std::atomic<int64_t> known{0};
     int64_t bytes = known.load(std::memory_order_relaxed);
     if (bytes == 0) {

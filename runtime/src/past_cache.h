@@ -43,9 +43,9 @@ enum class WholeLines {
 };
 // Whether all elements lie side by side: channels-first those of each sample, channels-last all.
 bool is_dense(const Planes &p);
-// after_sums: y is written right after the sums of a block of batch norm's groups, so that the inputs
-// are in a cache. Only then kElements is faster than ordinary stores if planes are channels-first,
-// for there each element has values of its own to read.
+// after_sums: y is written right after the sums of a block of batch norm's groups, so that the
+// inputs are in a cache. Only then kElements is faster than ordinary stores if planes are
+// channels-first, for there each element has values of its own to read.
 WholeLines whole_lines(const Planes &y, std::initializer_list<const Planes *> inputs, bool after_sums);
 
 // Whether y is stored past the cache. It is if y and its inputs together take more than the
@@ -84,7 +84,8 @@ public:
 private:
     const Planes y_;
     // Of a task. All channels, where their planes begin alike in their line, or one; then as many
-    // samples as it takes to make the calls for the ends worth their while, if they begin alike, too.
+    // samples as it takes to make the calls for the ends worth their while, if they begin alike,
+    // too.
     const int64_t channels_, samples_;
 };
 

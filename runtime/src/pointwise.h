@@ -16,7 +16,8 @@
 
 namespace hnorm::detail {
 
-// Tensors of one shape, of which the last is written, and values of their groups, whose stride_c is 1.
+// Tensors of one shape, of which the last is written, and values of their groups, whose stride_c is
+// 1.
 template <size_t kTensors, size_t kValues>
 struct Operands {
     std::array<Planes, kTensors> tensors;
@@ -39,7 +40,8 @@ struct Operands {
     }
 };
 
-// What a kernel is called with. lines: the output goes past the cache; its rows are whole cache lines.
+// What a kernel is called with. lines: the output goes past the cache; its rows are whole cache
+// lines.
 template <size_t kTensors, size_t kValues>
 class PointwiseCall {
 public:
@@ -154,7 +156,8 @@ hnorm_status launch_cut(const CpuCall &on, const Operands<kTensors, kValues> &of
         HNORM_TRY(part(0, begin, false));
         return part(end, y.s, false);
     }
-    // The end of a plane and the beginning of the next one are one line: vectors of adjacent elements.
+    // The end of a plane and the beginning of the next one are one line: vectors of adjacent
+    // elements.
     for (int64_t n = 0; n < (of.per_sample() ? y.n : 1); ++n) {
         const Operands<kTensors, kValues> samples = of.per_sample() ? of.from({{n, n + 1, 0, y.c}, 0, y.s}) : of;
         const int64_t rows = samples.tensors[0].n;

@@ -1,5 +1,6 @@
-// A list of loops that want help, and threads that sleep until there is one. It is our own rather than Halide's because it has to
-// bear what programs do: fork, exit and dlclose while others compute, threads that cannot be begun, small stacks, signals.
+// A list of loops that want help, and threads that sleep until there is one. It is our own rather
+// than Halide's because it has to bear what programs do: fork, exit and dlclose while others
+// compute, threads that cannot be begun, small stacks, signals.
 #include "pool.h"
 
 #include <pthread.h>
@@ -37,8 +38,9 @@ Pool pool;
 pthread_mutex_t ends = PTHREAD_MUTEX_INITIALIZER;  // one end of the pool at a time
 bool unloaded = false;                             // then no thread may begin: its code is about to go
 
-// A thread looks so often for work, and a caller for the end of its loop, before it sleeps: some 20 us, for loops follow each
-// other closely and to wake a thread takes as long. It yields, so that whoever has work gets the core.
+// A thread looks so often for work, and a caller for the end of its loop, before it sleeps: some 20
+// us, for loops follow each other closely and to wake a thread takes as long. It yields, so that
+// whoever has work gets the core.
 constexpr int kLooks = 40;
 template <typename Seen>
 void look_for(const Seen &seen) {
@@ -80,7 +82,8 @@ void *serve(void *) {
     return nullptr;
 }
 
-// The program's signals are not ours to handle. Those of faults stay open: a thread that blocks them dies without its handler.
+// The program's signals are not ours to handle. Those of faults stay open: a thread that blocks
+// them dies without its handler.
 bool begin_thread(pthread_t *id) {
     constexpr size_t kStack = size_t(1) << 20;
     pthread_attr_t attributes;
@@ -129,7 +132,8 @@ void after_fork_in_child() {
     after_fork_in_parent();
 }
 
-// As the program or the plug-in is loaded: not in the first call, beside which another thread may fork.
+// As the program or the plug-in is loaded: not in the first call, beside which another thread may
+// fork.
 __attribute__((constructor(101))) void mind_forks() {
     pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 }

@@ -11,7 +11,8 @@ struct ResidualArgument {
     const char *name;
 };
 
-// The residual of a call that writes y from x. `planes` receives it and must live as long as `post`.
+// The residual of a call that writes y from x. `planes` receives it and must live as long as
+// `post`.
 hnorm_status read_residual(const char *function, const ResidualArgument &argument, const NamedTensor &x,
                            const NamedTensor &y, Planes *planes, PostOps *post);
 

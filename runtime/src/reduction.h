@@ -13,8 +13,8 @@
 
 namespace hnorm::detail {
 
-// How chunks and runs cut planes of so many positions: the planes of a chunk (P), the chunks along a
-// plane (K), and the chunks of a run across planes (Q).
+// How chunks and runs cut planes of so many positions: the planes of a chunk (P), the chunks along
+// a plane (K), and the chunks of a run across planes (Q).
 struct ChunkPlanes {
     int64_t chunk, chunks_of_plane, chunks_of_run;
 };
@@ -125,8 +125,8 @@ private:
 };
 
 // Calls reduce(of, repeats, sums, stride_n) for each part of the view that is summed by itself, and
-// adds the results, part after part (docs/order.md, "Few channels"). x: those groups of the view that
-// are wanted. The arguments of reduce:
+// adds the results, part after part (docs/order.md, "Few channels"). x: those groups of the view
+// that are wanted. The arguments of reduce:
 // - of(tensor): the piece of a tensor like x that this call sums
 // - repeats: how often the values of a channel are repeated side by side for it
 // - sums: the results; those of one sample lie stride_n after those of the sample before
@@ -233,8 +233,9 @@ hnorm_status for_marked(const SumsView &view, const Marks &marks, const Visit &v
     return HNORM_OK;
 }
 
-// Calls reduce(view, first) for the view's groups: for all at once, or for each channel where the CPU's
-// kernels need adjacent channels and these are not. first: the place of the call's first group.
+// Calls reduce(view, first) for the view's groups: for all at once, or for each channel where the
+// CPU's kernels need adjacent channels and these are not. first: the place of the call's first
+// group.
 template <typename Reduce>
 hnorm_status for_channels(const SumsView &view, const Reduce &reduce) {
     const auto dense = [](const View &v) { return v.g0.extent == 1 || v.g0.stride == v.r.extent; };
@@ -251,14 +252,15 @@ hnorm_status for_channels(const SumsView &view, const Reduce &reduce) {
     return HNORM_OK;
 }
 
-// The places of a sample's rows (docs/order.md, "The sample"): the plane and the first position of each.
+// The places of a sample's rows (docs/order.md, "The sample"): the plane and the first position of
+// each.
 class SamplePlaces {
 public:
     static constexpr int32_t kMost = 48;
 
     explicit SamplePlaces(const SumsView &view);
-    // The class of the kernel that samples, and how it sees a tensor of the view: transposed planes are
-    // not transposed for it.
+    // The class of the kernel that samples, and how it sees a tensor of the view: transposed planes
+    // are not transposed for it.
     PlaneClass planes() const { return planes_; }
     View seen(View view) const {
         if (transposed_) {
@@ -285,7 +287,8 @@ private:
     Buffer<2> buffer_;
 };
 
-// Magnitudes as the bits of floats, which are ordered as the floats are; and scales (docs/order.md, "Scales").
+// Magnitudes as the bits of floats, which are ordered as the floats are; and scales (docs/order.md,
+// "Scales").
 inline int32_t magnitude(float value) {
     int32_t bits;
     std::memcpy(&bits, &value, sizeof bits);

@@ -1,6 +1,7 @@
-// The latest blocks that calls gave back are kept, 64 MiB at most in a process. The C library returns blocks of that size to
-// the system, and the next call's page faults cost more than what they are for: the results of a large tensor's chunks are
-// some 3 MB, whose faults were a tenth of channels-last moments at 32, 64, 112, 112.
+// The latest blocks that calls gave back are kept, 64 MiB at most in a process. The C library
+// returns blocks of that size to the system, and the next call's page faults cost more than what
+// they are for: the results of a large tensor's chunks are some 3 MB, whose faults were a tenth of
+// channels-last moments at 32, 64, 112, 112.
 #include "scratch_memory.h"
 
 #include <HalideRuntime.h>
@@ -37,8 +38,9 @@ void give_back(Header *block) {
     }
 }
 
-// Of the process rather than of each thread: threads come and go, and what many keep adds up. Without locks, which a child of fork()
-// could find held, and without destructors, for a thread may outlive what a program destroys as it ends.
+// Of the process rather than of each thread: threads come and go, and what many keep adds up.
+// Without locks, which a child of fork() could find held, and without destructors, for a thread may
+// outlive what a program destroys as it ends.
 class KeptBlocks {
 public:
     // A block that holds `size` without wasting more than as much, or null.
@@ -55,7 +57,8 @@ public:
         return nullptr;
     }
 
-    // Where there is room, or in place of another; then others go until what is kept is within its bound.
+    // Where there is room, or in place of another; then others go until what is kept is within its
+    // bound.
     void keep(Header *block) {
         const unsigned first = next_++;
         bool kept = false;

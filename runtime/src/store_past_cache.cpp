@@ -7,7 +7,8 @@ std::atomic<int64_t> hnorm_past_cache_bytes{-1};
 
 #if defined(__x86_64__)
 
-// 256 bytes from a tile to an output, at an offset from its beginning in bytes (schedules/past_cache.h).
+// 256 bytes from a tile to an output, at an offset from its beginning in bytes
+// (schedules/past_cache.h).
 __attribute__((target("avx"))) int hnorm_store_past_cache_avx(char *output, int64_t offset, const char *tile) {
     auto *const to = reinterpret_cast<float *>(output + offset);
     const auto *const from = reinterpret_cast<const float *>(tile);

@@ -29,8 +29,8 @@ struct Feature {
 };
 
 #if defined(__x86_64__) || defined(__i386__)
-// The builtin takes literals only, and spells some names in its own way. It also asks whether the system saves the
-// registers.
+// The builtin takes literals only, and spells some names in its own way. It also asks whether the
+// system saves the registers.
 #define HNORM_FEATURE(name, builtin_name) \
     {name, "CPU lacks " name, [] { return __builtin_cpu_supports(builtin_name) != 0; }}
 const Feature kFeatures[] = {

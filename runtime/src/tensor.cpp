@@ -16,8 +16,8 @@ namespace {
 
 int64_t floor_divide(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
-// Whether low <= i*stride_i + j*stride_j <= high for some 0 <= i < count_i, 0 <= j < count_j; strides are not negative.
-// Exact; visits one of the two axes, the shorter.
+// Whether low <= i*stride_i + j*stride_j <= high for some 0 <= i < count_i, 0 <= j < count_j;
+// strides are not negative. Exact; visits one of the two axes, the shorter.
 bool any_offset_in(int64_t low, int64_t high, int64_t count_i, int64_t stride_i, int64_t count_j, int64_t stride_j) {
     if (count_i > count_j) {
         std::swap(count_i, count_j);
@@ -53,7 +53,8 @@ struct Runs {
 
     // Whether two runs meet when one copy of the tensor lies `shift` elements after the other.
     bool meet(int64_t shift) const {
-        // Differences of indices run from -(count-1) to count-1 on both axes: shifted here to start at 0.
+        // Differences of indices run from -(count-1) to count-1 on both axes: shifted here to start
+        // at 0.
         const int64_t origin = shift + (count_i - 1) * stride_i + (count_j - 1) * stride_j;
         return any_offset_in(origin - (length - 1), origin + (length - 1), 2 * count_i - 1, stride_i, 2 * count_j - 1,
                              stride_j);
@@ -61,7 +62,8 @@ struct Runs {
 
     // Whether two different ones share an element.
     bool overlap() const {
-        // The usual case, without a search: one axis steps over whole runs, the other over everything the first covers.
+        // The usual case, without a search: one axis steps over whole runs, the other over
+        // everything the first covers.
         const auto nested = [&](int64_t inner, int64_t inner_stride, int64_t outer, int64_t outer_stride) {
             return (inner == 1 || inner_stride >= length) &&
                    (outer == 1 || outer_stride >= (inner - 1) * inner_stride + length);
@@ -116,7 +118,8 @@ hnorm_status check_shape(const char *function, const char *name, const hnorm_ten
         }
         empty |= t.shape[axis] == 0;
     }
-    // An empty tensor may have spatial extents of any size, but still has statistics for each group.
+    // An empty tensor may have spatial extents of any size, but still has statistics for each
+    // group.
     const auto product = [&](int from, int to) {  // of extents; kMaxExtent + 1 for any that is more
         int64_t result = 1;
         for (int axis = from; axis < to; ++axis) {
@@ -198,7 +201,8 @@ hnorm_status check_memory(const char *function, const char *name, const hnorm_te
                     function, name, p.stride_n, p.stride_c, name, ShapeText(t).text, p.span(), kMaxElements);
     }
     if (Runs(p).overlap()) {
-        // The axis that steps into planes, or else the outer one, which steps into what the other covers.
+        // The axis that steps into planes, or else the outer one, which steps into what the other
+        // covers.
         const bool first = p.layout == Layout::kChannelsFirst;
         const bool inside_c = first && p.c > 1 && p.stride_c < p.s;
         const bool inside_n = p.n > 1 && (!first || p.stride_n < p.s);
@@ -291,7 +295,8 @@ hnorm_status check_same_shape(const char *function, const NamedTensor &x, const 
         return fail(HNORM_INVALID_ARGUMENT, "%s: %s.device is %s but %s.device is %s: they must be equal", function,
                     y.name, device_name(b.device), x.name, device_name(a.device));
     }
-    // With one position or one channel, both layouts are the same but for padding: kernels find a view that suits all.
+    // With one position or one channel, both layouts are the same but for padding: kernels find a
+    // view that suits all.
     if (x.planes.s > 1 && x.planes.c > 1 && x.planes.layout != y.planes.layout) {
         return fail(HNORM_INVALID_ARGUMENT, "%s: %s is %s but %s is %s: their layouts must be the same", function,
                     y.name, layout_name(y.planes.layout), x.name, layout_name(x.planes.layout));
@@ -355,8 +360,8 @@ bool touches(const Planes &planes, const void *begin, const void *end) {
     if (from >= to || from >= planes.span() * size || to <= 0) {
         return false;
     }
-    // The run at offset o covers the bytes [o, o + length) * size: it meets [from, to) where o*size < to and
-    // (o + length)*size > from.
+    // The run at offset o covers the bytes [o, o + length) * size: it meets [from, to) where o*size
+    // < to and (o + length)*size > from.
     const Runs runs(planes);
     const int64_t low = floor_divide(from, size) - runs.length + 1, high = floor_divide(to - 1, size);
     return any_offset_in(low, high, runs.count_i, runs.stride_i, runs.count_j, runs.stride_j);

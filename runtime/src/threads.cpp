@@ -22,8 +22,8 @@ namespace hnorm::detail {
 
 namespace {
 
-// Each thread's share of a loop is cut into this many ranges, so that a late thread's share can be taken over. Results
-// never depend on it: a kernel's tasks are independent.
+// Each thread's share of a loop is cut into this many ranges, so that a late thread's share can be
+// taken over. Results never depend on it: a kernel's tasks are independent.
 constexpr int kRangesPerThread = 8;
 
 // A loop of this many tasks a thread needs no help from the loops inside its tasks.
@@ -53,22 +53,24 @@ void read_defaults() {
     }
 }
 
-// Read once. A static variable's guard would be held for good in a child that is forked meanwhile; this one begins anew there.
+// Read once. A static variable's guard would be held for good in a child that is forked meanwhile;
+// this one begins anew there.
 const DefaultThreads &default_threads() {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, read_defaults);
     return defaults;
 }
 
-// What of a loop is one thread's first, or of many threads some threads'; on a cache line of its own.
+// What of a loop is one thread's first, or of many threads some threads'; on a cache line of its
+// own.
 constexpr int kMostShares = 16;  // a loop lies on its caller's stack
 struct alignas(64) Share {
     std::atomic<int64_t> next;
     int64_t end;
 };
 
-// A parallel loop of a kernel. Threads take ranges of their own share first, which keeps what a thread touched in one
-// loop near it in the next, then ranges of the others'.
+// A parallel loop of a kernel. Threads take ranges of their own share first, which keeps what a
+// thread touched in one loop near it in the next, then ranges of the others'.
 struct Loop {
     const hnorm_context *context;
     halide_task_t body;
@@ -88,7 +90,8 @@ struct Loop {
             if (code != 0) {
                 int none = 0;
                 if (result.compare_exchange_strong(none, code)) {
-                    // Kernels speak on the thread where they fail; the caller must read it on its own.
+                    // Kernels speak on the thread where they fail; the caller must read it on its
+                    // own.
                     std::snprintf(message, sizeof message, "%s", kernel_message());
                 }
                 return;
@@ -101,7 +104,8 @@ struct Loop {
     void work(int worker) {
         const FloatEnvironment floats;  // whoever began this thread
         const ContextScope scope(context);
-        // A loop that keeps all threads busy runs the loops inside its tasks in place: handing those out would only cost.
+        // A loop that keeps all threads busy runs the loops inside its tasks in place: handing
+        // those out would only cost.
         const SerialScope inner(serial_inside);
         for (int i = 0; i < share_count; ++i) {
             Share &share = shares[(worker + i) % share_count];
@@ -151,7 +155,8 @@ int parallel_loop(void *user_context, halide_task_t body, int min, int size, uin
     loop.closure = closure;
     loop.share_count = std::min(workers, kMostShares);
     loop.range = std::max<int64_t>(size / (int64_t(workers) * kRangesPerThread), 1);
-    // The caller's pool is never asked from inside its tasks: one whose threads wait for each other would wait for ever.
+    // The caller's pool is never asked from inside its tasks: one whose threads wait for each other
+    // would wait for ever.
     loop.serial_inside = context.parallel_for || size >= workers * kTasksThatSuffice;
     for (int i = 0; i < loop.share_count; ++i) {
         loop.shares[i].next.store(min + int64_t(size) * i / loop.share_count, std::memory_order_relaxed);

@@ -7,7 +7,8 @@
 
 namespace hnorm::detail {
 
-// The threads that a call may use. Fails, in words that begin with `function`, where HNORM_NUM_THREADS makes no sense.
+// The threads that a call may use. Fails, in words that begin with `function`, where
+// HNORM_NUM_THREADS makes no sense.
 hnorm_status thread_count(const char *function, int *threads);
 
 // Calls task(argument, i) for 0 <= i < count, on the threads that kernels' loops use. If tasks

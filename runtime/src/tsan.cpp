@@ -1,5 +1,6 @@
-// What LLVM's thread sanitizer, which Halide instruments kernels with, calls and GCC's does not have: of builds with that sanitizer alone.
-// GCC's watches the C library's functions of the same names.
+// What LLVM's thread sanitizer, which Halide instruments kernels with, calls and GCC's does not
+// have: of builds with that sanitizer alone. GCC's watches the C library's functions of the same
+// names.
 #include <cstddef>
 #include <cstring>
 

@@ -1,4 +1,5 @@
-// Validation of the arguments that are not tensors. Messages name the argument, its value and what is allowed.
+// Validation of the arguments that are not tensors. Messages name the argument, its value and what
+// is allowed.
 #pragma once
 
 #include <cmath>
@@ -27,7 +28,8 @@ hnorm_status read_group(const char *function, const char *name, hnorm_group grou
 // Reads the group of a function that takes or gives sums. Sums do not tell the channels of a group
 // apart, so a group must have one channel: *group becomes HNORM_BATCH or HNORM_INSTANCE.
 hnorm_status read_one_channel(const char *function, int64_t channels, hnorm_group *group);
-// The slope of an activation: 1 for none, 0 for ReLU. `where` comes before the arguments' names: "" or "post.".
+// The slope of an activation: 1 for none, 0 for ReLU. `where` comes before the arguments' names: ""
+// or "post.".
 hnorm_status read_activation(const char *function, const char *where, hnorm_activation activation, float negative_slope,
                              float *slope);
 // Whether a number is finite and at least `least`. This runs in the caller's floating-point

@@ -42,8 +42,8 @@ bool has_few_channels(const View &view) {
 }
 bool is_dense(const View &view) { return view.g0.stride == 1 && view.s.stride == view.g0.extent; }
 
-// Groups of `together` channels, each channel a plane of its group. Channels of one position are the
-// positions of one plane.
+// Groups of `together` channels, each channel a plane of its group. Channels of one position are
+// the positions of one plane.
 SumsView channels_view(const Planes &x, int64_t together) {
     SumsView seen = {};
     View view = of_samples(x);
@@ -156,15 +156,15 @@ PointwiseView pointwise_view(const Planes *tensors, int count, bool per_sample, 
 bool faster_by_elements(const Planes *tensors, int count, bool per_sample) {
     const Planes &y = tensors[count - 1];
     if (y.layout == Layout::kChannelsFirst) {
-        // The values are repeated once for all samples, which pays only if there are several: for one
-        // it took up to twice the time.
+        // The values are repeated once for all samples, which pays only if there are several: for
+        // one it took up to twice the time.
         constexpr int64_t kLeastSamples = 8;
         if (per_sample || y.n < kLeastSamples || plane_class(y.s) != kTiny) {
             return false;
         }
     } else {
-        // Rows of few vectors gain most. More channels gain if rows are not whole lines, and least if
-        // only their beginnings are not. In smaller tensors the calls for the ends take longer.
+        // Rows of few vectors gain most. More channels gain if rows are not whole lines, and least
+        // if only their beginnings are not. In smaller tensors the calls for the ends take longer.
         constexpr int64_t kLeast = 16384, kLeastShifted = 65536, kMostChannels = 64;
         const int64_t positions = per_sample ? y.s : y.n * y.s, elements = positions * y.c;
         const bool few = y.c <= kMostFewChannels && positions >= kLeastPositions;

@@ -1,5 +1,6 @@
-// How kernels see tensors: x(s, r, g0, g1) (docs/order.md). Which axes are reduced, the class of the
-// planes and few channels are decided here and nowhere else. The CPU and devices take these views.
+// How kernels see tensors: x(s, r, g0, g1) (docs/order.md). Which axes are reduced, the class of
+// the planes and few channels are decided here and nowhere else. The CPU and devices take these
+// views.
 #pragma once
 
 #include <array>
@@ -45,12 +46,14 @@ struct SumsView {
     int64_t merged = 1;
 };
 SumsView sums_view(const Planes &x, const Planes *dy, const Grouping &grouping);
-// Another tensor of x's shape, seen as these sums see x. The grouping must not put channels together.
+// Another tensor of x's shape, seen as these sums see x. The grouping must not put channels
+// together.
 View seen_alike(const SumsView &of, const Planes &other, const Grouping &grouping);
 // The axis of a view that the samples are on. Batch norm reduces over it.
 inline Axis &samples_of(View &x, const SumsView &of) { return of.samples_are_positions ? x.s : x.r; }
-// The same view with all groups along g0, if planes are channels-first and groups are evenly apart, so
-// that thousands of samples of few groups are one row of groups. Values of the groups must be dense.
+// The same view with all groups along g0, if planes are channels-first and groups are evenly apart,
+// so that thousands of samples of few groups are one row of groups. Values of the groups must be
+// dense.
 SumsView one_row(SumsView view);
 
 // Transposed planes as the CPU's kernels sum them: each position of each channel is a channel. The

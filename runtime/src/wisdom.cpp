@@ -82,8 +82,8 @@ std::atomic<const Wisdom *> published{nullptr};
 const Known kForced = {true};
 std::atomic<const Plan *> forced_plan{nullptr};
 
-// Bits at the hashes of all keys, and whether there are patterns: most calls have no plan, and should learn that at once. What is
-// forgotten leaves them.
+// Bits at the hashes of all keys, and whether there are patterns: most calls have no plan, and
+// should learn that at once. What is forgotten leaves them.
 std::atomic<uint64_t> marks[256];
 std::atomic<bool> has_patterns{false};
 
@@ -108,8 +108,8 @@ void Wisdom::arrange() {
     any = !text.choices.empty();
 }
 
-// While it lives, its thread reads what is known, which is not freed. Counted in several places, so that threads do not wait for
-// each other.
+// While it lives, its thread reads what is known, which is not freed. Counted in several places, so
+// that threads do not wait for each other.
 class Reading {
 public:
     Reading() : count_(counts_[place()].readers) { count_.fetch_add(1); }
@@ -246,7 +246,8 @@ void learn(const char *name, const std::string &text) {
     }
 }
 
-// As the plug-in with hnorm inside is unloaded, or the program ends: then other threads may still compute, and what they read stays.
+// As the plug-in with hnorm inside is unloaded, or the program ends: then other threads may still
+// compute, and what they read stays.
 __attribute__((destructor(101))) void unload() {
     hnorm_known_wisdom.store(&kNothing);
     if (Reading::is_none()) {

@@ -1,5 +1,6 @@
-// Choices that were measured for calls, and read from files (hnorm/wisdom.h): the target, the number
-// of threads and the values of Dispatch of single calls. None of them changes a bit of a result.
+// Choices that were measured for calls, and read from files (hnorm/wisdom.h): the target, the
+// number of threads and the values of Dispatch of single calls. None of them changes a bit of a
+// result.
 #pragma once
 
 #include <hnorm/wisdom.h>
@@ -45,9 +46,9 @@ struct Plan {
     }
 };
 
-// What is known now. Null: nobody has looked yet. What was known is kept until the library is unloaded,
-// so that no call needs a lock. The pointer has a C name, so that the tuner can switch between what is
-// known without a choice and with it.
+// What is known now. Null: nobody has looked yet. What was known is kept until the library is
+// unloaded, so that no call needs a lock. The pointer has a C name, so that the tuner can switch
+// between what is known without a choice and with it.
 struct Known {
     bool any;  // plans
 };
@@ -65,7 +66,8 @@ bool find_plan(const CallKind &kind, int threads, Plan *plan);
 // For the tuner and tests: from here on every call has this plan, until hnorm_known_wisdom gets
 // another value.
 extern "C" void hnorm_force_plan(const Plan *plan);
-// For the tuner: as hnorm_load_wisdom() for a file of this name with this text. Throws where memory runs out.
+// For the tuner: as hnorm_load_wisdom() for a file of this name with this text. Throws where memory
+// runs out.
 extern "C" void hnorm_learn_wisdom(const char *name, const char *text);
 
 // The build's name, as in files. The build writes it (cmake/KernelTable.cmake).

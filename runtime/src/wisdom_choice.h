@@ -43,8 +43,8 @@ std::string_view take(std::string_view *rest, char separator);
 // A number from 0 to `most`, in digits alone.
 bool read_number(std::string_view text, int64_t most, int64_t *value);
 
-// Reads "forward/batch/channels_first/f32/32x64x112x112", in which "*" stands for all. Returns what is
-// wrong with the text, or null.
+// Reads "forward/batch/channels_first/f32/32x64x112x112", in which "*" stands for all. Returns what
+// is wrong with the text, or null.
 const char *read_rows(std::string_view text, Rows *rows);
 // Reads "target=x86-64-avx2", "threads=1" or a value of Dispatch. Returns what is wrong, or null.
 const char *read_value(std::string_view text, Plan *plan);

@@ -18,15 +18,15 @@ struct WisdomText {
     std::vector<Choice> choices;
     std::vector<std::string> notes;
 
-    // Adds what a text says that fits the machine. `name` is what notes call it. Of choices for the same
-    // rows the latest stays, and of notes those of the latest text of a name: who reads a file again and
-    // again needs no more memory for it.
+    // Adds what a text says that fits the machine. `name` is what notes call it. Of choices for the
+    // same rows the latest stays, and of notes those of the latest text of a name: who reads a file
+    // again and again needs no more memory for it.
     void add(const std::string &name, const std::string &text, const WisdomMachine &machine);
     bool operator==(const WisdomText &other) const { return choices == other.choices && notes == other.notes; }
 };
 
-// The contents of a regular file of a reasonable size. A problem is a reason, or "" if there is none;
-// *missing: whether there is no such file.
+// The contents of a regular file of a reasonable size. A problem is a reason, or "" if there is
+// none; *missing: whether there is no such file.
 std::string read_wisdom_file(const std::string &path, std::string *text, bool *missing);
 
 }  // namespace hnorm::detail

@@ -26,7 +26,8 @@ void check_regular(const struct stat &status) {
     }
 }
 
-// What a symbolic link points to, in the end, whether it is there or not; a path that is no link is itself.
+// What a symbolic link points to, in the end, whether it is there or not; a path that is no link is
+// itself.
 std::string followed(std::string path) {
     constexpr int kMost = 40;  // as the system's own limit
     std::error_code error;
@@ -38,8 +39,9 @@ std::string followed(std::string path) {
     fail_with("cannot be written", ELOOP);
 }
 
-// A new file beside the one that it is to replace: a rename cannot cross file systems. It has no name until it is whole, where the file
-// system can do that, so that a process that is killed leaves nothing. It removes itself unless it is moved.
+// A new file beside the one that it is to replace: a rename cannot cross file systems. It has no
+// name until it is whole, where the file system can do that, so that a process that is killed
+// leaves nothing. It removes itself unless it is moved.
 class Temporary {
 public:
     explicit Temporary(const std::string &target) : folder_(target.substr(0, target.rfind('/') + 1)) {
@@ -71,7 +73,8 @@ public:
         if (fchmod(file_, before.st_mode & 07777) != 0) fail_with("cannot be written", errno);
     }
 
-    // To the disk and not just into the system's memory: a rename may outlive a power failure that its data does not.
+    // To the disk and not just into the system's memory: a rename may outlive a power failure that
+    // its data does not.
     void write_all(const std::string &contents) {
         for (size_t done = 0; done < contents.size();) {
             const ssize_t count = write(file_, contents.data() + done, contents.size() - done);

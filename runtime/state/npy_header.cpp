@@ -10,7 +10,8 @@ const std::string kMagic = "\x93NUMPY";
 // Values start at a multiple of this.
 constexpr size_t kAlignment = 64;
 
-// The text of a Python dictionary, as far as headers need it. Functions that find something else return false.
+// The text of a Python dictionary, as far as headers need it. Functions that find something else
+// return false.
 class Parser {
 public:
     explicit Parser(const std::string &text) : text_(text) {}

@@ -60,7 +60,8 @@ std::string what_is_allowed(const std::vector<Array> &arrays) {
                          : "the file must hold the layer's arrays, " + names + ", each once, and no others";
 }
 
-// The sentence keeps a path's end, if not all of it: what is wrong with the file must fit in as well.
+// The sentence keeps a path's end, if not all of it: what is wrong with the file must fit in as
+// well.
 std::string shortened(const std::string &path) {
     constexpr size_t kLongest = 400;
     return path.size() <= kLongest ? path : "..." + path.substr(path.size() - kLongest);
@@ -95,7 +96,8 @@ hnorm_status run(const char *function, hnorm_layer *layer, const char *path, Wor
     }
 }
 
-// The values of every array, in their order. Members whose names do not begin with the prefix are not looked at.
+// The values of every array, in their order. Members whose names do not begin with the prefix are
+// not looked at.
 std::vector<std::vector<char>> read(const std::string &path, const std::string &prefix,
                                     const std::vector<Array> &arrays) {
     const ArchiveReader archive(path);

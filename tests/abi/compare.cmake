@@ -1,6 +1,6 @@
-# cmake -D ABIDIFF=PROGRAM -D BASELINE=FILE -D LIBRARY=FILE -D OPAQUE=FILE -P compare.cmake
-# Fails unless all that abidiff finds is the option that the library has more than the baseline, and functions that were added. It
-# must find the option: or else it would not see other changes.
+# cmake -D ABIDIFF=PROGRAM -D BASELINE=FILE -D LIBRARY=FILE -D OPAQUE=FILE -P compare.cmake Fails
+# unless all that abidiff finds is the option that the library has more than the baseline, and
+# functions that were added. It must find the option: or else it would not see other changes.
 cmake_minimum_required(VERSION 3.28)
 execute_process(
     COMMAND "${ABIDIFF}" --suppressions "${OPAQUE}" --no-show-locs "${BASELINE}" "${LIBRARY}" OUTPUT_VARIABLE report

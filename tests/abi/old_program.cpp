@@ -1,4 +1,5 @@
-// Uses every structure of the C interface, through the C++ interface. argv[1]: the folder of the library that must be in use.
+// Uses every structure of the C interface, through the C++ interface. argv[1]: the folder of the
+// library that must be in use.
 #include <hnorm/hnorm.hpp>
 
 #include <dlfcn.h>
@@ -18,7 +19,8 @@ int main(int count, char **arguments) {
     std::vector<float> values = {1, 2, 3, 6, 5, 4}, result(6), gradient = {1, 0, 0, 0, 0, 0};
     const hnorm::Tensor x = hnorm::ncl(values.data(), {1, 2, 3}), y = hnorm::ncl(result.data(), {1, 2, 3});
     const hnorm::Tensor dy = hnorm::ncl(gradient.data(), {1, 2, 3});
-    // The memory behind the options is not 0: a library that read a field there would refuse or use it.
+    // The memory behind the options is not 0: a library that read a field there would refuse or use
+    // it.
     struct {
         hnorm_layer_options options;
         unsigned char behind[64];

@@ -1,6 +1,7 @@
-# Installs from BUILD into a prefix under WORK, then configures, builds and runs project/ against it, as C++ and as C.
-# CONSUMER_CMAKE: the CMake to use it with; MAKE_PROGRAM: ninja; SANITIZE: how the archive was instrumented, or nothing;
-# VENV: the folder that nothing installed may name; STATE, GPU: whether those components were built.
+# Installs from BUILD into a prefix under WORK, then configures, builds and runs project/ against
+# it, as C++ and as C. CONSUMER_CMAKE: the CMake to use it with; MAKE_PROGRAM: ninja; SANITIZE: how
+# the archive was instrumented, or nothing; VENV: the folder that nothing installed may name; STATE,
+# GPU: whether those components were built.
 cmake_minimum_required(VERSION 3.28)
 set(prefix "${WORK}/prefix")
 set(clean /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin LC_ALL=C)
@@ -84,7 +85,8 @@ foreach(variant IN ITEMS CXX C CXX_shared C_shared)
     endif()
 endforeach()
 
-# What the installed program writes, programs that are not linked again take up. A row is added: whether any is faster is not sure.
+# What the installed program writes, programs that are not linked again take up. A row is added:
+# whether any is faster is not sure.
 set(wisdom "${WORK}/wisdom.txt")
 run(${clean} "${prefix}/bin/hnorm" tune --shapes tiny --op forward --group batch --budget 2s --output "${wisdom}")
 file(STRINGS "${wisdom}" rows REGEX "^forward/")
@@ -99,7 +101,8 @@ foreach(variant IN ITEMS C C_shared)
 endforeach()
 
 find_program(PKG_CONFIG pkg-config PATHS /usr/bin NO_DEFAULT_PATH)
-# use_pkg_config(PACKAGE SOURCE [ARGUMENTS]): both libraries; of the shared one the program must be told where it is.
+# use_pkg_config(PACKAGE SOURCE [ARGUMENTS]): both libraries; of the shared one the program must be
+# told where it is.
 function(use_pkg_config package source)
     foreach(kind IN ITEMS "" -static)
         set(program "${WORK}/pkg_${source}${kind}")

@@ -1,5 +1,5 @@
-# cmake -D "ARCHIVES=FILE;..." -D NM=PROGRAM -P exposed_names.cmake: fails where one gives a name, of a symbol or of a COMDAT
-# group (type n), that does not begin with hnorm_.
+# cmake -D "ARCHIVES=FILE;..." -D NM=PROGRAM -P exposed_names.cmake: fails where one gives a name,
+# of a symbol or of a COMDAT group (type n), that does not begin with hnorm_.
 cmake_minimum_required(VERSION 3.28)
 foreach(archive IN LISTS ARCHIVES)
     execute_process(

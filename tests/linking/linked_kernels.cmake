@@ -1,5 +1,6 @@
-# cmake -D PROGRAM=FILE -D NM=PROGRAM "-D KERNELS=NAME;..." "-D ALL=NAME;..." -P linked_kernels.cmake: the kernels of the manifest (ALL)
-# whose rows and code are in PROGRAM are KERNELS, no more and no fewer.
+# cmake -D PROGRAM=FILE -D NM=PROGRAM "-D KERNELS=NAME;..." "-D ALL=NAME;..." -P
+# linked_kernels.cmake: the kernels of the manifest (ALL) whose rows and code are in PROGRAM are
+# KERNELS, no more and no fewer.
 cmake_minimum_required(VERSION 3.28)
 execute_process(COMMAND "${NM}" "${PROGRAM}" OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
 set(rows "")

@@ -1,4 +1,5 @@
-// A program with hnorm and with Halide code of its own, which has its own runtime: neither knows of the other.
+// A program with hnorm and with Halide code of its own, which has its own runtime: neither knows of
+// the other.
 #include "catch.hpp"
 #include "kernel_buffers.h"
 #include "kernels.h"

@@ -1,5 +1,5 @@
-// A call's arguments, which lie on the CPU, on the device. Those that a function must refuse stay as they are, but for their
-// pointers.
+// A call's arguments, which lie on the CPU, on the device. Those that a function must refuse stay
+// as they are, but for their pointers.
 #pragma once
 
 #include "memory.h"

@@ -1,4 +1,5 @@
-// Where an OpenCL driver ends the process that asks for it, as PoCL does in a container without /sys, tests are skipped.
+// Where an OpenCL driver ends the process that asks for it, as PoCL does in a container without
+// /sys, tests are skipped.
 #pragma once
 
 #include <sys/wait.h>
@@ -13,7 +14,8 @@
 
 namespace on_device {
 
-// Asks in a process of its own, which PoCL's LLVM ends whatever handlers there are; ctest takes the line for a reason to skip.
+// Asks in a process of its own, which PoCL's LLVM ends whatever handlers there are; ctest takes the
+// line for a reason to skip.
 template <typename Ask>
 void skip_unless_driver_lives(const Ask &ask) {
     const pid_t child = fork();
@@ -29,7 +31,8 @@ void skip_unless_driver_lives(const Ask &ask) {
     }
 }
 
-// Once in this program, and once for all tests that one process, as ctest, starts. Not where HNORM_TEST_DEVICE_NEEDED is set.
+// Once in this program, and once for all tests that one process, as ctest, starts. Not where
+// HNORM_TEST_DEVICE_NEEDED is set.
 template <typename Ask>
 void skip_where_driver_aborts(const Ask &ask) {
     static std::once_flag asked;

@@ -1,5 +1,5 @@
-// The functions of hnorm.h that compute, with arguments that lie on the CPU, on a device: linked into a test program by
-// ld's --wrap, so that its calls come here.
+// The functions of hnorm.h that compute, with arguments that lie on the CPU, on a device: linked
+// into a test program by ld's --wrap, so that its calls come here.
 #include "arguments.h"
 
 // What of `function` this program calls, and what it would call.

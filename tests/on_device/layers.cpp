@@ -1,5 +1,6 @@
-// Layers on a device, as functions.cpp: a layer moves there when it is made. Its arrays have a copy on the CPU, which tests read
-// and write as if it were the layer: it is copied in before a call, and back after it.
+// Layers on a device, as functions.cpp: a layer moves there when it is made. Its arrays have a copy
+// on the CPU, which tests read and write as if it were the layer: it is copied in before a call,
+// and back after it.
 #include "layers.h"
 
 #include "arguments.h"

@@ -1,5 +1,6 @@
-// What hnorm asks of CUDA's driver, on machines without one: a driver that only keeps account stands in for it (ld's --wrap of
-// dlopen and dlsym). It computes nothing; results on GPUs are what the suite with HNORM_TEST_DEVICE=cuda tests.
+// What hnorm asks of CUDA's driver, on machines without one: a driver that only keeps account
+// stands in for it (ld's --wrap of dlopen and dlsym). It computes nothing; results on GPUs are what
+// the suite with HNORM_TEST_DEVICE=cuda tests.
 #include "../api.h"
 #include "../catch.hpp"
 
@@ -41,18 +42,21 @@ thread_local std::vector<void *> current;  // the thread's stack of contexts
 void *const kPrimary = reinterpret_cast<void *>(0x1000);
 bool present = true;
 
-// As the process ends Halide's runtime unloads what it has, after all of this is gone: the driver is, too, by then.
+// As the process ends Halide's runtime unloads what it has, after all of this is gone: the driver
+// is, too, by then.
 bool process_ends = false;
 struct AtEnd {
     ~AtEnd() { process_ends = true; }
 } at_end;
 
-// Calls of the driver before one fails, whichever it is; below 0: none does. Then the name of the one that did.
+// Calls of the driver before one fails, whichever it is; below 0: none does. Then the name of the
+// one that did.
 long left_to_go = -1;
 std::string failed;
 const std::set<std::string> kTellNoFailure = {"cuGetErrorName", "cuGetErrorString", "cuCtxPopCurrent_v2"};
 
-// The stream that is captured. What CUDA permits meanwhile; all else ends the capture with an error.
+// The stream that is captured. What CUDA permits meanwhile; all else ends the capture with an
+// error.
 void *captured = nullptr;
 bool capture_is_broken = false;
 const std::set<std::string> kPermittedInCapture = {
@@ -425,7 +429,8 @@ TEST_CASE("errors of CUDA's driver come back with its words, and the CPU's memor
 }
 
 TEST_CASE("whichever call of CUDA's driver fails, that is said, and all goes on and is released") {
-    // What a function does without. Halide's runtime enters the context once more after a launch, to note that its module is free.
+    // What a function does without. Halide's runtime enters the context once more after a launch,
+    // to note that its module is free.
     const std::set<std::string> ignored = {"cuDeviceGetAttribute", "cuMemFree_v2", "cuModuleUnload",
                                            "cuCtxPushCurrent_v2"};
     uintptr_t context = 0x500000;
@@ -646,7 +651,8 @@ TEST_CASE("a failure of the driver is not taken for memory of the CPU") {
     require_refused(status, HNORM_DEVICE_ERROR, {"hnorm_forward", "cuPointerGetAttribute failed", "(700)"});
 }
 
-// Calls of all kinds, by what they need of the driver: each layout, 16-bit elements, groups of channels, post-ops, a layer.
+// Calls of all kinds, by what they need of the driver: each layout, 16-bit elements, groups of
+// channels, post-ops, a layer.
 struct Work {
     static constexpr int64_t kN = 4, kC = 6, kS = 700;
     static constexpr size_t kElements = kN * kC * kS, kGroups = kN * kC;

@@ -1,5 +1,5 @@
-// What gpu.h promises besides results, which the suite on devices tests: on OpenCL, whose driver's functions are counted on their
-// way (ld's --wrap=dlsym).
+// What gpu.h promises besides results, which the suite on devices tests: on OpenCL, whose driver's
+// functions are counted on their way (ld's --wrap=dlsym).
 #include "../api.h"
 #include "../catch.hpp"
 #include "driver_that_aborts.h"

@@ -1,5 +1,5 @@
-// Batch norm over ranks whose tensors lie on a device (OpenCL): all ranks have the same statistics and gradients, and they are
-// those of one process on the CPU, but for the last digits.
+// Batch norm over ranks whose tensors lie on a device (OpenCL): all ranks have the same statistics
+// and gradients, and they are those of one process on the CPU, but for the last digits.
 #include "../ranks.h"
 #include "driver_that_aborts.h"
 

@@ -1,5 +1,5 @@
-# Copies SOURCE to another folder, compiles some kernels and objects of the library there, and compares them with those of BUILD.
-# GENERATORS, MAKE_PROGRAM, BUILD_TYPE: as in BUILD
+# Copies SOURCE to another folder, compiles some kernels and objects of the library there, and
+# compares them with those of BUILD. GENERATORS, MAKE_PROGRAM, BUILD_TYPE: as in BUILD
 cmake_minimum_required(VERSION 3.28)
 include("${CMAKE_CURRENT_LIST_DIR}/../run.cmake")
 file(REMOVE_RECURSE "${WORK}")

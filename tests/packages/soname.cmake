@@ -1,5 +1,6 @@
-# cmake -D LIBRARY=FILE -D VERSION=0.2.0 -D READELF=PROGRAM -P soname.cmake: fails unless the name of the shared library, and the
-# versions of the names that it gives, are those of the minor version (docs/packages.md).
+# cmake -D LIBRARY=FILE -D VERSION=0.2.0 -D READELF=PROGRAM -P soname.cmake: fails unless the name
+# of the shared library, and the versions of the names that it gives, are those of the minor version
+# (docs/packages.md).
 cmake_minimum_required(VERSION 3.28)
 include("${CMAKE_CURRENT_LIST_DIR}/../run.cmake")
 string(REGEX REPLACE "\\.[0-9]+$" "" minor "${VERSION}")

@@ -1,5 +1,6 @@
-# cmake -D SOURCE=FOLDER -D BUILD=FOLDER -D GENERATORS=PROGRAM -D MAKE=PROGRAM -D PREFIX=PATHS "-D NAMES=KERNEL_CLASS_TYPE;..."
-# -P compiled.cmake: a build with sse41.json as a schedule for some CPUs compiles NAMES for it, and no other kernels.
+# cmake -D SOURCE=FOLDER -D BUILD=FOLDER -D GENERATORS=PROGRAM -D MAKE=PROGRAM -D PREFIX=PATHS "-D
+# NAMES=KERNEL_CLASS_TYPE;..." -P compiled.cmake: a build with sse41.json as a schedule for some
+# CPUs compiles NAMES for it, and no other kernels.
 cmake_minimum_required(VERSION 3.28)
 set(folder "${BUILD}/by_cpu")
 configure_file("${CMAKE_CURRENT_LIST_DIR}/sse41.json" "${folder}/x86-64-sse41.test.json" COPYONLY)

@@ -1,4 +1,5 @@
-// Says which schedule file the runtime takes on the CPU that HNORM_CPU_MODEL names, and why, with a table of the test's own.
+// Says which schedule file the runtime takes on the CPU that HNORM_CPU_MODEL names, and why, with a
+// table of the test's own.
 #include <hnorm/hnorm.h>
 
 #include <cstdio>

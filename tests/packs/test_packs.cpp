@@ -1,4 +1,5 @@
-// test_packs CASE PACK: packs in a program that is linked already. A case is a process of its own, since a pack stays loaded.
+// test_packs CASE PACK: packs in a program that is linked already. A case is a process of its own,
+// since a pack stays loaded.
 #include <hnorm/hnorm.h>
 #include <hnorm/wisdom.h>
 
@@ -56,8 +57,8 @@ void parallel_for(void *, int count, hnorm_task task, void *argument) {
     for (int i = 0; i < count; i++) task(argument, i);
 }
 
-// ---- what is computed: forward and backward of planes that the pack has kernels for; of one group, which threads share inside
-// the kernels
+// ---- what is computed: forward and backward of planes that the pack has kernels for; of one
+// group, which threads share inside the kernels
 
 using Bits = std::vector<uint32_t>;
 Bits compute() {
@@ -351,7 +352,8 @@ void forks(const std::string &pack, const Bits &expected) {
     require(wrong == 0, std::to_string(wrong) + " of 200 children do not load and compute");
 }
 
-// Whether a child process ends by a fault where the code of packs may not run. (Wisdom does not hold for a caller's threads.)
+// Whether a child process ends by a fault where the code of packs may not run. (Wisdom does not
+// hold for a caller's threads.)
 bool needs_pack_code() {
     const pid_t process = fork();
     if (process == 0) {

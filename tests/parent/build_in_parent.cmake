@@ -1,4 +1,5 @@
-# Configures project/, which takes hnorm in from SOURCE, in WORK, and compiles hnorm's sources there.
+# Configures project/, which takes hnorm in from SOURCE, in WORK, and compiles hnorm's sources
+# there.
 cmake_minimum_required(VERSION 3.28)
 include("${CMAKE_CURRENT_LIST_DIR}/../run.cmake")
 

@@ -1,4 +1,5 @@
-# Configures project/, which takes hnorm in from SOURCE, in WORK, where there is no Halide: it must say what to install.
+# Configures project/, which takes hnorm in from SOURCE, in WORK, where there is no Halide: it must
+# say what to install.
 cmake_minimum_required(VERSION 3.28)
 file(REMOVE_RECURSE "${WORK}")
 execute_process(

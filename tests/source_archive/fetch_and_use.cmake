@@ -1,6 +1,7 @@
-# Packs the kernels of BUILD into a source archive, twice; then configures, builds and runs project/, which fetches it, under WORK.
-# MAKE_ARCHIVE: what packs; VERSION: the library's; OLD_CMAKE: where ./dev puts the oldest CMake that will do; SYSTEM_CMAKE: the one to
-# use where it is not; MAKE_PROGRAM: ninja; TOOLCHAIN and EMULATOR: those of a cross build, or nothing.
+# Packs the kernels of BUILD into a source archive, twice; then configures, builds and runs
+# project/, which fetches it, under WORK. MAKE_ARCHIVE: what packs; VERSION: the library's;
+# OLD_CMAKE: where ./dev puts the oldest CMake that will do; SYSTEM_CMAKE: the one to use where it
+# is not; MAKE_PROGRAM: ninja; TOOLCHAIN and EMULATOR: those of a cross build, or nothing.
 cmake_minimum_required(VERSION 3.28)
 include("${CMAKE_CURRENT_LIST_DIR}/../run.cmake")
 file(GLOB cmake "${OLD_CMAKE}")

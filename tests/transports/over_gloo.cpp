@@ -1,4 +1,5 @@
-// Batch norm over Gloo, whose processes are threads here. argv[1]: how many; "late": one of two does not come.
+// Batch norm over Gloo, whose processes are threads here. argv[1]: how many; "late": one of two
+// does not come.
 #include "steps.h"
 
 #include <hnorm/gloo.hpp>

@@ -1,4 +1,5 @@
-// Batch norm over the processes of MPI. Arguments: "steps", or what is to go wrong: "late", "killed", "mismatch".
+// Batch norm over the processes of MPI. Arguments: "steps", or what is to go wrong: "late",
+// "killed", "mismatch".
 #include "steps.h"
 
 #include <hnorm/hnorm.hpp>

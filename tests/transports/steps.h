@@ -1,6 +1,6 @@
-// Ten steps of layers whose batch lies on several processes, beside a single process with the whole batch: each process computes
-// both. The results must be equal to the bit where processes begin at borders of chunks, and near and the same on all processes
-// otherwise.
+// Ten steps of layers whose batch lies on several processes, beside a single process with the whole
+// batch: each process computes both. The results must be equal to the bit where processes begin at
+// borders of chunks, and near and the same on all processes otherwise.
 #pragma once
 
 #include <hnorm/hnorm.hpp>

@@ -1,4 +1,5 @@
-// hnorm/nccl.hpp with a stub of NCCL between threads: what it asks of NCCL and CUDA, and what it does where they fail.
+// hnorm/nccl.hpp with a stub of NCCL between threads: what it asks of NCCL and CUDA, and what it
+// does where they fail.
 #include "steps.h"
 
 #include <hnorm/nccl.hpp>

@@ -1,4 +1,5 @@
-# In the place of tune/runner: times follow from the knobs, and calls from the layout and the type. TABLE comes first.
+# In the place of tune/runner: times follow from the knobs, and calls from the layout and the type.
+# TABLE comes first.
 import json
 import os
 import random

@@ -6,8 +6,8 @@ import re
 from ..process import run
 from .trace import TRIPLES, llvm_tool
 
-# By Halide's architecture, as LLVM calls them. Cortex-A76 is the core of Neoverse N1; LLVM's own cortex-a76 has the
-# model of Cortex-A57, which is another core.
+# By Halide's architecture, as LLVM calls them. Cortex-A76 is the core of Neoverse N1; LLVM's own
+# cortex-a76 has the model of Cortex-A57, which is another core.
 MODELS = {"arm-64": ["neoverse-n1", "neoverse-v1"], "x86-64": ["znver4"]}
 _CALLS = re.compile(r"^(bl|blr|callq?|retq?)\b")  # their cost is that of what they call
 PIECE = 200_000  # instructions that are given to llvm-mca at once: its memory

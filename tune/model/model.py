@@ -21,7 +21,8 @@ TRUSTED = 0.7  # the least correlation with measurements by which a kernel is ju
 APART = 0.05  # differences, of logarithms of speeds, from which on its word is counted and taken
 LEAST_CANDIDATES = 8  # and of how many: fewer are in order by chance too often
 
-# One thread computes them, and the second cache holds them: the model knows neither threads nor caches.
+# One thread computes them, and the second cache holds them: the model knows neither threads nor
+# caches.
 SHAPES = {
     "tiny": ("64x128", "16x96x2x2"),
     "small": ("2x40x14x14", "4x64x7x7"),
@@ -32,8 +33,8 @@ SHAPES = {
 KNOBS = ("vector", "store_vector", "lane_block", "row_unroll", "store_unroll", "group_block", "channel_block", "sweep")
 
 
-# Channels that are summed at a time: a line of the cache at least, or it would be read again, maybe from far; no more
-# than the rows have.
+# Channels that are summed at a time: a line of the cache at least, or it would be read again, maybe
+# from far; no more than the rows have.
 CHANNELS = range(16, 64 + 1)
 
 
@@ -138,8 +139,8 @@ class Model:
             self.known |= {f"{cpu} {digest}": count for (cpu, digest), count in zip(wanted, found)}
         self.kept.write_text(json.dumps(self.known))
 
-    # Logarithms of the speed over base's, as search.score has them. Half of it is the cycles' and half the
-    # instructions': docs/model.md says why.
+    # Logarithms of the speed over base's, as search.score has them. Half of it is the cycles' and
+    # half the instructions': docs/model.md says why.
 
     def score(self, base, other):
         return (self.by_cycles(base, other) + self.by_instructions(base, other)) / 2

@@ -6,7 +6,8 @@ from bisect import bisect_right
 
 from ..process import BuildError, run
 
-# By Halide's architecture: what runs the target's programs, with every feature that it knows; and LLVM's name.
+# By Halide's architecture: what runs the target's programs, with every feature that it knows; and
+# LLVM's name.
 EMULATORS = {"arm-64": ["qemu-aarch64-static", "-cpu", "max"], "x86-64": ["qemu-x86_64-static", "-cpu", "max"]}
 TRIPLES = {"arm-64": "aarch64", "x86-64": "x86_64"}
 LLVM = 19  # another has other models: figures of two are not compared

@@ -1,6 +1,6 @@
-// Runs hnorm's functions with each row of a table that the tuner made: "base", whose kernels are compiled with the
-// values in use, and "candidate_...", in which some kernels are replaced. Reads rows' names from the standard input,
-// one a line, and writes a line of JSON for each.
+// Runs hnorm's functions with each row of a table that the tuner made: "base", whose kernels are
+// compiled with the values in use, and "candidate_...", in which some kernels are replaced. Reads
+// rows' names from the standard input, one a line, and writes a line of JSON for each.
 //
 //   runner machine         what it runs on: the number of threads, or the device's name; no input
 //   runner uses [THREADS]  which kernels each row calls (a table of probes)
@@ -78,7 +78,8 @@ std::vector<uint8_t> results_of(Calls &calls, const Case &c, Data data, bool in_
     return calls.results(c, in_place);
 }
 
-// A candidate whose call fails is not called again; where base's does, that is the runner's failure.
+// A candidate whose call fails is not called again; where base's does, that is the runner's
+// failure.
 void bits(const std::vector<Case> &cases) {
     Calls calls;
     calls.reserve(cases);

@@ -1,5 +1,6 @@
-// Kernels that compute nothing and say that they were called: a table of them tells which kernels a call takes, by asking the
-// runtime itself. Only the table that the tuner writes for that purpose includes this.
+// Kernels that compute nothing and say that they were called: a table of them tells which kernels a
+// call takes, by asking the runtime itself. Only the table that the tuner writes for that purpose
+// includes this.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +22,8 @@ inline void note_call(const char *name) {
     const std::lock_guard<std::mutex> lock(mutex);
     kernels_called().insert(name);
 }
-// What samples answer: that all groups are ordinary, or none, by which the runtime takes other kernels.
+// What samples answer: that all groups are ordinary, or none, by which the runtime takes other
+// kernels.
 bool &samples_are_ordinary();
 
 inline void answer(halide_buffer_t *bits) {

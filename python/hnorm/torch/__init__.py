@@ -68,7 +68,8 @@ class SyncBatchNorm(_BatchNorm):
 
 
 class _InstanceNorm(instancenorm._InstanceNorm):
-    # What PyTorch's forward calls, after it has checked the shape and given a tensor of one sample its axis N.
+    # What PyTorch's forward calls, after it has checked the shape and given a tensor of one sample
+    # its axis N.
     def _apply_instance_norm(self, input: torch.Tensor) -> torch.Tensor:
         return functional.instance_norm(
             input, self.running_mean, self.running_var, self.weight, self.bias,

@@ -67,7 +67,8 @@ def batch_norm(input, running_mean, running_var, weight, bias, momentum, eps, ch
     for ours, of_layer in pairs:
         of_layer.copy_(ours)
     input = _dense(input)
-    # The layer knows x by its memory: other hooks for saved tensors, as those of checkpoints, would bring other memory.
+    # The layer knows x by its memory: other hooks for saved tensors, as those of checkpoints, would
+    # bring other memory.
     with torch.autograd.graph.saved_tensors_hooks(_unchanged, _unchanged):
         y = _Normalization.apply(input, weight, bias, layer)
     for ours, of_layer in pairs:

@@ -28,7 +28,8 @@ class _Normalization(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, dy):
-        # With gradients enabled, the result may be differentiated again. To refuse that takes microseconds to prepare.
+        # With gradients enabled, the result may be differentiated again. To refuse that takes
+        # microseconds to prepare.
         return _gradients_once(ctx, dy) if torch.is_grad_enabled() else _gradients(ctx, dy)
 
 

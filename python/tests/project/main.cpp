@@ -1,5 +1,6 @@
-// bits TYPE LAYOUT GROUP EXTENT... <INPUT >OUTPUT: reads x, dy, gamma and beta, and writes what the functions give: y, mean,
-// variance, dx, dgamma, dbeta, and y of evaluation. GROUP is 0 (batch), 1 (instance) or 2 + G.
+// bits TYPE LAYOUT GROUP EXTENT... <INPUT >OUTPUT: reads x, dy, gamma and beta, and writes what the
+// functions give: y, mean, variance, dx, dgamma, dbeta, and y of evaluation. GROUP is 0 (batch), 1
+// (instance) or 2 + G.
 #include <hnorm/hnorm.hpp>
 
 #include <cstdio>

@@ -24,8 +24,8 @@ inline namespace HNORM_VERSION_NAMESPACE {
 
 /// Settings for the calls of one thread or of one layer (hnorm_context).
 ///
-/// It can be moved, and cannot be copied. It must live as long as a thread or a layer uses it. Every
-/// function throws Error if it fails.
+/// It can be moved, and cannot be copied. It must live as long as a thread or a layer uses it.
+/// Every function throws Error if it fails.
 class Context {
 public:
     /// A context with the defaults of a new process.

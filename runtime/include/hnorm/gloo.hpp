@@ -29,8 +29,8 @@ inline namespace HNORM_VERSION_NAMESPACE {
 
 /// Communication for layers over the processes of a connected Gloo context.
 ///
-/// It must live as long as a layer uses it. One object can serve many layers, which run one after the
-/// other.
+/// It must live as long as a layer uses it. One object can serve many layers, which run one after
+/// the other.
 class GlooComm {
 public:
     /// What all_gather returns, and the error message of a call quotes.

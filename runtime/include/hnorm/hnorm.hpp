@@ -3,8 +3,8 @@
 ///
 /// Its functions and classes call those of hnorm.h. The headers of C say for each function the
 /// formula, the shapes, the limits, and the effects of a failure. A function that fails throws
-/// hnorm::Error. The lengths of arrays are checked: Error says which array has which length, and which
-/// length it must have.
+/// hnorm::Error. The lengths of arrays are checked: Error says which array has which length, and
+/// which length it must have.
 ///
 /// @code{.cpp}
 /// #include <hnorm/hnorm.hpp>

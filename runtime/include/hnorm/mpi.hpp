@@ -32,8 +32,8 @@ inline namespace HNORM_VERSION_NAMESPACE {
 
 /// Communication for layers over the processes of an MPI communicator.
 ///
-/// It must live as long as a layer uses it, and must be destroyed before MPI_Finalize. One object can
-/// serve many layers, which run one after the other. All processes of the communicator make and
+/// It must live as long as a layer uses it, and must be destroyed before MPI_Finalize. One object
+/// can serve many layers, which run one after the other. All processes of the communicator make and
 /// destroy it together.
 class MpiComm {
 public:
@@ -58,8 +58,8 @@ public:
         check(MPI_Comm_rank(mpi_, &rank_), "MPI_Comm_rank");
         check(MPI_Comm_size(mpi_, &ranks_), "MPI_Comm_size");
     }
-    /// Frees the duplicate, unless a call has failed: then the other processes may not come, and MPI may
-    /// still write the messages.
+    /// Frees the duplicate, unless a call has failed: then the other processes may not come, and
+    /// MPI may still write the messages.
     ~MpiComm() {
         if (!broken_) {
             MPI_Comm_free(&mpi_);

@@ -1,9 +1,9 @@
 /// @file
 /// The all-gather of comm.h over NCCL.
 ///
-/// The program compiles this header against its own NCCL and CUDA, so hnorm itself is not linked with
-/// them. What ranks tell each other lies in memory of the process and is small: it goes through
-/// buffers on the device.
+/// The program compiles this header against its own NCCL and CUDA, so hnorm itself is not linked
+/// with them. What ranks tell each other lies in memory of the process and is small: it goes
+/// through buffers on the device.
 ///
 /// @code{.cpp}
 /// #include <hnorm/gpu.hpp>
@@ -31,8 +31,8 @@ inline namespace HNORM_VERSION_NAMESPACE {
 
 /// Communication for layers over the processes of an NCCL communicator.
 ///
-/// It must live as long as a layer uses it. One object can serve many layers, which run one after the
-/// other. The device of the communicator must be the current one.
+/// It must live as long as a layer uses it. One object can serve many layers, which run one after
+/// the other. The device of the communicator must be the current one.
 class NcclComm {
 public:
     /// What all_gather returns, and the error message of a call quotes.

@@ -61,8 +61,8 @@ private:
         }
         return HNORM_OK;
     }
-    // Kernels take as many rows as the sample of their tensor has: these are taken in turns, and the
-    // last ones are repeated.
+    // Kernels take as many rows as the sample of their tensor has: these are taken in turns, and
+    // the last ones are repeated.
     hnorm_status sample_mine() {
         const SamplePlaces sampled(view_);
         const bool positions = view_.samples_are_positions;

@@ -1,5 +1,5 @@
-// A layer on a device whose batch lies on several ranks. Ranks tell each other the moments and sums of
-// their samples, which are merged in the order of the ranks: the same on all of them.
+// A layer on a device whose batch lies on several ranks. Ranks tell each other the moments and sums
+// of their samples, which are merged in the order of the ranks: the same on all of them.
 #pragma once
 
 #include "../call.h"
@@ -14,7 +14,8 @@ public:
     DeviceRanks(const char *function, const Machine &machine, Exchange &exchange, hnorm_layer *layer)
         : function_(function), machine_(machine), exchange_(exchange), layer_(layer) {}
 
-    // Both fail on all ranks if `status` is a failure on one. The statistics are those of the layer's record.
+    // Both fail on all ranks if `status` is a failure on one. The statistics are those of the
+    // layer's record.
     hnorm_status forward(hnorm_status status, const Forward &forward);
     hnorm_status backward(const Backward &backward);
 

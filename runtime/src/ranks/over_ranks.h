@@ -1,5 +1,5 @@
-// A layer whose batch lies on several ranks (hnorm/comm.h). layer.h knows it as this interface, so that
-// programs without ranks are not linked with it.
+// A layer whose batch lies on several ranks (hnorm/comm.h). layer.h knows it as this interface, so
+// that programs without ranks are not linked with it.
 #pragma once
 
 #include "../backward.h"
@@ -11,8 +11,8 @@ namespace hnorm::detail {
 class LayerOverRanks {
 public:
     virtual ~LayerOverRanks() = default;
-    // Called for each forward. In training, every rank must come to it. `status`: whether this rank's
-    // arguments are valid.
+    // Called for each forward. In training, every rank must come to it. `status`: whether this
+    // rank's arguments are valid.
     virtual hnorm_status forward(const char *function, hnorm_status status, hnorm_layer *layer, Forward forward,
                                  bool residual) = 0;
     // Called for each backward after such a forward. The statistics are those of the record.

@@ -6,8 +6,8 @@ namespace {
 
 constexpr Grouping kBatch = {HNORM_BATCH, 1};
 
-// What one process would be given: this rank's planes with the samples of all. A rank without samples
-// takes the others' layout.
+// What one process would be given: this rank's planes with the samples of all. A rank without
+// samples takes the others' layout.
 Planes of_all(const Exchange &exchange, const Planes &x) {
     Planes all = x;
     if (x.empty()) {

@@ -1,5 +1,5 @@
-// The sums of a batch whose samples lie on several ranks, in the order of one process (docs/order.md,
-// "Ranks").
+// The sums of a batch whose samples lie on several ranks, in the order of one process
+// (docs/order.md, "Ranks").
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,8 @@ struct Stream {
     PlaneClass planes;
     Repeat repeat;
     bool samples_are_positions;
-    // Of few channels whose positions are samples: a part has every 32nd sample, and the rest the last ones.
+    // Of few channels whose positions are samples: a part has every 32nd sample, and the rest the
+    // last ones.
     bool is_part = false, is_rest = false;
 
     View of_samples(View view, int64_t begin, int64_t end) const {
@@ -33,7 +34,8 @@ struct Stream {
         int64_t chunk, run;
     };
     Borders borders() const;
-    // Runs of so many samples; and those of one plane, which has one unless samples are its positions.
+    // Runs of so many samples; and those of one plane, which has one unless samples are its
+    // positions.
     int64_t runs_of_plane() const { return samples_are_positions ? 1 : runs_of(planes, x.s.extent, 1).a; }
     int64_t runs(int64_t samples) const {
         if (samples == 0) {
@@ -109,11 +111,11 @@ public:
     RankSums(const Cpu &on, Exchange &exchange, const RankedView &view, int magnitudes)
         : on_(on), exchange_(exchange), view_(view), magnitudes_(magnitudes) {}
 
-    // Calls sum(view, first, stream, x, dy, runs) for pieces of this rank's samples. It computes the
-    // runs of x and dy, which are a piece of the stream of the view. The view is that of the channels
-    // from `first` of the range on. Then all ranks tell each other what they have, and the sums of all
-    // are added. Fails on all ranks if `status` or sum() is a failure on one. of_rank: receives this
-    // rank's own sums, if it is not null.
+    // Calls sum(view, first, stream, x, dy, runs) for pieces of this rank's samples. It computes
+    // the runs of x and dy, which are a piece of the stream of the view. The view is that of the
+    // channels from `first` of the range on. Then all ranks tell each other what they have, and the
+    // sums of all are added. Fails on all ranks if `status` or sum() is a failure on one. of_rank:
+    // receives this rank's own sums, if it is not null.
     template <typename Sum>
     hnorm_status compute(hnorm_status status, const Range &range, const Sums &sums, const Sums *of_rank,
                          const Sum &sum);
@@ -173,7 +175,8 @@ hnorm_status RankSums::sum_mine(const SumsView &mine, const Sum &sum) {
         double *to = exchange_.mine();
         return view_.for_streams(view, [&](const Stream &stream) {
             const int64_t repeats = stream.x.groups() / view.x.g0.extent, groups = repeats * mine.x.g0.extent;
-            // Positions of a channel are neighbours in an addend, and parts of all channels follow each other.
+            // Positions of a channel are neighbours in an addend, and parts of all channels follow
+            // each other.
             double *const record = to + first * (stream.repeat == Repeat::kPositions ? repeats : 1);
             const auto sum_part = [&](const Stream &part, double *at) {
                 return sum_stream(part, groups, at, [&](const View &x, const View &dy, RunSums &runs) {

@@ -1,4 +1,5 @@
-// A C++ program over the installed library for devices: a layer in training on OpenCL, against the CPU's bits.
+// A C++ program over the installed library for devices: a layer in training on OpenCL, against the
+// CPU's bits.
 #include <hnorm/gpu.hpp>
 #include <hnorm/hnorm.hpp>
 
