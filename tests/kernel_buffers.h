@@ -40,9 +40,9 @@ struct View {
         planes = batch ? x.samples() : 1;
         g0 = x.channels();
         g1 = batch ? 1 : x.samples();
-        stride_r = batch ? x.stride_n() : 1;
+        stride_r = batch ? x.stride_n() : 0;
         stride_g0 = x.stride_c();
-        stride_g1 = batch ? 1 : x.stride_n();
+        stride_g1 = batch ? 0 : x.stride_n();
     }
 };
 
