@@ -211,8 +211,8 @@ hnorm_status hnorm_layer_reset_running_stats(hnorm_layer *layer);
  *
  * The layer then takes tensors of that device. It forgets its latest forward, and pointers to its
  * arrays from before are invalid. The function waits for the device. The calling thread must have
- * asked for the devices on both sides (gpu.h); HNORM_UNSUPPORTED says that it has not, or that the
- * layer is a group norm. After a failure the layer is where it was.
+ * asked for the devices on both sides (gpu.h), or the result is HNORM_UNSUPPORTED. After a failure
+ * the layer is where it was.
  *
  * @param layer   The layer.
  * @param device  The new place.

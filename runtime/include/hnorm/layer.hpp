@@ -307,7 +307,7 @@ protected:
 /// Group norm, as torch.nn.GroupNorm.
 ///
 /// A group is num_channels / num_groups neighbouring channels of one sample. Defaults: eps 1e-5,
-/// affine. It has no running statistics, and runs on the CPU only.
+/// affine. It has no running statistics.
 class GroupNorm : public header::Layer {
 public:
     /// A layer in training. num_groups must divide num_channels.
