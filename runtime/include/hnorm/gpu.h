@@ -153,8 +153,8 @@ hnorm_status hnorm_device_synchronize(hnorm_device device);
  * Call it before the program destroys the context, while no other thread uses it. It does not free
  * layers on the device or memory of hnorm_device_allocate: destroy these before the context too.
  * After the call, the thread must ask for a device again, and CUDA graphs that were captured in the
- * context must not be launched. If the wait fails, the function returns
- * that error, and frees everything nevertheless.
+ * context must not be launched. If the wait fails, the function returns that error, and frees
+ * everything nevertheless.
  *
  * @param device  HNORM_CUDA or HNORM_OPENCL.
  */

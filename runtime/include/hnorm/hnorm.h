@@ -66,9 +66,10 @@
  *   in one piece of memory, if they share no element and have the same strides.
  *
  * @par Structures
- * A structure that a program passes begins with its size. Functions make structures with their size
- * and defaults: hnorm_dense, hnorm_affine_of, hnorm_post_ops_defaults,
- * hnorm_post_ops_gradient_defaults, hnorm_layer_defaults. Then change the fields that differ.
+ * A structure that a program passes begins with its size. These functions make structures with
+ * their size and defaults: hnorm_dense, hnorm_affine_of, hnorm_post_ops_defaults,
+ * hnorm_post_ops_gradient_defaults, hnorm_layer_defaults, hnorm_comm_of, hnorm_allocator_of. A
+ * program then changes the fields that differ.
  *
  * The size lets later versions add fields. A program that was compiled with an older header runs
  * with a newer library, which takes the fields that it misses as 0. A newer program runs with an

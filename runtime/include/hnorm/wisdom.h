@@ -34,14 +34,15 @@ extern "C" {
  * Reads a wisdom file. What it says comes before what hnorm knew. It holds for the whole process,
  * from the next call on. Threads may compute, or read other files, meanwhile.
  *
- * A file may name kernel packs that lie beside it (docs/tuning.md), and these are code
- * (hnorm_load_pack): read files from folders alone whose writers you trust.
+ * A file may name kernel packs that lie beside it (docs/choices.md, "Packs"). Packs are code
+ * (hnorm_load_pack), so read files only from folders whose writers you trust.
  *
  * @param path  The file. A file that cannot be read is HNORM_INVALID_ARGUMENT. What is for another
- *              machine or build, and lines that make no sense, are ignored: hnorm_wisdom_note tells.
+ *              machine or build is ignored, and so are lines that make no sense: hnorm_wisdom_note
+ *              says which.
  */
 hnorm_status hnorm_load_wisdom(const char *path);
-/** Forgets all wisdom, that of files which hnorm reads by itself, too. It does not read them again. */
+/** Forgets all wisdom, also what hnorm has read by itself. It does not read those files again. */
 void hnorm_forget_wisdom(void);
 
 /** Returns the number of sentences about the files that were read: 20 at most of each. */
