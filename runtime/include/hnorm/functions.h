@@ -204,8 +204,9 @@ hnorm_status hnorm_backward_apply(const hnorm_tensor *x, const hnorm_tensor *dy,
  *
  * The averages are over a group. The sums are over all elements that share the parameter. They
  * replace the contents of dgamma and dbeta. Any of dx, dgamma and dbeta may be null. The bits of a
- * result do not depend on which other results are wanted. A tensor whose groups have one element is
- * refused (HNORM_INVALID_ARGUMENT).
+ * result do not depend on which of these are wanted. (With 16-bit elements, a residual and a leaky
+ * slope they depend on whether post->dresidual is given: docs/order.md, "Post-ops".) A tensor whose
+ * groups have one element is refused (HNORM_INVALID_ARGUMENT).
  *
  * @code{.c}
  * // After the example of hnorm_forward. dy and dx are tensors of the shape of x.
