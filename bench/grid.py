@@ -56,7 +56,7 @@ def shapes(size):
 
 
 def measure(library, ops, groups, layouts):
-    """A dictionary a row. Rows that miss a target, but not by far, are measured once more, and all rounds count: among
+    """A dictionary a row. Rows that miss a limit, but not by far, are measured once more, and all rounds count: among
     thousands some look slow by chance."""
     rows = [{"size": size, "oddness": oddness, "row": f"{op}/{group}/{layout}/f32/{shape}", "threads": threads}
             for size, elements in SIZES.items() for shape, oddness in shapes(elements).items()
@@ -106,7 +106,7 @@ def summary(found):
             by_oddness[one["oddness"]].append(one)
         missing = {one["name"] for one in of_kind if value(one) >= limit}
         missed |= missing
-        print(f"\n{title} (target: under {limit}): {len(missing)} of {len(of_kind)} rows miss it")
+        print(f"\n{title} (limit: under {limit}): {len(missing)} of {len(of_kind)} rows miss it")
         print(f"{'NxCxS':12} {'rows that miss':>16}  {'the worst: op/group/layout/type/NxCxS':56} {'threads':>7} "
               f"{'time us':>11} {'plain us':>11} {'':>8}")
         for oddness, ones in sorted(by_oddness.items(), key=lambda item: -max(map(value, item[1])))[:WORST]:
@@ -114,4 +114,4 @@ def summary(found):
             misses = f"{sum(one['name'] in missing for one in ones)} of {len(ones)}"
             print(f"{oddness:12} {misses:>16}  {worst['row']:56} {worst['threads']:7} {worst['real_time']:11.2f} "
                   f"{worst['plain_time']:11.2f} {value(worst):8.2f}")
-    print(f"\n{len(missed)} of {len(found)} rows miss a target")
+    print(f"\n{len(missed)} of {len(found)} rows miss a limit")

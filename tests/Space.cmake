@@ -32,12 +32,12 @@ hnorm_test_refused(
 )
 hnorm_test_refused(
     "blocks of more threads than a device has are refused"
-    "knob chunk_groups is 4: it must be at most 2 where lanes is 512: a block has at most 1024 threads" device_moments ${gpu}
+    "knob chunk_groups is 4: it must be at most 1 where lanes is 512: a block has at most 512 threads" device_moments ${gpu}
     planes=large chunk_groups=4
 )
 hnorm_test_refused(
     "pointwise blocks of more threads than a device has are refused"
-    "knob store_threads is 64: it must be at most 32 where store_rows is 32: a block has at most 1024 threads" normalize
+    "knob store_threads is 64: it must be at most 16 where store_rows is 32: a block has at most 512 threads" normalize
     ${gpu} store_threads=64 store_rows=32
 )
 

@@ -95,6 +95,7 @@ nb::object backward_apply(nb::handle x_, nb::handle dy_, const Group &group, nb:
     const Values<const double> count(count_, "count", x), mean(mean_, "mean", x), variance(variance_, "variance", x),
         sum_dy(sum_dy_, "sums.dy", x), sum_dy_xmu(sum_dy_xmu_, "sums.dy_xmu", x);
     const Values<const float> gamma(gamma_, "gamma", x);
+    hnorm::header::check_on_cpu("backward_apply", x.tensor());  // before the sums are read
     const auto copy = [](const hnorm::Span<const double> &values) {
         return std::vector<double>(values.begin(), values.end());
     };

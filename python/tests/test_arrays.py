@@ -80,10 +80,13 @@ class OnCuda(Tensor):
         capsule = self.array.__dlpack__()
         pointer = ctypes.pythonapi.PyCapsule_GetPointer
         pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-        Managed.from_address(pointer(capsule, b"dltensor")).device_type = self.kind
+        managed = Managed.from_address(pointer(capsule, b"dltensor"))
+        managed.device_type = self.kind
+        managed.data = self.address or managed.data
         return capsule
 
     kind = 2
+    address = None
 
 
 def test_arrays_of_a_call_lie_in_one_place():
@@ -94,6 +97,18 @@ def test_arrays_of_a_call_lie_in_one_place():
         hnorm.forward(x, BATCH, out=OnCuda(x))
     with pytest.raises(hnorm.Error, match="count lies on the CPU, and x on CUDA device 0"):
         hnorm.moments(OnCuda(x), BATCH)
+
+
+def test_backward_apply_reads_nothing_of_a_device():
+    def of_no_memory(array):
+        on_cuda = OnCuda(array)
+        on_cuda.address = 4096
+        return on_cuda
+
+    x, dy, dx = (of_no_memory(random((3, 4, 5))) for _ in range(3))
+    ones = of_no_memory(np.ones(4))
+    with pytest.raises(hnorm.Error, match="backward_apply: x.* on the CPU"):
+        hnorm.backward_apply(x, dy, BATCH, ones, ones, ones, hnorm.BackwardSums(ones, ones), dx=dx)
 
 
 def test_a_device_without_kernels_is_refused():

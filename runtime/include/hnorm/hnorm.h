@@ -78,9 +78,9 @@
  *
  * @par Threads
  * Several threads may call all functions at the same time, with two exceptions. Two threads must
- * not train, change or give to backward the same layer at the same time. A setting (threads,
- * target, parallel_for) must not be changed while another thread computes with it. The settings of
- * settings.h hold for the whole process; context.h has settings for a thread or a layer. A child of
+ * not train, change or give to backward the same layer at the same time. The target and
+ * parallel_for must not be changed while another thread computes with them; the number of threads
+ * may. The settings of settings.h hold for the whole process; context.h has settings for a thread or a layer. A child of
  * fork() may compute; it starts its own threads. A call needs 64 KiB of stack.
  */
 #ifndef HNORM_H
