@@ -1,6 +1,7 @@
 # cmake -D JSON=SCHEDULE -P check_schedule.cmake: whether the build takes a schedule file of a CPU
-# with this text cmake -D FILE=FILE -D JSON=TEXT -P check_schedule.cmake: the same of a file of
-# schedules/by_cpu
+# with this text
+#
+# cmake -D FILE=FILE -D JSON=TEXT -P check_schedule.cmake: the same of a file of schedules/by_cpu
 cmake_minimum_required(VERSION 3.28)
 set(root "${CMAKE_CURRENT_LIST_DIR}/..")
 include("${root}/cmake/Manifest.cmake")
