@@ -54,8 +54,10 @@ def narrow_loads(name, text):
     of_two = re.match("backward_reduce|fused_backward", name) and "f32" not in name
     wanted = EIGHT_BYTES if of_two else SIXTEEN_BYTES
     entries = re.findall(rb"\.entry (\w+)\((.*?)\n\}", text, re.DOTALL)
-    reading = [(program.decode(), body) for program, body in entries if not ADDS_RUNS.match(f"{name} {program.decode()}")]
-    return [program for program, body in reading if not re.search(wanted, body)] or ([] if entries else ["no program"])
+    reading = {program.decode(): body for program, body in entries}
+    reading = {program: body for program, body in reading.items() if not ADDS_RUNS.match(f"{name} {program}")}
+    return [program for program, body in reading.items() if not re.search(wanted, body)] or (
+        [] if reading else ["no program"])
 
 
 def main():
