@@ -50,10 +50,10 @@ if("cuda" IN_LIST HNORM_DEVICES AND HNORM_PYTHON)
     set(cuda_objects ${HNORM_DEVICE_OBJECTS})
     list(FILTER cuda_objects INCLUDE REGEX "_cuda\\.[a-z]+$")
     file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/cuda_objects.txt" "${cuda_objects}")
-    add_test(NAME "cuda:PTX rounds every product, and fits 64 registers of GPUs old and new"
+    add_test(NAME "cuda:PTX rounds every product, and fits the registers of GPUs old and new"
              COMMAND "${HNORM_PYTHON}" "${CMAKE_CURRENT_SOURCE_DIR}/ptx.py" "${HNORM_PTXAS}" "${CMAKE_CURRENT_BINARY_DIR}/cuda_objects.txt"
     )
     set_tests_properties(
-        "cuda:PTX rounds every product, and fits 64 registers of GPUs old and new" PROPERTIES TIMEOUT ${timeout} LABELS short
+        "cuda:PTX rounds every product, and fits the registers of GPUs old and new" PROPERTIES TIMEOUT ${timeout} LABELS short
     )
 endif()
