@@ -17,8 +17,8 @@ protected:
     // once more; nothing of them is written.
     template <typename X>
     void see_blocks(const X &x, const gpu::AtOnce &elements) {
-        taken = elements;
         together = this->gpu_knobs().fused_groups;
+        taken = elements.within(this->planes, together);
         // Channels that a thread takes at once stay together.
         const int V = channels_last(this->planes) ? taken.elements : 1;
         C = x.dim(2).extent() / V * V;

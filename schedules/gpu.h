@@ -26,9 +26,10 @@ inline void sample_apart(FirstSample &d, PlaneClass planes) {
 }
 
 // The sums by run, as a program of its own: of each block, some runs of some groups.
-inline void sum_runs(DeviceReduction &d, bool few_channels, const GpuKnobs &knobs, const AtOnce &at_once) {
+inline void sum_runs(DeviceReduction &d, bool few_channels, const GpuKnobs &knobs, const AtOnce &wanted) {
     Reduction &sums = d.sums[0].by_run;
     const Axes &v = sums.v;
+    const AtOnce at_once = wanted.within(sums.planes, knobs.chunk_groups);
     const int parts = knobs.chunk_groups, groups = few_channels ? kMostFewChannels : parts;
     const int runs = runs_side_by_side(sums.planes, parts, knobs.chunk_threads);
     Var block("block"), thread("thread"), step("step"), run("run");

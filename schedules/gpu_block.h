@@ -20,6 +20,11 @@ struct AtOnce {
     int elements = 1;
     bool are_vectors = true;
 
+    // Where adjacent elements are groups', of which a block has so many.
+    AtOnce within(PlaneClass planes, int groups) const {
+        return {lanes_of(planes) == 1 ? std::min(elements, groups) : elements, are_vectors};
+    }
+
     void take(Stage f, const Var &element) const {
         if (are_vectors) {
             f.vectorize(element);
@@ -68,7 +73,7 @@ inline int runs_side_by_side(PlaneClass planes, int groups, int threads) {
 // lane, of groups. Returns the loop over the threads of a chunk.
 inline Var vectors_of_threads(Func f, const Axes &v, int width, bool single, int groups, int runs,
                               const AtOnce &at_once) {
-    Var element("element"), step("step"), thread("thread"), other("other");
+    Var element("element"), step("step"), thread("thread");
     if (single) {
         f.split(v.g0, v.g0, element, at_once.elements, TailStrategy::RoundUp)
             .split(v.g0, step, v.g0, groups / at_once.elements, kTail);
