@@ -1,6 +1,8 @@
 """Kernel packs: a shared object with some kernels and their table, which unchanged programs load (runtime/src/pack.h).
 
-python -m tune.pack NAME FILE: a pack of the kernels by which a file of schedules/by_cpu differs from its target's."""
+python -m tune.pack NAME FILE: a pack of the kernels by which a file of schedules/by_cpu differs from its target's.
+python -m tune.pack NAME --checked TARGET: of all of a target's kernels for f32 as they are, but with Halide's checks of
+their arguments, which those of a library do not have (docs/reliability.md)."""
 import argparse
 import hashlib
 import os
@@ -127,23 +129,39 @@ def prove(path, build):
                          f"{(result.stdout + result.stderr)[-2000:]}")
 
 
+def changed(file):
+    """The schedule of a file, and {slot: point} of the kernels by which it differs from its target's."""
+    schedule = Schedule.of_file(file, Manifest())
+    if problems := schedule.problems():
+        raise ValueError(f"{file}: {'; '.join(problems)}")
+    base = Schedule.of_target(schedule.target, schedule.manifest)
+    points = {slot: schedule.point(slot) for slot in schedule.manifest.slots()
+              if schedule.point(slot) != base.point(slot)}
+    if not points:
+        raise ValueError(f"{file}: no kernel differs from {base.target}.json")
+    return schedule, points
+
+
+def checked(target):
+    """The target's schedule, for kernels that check their arguments, and {slot: point} of those for f32."""
+    manifest = Manifest()
+    manifest.features.remove("no_asserts")
+    schedule = Schedule.of_target(target, manifest)
+    return schedule, {slot: schedule.point(slot) for slot in manifest.slots() if slot.type == "f32"}
+
+
 def main():
     parser = argparse.ArgumentParser(prog="python -m tune.pack", description=__doc__)
     parser.add_argument("name", type=check_name, help="of the pack: the file is hnorm-pack-NAME.so")
-    parser.add_argument("file", type=Path, help="as those of schedules/by_cpu")
+    given = parser.add_mutually_exclusive_group(required=True)
+    given.add_argument("file", type=Path, nargs="?", help="as those of schedules/by_cpu")
+    given.add_argument("--checked", metavar="TARGET", help="the target of kernels that check their arguments")
     parser.add_argument("--to", type=Path, default=PACKS, metavar="FOLDER", help="where to write it (default: out)")
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="of what is compiled (default: out/tune/TARGET)")
     options = parser.parse_args()
     build = Path(os.environ.get("HNORM_BUILD", ROOT / "build/release"))
     try:
-        schedule = Schedule.of_file(options.file, Manifest())
-        if problems := schedule.problems():
-            raise ValueError(f"{options.file}: {'; '.join(problems)}")
-        base = Schedule.of_target(schedule.target, schedule.manifest)
-        points = {slot: schedule.point(slot) for slot in schedule.manifest.slots()
-                  if schedule.point(slot) != base.point(slot)}
-        if not points:
-            raise ValueError(f"{options.file}: no kernel differs from {base.target}.json")
+        schedule, points = checked(options.checked) if options.checked else changed(options.file)
         folder = options.work or ROOT / "out/tune" / schedule.target
         builder = Builder(schedule, folder, build / "bin/hnorm_generators", halide_include(), Toolchain(),
                           len(os.sched_getaffinity(0)))

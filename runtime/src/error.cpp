@@ -4,6 +4,7 @@
 
 #include <cstdarg>
 #include <cstdio>
+#include <utility>
 
 namespace hnorm::detail {
 
@@ -12,6 +13,7 @@ namespace {
 // Long enough for two shapes of rank 5 and the words around them; a longer sentence is cut.
 thread_local char last_error[1024] = "";
 thread_local char last_kernel_message[512] = "";
+thread_local int loop_failure = 0;
 
 }  // namespace
 
@@ -29,7 +31,15 @@ void set_kernel_message(const char *message) {
     std::snprintf(last_kernel_message, sizeof last_kernel_message, "%s", message ? message : "");
 }
 
+void fail_loop(int code) { loop_failure = code; }
+
+int take_loop_failure() { return std::exchange(loop_failure, 0); }
+
 hnorm_status kernel_status(const char *function, int code) {
+    const int of_loop = take_loop_failure();
+    if (code == halide_error_code_success) {
+        code = of_loop;
+    }
     if (code == halide_error_code_success) {
         return HNORM_OK;
     }

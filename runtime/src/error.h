@@ -17,7 +17,15 @@ void set_kernel_message(const char *message);
 // are greater.
 constexpr int kCallersFault = -10000;
 
-// The status of a kernel that returned `code`; a failure is recorded with kernel_message().
+// The loops of the CPU's kernels fail here: a kernel goes on behind a loop that has failed, and
+// does not return its code (docs/reliability.md, "Kernels check nothing"). So the thread that
+// called the kernel keeps the code.
+void fail_loop(int code);
+// The code of a loop that has failed on this thread since it was asked last, or 0.
+int take_loop_failure();
+
+// The status of a kernel that returned `code` on this thread; a failure is recorded with
+// kernel_message().
 hnorm_status kernel_status(const char *function, int code);
 
 }  // namespace hnorm::detail

@@ -31,6 +31,12 @@ constexpr int kTasksThatSuffice = 8;
 
 thread_local bool serial_thread = false;
 
+// The code of a task that returned `code`: also that of a loop inside it.
+int code_of_task(int code) {
+    const int of_loop = take_loop_failure();
+    return code != 0 ? code : of_loop;
+}
+
 // What HNORM_NUM_THREADS and the machine say.
 struct DefaultThreads {
     int count;
@@ -86,7 +92,7 @@ struct Loop {
 
     void run_range(int64_t first, int64_t last) {
         for (int64_t i = first; i < last; ++i) {
-            const int code = body(user_context, static_cast<int>(i), closure);
+            const int code = code_of_task(body(user_context, static_cast<int>(i), closure));
             if (code != 0) {
                 int none = 0;
                 if (result.compare_exchange_strong(none, code)) {
@@ -122,7 +128,7 @@ struct Loop {
 
 int run_serially(void *user_context, halide_task_t body, int min, int size, uint8_t *closure) {
     for (int i = 0; i < size; ++i) {
-        const int code = body(user_context, min + i, closure);
+        const int code = code_of_task(body(user_context, min + i, closure));
         if (code != 0) {
             return code;
         }
@@ -135,8 +141,7 @@ int blame_caller(const char *message) {
     return kCallersFault;
 }
 
-// Halide's hook for the parallel loops of kernels.
-int parallel_loop(void *user_context, halide_task_t body, int min, int size, uint8_t *closure) {
+int run_loop(void *user_context, halide_task_t body, int min, int size, uint8_t *closure) {
     if (serial_thread) {
         return run_serially(user_context, body, min, size, closure);
     }
@@ -177,6 +182,15 @@ int parallel_loop(void *user_context, halide_task_t body, int min, int size, uin
         return loop.result;
     }
     return loop.done == size ? 0 : blame_caller("the caller's parallel_for returned before its tasks had run");
+}
+
+// Halide's hook for the parallel loops of kernels.
+int parallel_loop(void *user_context, halide_task_t body, int min, int size, uint8_t *closure) {
+    const int code = run_loop(user_context, body, min, size, closure);
+    if (code != 0) {
+        fail_loop(code);
+    }
+    return code;
 }
 
 hnorm_status set_num_threads(const char *function, hnorm_context *context, int threads) {
@@ -230,7 +244,7 @@ hnorm_status parallel_for(const char *function, int64_t count, hnorm_status (*ta
         set_kernel_message(hnorm_last_error());  // of this thread; the loop hands it to the caller's
         return static_cast<int>(halide_error_code_generic_error);
     };
-    const int code = parallel_loop(nullptr, run, 0, static_cast<int>(count), reinterpret_cast<uint8_t *>(&tasks));
+    const int code = run_loop(nullptr, run, 0, static_cast<int>(count), reinterpret_cast<uint8_t *>(&tasks));
     const auto failure = static_cast<hnorm_status>(tasks.failure.load());
     return failure == HNORM_OK ? kernel_status(function, code) : fail(failure, "%s", kernel_message());
 }
