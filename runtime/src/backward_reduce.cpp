@@ -7,6 +7,7 @@
 #include "gradient_arguments.h"
 #include "group_gradient_sums.h"
 #include "threads.h"
+#include "wide.h"
 
 namespace hnorm::detail {
 
@@ -84,7 +85,17 @@ private:
 hnorm_status Cpu::reduce(const Planes &x, const Planes &dy, const Normalization &by, const Backward *,
                          const GroupSums &sums, Gate *gate, Gradient *) const {
     const SumsView given = sums_view(x, &dy, sums.group);
-    const SumsView all = gate->m.stride_n == given.x.g0.extent ? one_row(given) : given;
+    SumsView all = given;
+    ScratchOf<char> copies;
+    if (gate->m.stride_n == given.x.g0.extent) {
+        all = one_row(given);
+        if (faster_side_by_side(all)) {
+            const int64_t bytes = all.x.elements() * all.x.element_size();
+            HNORM_TRY(copies.reserve(function, 2 * bytes));
+            all.x = side_by_side(given.x, copies.data());
+            all.dy = side_by_side(given.dy, copies.data() + bytes);
+        }
+    }
     HNORM_TRY(for_channels(all, [&](const SumsView &view, int64_t first) {
         const Range range = {0, 1, first, first + 1};
         const detail::Gate of_view = {gate->m.from(range), gate->a.from(range), gate->b.from(range), gate->slope};
@@ -92,22 +103,16 @@ hnorm_status Cpu::reduce(const Planes &x, const Planes &dy, const Normalization 
     }));
     // About the mean itself.
     const int64_t channels = given.x.g0.extent;
-    for (int64_t n = 0; n < given.x.g1.extent; ++n) {
-        const double *const dy_sums = sums.dy + n * channels;
-        double *const xmu_sums = sums.dy_xmu + n * channels;
-        const float *const m = gate->m.data + n * gate->m.stride_n;
-        const auto center = [&](const auto &mean) {
-            for (int64_t c = 0; c < channels; ++c) {
-                xmu_sums[c] = xmu_sums[c] - (mean(c) - static_cast<double>(m[c])) * dy_sums[c];
+    for_together(given.x.g1.extent, channels, [&](int64_t n, int64_t c, int64_t count, int64_t first) {
+        const Gathered means(by.mean, channels, n, c, count), m(gate->m, channels, n, c, count);
+        const double *const dy_sums = sums.dy + first;
+        double *const xmu_sums = sums.dy_xmu + first;
+        wide([&]() HNORM_INLINED {
+            for (int64_t i = 0; i < count; ++i) {
+                xmu_sums[i] = xmu_sums[i] - (means.of[i] - m.of[i]) * dy_sums[i];
             }
-        };
-        if (by.mean.together == 1 && by.mean.stride_c == 1) {  // vectors
-            const double *const means = &by.mean.at(n, 0);
-            center([means](int64_t c) { return means[c]; });
-        } else {
-            center([&](int64_t c) { return by.mean.at(n, c); });
-        }
-    }
+        });
+    });
     return HNORM_OK;
 }
 

@@ -23,7 +23,10 @@ public:
           serial_(on.is_serial(x.type, x.elements())) {
         const hnorm_group group = grouping.by;
         const bool batch = group == HNORM_BATCH;
-        if (batch && (x.s == 1 || x.layout == Layout::kChannelsLast)) {
+        // Batch norm's channels lie side by side there, and pieces of a line or two are no stream.
+        // Channels of a few elements each are an exception: their values take more memory.
+        const bool adjacent = batch && (x.s == 1 || x.layout == Layout::kChannelsLast);
+        if (adjacent && x.n * x.s > kFewElements) {
             return;
         }
         // Vectors of up to 16 floats run across groups of small planes. With four blocks a thread,
@@ -31,11 +34,13 @@ public:
         constexpr int64_t kVectors = 16, kBlocksPerThread = 4;
         const int64_t of_group = x.group_size(group), groups = x.groups(group);
         const int64_t elements = batch ? dispatch_.batch_block_elements : dispatch_.block_elements;
-        int64_t together = std::max<int64_t>(elements / read / of_group, 1);
+        // The values of a block's groups stay in cache as well.
+        int64_t together = std::clamp<int64_t>(elements / read / of_group, 1,
+                                               std::max(dispatch_.block_elements / kFloatsOfGroup, kVectors));
         if (!serial_) {
             together = std::min(together, std::max<int64_t>(groups / (kBlocksPerThread * on.threads), 1));
         }
-        if (x.layout == Layout::kChannelsLast) {  // whole samples
+        if (x.layout == Layout::kChannelsLast && !adjacent) {  // whole samples
             samples_ = std::clamp<int64_t>(together / x.c, 1, x.n);
             shared_ = !serial_ && x.c * x.s > dispatch_.sample_elements;
         } else {
@@ -72,6 +77,11 @@ public:
     }
 
 private:
+    // Sums, coefficients and statistics of a group take as much memory as so many elements.
+    static constexpr int64_t kFloatsOfGroup = 20;
+    // Groups of so few elements are shorter than their values.
+    static constexpr int64_t kFewElements = 16;
+
     int64_t of_channels() const { return (x_.c + channels_ - 1) / channels_; }
     int64_t count() const { return of_channels() * ((x_.n + samples_ - 1) / samples_); }
     Range range(int64_t i) const {

@@ -13,32 +13,6 @@ namespace hnorm::detail {
 
 namespace {
 
-// Groups whose values are gathered, so that what follows is vectors' work.
-constexpr int64_t kTogether = 64;
-
-struct Gathered {
-    double of[kTogether];
-
-    template <typename T>
-    Gathered(const Values<T> &values, int64_t n, int64_t c, int64_t count) {
-        const T *const data = values.data + n * values.stride_n;
-        if (values.together == 1) {
-            for (int64_t i = 0; i < count; ++i) {
-                of[i] = data[(c + i) * values.stride_c];
-            }
-            return;
-        }
-        int64_t group = c / values.together, left = values.together - c % values.together;  // of the group
-        for (int64_t i = 0; i < count; ++i) {
-            of[i] = data[group * values.stride_c];
-            if (--left == 0) {
-                left = values.together;
-                ++group;
-            }
-        }
-    }
-};
-
 // The nearest float that is not infinite; a NaN stays.
 double finite_float(double value) {
     constexpr double kMost = std::numeric_limits<float>::max();
@@ -57,9 +31,9 @@ float slope_power(double slope) {
 
 hnorm_status Coefficients::compute(const char *function, const Planes &x, const Normalization &by) {
     HNORM_TRY(reserve(function, x, by.per_sample()));
-    for_groups(x, kTogether, [&](int64_t n, int64_t c, int64_t count, float *m) {
-        const Gathered means(by.mean, n, c, count), variances(by.variance, n, c, count);
-        const Gathered gammas(by.affine.gamma, n, c, count), betas(by.affine.beta, n, c, count);
+    for_groups(x, [&](const auto &gathered, int64_t count, float *m) {
+        const Gathered means = gathered(by.mean), variances = gathered(by.variance);
+        const Gathered gammas = gathered(by.affine.gamma), betas = gathered(by.affine.beta);
         const double eps = by.eps;
         float *const a = m + count_, *const b = a + count_;
         wide([&]() HNORM_INLINED {
@@ -77,8 +51,8 @@ hnorm_status Coefficients::compute(const char *function, const Planes &x, const 
 
 hnorm_status Coefficients::compute_m(const char *function, const Planes &x, const Values<double> &mean) {
     HNORM_TRY(reserve(function, x, mean.stride_n != 0, 1));
-    for_groups(x, kTogether, [&](int64_t n, int64_t c, int64_t count, float *m) {
-        const Gathered means(mean, n, c, count);
+    for_groups(x, [&](const auto &gathered, int64_t count, float *m) {
+        const Gathered means = gathered(mean);
         std::copy_n(means.of, count, m);
     });
     return HNORM_OK;
@@ -89,10 +63,10 @@ hnorm_status GradientCoefficients::compute(const char *function, const Planes &x
     const bool per_sample =
         by.per_sample() || sums.g1.stride_n != 0 || sums.g2.stride_n != 0 || sums.count.stride_n != 0;
     HNORM_TRY(reserve(function, x, per_sample));
-    for_groups(x, kTogether, [&](int64_t n, int64_t c, int64_t count, float *m) {
-        const Gathered means(by.mean, n, c, count), variances(by.variance, n, c, count);
-        const Gathered g1(sums.g1, n, c, count), g2(sums.g2, n, c, count), counts(sums.count, n, c, count);
-        const Gathered gammas(by.affine.gamma, n, c, count);
+    for_groups(x, [&](const auto &gathered, int64_t count, float *m) {
+        const Gathered means = gathered(by.mean), variances = gathered(by.variance);
+        const Gathered g1 = gathered(sums.g1), g2 = gathered(sums.g2), counts = gathered(sums.count);
+        const Gathered gammas = gathered(by.affine.gamma);
         const double eps = by.eps;
         float *const scale = m + count_, *const k1 = scale + count_, *const power = k1 + count_,
                      *const k2 = power + count_;

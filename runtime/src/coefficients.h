@@ -2,9 +2,9 @@
 // and parameters, on the CPU.
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 
+#include "gathered.h"
 #include "scratch.h"
 #include "values.h"
 
@@ -28,14 +28,14 @@ protected:
         count_ = (per_sample ? x.n : 1) * x.c;
         return memory_.reserve(function, arrays * count_);
     }
-    // Calls compute(n, c, count, place of the first float) for groups that lie side by side.
+    // Calls compute(gathered, count, place of the first float) for groups that lie side by side.
+    // gathered(values): theirs.
     template <typename Compute>
-    void for_groups(const Planes &x, int64_t most, const Compute &compute) {
-        for (int64_t n = 0; n < count_ / x.c; ++n) {
-            for (int64_t c = 0; c < x.c; c += most) {
-                compute(n, c, std::min(most, x.c - c), memory_.data() + n * x.c + c);
-            }
-        }
+    void for_groups(const Planes &x, const Compute &compute) {
+        for_together(count_ / x.c, x.c, [&](int64_t n, int64_t c, int64_t count, int64_t first) {
+            compute([&](const auto &values) { return Gathered(values, x.c, n, c, count); }, count,
+                    memory_.data() + first);
+        });
     }
 
     ScratchOf<float> memory_;

@@ -15,17 +15,15 @@ hnorm_status Cpu::gradient(const Planes &x, const Normalization &by, const Group
     double *const g1 = memory.data(), *const g2 = g1 + groups;
     const Values<float> &gamma = by.affine.gamma;
     if (sums.group == group) {
-        for (int64_t n = 0; n < samples; ++n) {
-            const float *const of_sample = gamma.data + n * gamma.stride_n;
-            const int64_t first = n * x.c, stride_c = gamma.stride_c;
+        for_together(samples, x.c, [&](int64_t n, int64_t c, int64_t count, int64_t first) {
+            const Gathered gammas(gamma, x.c, n, c, count);
             wide([&]() HNORM_INLINED {
-                for (int64_t c = 0; c < x.c; ++c) {
-                    const double factor = static_cast<double>(of_sample[c * stride_c]);
-                    g1[first + c] = factor * sums.dy[first + c];
-                    g2[first + c] = factor * sums.dy_xmu[first + c];
+                for (int64_t i = 0; i < count; ++i) {
+                    g1[first + i] = gammas.of[i] * sums.dy[first + i];
+                    g2[first + i] = gammas.of[i] * sums.dy_xmu[first + i];
                 }
             });
-        }
+        });
     } else {
         std::fill_n(g1, 2 * groups, 0.0);
         for (int64_t n = 0, i = 0; n < samples; ++n) {
@@ -48,33 +46,58 @@ hnorm_status Cpu::weigh(const Backward &b, const Range &range, const GroupSums &
     }
     const int64_t samples = sums.group.by == HNORM_BATCH ? 1 : range.n_end - range.n_begin;
     const int64_t channels = range.c_end - range.c_begin;
-    const Normalization by = b.by.from(range);
-    for (int64_t n = 0; n < samples; ++n) {
-        double *const of_sample = sums.dy_xmu + n * sums.group.stride_n(b.x);
-        const Values<double> variance = by.variance.from({n, n + 1, 0, channels});
+    const Values<double> variance = b.by.variance.from(range);
+    const double eps = b.by.eps;
+    const int64_t stride_n = sums.group.stride_n(b.x);
+    for_together(samples, channels, [&](int64_t n, int64_t c, int64_t count, int64_t) {
+        const Gathered variances(variance, channels, n, c, count);
+        double inverse[kTogether];
         wide([&]() HNORM_INLINED {
-            if (variance.together == 1 && variance.stride_c == 1) {  // vectors
-                for (int64_t c = 0; c < channels; ++c) {
-                    of_sample[c] *= invstd(variance.data[c], by.eps);
-                }
-                return;
-            }
-            for (int64_t c = 0; c < channels; ++c) {
-                of_sample[c] *= invstd(variance.at(0, c), by.eps);
+            for (int64_t i = 0; i < count; ++i) {
+                inverse[i] = invstd(variances.of[i], eps);
             }
         });
-    }
+        for (int64_t i = 0; i < count; ++i) {
+            sums.dy_xmu[n * stride_n + c] *= inverse[i];
+            if (++c == channels) {
+                c = 0;
+                ++n;
+            }
+        }
+    });
     return HNORM_OK;
 }
 
+namespace {
+
+// Adds rows of `width` sums to the first one. They are `stride` apart, of `count` values.
+void add_rows(double *first, int64_t width, int64_t stride, int64_t count) {
+    if (width == 1) {
+        double sum = *first;
+        for (int64_t i = stride; i < count; i += stride) {
+            sum += first[i];
+        }
+        *first = sum;
+        return;
+    }
+    for (int64_t i = stride; i < count; i += stride) {
+        for (int64_t c = 0; c < width; ++c) {
+            first[c] += first[i + c];
+        }
+    }
+}
+
+}  // namespace
+
 hnorm_status Cpu::parameter_gradients(const Backward &b, const GroupSums &sums) const {
+    constexpr int64_t kFewChannels = 4;
     const int64_t channels = b.x.c, parameters = b.parameters(), groups = sums.group.count(b.x);
     const auto write = [&](double *of_groups, float *gradient) {
-        // If the groups of a channel share its parameters: their sum, in the first row.
-        for (int64_t first = channels; first < groups && !b.per_sample; first += channels) {
-            for (int64_t c = 0; c < channels; ++c) {
-                of_groups[c] += of_groups[first + c];
-            }
+        // If the groups of a channel share its parameters: their sum, in the first row. A sum of
+        // its own for each of a few channels stays in a register.
+        const int64_t together = channels < kFewChannels ? 1 : channels;
+        for (int64_t c = 0; c < channels && !b.per_sample; c += together) {
+            add_rows(of_groups + c, together, channels, groups);
         }
         if (!b.add) {
             std::copy_n(of_groups, parameters, gradient);

@@ -92,28 +92,29 @@ void merge_channels(int64_t groups, int64_t together, double size, double diviso
 }
 
 // A dense copy of the view's planes.
-void pack(const View &view, char *to) {
-    const int64_t size = view.element_size();
+View packed(const View &view, char *copy) {
+    const int64_t size = view.element_size(), positions = view.s.extent;
+    char *to = copy;
     for (int64_t n = 0; n < view.g1.extent; ++n) {
         for (int64_t g = 0; g < view.g0.extent; ++g) {
-            for (int64_t s = 0; s < view.s.extent; ++s, to += size) {
+            for (int64_t s = 0; s < positions; ++s, to += size) {
                 std::memcpy(to, view.at(s, 0, g, n), static_cast<size_t>(size));
             }
         }
     }
+    return {copy, view.type, {positions, 1}, {}, {view.groups(), positions}, {}};
 }
 
 }  // namespace
 
 hnorm_status Cpu::moments(const Planes &x, const Grouping &group, double divisor, double *mean, double *m2) const {
     SumsView all = one_row(sums_view(x, nullptr, group));
-    ScratchOf<char> packed;
+    ScratchOf<char> copy;
     // Kernels want the positions of a plane adjacent. Only channels of one position can be apart.
-    if (all.planes != kLast && all.x.s.extent > 1 && all.x.s.stride != 1) {
-        HNORM_TRY(packed.reserve(function, all.x.elements() * all.x.element_size()));
-        pack(all.x, packed.data());
-        const int64_t positions = all.x.s.extent;
-        all.x = {packed.data(), all.x.type, {positions, 1}, {}, {all.x.groups(), positions}, {}};
+    const bool apart = all.planes != kLast && all.x.s.extent > 1 && all.x.s.stride != 1;
+    if (apart || faster_side_by_side(all)) {
+        HNORM_TRY(copy.reserve(function, all.x.elements() * all.x.element_size()));
+        all.x = apart ? packed(all.x, copy.data()) : side_by_side(all.x, copy.data());
     }
     const auto compute = [&](double by, double *means, double *m2s) {
         return for_channels(all, [&](const SumsView &view, int64_t first) {

@@ -56,6 +56,13 @@ inline Axis &samples_of(View &x, const SumsView &of) { return of.samples_are_pos
 // dense.
 SumsView one_row(SumsView view);
 
+// Whether a copy is summed faster in which groups lie side by side, position by position: groups of
+// few positions, of samples of few channels. In the view itself such samples fill no vector.
+bool faster_side_by_side(const SumsView &view);
+// Writes a dense copy of this kind, and returns how kernels see it: as planes of class last, with
+// all groups along g0.
+View side_by_side(const View &view, char *copy);
+
 // Transposed planes as the CPU's kernels sum them: each position of each channel is a channel. The
 // channels must be dense. Values of channels are repeated for each position.
 View positions_as_channels(const View &view);
