@@ -23,9 +23,10 @@ public:
           serial_(on.is_serial(x.type, x.elements())) {
         const hnorm_group group = grouping.by;
         const bool batch = group == HNORM_BATCH;
-        // Batch norm's channels lie side by side there, and pieces of a line or two are no stream.
-        // Channels of a few elements each are an exception: their values take more memory.
-        const bool adjacent = batch && (x.s == 1 || x.layout == Layout::kChannelsLast);
+        // Channels that lie side by side are not divided: pieces of a line or two are no stream.
+        // Those of a few elements each are an exception: their values take more memory.
+        const bool adjacent = (x.s == 1 || x.layout == Layout::kChannelsLast) &&
+                              (batch || (x.n == 1 && x.s <= kFewElements));
         if (adjacent && x.n * x.s > kFewElements) {
             return;
         }

@@ -123,7 +123,7 @@ bool faster_side_by_side(const SumsView &view) {
     constexpr int64_t kMostElements = 192;  // of a sample: the copy of more takes longer than it saves
     const View &x = view.x;
     return view.planes == kLast && !view.samples_are_positions && x.r.extent == 1 && x.g1.extent > 1 &&
-           x.g0.extent <= kMostFewChannels && x.g0.extent * x.s.extent <= kMostElements;
+           x.s.extent > 1 && x.g0.extent * x.s.extent <= kMostElements;
 }
 
 namespace {

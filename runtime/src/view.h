@@ -57,7 +57,7 @@ inline Axis &samples_of(View &x, const SumsView &of) { return of.samples_are_pos
 SumsView one_row(SumsView view);
 
 // Whether a copy is summed faster in which groups lie side by side, position by position: groups of
-// few positions, of samples of few channels. In the view itself such samples fill no vector.
+// few positions, of samples of few elements. In the view itself such samples fill few vectors.
 bool faster_side_by_side(const SumsView &view);
 // Writes a dense copy of this kind, and returns how kernels see it: as planes of class last, with
 // all groups along g0.
