@@ -43,12 +43,12 @@ const hnorm_type kTypes[] = {HNORM_F32, HNORM_F16, HNORM_BF16};
 // Addresses alone matter: no byte of a tensor is read.
 char *const kMemory = reinterpret_cast<char *>(uintptr_t(1) << 40);
 
-Planes dense(Layout layout, hnorm_type type, int64_t n, int64_t c, int64_t s, char *data = kMemory) {
+CheckedTensor dense(Layout layout, hnorm_type type, int64_t n, int64_t c, int64_t s, char *data = kMemory) {
     const bool last = layout == Layout::kChannelsLast;
     return {data, type, HNORM_CPU, layout, n, c, s, n > 1 ? c * s : 0, c > 1 ? (last ? 1 : s) : 0, last ? c : 1};
 }
 
-std::string describe(const Planes &p) {
+std::string describe(const CheckedTensor &p) {
     return std::to_string(p.n) + " x " + std::to_string(p.c) + " x " + std::to_string(p.s) + ", layout " +
            std::to_string(int(p.layout)) + ", type " + std::to_string(int(p.type)) + ", " +
            std::to_string(reinterpret_cast<uintptr_t>(p.data) % kLine) + " bytes into a line";
@@ -57,7 +57,7 @@ std::string describe(const Planes &p) {
 bool starts_line(const char *address) { return reinterpret_cast<uintptr_t>(address) % kLine == 0; }
 
 // Each plane in one task, and its positions that are cut out are lines, as many as there are.
-void check_parts(const Planes &y) {
+void check_parts(const CheckedTensor &y) {
     INFO(describe(y));
     std::vector<int> times(static_cast<size_t>(y.n * y.c));
     const LineParts parts(y);
@@ -88,9 +88,10 @@ void check_parts(const Planes &y) {
     CHECK(left == 0);
 }
 
-bool whole(const Planes &y) { return whole_lines(y, {}, true) == WholeLines::kRows; }
+bool whole(const CheckedTensor &y) { return whole_lines(y, {}, true) == WholeLines::kRows; }
 
-bool goes(const Planes &y, std::initializer_list<const Planes *> inputs, int64_t percent, bool after_sums = true) {
+bool goes(const CheckedTensor &y, std::initializer_list<const CheckedTensor *> inputs, int64_t percent,
+          bool after_sums = true) {
     Dispatch dispatch = {};
     dispatch.past_cache_percent = percent;
     return goes_past_cache(dispatch, y, inputs, after_sums);
@@ -152,16 +153,16 @@ int64_t tiles_of(const Tensor &y, const Made &made) {
     constexpr int64_t kTile = 256, kFewChannels = 32, kOneBlock = 8192;
     const bool adjacent = y.format().channels_last || (y.positions() == 1 && y.stride_c() == 1);
     const Layout layout = adjacent ? Layout::kChannelsLast : Layout::kChannelsFirst;
-    const Planes planes = {y.store(),
-                           y.format().type,
-                           HNORM_CPU,
-                           layout,
-                           y.samples(),
-                           y.channels(),
-                           y.positions(),
-                           y.samples() > 1 ? y.stride_n() : 0,
-                           y.channels() > 1 ? y.stride_c() : 0,
-                           adjacent && y.positions() == 1 ? y.channels() : y.stride_s()};
+    const CheckedTensor planes = {y.store(),
+                                  y.format().type,
+                                  HNORM_CPU,
+                                  layout,
+                                  y.samples(),
+                                  y.channels(),
+                                  y.positions(),
+                                  y.samples() > 1 ? y.stride_n() : 0,
+                                  y.channels() > 1 ? y.stride_c() : 0,
+                                  adjacent && y.positions() == 1 ? y.channels() : y.stride_s()};
     if (adjacent && y.channels() < kFewChannels) return -1;
     const auto tiles_of_rows = [](int64_t rows, int64_t bytes) {
         return bytes >= kTile ? rows * ((bytes + kTile - 1) / kTile) : 0;
@@ -183,7 +184,7 @@ int64_t tiles_of(const Tensor &y, const Made &made) {
     const LineParts parts(planes);
     for (int64_t i = 0; i < parts.tasks(); ++i) {
         const Part part = parts.lines(i);
-        const Planes p = cropped(planes, part);
+        const CheckedTensor p = cropped(planes, part);
         tiles += tiles_of_rows(p.n * p.c, p.s * p.element_size());
     }
     return tiles;
@@ -238,7 +239,7 @@ TEST_CASE("the parts of an output are each of its elements once, and lines are w
 TEST_CASE("parts of padded outputs, too", "[once]") {
     for (hnorm_type type : kTypes) {
         for (int64_t padding : {1, 8, 64}) {
-            Planes y = dense(Layout::kChannelsFirst, type, 2, 21, 160);
+            CheckedTensor y = dense(Layout::kChannelsFirst, type, 2, 21, 160);
             y.stride_c += padding;
             y.stride_n = y.c * y.stride_c + 3 * padding;
             check_parts(y);
@@ -256,9 +257,9 @@ TEST_CASE("an output of whole lines is one part", "[once]") {
 TEST_CASE("outputs are stored past the cache where the cache cannot hold them beside the inputs", "[once]") {
     const int64_t n = last_level_cache() / (64 * 3136 * 4) + 1;  // one tensor is the cache
     for (Layout layout : {Layout::kChannelsFirst, Layout::kChannelsLast}) {
-        const Planes y = dense(layout, HNORM_F32, n, 64, 3136);
-        const Planes x = dense(layout, HNORM_F32, n, 64, 3136, kMemory + (int64_t(1) << 38));
-        const Planes residual = dense(layout, HNORM_F32, n, 64, 3136, kMemory - (int64_t(1) << 38));
+        const CheckedTensor y = dense(layout, HNORM_F32, n, 64, 3136);
+        const CheckedTensor x = dense(layout, HNORM_F32, n, 64, 3136, kMemory + (int64_t(1) << 38));
+        const CheckedTensor residual = dense(layout, HNORM_F32, n, 64, 3136, kMemory - (int64_t(1) << 38));
         CHECK(goes(y, {&x}, 150));
         CHECK_FALSE(goes(y, {&x}, 250));
         CHECK_FALSE(goes(y, {&x}, 0));  // of targets without such stores
@@ -269,8 +270,8 @@ TEST_CASE("outputs are stored past the cache where the cache cannot hold them be
 
 TEST_CASE("an output among the bytes of an input is not stored past the cache", "[once]") {
     const From always(0);
-    const Planes y = dense(Layout::kChannelsFirst, HNORM_F32, 64, 64, 112 * 112);
-    Planes x = y;
+    const CheckedTensor y = dense(Layout::kChannelsFirst, HNORM_F32, 64, 64, 112 * 112);
+    CheckedTensor x = y;
     CHECK_FALSE(goes(y, {&x}, 100));
     x.data += y.elements() * 4 - 4;
     CHECK_FALSE(goes(y, {&x}, 100));
@@ -282,10 +283,10 @@ TEST_CASE("an output among the bytes of an input is not stored past the cache", 
 
 TEST_CASE("where no whole lines lie side by side, nothing is stored past the cache", "[once]") {
     const From always(0);
-    const Planes x = dense(Layout::kChannelsFirst, HNORM_F32, 512, 512, 55 * 55, kMemory + (int64_t(1) << 38));
+    const CheckedTensor x = dense(Layout::kChannelsFirst, HNORM_F32, 512, 512, 55 * 55, kMemory + (int64_t(1) << 38));
     const auto stored = [&](Layout layout, int64_t c, int64_t s, int64_t offset, hnorm_type type = HNORM_F32,
                             bool after_sums = true) {
-        const Planes input = dense(layout, type, 64, c, s, x.data);
+        const CheckedTensor input = dense(layout, type, 64, c, s, x.data);
         return goes(dense(layout, type, 64, c, s, kMemory + offset), {&input, nullptr}, 100, after_sums);
     };
     CHECK(stored(Layout::kChannelsFirst, 64, 8 * 8, 0));
@@ -304,7 +305,7 @@ TEST_CASE("where no whole lines lie side by side, nothing is stored past the cac
     CHECK(stored(Layout::kChannelsLast, 3, 224 * 224, 16));
     CHECK_FALSE(stored(Layout::kChannelsLast, 2047, 49, 0, HNORM_F16));  // 32 positions a row of lines
 
-    Planes y = dense(Layout::kChannelsFirst, HNORM_F32, 64, 64, 7 * 7), input = y;
+    CheckedTensor y = dense(Layout::kChannelsFirst, HNORM_F32, 64, 64, 7 * 7), input = y;
     input.data = x.data;
     CHECK(goes(y, {&input}, 100));
     input.stride_c += 1;
@@ -321,7 +322,7 @@ TEST_CASE("rows of elements begin with a line and are whole lines, and of channe
         for (Layout layout : {Layout::kChannelsFirst, Layout::kChannelsLast}) {
             for (int64_t c : {1, 3, 16, 64, 65, 100, 500}) {
                 for (int64_t offset : {0, 4, 16, 60}) {
-                    const Planes y = dense(layout, type, 2, c, 64, kMemory + offset);
+                    const CheckedTensor y = dense(layout, type, 2, c, 64, kMemory + offset);
                     INFO(describe(y));
                     REQUIRE(LineRows::fit(y));
                     const LineRows rows(y, true, 0);

@@ -89,7 +89,7 @@ struct Gpu : Call {
     class ChannelStatistics {
     public:
         explicit ChannelStatistics(const Gpu &on) : on_(on), mean_(on), variance_(on) {}
-        hnorm_status repeat(const Planes &x, Normalization *by);
+        hnorm_status repeat(const CheckedTensor &x, Normalization *by);
 
     private:
         const Gpu &on_;
@@ -106,10 +106,12 @@ struct Gpu : Call {
 
     // All at once: a launch fills the device.
     template <typename Compute>
-    hnorm_status for_blocks(const Planes &x, const Grouping &, int, const Compute &compute) const {
+    hnorm_status for_blocks(const CheckedTensor &x, const Grouping &, int, const Compute &compute) const {
         return compute(all_of(x));
     }
-    bool goes_past_cache(const Planes &, std::initializer_list<const Planes *>, bool = false) const { return false; }
+    bool goes_past_cache(const CheckedTensor &, std::initializer_list<const CheckedTensor *>, bool = false) const {
+        return false;
+    }
     Values<double> constant(double value) const { return {value == 0 ? constants.zero : constants.one, 0, 0}; }
     static Values<float> no_beta() { return {nullptr, 0, 0}; }
     hnorm_status check_counts(const double *, int64_t) const { return HNORM_OK; }
@@ -121,42 +123,46 @@ struct Gpu : Call {
     // Repeats each of `from`, one a group, for the neighbours that the view has of it.
     hnorm_status repeat(const double *from, const View &groups, int64_t together, double *to) const;
 
-    hnorm_status moments(const Planes &x, const Grouping &group, double divisor, double *mean, double *m2) const;
-    hnorm_status statistics(const Planes &x, const Forward &a, const Normalization &by, double *mean, double *variance,
-                            Coefficients *coefficients) const;
+    hnorm_status moments(const CheckedTensor &x, const Grouping &group, double divisor, double *mean, double *m2) const;
+    hnorm_status statistics(const CheckedTensor &x, const Forward &a, const Normalization &by, double *mean,
+                            double *variance, Coefficients *coefficients) const;
     static bool has_tracked(const Forward &a) { return own_step(a) != nullptr; }
-    hnorm_status coefficients(const Planes &x, const Normalization &by, Coefficients *coefficients) const;
-    hnorm_status normalize(const Planes &x, const Coefficients &by, const PostOps &post, const Planes &y, bool) const;
+    hnorm_status coefficients(const CheckedTensor &x, const Normalization &by, Coefficients *coefficients) const;
+    hnorm_status normalize(const CheckedTensor &x, const Coefficients &by, const PostOps &post, const CheckedTensor &y,
+                           bool) const;
 
-    hnorm_status activation_backward(const Planes &y, const Planes &dy, float slope, const Planes &dz) const;
-    hnorm_status wide_gradient(const Planes &y, const Planes &dy, float slope, const Planes &dz) const;
-    hnorm_status narrow(const Planes &from, const Planes &to) const;
+    hnorm_status activation_backward(const CheckedTensor &y, const CheckedTensor &dy, float slope,
+                                     const CheckedTensor &dz) const;
+    hnorm_status wide_gradient(const CheckedTensor &y, const CheckedTensor &dy, float slope,
+                               const CheckedTensor &dz) const;
+    hnorm_status narrow(const CheckedTensor &from, const CheckedTensor &to) const;
 
-    static hnorm_status gate(const Planes &, const Normalization &, float slope, Gate *gate) {
+    static hnorm_status gate(const CheckedTensor &, const Normalization &, float slope, Gate *gate) {
         gate->slope = slope;
         return HNORM_OK;
     }
-    hnorm_status reduce(const Planes &x, const Planes &dy, const Normalization &by, const Backward *b,
+    hnorm_status reduce(const CheckedTensor &x, const CheckedTensor &dy, const Normalization &by, const Backward *b,
                         const GroupSums &sums, Gate *gate, Gradient *gradient) const;
     // `count` is one a group, or of all groups. weigh: the sums are still to be multiplied by
     // gamma.
-    hnorm_status gradient(const Planes &x, const Normalization &by, const WeightedSums &sums, bool weigh,
+    hnorm_status gradient(const CheckedTensor &x, const Normalization &by, const WeightedSums &sums, bool weigh,
                           Gradient *gradient) const;
-    hnorm_status gradient(const Planes &x, const Normalization &by, const Grouping &group, const Values<double> &count,
+    hnorm_status gradient(const CheckedTensor &x, const Normalization &by, const Grouping &group,
+                          const Values<double> &count, const GroupSums &sums, Gradient *gradient) const;
+    hnorm_status gradient(const CheckedTensor &x, const Normalization &by, const Grouping &group, double count,
                           const GroupSums &sums, Gradient *gradient) const;
-    hnorm_status gradient(const Planes &x, const Normalization &by, const Grouping &group, double count,
-                          const GroupSums &sums, Gradient *gradient) const;
-    hnorm_status constant_gradient(const Planes &x, const Normalization &by, Gate *gate, Gradient *gradient) const;
-    hnorm_status apply(const Planes &x, const Planes &dy, const Gradient &by, const Gate &gate, const Planes &dx,
-                       bool) const;
+    hnorm_status constant_gradient(const CheckedTensor &x, const Normalization &by, Gate *gate,
+                                   Gradient *gradient) const;
+    hnorm_status apply(const CheckedTensor &x, const CheckedTensor &dy, const Gradient &by, const Gate &gate,
+                       const CheckedTensor &dx, bool) const;
     hnorm_status parameter_gradients(const Backward &b, const GroupSums &sums) const;
     hnorm_status track(const Track &step) const;
 
 private:
     // Moments, and the coefficients by gamma and beta of the groups. step: of their running
     // statistics, or null.
-    hnorm_status moments(const Planes &x, const Grouping &group, const AffineView &affine, double eps, double divisor,
-                         const Track *step, double *mean, double *m2, Coefficients *coefficients) const;
+    hnorm_status moments(const CheckedTensor &x, const Grouping &group, const AffineView &affine, double eps,
+                         double divisor, const Track *step, double *mean, double *m2, Coefficients *coefficients) const;
     // Whether the groups of statistics are those that have gamma and beta. Kernels that make
     // statistics make the coefficients then.
     static bool are_own(const Forward &a) {
@@ -171,14 +177,14 @@ private:
         return b.wants_parameters() && b.summed().by == HNORM_INSTANCE && !b.per_sample && b.x.n > 1;
     }
     // Backward's sums of each channel of groups of channels, weighed and added.
-    hnorm_status gradient_of_parts(const Planes &x, const Normalization &by, const Grouping &group, double count,
+    hnorm_status gradient_of_parts(const CheckedTensor &x, const Normalization &by, const Grouping &group, double count,
                                    const GroupSums &sums, Gradient *gradient) const;
     // gamma and beta with constants for absent ones.
     AffineView present(const AffineView &affine) const;
 };
 
 // The groups of values: one for each channel of each sample, or one for each channel.
-inline View channels_of(const Planes &x, bool per_sample) {
+inline View channels_of(const CheckedTensor &x, bool per_sample) {
     return {nullptr, HNORM_F32, {}, {}, {x.c, 1}, per_sample ? Axis{x.n, x.c} : Axis{}};
 }
 

@@ -5,11 +5,11 @@ namespace hnorm::gpu {
 
 namespace {
 
-View groups_of(const Planes &x, const Grouping &group) { return channels_of(x, group.by != HNORM_BATCH); }
+View groups_of(const CheckedTensor &x, const Grouping &group) { return channels_of(x, group.by != HNORM_BATCH); }
 
 }  // namespace
 
-hnorm_status Gpu::reduce(const Planes &x, const Planes &dy, const Normalization &by, const Backward *b,
+hnorm_status Gpu::reduce(const CheckedTensor &x, const CheckedTensor &dy, const Normalization &by, const Backward *b,
                          const GroupSums &sums, Gate *gate, Gradient *gradient) const {
     const SumsView seen = sums_view(x, &dy, sums.group);
     const View &view = seen.x;
@@ -43,7 +43,8 @@ hnorm_status Gpu::reduce(const Planes &x, const Planes &dy, const Normalization 
 }
 
 // Where nothing was summed the gate is still to be computed.
-hnorm_status Gpu::constant_gradient(const Planes &x, const Normalization &by, Gate *gate, Gradient *gradient) const {
+hnorm_status Gpu::constant_gradient(const CheckedTensor &x, const Normalization &by, Gate *gate,
+                                    Gradient *gradient) const {
     if (!gate->is_known) {
         HNORM_TRY(coefficients(x, by, &gate->forward));
         gate->take_forward();
@@ -51,7 +52,7 @@ hnorm_status Gpu::constant_gradient(const Planes &x, const Normalization &by, Ga
     return this->gradient(x, by, {constant(0), constant(0), constant(1)}, false, gradient);
 }
 
-hnorm_status Gpu::gradient(const Planes &x, const Normalization &by, const WeightedSums &sums, bool weigh,
+hnorm_status Gpu::gradient(const CheckedTensor &x, const Normalization &by, const WeightedSums &sums, bool weigh,
                            Gradient *gradient) const {
     bool per_sample = by.per_sample();
     for (const Values<double> *values : {&sums.g1, &sums.g2, &sums.count}) {
@@ -67,21 +68,21 @@ hnorm_status Gpu::gradient(const Planes &x, const Normalization &by, const Weigh
                   written(2), written(3), written(4));
 }
 
-hnorm_status Gpu::gradient(const Planes &x, const Normalization &by, const Grouping &group, const Values<double> &count,
-                           const GroupSums &sums, Gradient *gradient) const {
+hnorm_status Gpu::gradient(const CheckedTensor &x, const Normalization &by, const Grouping &group,
+                           const Values<double> &count, const GroupSums &sums, Gradient *gradient) const {
     const WeightedSums values = {group_values<double>(sums.dy, x, group), group_values<double>(sums.dy_xmu, x, group),
                                  count};
     return this->gradient(x, by, values, true, gradient);
 }
 
-hnorm_status Gpu::gradient(const Planes &x, const Normalization &by, const Grouping &group, double count,
+hnorm_status Gpu::gradient(const CheckedTensor &x, const Normalization &by, const Grouping &group, double count,
                            const GroupSums &sums, Gradient *gradient) const {
     // The sums' kernel has computed those of its own groups.
     return sums.group == group ? HNORM_OK : gradient_of_parts(x, by, group, count, sums, gradient);
 }
 
-hnorm_status Gpu::gradient_of_parts(const Planes &x, const Normalization &by, const Grouping &group, double count,
-                                    const GroupSums &sums, Gradient *gradient) const {
+hnorm_status Gpu::gradient_of_parts(const CheckedTensor &x, const Normalization &by, const Grouping &group,
+                                    double count, const GroupSums &sums, Gradient *gradient) const {
     const View parts = groups_of(x, sums.group), wholes = groups_of(x, group);
     Memory<double> g1(*this), g2(*this), counts(*this);
     for (Memory<double> *memory : {&g1, &g2, &counts}) {
@@ -104,9 +105,9 @@ hnorm_status Gpu::gradient_of_parts(const Planes &x, const Normalization &by, co
     return this->gradient(x, by, {values(g1), values(g2), values(counts)}, false, gradient);
 }
 
-hnorm_status Gpu::apply(const Planes &x, const Planes &dy, const Gradient &by, const Gate &gate, const Planes &dx,
-                        bool) const {
-    const Planes tensors[] = {x, dy, dx};
+hnorm_status Gpu::apply(const CheckedTensor &x, const CheckedTensor &dy, const Gradient &by, const Gate &gate,
+                        const CheckedTensor &dx, bool) const {
+    const CheckedTensor tensors[] = {x, dy, dx};
     const PointwiseView seen = pointwise_view_on_device(tensors, 3, by.stride_n != 0 || gate.a.stride_n != 0);
     const View &view = seen.tensors[0];
     const auto coefficient = [&](int i) { return On<GroupBuffer>(*this, by[i], view, by.stride_n); };
@@ -123,8 +124,9 @@ hnorm_status Gpu::apply(const Planes &x, const Planes &dy, const Gradient &by, c
                   slope_bits(gate.slope), kZero, Elements(*this, seen.tensors[2]));
 }
 
-hnorm_status Gpu::activation_backward(const Planes &y, const Planes &dy, float slope, const Planes &dz) const {
-    const Planes tensors[] = {y, dy, dz};
+hnorm_status Gpu::activation_backward(const CheckedTensor &y, const CheckedTensor &dy, float slope,
+                                      const CheckedTensor &dz) const {
+    const CheckedTensor tensors[] = {y, dy, dz};
     const PointwiseView seen = pointwise_view_on_device(tensors, 3, false);
     const DeviceElementKernels &of_type = kernels.of[y.type];
     const View &of_y = seen.tensors[0], &of_dy = seen.tensors[1], &of_dz = seen.tensors[2];
@@ -134,16 +136,17 @@ hnorm_status Gpu::activation_backward(const Planes &y, const Planes &dy, float s
                   Elements(*this, of_y), Elements(*this, of_dy), slope_bits(slope), kZero, Elements(*this, of_dz));
 }
 
-hnorm_status Gpu::wide_gradient(const Planes &y, const Planes &dy, float slope, const Planes &dz) const {
-    const Planes tensors[] = {y, dy, dz};
+hnorm_status Gpu::wide_gradient(const CheckedTensor &y, const CheckedTensor &dy, float slope,
+                                const CheckedTensor &dz) const {
+    const CheckedTensor tensors[] = {y, dy, dz};
     const PointwiseView seen = pointwise_view_on_device(tensors, 3, false);
     return launch(*this, y.type == HNORM_F16 ? kernels.wide_gradient_f16 : kernels.wide_gradient_bf16,
                   On<TensorBuffer>(*this, seen.tensors[0]), On<TensorBuffer>(*this, seen.tensors[1]), slope_bits(slope),
                   kZero, On<TensorBuffer>(*this, seen.tensors[2]));
 }
 
-hnorm_status Gpu::narrow(const Planes &from, const Planes &to) const {
-    const Planes tensors[] = {from, to};
+hnorm_status Gpu::narrow(const CheckedTensor &from, const CheckedTensor &to) const {
+    const CheckedTensor tensors[] = {from, to};
     const PointwiseView seen = pointwise_view_on_device(tensors, 2, false);
     return launch(*this, to.type == HNORM_F16 ? kernels.narrow_f16 : kernels.narrow_bf16,
                   On<TensorBuffer>(*this, seen.tensors[0]), On<TensorBuffer>(*this, seen.tensors[1]));

@@ -39,7 +39,7 @@ hnorm_status Gpu::repeat(const double *from, const View &groups, int64_t togethe
                   On<GroupBuffer>(*this, to, repeated));
 }
 
-hnorm_status Gpu::ChannelStatistics::repeat(const Planes &x, Normalization *by) {
+hnorm_status Gpu::ChannelStatistics::repeat(const CheckedTensor &x, Normalization *by) {
     const int64_t together = by->variance.together;
     if (together == 1) {
         return HNORM_OK;
@@ -54,8 +54,9 @@ hnorm_status Gpu::ChannelStatistics::repeat(const Planes &x, Normalization *by) 
     return HNORM_OK;
 }
 
-hnorm_status Gpu::moments(const Planes &x, const Grouping &group, const AffineView &given, double eps, double divisor,
-                          const Track *tracked, double *mean, double *m2, Coefficients *coefficients) const {
+hnorm_status Gpu::moments(const CheckedTensor &x, const Grouping &group, const AffineView &given, double eps,
+                          double divisor, const Track *tracked, double *mean, double *m2,
+                          Coefficients *coefficients) const {
     const SumsView seen = sums_view(x, nullptr, group);
     const View &view = seen.x;
     const AffineView affine = present(given);
@@ -78,7 +79,8 @@ hnorm_status Gpu::moments(const Planes &x, const Grouping &group, const AffineVi
                   m, a, b, running(step.running_mean), running(step.running_variance));
 }
 
-hnorm_status Gpu::moments(const Planes &x, const Grouping &group, double divisor, double *mean, double *m2) const {
+hnorm_status Gpu::moments(const CheckedTensor &x, const Grouping &group, double divisor, double *mean,
+                          double *m2) const {
     Coefficients unused(*this);
     const SumsView seen = sums_view(x, nullptr, group);
     if (seen.merged == 1) {
@@ -104,7 +106,7 @@ hnorm_status Gpu::moments(const Planes &x, const Grouping &group, double divisor
     return HNORM_OK;
 }
 
-hnorm_status Gpu::statistics(const Planes &x, const Forward &of, const Normalization &by, double *mean,
+hnorm_status Gpu::statistics(const CheckedTensor &x, const Forward &of, const Normalization &by, double *mean,
                              double *variance, Coefficients *coefficients) const {
     const auto size = static_cast<double>(of.group.size(x));
     if (are_own(of)) {
@@ -117,7 +119,7 @@ hnorm_status Gpu::statistics(const Planes &x, const Forward &of, const Normaliza
     return this->coefficients(x, of_channels, coefficients);
 }
 
-hnorm_status Gpu::coefficients(const Planes &x, const Normalization &by, Coefficients *forward) const {
+hnorm_status Gpu::coefficients(const CheckedTensor &x, const Normalization &by, Coefficients *forward) const {
     const AffineView affine = present(by.affine);
     const bool per_sample = by.per_sample();
     const View view = channels_of(x, per_sample);
@@ -129,8 +131,9 @@ hnorm_status Gpu::coefficients(const Planes &x, const Normalization &by, Coeffic
     return launch(*this, kernels.coefficients, means, variances, gamma, beta, by.eps, kZero, m, a, b);
 }
 
-hnorm_status Gpu::normalize(const Planes &x, const Coefficients &by, const PostOps &post, const Planes &y, bool) const {
-    const Planes tensors[] = {x, y, post.residual ? *post.residual : x};
+hnorm_status Gpu::normalize(const CheckedTensor &x, const Coefficients &by, const PostOps &post, const CheckedTensor &y,
+                            bool) const {
+    const CheckedTensor tensors[] = {x, y, post.residual ? *post.residual : x};
     const PointwiseView seen = pointwise_view_on_device(tensors, 3, by.stride_n != 0);
     const View &view = seen.tensors[0];
     Elements x_buffer(*this, view), y_buffer(*this, seen.tensors[1]);

@@ -6,7 +6,8 @@
 
 namespace hnorm::detail {
 
-hnorm_status Cpu::activation_backward(const Planes &y, const Planes &dy, float slope, const Planes &dz) const {
+hnorm_status Cpu::activation_backward(const CheckedTensor &y, const CheckedTensor &dy, float slope,
+                                      const CheckedTensor &dz) const {
     return for_pointwise(*this, Operands<3, 0>{{y, dy, dz}, {}}, false, [&](auto &call) {
         return kernel_of(hnorm_kernels_activation_backward, *this, y.type, call.planes)(
             call.tensor(0), call.tensor(1), slope_bits(slope), call.tensor(2));

@@ -16,8 +16,8 @@ struct GroupSums {
 // hnorm_backward, and hnorm_normalize_backward, for which the statistics are constants
 struct Backward {
     static constexpr Operation kOperation = kBackward;
-    Planes x, dy;
-    const Planes *dx;  // null: not wanted
+    CheckedTensor x, dy;
+    const CheckedTensor *dx;  // null: not wanted
     Grouping group;
     Normalization by;       // null statistics: those of x (compute_backward_of_batch alone)
     bool per_sample;        // there are N*C gammas and betas, and as many gradients; else C
@@ -25,8 +25,8 @@ struct Backward {
     bool add = false;       // to what dgamma and dbeta hold
     float slope = 1;        // of the activation
     // If a residual was added and there is an activation: y of forward, which has its sign.
-    const Planes *y = nullptr;
-    const Planes *dresidual = nullptr;  // null: not wanted
+    const CheckedTensor *y = nullptr;
+    const CheckedTensor *dresidual = nullptr;  // null: not wanted
 
     bool has_residual() const { return y || dresidual; }
     bool wants_parameters() const { return dgamma || dbeta; }
@@ -44,7 +44,7 @@ struct Backward {
 // hnorm_backward_reduce
 struct BackwardReduce {
     static constexpr Operation kOperation = kBackward;
-    Planes x, dy;
+    CheckedTensor x, dy;
     Values<double> mean;
     GroupSums sums;
 
@@ -54,11 +54,11 @@ struct BackwardReduce {
 // hnorm_backward_apply
 struct BackwardApply {
     static constexpr Operation kOperation = kBackward;
-    Planes x, dy;
+    CheckedTensor x, dy;
     Normalization by;
     GroupSums sums;
     Values<double> count;  // elements of each group
-    Planes dx;
+    CheckedTensor dx;
 
     CallKind kind() const { return {Computes::kBackwardApply, x, dx.data, sums.group}; }
 };
@@ -66,9 +66,9 @@ struct BackwardApply {
 // hnorm_activation_backward
 struct ActivationBackward {
     static constexpr Operation kOperation = kBackward;
-    Planes y, dy;
+    CheckedTensor y, dy;
     float slope;
-    Planes dz;
+    CheckedTensor dz;
 
     CallKind kind() const { return {Computes::kActivationBackward, y, dz.data, {}}; }
 };
@@ -84,7 +84,9 @@ struct PlaceOfDz {
                  : b.dx && b.dx->data != b.x.data ? b.dx
                                                   : nullptr) {}
     // A tensor with the strides of dz.
-    Planes like(const Planes &dy) const { return !computed ? dy : tensor ? *tensor : dense_like(dy, nullptr); }
+    CheckedTensor like(const CheckedTensor &dy) const {
+        return !computed ? dy : tensor ? *tensor : dense_like(dy, nullptr);
+    }
 
     bool gated;  // There is an activation.
     // dz, x and dx have floats. Elements of 16 bits would round dz although the caller does not ask
@@ -93,7 +95,7 @@ struct PlaceOfDz {
     bool computed;  // dz is not dy itself.
     // dresidual, or dx, which the gradient later overwrites (but not if dx is x, because x is still
     // needed). Null: dz is dy, or lies in memory of the call.
-    const Planes *tensor;
+    const CheckedTensor *tensor;
 };
 
 // Backward behind a residual (hnorm_post_ops_gradient) has two steps. The first computes dz. The
@@ -141,13 +143,13 @@ public:
         if (!place_.computed) {
             return HNORM_OK;
         }
-        const Planes dy = cropped(given_.dy, range), y = place_.gated ? cropped(*given_.y, range) : dy;
+        const CheckedTensor dy = cropped(given_.dy, range), y = place_.gated ? cropped(*given_.y, range) : dy;
         if (!place_.wide) {
             return on_.activation_backward(y, dy, given_.slope, cropped(rest.dy, range));
         }
         HNORM_TRY(on_.wide_gradient(y, dy, given_.slope, cropped(rest.dy, range)));
         if (given_.x.data) {
-            const Planes x = cropped(given_.x, range);
+            const CheckedTensor x = cropped(given_.x, range);
             HNORM_TRY(on_.wide_gradient(x, x, 1, cropped(rest.x, range)));
         }
         return HNORM_OK;
@@ -160,8 +162,8 @@ public:
     Backward rest;
 
 private:
-    static Planes floats(const Planes &like, void *memory) {
-        Planes planes = dense_like(like, memory);
+    static CheckedTensor floats(const CheckedTensor &like, void *memory) {
+        CheckedTensor planes = dense_like(like, memory);
         planes.type = HNORM_F32;
         return planes;
     }
@@ -170,7 +172,7 @@ private:
     const Backward &given_;
     const PlaceOfDz place_;
     typename Backend::template Memory<char> memory_of_dz_, memory_of_x_;
-    Planes dx_ = {};
+    CheckedTensor dx_ = {};
 };
 
 // Memory for the sums of backward.
@@ -209,7 +211,7 @@ hnorm_status zero_parameter_gradients(const Backend &on, const Backward &b) {
 template <typename Backend>
 hnorm_status compute_backward_block(const Backend &on, const Backward &b, const Range &range, bool past_cache,
                                     const GroupSums &sums) {
-    const Planes x = cropped(b.x, range), dy = cropped(b.dy, range);
+    const CheckedTensor x = cropped(b.x, range), dy = cropped(b.dy, range);
     const Normalization by = b.by.from(range);
     typename Backend::Gate gate(on);
     typename Backend::Gradient gradient(on);
@@ -337,7 +339,7 @@ hnorm_status compute_backward_apply(const Backend &on, const BackwardApply &a) {
     HNORM_TRY(on.check_counts(a.count.data, group.count(a.x)));
     const bool past_cache = on.goes_past_cache(a.dx, {&a.x, &a.dy});
     const auto compute = [&](const Range &range) {
-        const Planes x = cropped(a.x, range);
+        const CheckedTensor x = cropped(a.x, range);
         const int64_t first = group.first(a.x, range);
         typename Backend::Gradient gradient(on);
         HNORM_TRY(on.gradient(x, a.by.from(range), group, a.count.from(range),

@@ -8,8 +8,8 @@
 
 namespace hnorm::detail {
 
-hnorm_status Cpu::apply(const Planes &x, const Planes &dy, const Gradient &by, const Gate &gate, const Planes &dx,
-                        bool past_cache) const {
+hnorm_status Cpu::apply(const CheckedTensor &x, const CheckedTensor &dy, const Gradient &by, const Gate &gate,
+                        const CheckedTensor &dx, bool past_cache) const {
     const bool sign = gate.slope != 1;
     const Operands<3, 7> operands = {{x, dy, dx},
                                      {by.array(0), by.array(1), by.array(2), by.array(3), by.array(4),
@@ -45,7 +45,7 @@ hnorm_status hnorm_backward_apply(const hnorm_tensor *x, const hnorm_tensor *dy,
     GradientTensors tensors(x, dy, dx);
     HNORM_TRY(tensors.read(function, true, true));
     HNORM_TRY(read_one_channel(function, tensors.dy.planes.c, &group));
-    const Planes &in = tensors.x.planes;
+    const CheckedTensor &in = tensors.x.planes;
     const int64_t groups = in.groups(group);
     for (const Array &array :
          {Array("count", count, groups), Array("mean", mean, groups), Array("variance", variance, groups),

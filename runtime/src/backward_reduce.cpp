@@ -82,7 +82,7 @@ private:
 
 }  // namespace
 
-hnorm_status Cpu::reduce(const Planes &x, const Planes &dy, const Normalization &by, const Backward *,
+hnorm_status Cpu::reduce(const CheckedTensor &x, const CheckedTensor &dy, const Normalization &by, const Backward *,
                          const GroupSums &sums, Gate *gate, Gradient *) const {
     const SumsView given = sums_view(x, &dy, sums.group);
     SumsView all = given;
@@ -128,7 +128,7 @@ hnorm_status hnorm_backward_reduce(const hnorm_tensor *x, const hnorm_tensor *dy
     GradientTensors tensors(x, dy, nullptr);
     HNORM_TRY(tensors.read(function, true, false));
     HNORM_TRY(read_one_channel(function, tensors.dy.planes.c, &group));
-    const Planes &in = tensors.x.planes;
+    const CheckedTensor &in = tensors.x.planes;
     const int64_t groups = in.groups(group);
     const Array means("mean", mean, groups), sums("sum_dy", sum_dy, groups);
     HNORM_TRY(check_read(function, means, tensors));

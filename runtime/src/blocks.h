@@ -15,7 +15,7 @@ namespace hnorm::detail {
 class Blocks {
 public:
     // A block holds whole groups. read: how many tensors like x the work reads.
-    Blocks(const CpuCall &on, const Planes &x, const Grouping &grouping, int read = 1)
+    Blocks(const CpuCall &on, const CheckedTensor &x, const Grouping &grouping, int read = 1)
         : x_(x),
           dispatch_(on.dispatch(x.type)),
           channels_(x.c),
@@ -25,8 +25,8 @@ public:
         const bool batch = group == HNORM_BATCH;
         // Channels that lie side by side are not divided: pieces of a line or two are no stream.
         // Those of a few elements each are an exception: their values take more memory.
-        const bool adjacent = (x.s == 1 || x.layout == Layout::kChannelsLast) &&
-                              (batch || (x.n == 1 && x.s <= kFewElements));
+        const bool adjacent =
+            (x.s == 1 || x.layout == Layout::kChannelsLast) && (batch || (x.n == 1 && x.s <= kFewElements));
         if (adjacent && x.n * x.s > kFewElements) {
             return;
         }
@@ -98,7 +98,7 @@ private:
                               : Sharing::kBlocks;
     }
 
-    const Planes &x_;
+    const CheckedTensor &x_;
     const Dispatch &dispatch_;
     int64_t channels_, samples_;  // of a block
     bool serial_, shared_ = false, few_ = false;

@@ -28,7 +28,7 @@ constexpr const char *kTypeNames[] = {"f32", "f16", "bf16"};  // hnorm_type, in 
 // A call as the log tells calls apart. Operations (forward.h, backward.h) say which they are.
 // Values and no pointers to the operation's: these would keep it out of registers.
 struct CallKind {
-    CallKind(Computes its_computes, const Planes &x, const char *its_written, const Grouping &grouping,
+    CallKind(Computes its_computes, const CheckedTensor &x, const char *its_written, const Grouping &grouping,
              bool has_activation = false, bool has_residual = false)
         : computes(its_computes),
           type(x.type),

@@ -29,7 +29,7 @@ float slope_power(double slope) {
 
 }  // namespace
 
-hnorm_status Coefficients::compute(const char *function, const Planes &x, const Normalization &by) {
+hnorm_status Coefficients::compute(const char *function, const CheckedTensor &x, const Normalization &by) {
     HNORM_TRY(reserve(function, x, by.per_sample()));
     for_groups(x, [&](const auto &gathered, int64_t count, float *m) {
         const Gathered means = gathered(by.mean), variances = gathered(by.variance);
@@ -49,7 +49,7 @@ hnorm_status Coefficients::compute(const char *function, const Planes &x, const 
     return HNORM_OK;
 }
 
-hnorm_status Coefficients::compute_m(const char *function, const Planes &x, const Values<double> &mean) {
+hnorm_status Coefficients::compute_m(const char *function, const CheckedTensor &x, const Values<double> &mean) {
     HNORM_TRY(reserve(function, x, mean.stride_n != 0, 1));
     for_groups(x, [&](const auto &gathered, int64_t count, float *m) {
         const Gathered means = gathered(mean);
@@ -58,7 +58,7 @@ hnorm_status Coefficients::compute_m(const char *function, const Planes &x, cons
     return HNORM_OK;
 }
 
-hnorm_status GradientCoefficients::compute(const char *function, const Planes &x, const Normalization &by,
+hnorm_status GradientCoefficients::compute(const char *function, const CheckedTensor &x, const Normalization &by,
                                            const WeightedSums &sums) {
     const bool per_sample =
         by.per_sample() || sums.g1.stride_n != 0 || sums.g2.stride_n != 0 || sums.count.stride_n != 0;
@@ -86,7 +86,8 @@ hnorm_status GradientCoefficients::compute(const char *function, const Planes &x
     return HNORM_OK;
 }
 
-hnorm_status GateValues::compute(const char *function, const Planes &x, const Normalization &by, float its_slope) {
+hnorm_status GateValues::compute(const char *function, const CheckedTensor &x, const Normalization &by,
+                                 float its_slope) {
     slope = its_slope;
     if (slope == 1) {
         HNORM_TRY(coefficients_.compute_m(function, x, by.mean));

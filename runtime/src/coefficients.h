@@ -23,7 +23,7 @@ public:
     Values<float> array(int i) const { return {memory_.data() + i * count_, stride_n_}; }
 
 protected:
-    hnorm_status reserve(const char *function, const Planes &x, bool per_sample, int arrays = kArrays) {
+    hnorm_status reserve(const char *function, const CheckedTensor &x, bool per_sample, int arrays = kArrays) {
         stride_n_ = per_sample ? x.c : 0;
         count_ = (per_sample ? x.n : 1) * x.c;
         return memory_.reserve(function, arrays * count_);
@@ -31,7 +31,7 @@ protected:
     // Calls compute(gathered, count, place of the first float) for groups that lie side by side.
     // gathered(values): theirs.
     template <typename Compute>
-    void for_groups(const Planes &x, const Compute &compute) {
+    void for_groups(const CheckedTensor &x, const Compute &compute) {
         for_together(count_ / x.c, x.c, [&](int64_t n, int64_t c, int64_t count, int64_t first) {
             compute([&](const auto &values) { return Gathered(values, x.c, n, c, count); }, count,
                     memory_.data() + first);
@@ -46,9 +46,9 @@ protected:
 class Coefficients : public FloatArrays<3> {
 public:
     using FloatArrays::FloatArrays;
-    hnorm_status compute(const char *function, const Planes &x, const Normalization &by);
+    hnorm_status compute(const char *function, const CheckedTensor &x, const Normalization &by);
     // m alone
-    hnorm_status compute_m(const char *function, const Planes &x, const Values<double> &mean);
+    hnorm_status compute_m(const char *function, const CheckedTensor &x, const Values<double> &mean);
     Values<float> m() const { return array(0); }
     Values<float> a() const { return array(1); }
     Values<float> b() const { return array(2); }
@@ -59,7 +59,8 @@ public:
 class GradientCoefficients : public FloatArrays<5> {
 public:
     using FloatArrays::FloatArrays;
-    hnorm_status compute(const char *function, const Planes &x, const Normalization &by, const WeightedSums &sums);
+    hnorm_status compute(const char *function, const CheckedTensor &x, const Normalization &by,
+                         const WeightedSums &sums);
 };
 
 // What backward needs of forward: m, and a and b for the sign of the activation. Without an
@@ -73,7 +74,7 @@ struct Gate {
 class GateValues : public Gate {
 public:
     explicit GateValues(const Cpu &on) : coefficients_(on) {}
-    hnorm_status compute(const char *function, const Planes &x, const Normalization &by, float its_slope);
+    hnorm_status compute(const char *function, const CheckedTensor &x, const Normalization &by, float its_slope);
 
 private:
     Coefficients coefficients_;

@@ -32,18 +32,19 @@ struct Cpu : CpuCall {
     // The CPU reads them where they are.
     struct ChannelStatistics {
         explicit ChannelStatistics(const Cpu &) {}
-        hnorm_status repeat(const Planes &, Normalization *) { return HNORM_OK; }
+        hnorm_status repeat(const CheckedTensor &, Normalization *) { return HNORM_OK; }
     };
 
     // Calls compute(range) for ranges of whole groups that together hold x. read: how many tensors
     // like x the work reads.
     template <typename Compute>
-    hnorm_status for_blocks(const Planes &x, const Grouping &group, int read, const Compute &compute) const {
+    hnorm_status for_blocks(const CheckedTensor &x, const Grouping &group, int read, const Compute &compute) const {
         return Blocks(*this, x, group, read).for_each(function, compute);
     }
     // Whether the output y goes past the cache (past_cache.h, as whole_lines()). Null inputs are
     // absent.
-    bool goes_past_cache(const Planes &y, std::initializer_list<const Planes *> inputs, bool after_sums = false) const {
+    bool goes_past_cache(const CheckedTensor &y, std::initializer_list<const CheckedTensor *> inputs,
+                         bool after_sums = false) const {
         return detail::goes_past_cache(dispatch(y.type), y, inputs, after_sums);
     }
     template <typename T>
@@ -66,52 +67,54 @@ struct Cpu : CpuCall {
     }
 
     // Statistics, one a group. M2 is divided by `divisor`.
-    hnorm_status moments(const Planes &x, const Grouping &group, double divisor, double *mean, double *m2) const;
+    hnorm_status moments(const CheckedTensor &x, const Grouping &group, double divisor, double *mean, double *m2) const;
     // Does the same with the size of a group as divisor, and computes forward's coefficients. `by`
     // has the places of the statistics. A device may do the step of running statistics along with
     // them: then has_tracked() says so.
-    hnorm_status statistics(const Planes &x, const Forward &a, const Normalization &by, double *mean, double *variance,
-                            Coefficients *coefficients) const {
+    hnorm_status statistics(const CheckedTensor &x, const Forward &a, const Normalization &by, double *mean,
+                            double *variance, Coefficients *coefficients) const {
         HNORM_TRY(moments(x, a.group, static_cast<double>(a.group.size(x)), mean, variance));
         return coefficients->compute(function, x, by);
     }
     static bool has_tracked(const Forward &) { return false; }
-    hnorm_status coefficients(const Planes &x, const Normalization &by, Coefficients *coefficients) const {
+    hnorm_status coefficients(const CheckedTensor &x, const Normalization &by, Coefficients *coefficients) const {
         return coefficients->compute(function, x, by);
     }
-    hnorm_status normalize(const Planes &x, const Coefficients &by, const PostOps &post, const Planes &y,
+    hnorm_status normalize(const CheckedTensor &x, const Coefficients &by, const PostOps &post, const CheckedTensor &y,
                            bool past_cache) const;
 
     // dz from y and dy.
-    hnorm_status activation_backward(const Planes &y, const Planes &dy, float slope, const Planes &dz) const;
+    hnorm_status activation_backward(const CheckedTensor &y, const CheckedTensor &dy, float slope,
+                                     const CheckedTensor &dz) const;
     // For elements of 16 bits: the same with dz in floats, and floats rounded to such elements.
-    hnorm_status wide_gradient(const Planes &y, const Planes &dy, float slope, const Planes &dz) const;
-    hnorm_status narrow(const Planes &from, const Planes &to) const;
+    hnorm_status wide_gradient(const CheckedTensor &y, const CheckedTensor &dy, float slope,
+                               const CheckedTensor &dz) const;
+    hnorm_status narrow(const CheckedTensor &from, const CheckedTensor &to) const;
 
     // What backward needs of forward.
-    hnorm_status gate(const Planes &x, const Normalization &by, float slope, Gate *gate) const {
+    hnorm_status gate(const CheckedTensor &x, const Normalization &by, float slope, Gate *gate) const {
         return gate->compute(function, x, by, slope);
     }
     // The sums over the groups of `sums`. A device may compute the gate, the coefficients, and the
     // gradients of the parameters of `b` along with them.
-    hnorm_status reduce(const Planes &x, const Planes &dy, const Normalization &by, const Backward *b,
+    hnorm_status reduce(const CheckedTensor &x, const CheckedTensor &dy, const Normalization &by, const Backward *b,
                         const GroupSums &sums, Gate *gate, Gradient *gradient) const;
     // Backward's coefficients for the groups of `group`, each of `count` elements. The sums are
     // those of its groups, or of their parts.
-    hnorm_status gradient(const Planes &x, const Normalization &by, const Grouping &group, const Values<double> &count,
-                          const GroupSums &sums, Gradient *gradient) const;
-    hnorm_status gradient(const Planes &x, const Normalization &by, const Grouping &group, double count,
+    hnorm_status gradient(const CheckedTensor &x, const Normalization &by, const Grouping &group,
+                          const Values<double> &count, const GroupSums &sums, Gradient *gradient) const;
+    hnorm_status gradient(const CheckedTensor &x, const Normalization &by, const Grouping &group, double count,
                           const GroupSums &sums, Gradient *gradient) const {
         return this->gradient(x, by, group, Values<double>{&count, 0, 0}, sums, gradient);
     }
     // The same for constant statistics: sums of 0.
-    hnorm_status constant_gradient(const Planes &x, const Normalization &by, Gate *, Gradient *gradient) const {
+    hnorm_status constant_gradient(const CheckedTensor &x, const Normalization &by, Gate *, Gradient *gradient) const {
         return gradient->compute(function, x, by, {constant(0), constant(0), constant(1)});
     }
     // Fails if a count is not valid, where the CPU can read it.
     hnorm_status check_counts(const double *count, int64_t groups) const;
-    hnorm_status apply(const Planes &x, const Planes &dy, const Gradient &by, const Gate &gate, const Planes &dx,
-                       bool past_cache) const;
+    hnorm_status apply(const CheckedTensor &x, const CheckedTensor &dy, const Gradient &by, const Gate &gate,
+                       const CheckedTensor &dx, bool past_cache) const;
     // Replaces the sums of dy*(x - mean) of the range by those that the gradient of gamma needs.
     hnorm_status weigh(const Backward &b, const Range &range, const GroupSums &sums) const;
     // Needs weigh() of all groups before it.

@@ -27,7 +27,7 @@ struct Storage {
     hnorm_status (*fill_doubles)(const char *function, double *values, int64_t count, double value);
 };
 
-// Arguments are validated. All pointers are pointers of the device, also those in Planes and
+// Arguments are validated. All pointers are pointers of the device, also those in CheckedTensor and
 // values. An absent gamma or beta is null. Functions that compute queue their work and return. They
 // do not wait for the device, and they copy nothing from it.
 struct Device {

@@ -15,15 +15,15 @@ constexpr int64_t kColumns = 8192, kMostColumns = 16384, kLeastBytes = 1024;
 // With 12 to 24 rows instance norm had 0.74 to 0.95 of the speed of positions (8, 500, 7, 7).
 constexpr int64_t kLeastRows = 32;
 
-int64_t line_of(const Planes &y) { return kLine / y.element_size(); }
+int64_t line_of(const CheckedTensor &y) { return kLine / y.element_size(); }
 
 // Of whole positions and lines, for channels-last tensors.
-int64_t columns_of_positions(const Planes &y) {
+int64_t columns_of_positions(const CheckedTensor &y) {
     const int64_t whole = y.c / std::gcd(y.c, line_of(y)) * line_of(y);
     return (std::max(kLeastBytes / y.element_size(), whole) + whole - 1) / whole * whole;
 }
 
-int64_t columns_of(const Planes &y, bool lines, int64_t flat_elements) {
+int64_t columns_of(const CheckedTensor &y, bool lines, int64_t flat_elements) {
     return y.layout == Layout::kChannelsLast ? columns_of_positions(y)
            : lines                           ? kColumns
                                              : std::max(flat_elements / line_of(y), int64_t(1)) * line_of(y);
@@ -61,7 +61,7 @@ void repeat_positions(const float *of_channels, int64_t positions, int64_t first
 
 }  // namespace
 
-void ElementRows::repeat(const Planes &p, const Values<float> &of_channels, float *to) const {
+void ElementRows::repeat(const CheckedTensor &p, const Values<float> &of_channels, float *to) const {
     for (int64_t block = 0; block < blocks; ++block, to += columns) {
         if (p.layout == Layout::kChannelsLast) {
             repeat_channels(of_channels.data + block * of_channels.stride_n, p.c, begin % p.c, columns, to);
@@ -71,16 +71,18 @@ void ElementRows::repeat(const Planes &p, const Values<float> &of_channels, floa
     }
 }
 
-LineRows::LineRows(const Planes &y, bool lines, int64_t flat_elements)
+LineRows::LineRows(const CheckedTensor &y, bool lines, int64_t flat_elements)
     : head(y.layout == Layout::kChannelsLast || lines ? (kLine - misalignment(y.data)) % kLine / y.element_size() : 0),
       columns(columns_of(y, lines, flat_elements)) {}
 
-bool LineRows::fit(const Planes &y) {
+bool LineRows::fit(const CheckedTensor &y) {
     return misalignment(y.data) % y.element_size() == 0 &&
            (y.layout == Layout::kChannelsLast ? columns_of_positions(y) <= kMostColumns
                                               : y.n == 1 || y.stride_n % line_of(y) == 0);
 }
 
-bool LineRows::are_many(const Planes &y, int64_t elements) { return elements >= kLeastRows * columns_of_positions(y); }
+bool LineRows::are_many(const CheckedTensor &y, int64_t elements) {
+    return elements >= kLeastRows * columns_of_positions(y);
+}
 
 }  // namespace hnorm::detail

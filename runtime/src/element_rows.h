@@ -18,7 +18,7 @@ struct ElementRows {
     // What repeat() writes at a time. It may write so much more than there are values.
     static constexpr int64_t kStep = 16;
 
-    Planes of(const Planes &p) const {
+    CheckedTensor of(const CheckedTensor &p) const {
         const bool last = p.layout == Layout::kChannelsLast;
         return {p.data + begin * p.element_size(),
                 p.type,
@@ -34,7 +34,7 @@ struct ElementRows {
                 last ? columns : p.stride_n};
     }
     // The values of the elements of a row, block after block, from those of the channels of p.
-    void repeat(const Planes &p, const Values<float> &of_channels, float *to) const;
+    void repeat(const CheckedTensor &p, const Values<float> &of_channels, float *to) const;
 };
 
 // How y, which is dense, is divided into rows for a pointwise kernel. Channels-last, `head`
@@ -42,12 +42,12 @@ struct ElementRows {
 // Channels-first, `columns` elements of all samples are a task.
 struct LineRows {
     // lines: rows must be whole lines. Else flat_elements (kernels.h) are a task, channels-first.
-    LineRows(const Planes &y, bool lines, int64_t flat_elements);
+    LineRows(const CheckedTensor &y, bool lines, int64_t flat_elements);
     // Whether rows can be whole lines.
-    static bool fit(const Planes &y);
+    static bool fit(const CheckedTensor &y);
     // Whether so many elements of a channels-last y are enough rows with the same values. To repeat
     // the values for few rows takes longer than is gained.
-    static bool are_many(const Planes &y, int64_t elements);
+    static bool are_many(const CheckedTensor &y, int64_t elements);
 
     const int64_t head, columns;
 };

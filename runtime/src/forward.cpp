@@ -13,7 +13,7 @@ extern "C" {
 hnorm_status hnorm_forward(const hnorm_tensor *x, hnorm_group group, const hnorm_affine *affine, double eps,
                            const hnorm_post_ops *post, const hnorm_tensor *y, double *mean, double *variance) {
     const char *const function = "hnorm_forward";
-    Planes in, out, residual;
+    CheckedTensor in, out, residual;
     HNORM_TRY(read_pair(function, x, y, &in, &out));
     Grouping grouping;
     HNORM_TRY(read_group(function, "group", group, in.c, &grouping));

@@ -15,7 +15,7 @@ namespace hnorm::detail {
 // hnorm_moments
 struct Moments {
     static constexpr Operation kOperation = kForward;
-    Planes x;
+    CheckedTensor x;
     Grouping group;
     double *count, *mean, *m2;
 
@@ -36,12 +36,12 @@ struct Track {
 // hnorm_forward
 struct Forward {
     static constexpr Operation kOperation = kForward;
-    Planes x;
+    CheckedTensor x;
     Grouping group;
     AffineView affine;
     double eps;
     PostOps post;
-    Planes y;
+    CheckedTensor y;
     double *mean, *variance;       // null: not wanted
     const Track *track = nullptr;  // the step of a layer with these statistics; null: none
 
@@ -51,10 +51,10 @@ struct Forward {
 // hnorm_normalize
 struct Normalize {
     static constexpr Operation kOperation = kNormalize;
-    Planes x;
+    CheckedTensor x;
     Normalization by;
     PostOps post;
-    Planes y;
+    CheckedTensor y;
 
     CallKind kind() const {
         return {Computes::kNormalize, x, y.data, grouping_of(by.mean), post.slope != 1, post.residual != nullptr};
@@ -64,19 +64,19 @@ struct Normalize {
 // hnorm_batch_normalization: statistics in float, for each channel, or for each sample and channel
 struct NormalizeFloats {
     static constexpr Operation kOperation = kNormalize;
-    Planes x;
+    CheckedTensor x;
     Values<float> mean, variance;
     AffineView affine;
     double eps;
-    Planes y;
+    CheckedTensor y;
 
     CallKind kind() const { return {Computes::kNormalize, x, y.data, grouping_of(mean)}; }
 };
 
 // The statistics of all groups. M2 is divided by `divisor`.
 template <typename Backend>
-hnorm_status moments_of_blocks(const Backend &on, const Planes &x, const Grouping &group, double divisor, double *mean,
-                               double *m2) {
+hnorm_status moments_of_blocks(const Backend &on, const CheckedTensor &x, const Grouping &group, double divisor,
+                               double *mean, double *m2) {
     return on.for_blocks(x, group, 1, [&](const Range &range) {
         const int64_t first = group.first(x, range);
         return on.moments(cropped(x, range), group, divisor, mean + first, m2 + first);
@@ -117,11 +117,11 @@ hnorm_status compute_forward(const Backend &on, const Forward &a) {
                               a.affine, a.eps};
     const bool past_cache = on.goes_past_cache(a.y, {&a.x, a.post.residual}, !by.per_sample());
     HNORM_TRY(on.for_blocks(a.x, a.group, 1, [&](const Range &range) {
-        const Planes x = cropped(a.x, range);
+        const CheckedTensor x = cropped(a.x, range);
         const int64_t first = a.group.first(a.x, range);
         typename Backend::Coefficients coefficients(on);
         HNORM_TRY(on.statistics(x, a, by.from(range), mean + first, variance + first, &coefficients));
-        Planes residual;
+        CheckedTensor residual;
         return on.normalize(x, coefficients, a.post.from(range, &residual), cropped(a.y, range), past_cache);
     }));
     return a.track && !on.has_tracked(a) ? on.track(*a.track) : HNORM_OK;
@@ -137,10 +137,10 @@ hnorm_status compute_normalize(const Backend &on, const Normalize &a) {
     HNORM_TRY(statistics.repeat(a.x, &by));
     const bool past_cache = on.goes_past_cache(a.y, {&a.x, a.post.residual});
     const auto compute = [&](const Range &range) {
-        const Planes x = cropped(a.x, range);
+        const CheckedTensor x = cropped(a.x, range);
         typename Backend::Coefficients coefficients(on);
         HNORM_TRY(on.coefficients(x, by.from(range), &coefficients));
-        Planes residual;
+        CheckedTensor residual;
         return on.normalize(x, coefficients, a.post.from(range, &residual), cropped(a.y, range), past_cache);
     };
     // Coefficients of each sample's groups: threads share that work, too.

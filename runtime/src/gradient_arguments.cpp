@@ -66,7 +66,7 @@ hnorm_status read_backward(const char *function, bool needs_x, hnorm_group group
     float slope;
     HNORM_TRY(read_post_ops(function, post, its_tensors, &slope));
     const GradientTensors &tensors = *its_tensors;
-    const Planes &dy = tensors.dy.planes;
+    const CheckedTensor &dy = tensors.dy.planes;
     Grouping grouping;
     HNORM_TRY(read_group(function, "group", group, dy.c, &grouping));
     const int64_t groups = grouping.count(dy);

@@ -6,8 +6,8 @@
 
 namespace hnorm::detail {
 
-hnorm_status Cpu::gradient(const Planes &x, const Normalization &by, const Grouping &group, const Values<double> &count,
-                           const GroupSums &sums, Gradient *gradient) const {
+hnorm_status Cpu::gradient(const CheckedTensor &x, const Normalization &by, const Grouping &group,
+                           const Values<double> &count, const GroupSums &sums, Gradient *gradient) const {
     // g1 and g2: the sums times gamma, added for all parts of a group.
     const int64_t groups = group.count(x), samples = sums.group.by == HNORM_BATCH ? 1 : x.n;
     Scratch memory;

@@ -85,7 +85,7 @@ hnorm_status check_layer_device(const char *function, const hnorm_layer &layer, 
 }
 
 hnorm_status check_features(const char *function, const hnorm_layer &layer, const hnorm_tensor &x,
-                            const Planes &planes) {
+                            const CheckedTensor &planes) {
     if (planes.c != layer.num_features) {
         return fail(HNORM_INVALID_ARGUMENT, "%s: x.shape is %s: axis 1 must be the layer's num_features, %" PRId64,
                     function, ShapeText(x).text, layer.num_features);

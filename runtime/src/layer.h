@@ -26,14 +26,14 @@ public:
     // Forgets the latest forward. From now on statistics lie in this storage.
     void move_to(const Storage &storage);
     // A forward has succeeded.
-    void end(const Planes &x, const Planes &y, bool training, bool residual, bool over_ranks = false);
+    void end(const CheckedTensor &x, const CheckedTensor &y, bool training, bool residual, bool over_ranks = false);
     // Whether the latest forward was one of all ranks.
     bool is_over_ranks() const;
     void x_overwritten();
 
     // Gives the mode of the latest forward. Fails unless that forward had this x, nothing has
     // overwritten x, and it had a residual or none, as `residual` says.
-    hnorm_status find(const char *function, const hnorm_tensor &x, const Planes &planes, bool residual,
+    hnorm_status find(const char *function, const hnorm_tensor &x, const CheckedTensor &planes, bool residual,
                       Forward *forward) const;
 
     // The statistics of the latest forward in training, one a group.
@@ -50,7 +50,7 @@ hnorm_status null_layer(const char *function);
 // Fail unless x lies where the layer does, and has as many channels.
 hnorm_status check_layer_device(const char *function, const hnorm_layer &layer, const hnorm_tensor &x);
 hnorm_status check_features(const char *function, const hnorm_layer &layer, const hnorm_tensor &x,
-                            const Planes &planes);
+                            const CheckedTensor &planes);
 // Fails if the layer's owner has written a num_batches_tracked that is not valid.
 hnorm_status check_tracked(const char *function, const hnorm_layer &layer);
 

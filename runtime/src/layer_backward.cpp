@@ -28,7 +28,7 @@ hnorm_status read_backward(const char *function, hnorm_layer *layer, const Add *
         HNORM_TRY(its_tensors->read_residual(function, {"y", add->y, {}}, {"dresidual", add->dresidual, {}}));
     }
     const GradientTensors &tensors = *its_tensors;
-    const Planes &in = tensors.x.planes;
+    const CheckedTensor &in = tensors.x.planes;
     const hnorm_tensor &x = *tensors.x.tensor;
     HNORM_TRY(check_layer_device(function, *layer, x));
     HNORM_TRY(check_features(function, *layer, x, in));

@@ -14,9 +14,9 @@ namespace {
 // Reads the arguments. `added` keeps the residual. over_ranks: the batch has samples of other
 // processes.
 hnorm_status read_forward(const char *function, const hnorm_layer &layer, const hnorm_tensor *x,
-                          const hnorm_tensor *residual, const hnorm_tensor *y, bool over_ranks, Planes *added,
+                          const hnorm_tensor *residual, const hnorm_tensor *y, bool over_ranks, CheckedTensor *added,
                           Forward *forward) {
-    Planes in, out;
+    CheckedTensor in, out;
     HNORM_TRY(read_pair(function, x, y, &in, &out));
     PostOps post;
     post.slope = layer.slope();
@@ -44,7 +44,7 @@ hnorm_status forward(const char *function, hnorm_layer *layer, const hnorm_tenso
         return null_layer(function);
     }
     const bool over_ranks = layer->over_ranks && layer->training;
-    Planes added;
+    CheckedTensor added;
     Forward f = {};
     const hnorm_status read = read_forward(function, *layer, x, residual, y, over_ranks, &added, &f);
     if (over_ranks) {  // A rank whose arguments are wrong tells the others.

@@ -10,7 +10,7 @@ constexpr uint64_t kRecordedBit = 1, kTrainingBit = 2, kOverwrittenBit = 4, kRes
                    kBits = 31;
 
 // Different for different places, shapes and strides, but for an accident in 2^60.
-uint64_t fingerprint(const Planes &x) {
+uint64_t fingerprint(const CheckedTensor &x) {
     uint64_t hash = reinterpret_cast<uintptr_t>(x.data);
     for (const int64_t value : {x.n, x.c, x.s, x.stride_n, x.stride_c, x.stride_s, static_cast<int64_t>(x.type),
                                 static_cast<int64_t>(x.layout), static_cast<int64_t>(x.device)}) {
@@ -36,7 +36,7 @@ void LayerRecord::move_to(const Storage &storage) {
 
 bool LayerRecord::is_over_ranks() const { return (latest_.load(std::memory_order_relaxed) & kRanksBit) != 0; }
 
-void LayerRecord::end(const Planes &x, const Planes &y, bool training, bool residual, bool over_ranks) {
+void LayerRecord::end(const CheckedTensor &x, const CheckedTensor &y, bool training, bool residual, bool over_ranks) {
     const uint64_t word = fingerprint(x) | kRecordedBit | (training ? kTrainingBit : 0) |
                           (y.data == x.data && !x.empty() ? kOverwrittenBit : 0) | (residual ? kResidualBit : 0) |
                           (over_ranks ? kRanksBit : 0);
@@ -49,7 +49,7 @@ void LayerRecord::end(const Planes &x, const Planes &y, bool training, bool resi
 
 void LayerRecord::x_overwritten() { latest_.fetch_or(kOverwrittenBit, std::memory_order_relaxed); }
 
-hnorm_status LayerRecord::find(const char *function, const hnorm_tensor &x, const Planes &planes, bool residual,
+hnorm_status LayerRecord::find(const char *function, const hnorm_tensor &x, const CheckedTensor &planes, bool residual,
                                Forward *forward) const {
     const uint64_t word = latest_.load(std::memory_order_relaxed);
     if ((word & kRecordedBit) == 0) {

@@ -107,7 +107,8 @@ View packed(const View &view, char *copy) {
 
 }  // namespace
 
-hnorm_status Cpu::moments(const Planes &x, const Grouping &group, double divisor, double *mean, double *m2) const {
+hnorm_status Cpu::moments(const CheckedTensor &x, const Grouping &group, double divisor, double *mean,
+                          double *m2) const {
     SumsView all = one_row(sums_view(x, nullptr, group));
     ScratchOf<char> copy;
     // Kernels want the positions of a plane adjacent. Only channels of one position can be apart.
@@ -142,7 +143,7 @@ extern "C" {
 
 hnorm_status hnorm_moments(const hnorm_tensor *x, hnorm_group group, double *count, double *mean, double *m2) {
     const char *const function = "hnorm_moments";
-    Planes planes;
+    CheckedTensor planes;
     HNORM_TRY(read_tensor(function, "x", x, &planes));
     Grouping grouping;
     HNORM_TRY(read_group(function, "group", group, planes.c, &grouping));

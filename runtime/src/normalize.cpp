@@ -9,7 +9,7 @@
 
 namespace hnorm::detail {
 
-hnorm_status Cpu::normalize(const Planes &x, const Coefficients &by, const PostOps &post, const Planes &y,
+hnorm_status Cpu::normalize(const CheckedTensor &x, const Coefficients &by, const PostOps &post, const CheckedTensor &y,
                             bool past_cache) const {
     const std::array<Values<float>, 3> values = {by.m(), by.a(), by.b()};
     const int32_t slope = slope_bits(post.slope);
@@ -36,7 +36,7 @@ hnorm_status hnorm_normalize(const hnorm_tensor *x, hnorm_group group, const dou
                              const hnorm_affine *affine, double eps, const hnorm_post_ops *post,
                              const hnorm_tensor *y) {
     const char *const function = "hnorm_normalize";
-    Planes in, out, residual;
+    CheckedTensor in, out, residual;
     HNORM_TRY(read_pair(function, x, y, &in, &out));
     Grouping grouping;
     HNORM_TRY(read_group(function, "group", group, in.c, &grouping));
@@ -57,7 +57,7 @@ hnorm_status hnorm_batch_normalization(const hnorm_tensor *x, int64_t length, co
                                        const float *offset, const float *scale, double variance_epsilon,
                                        const hnorm_tensor *y) {
     const char *const function = "hnorm_batch_normalization";
-    Planes in, out;
+    CheckedTensor in, out;
     HNORM_TRY(read_pair(function, x, y, &in, &out));
     const int64_t all = in.n * in.c;
     if (length != in.c && length != all) {

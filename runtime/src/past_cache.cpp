@@ -45,23 +45,23 @@ int64_t read_last_level_cache() {
 }
 
 // Rows of adjacent elements: planes, or positions of channels-last tensors.
-int64_t row_bytes(const Planes &p) { return (p.layout == Layout::kChannelsLast ? p.c : p.s) * p.element_size(); }
-bool is_lines(int64_t elements, const Planes &p) { return elements * p.element_size() % kLine == 0; }
+int64_t row_bytes(const CheckedTensor &p) { return (p.layout == Layout::kChannelsLast ? p.c : p.s) * p.element_size(); }
+bool is_lines(int64_t elements, const CheckedTensor &p) { return elements * p.element_size() % kLine == 0; }
 
-bool rows_are_lines(const Planes &y) {
+bool rows_are_lines(const CheckedTensor &y) {
     const int64_t rows = y.layout == Layout::kChannelsLast ? y.stride_s * (y.s > 1) : y.stride_c;
     return misalignment(y.data) == 0 && row_bytes(y) % kLine == 0 && is_lines(rows, y) && is_lines(y.stride_n, y);
 }
 
 // Whether rows that are not whole lines are worth leaving their ends out.
-bool can_be_cut(const Planes &y) {
+bool can_be_cut(const CheckedTensor &y) {
     return y.layout == Layout::kChannelsFirst && misalignment(y.data) % y.element_size() == 0 &&
            row_bytes(y) >= (is_lines(y.stride_c, y) ? kLeastCut : kLeastCutAlone);
 }
 
 // Unlike touches(): where tensors lie between one another's elements, too. Addresses of different
 // arrays, so std::less.
-bool overlap(const Planes &a, const Planes &b) {
+bool overlap(const CheckedTensor &a, const CheckedTensor &b) {
     const std::less<const char *> before;
     return before(a.data, b.end()) && before(b.data, a.end());
 }
@@ -80,28 +80,28 @@ int64_t last_level_cache() {
     return bytes;
 }
 
-bool is_dense(const Planes &p) {
+bool is_dense(const CheckedTensor &p) {
     return p.layout == Layout::kChannelsFirst
                ? p.c == 1 || p.stride_c == p.s
                : (p.s == 1 || p.stride_s == p.c) && (p.n == 1 || p.stride_n == p.c * p.s);
 }
 
-WholeLines whole_lines(const Planes &y, std::initializer_list<const Planes *> inputs, bool after_sums) {
+WholeLines whole_lines(const CheckedTensor &y, std::initializer_list<const CheckedTensor *> inputs, bool after_sums) {
     if (rows_are_lines(y)) {
         return WholeLines::kRows;
     }
     if (can_be_cut(y)) {
         return WholeLines::kCut;
     }
-    const bool dense = is_dense(y) && std::all_of(inputs.begin(), inputs.end(), [&](const Planes *input) {
+    const bool dense = is_dense(y) && std::all_of(inputs.begin(), inputs.end(), [&](const CheckedTensor *input) {
                            return input == nullptr || (is_dense(*input) && input->layout == y.layout);
                        });
     const bool pays = y.layout == Layout::kChannelsLast || after_sums;
     return pays && dense && LineRows::fit(y) ? WholeLines::kElements : WholeLines::kNone;
 }
 
-bool goes_past_cache(const Dispatch &dispatch, const Planes &y, std::initializer_list<const Planes *> inputs,
-                     bool after_sums) {
+bool goes_past_cache(const Dispatch &dispatch, const CheckedTensor &y,
+                     std::initializer_list<const CheckedTensor *> inputs, bool after_sums) {
     const auto choose = [](PastCache choice, int64_t bytes, int64_t limit) {
         if (Witness *const asked = witness()) {
             asked->chose_stores(choice, bytes, limit);
@@ -112,9 +112,9 @@ bool goes_past_cache(const Dispatch &dispatch, const Planes &y, std::initializer
     if (percent == 0) {
         return choose(PastCache::kNever, 0, 0);
     }
-    const auto bytes_of = [](const Planes &p) { return p.elements() * p.element_size(); };
+    const auto bytes_of = [](const CheckedTensor &p) { return p.elements() * p.element_size(); };
     int64_t bytes = bytes_of(y);
-    for (const Planes *input : inputs) {
+    for (const CheckedTensor *input : inputs) {
         if (input != nullptr) {
             if (overlap(y, *input)) {
                 return choose(PastCache::kAmongInputs, 0, 0);
@@ -131,14 +131,14 @@ bool goes_past_cache(const Dispatch &dispatch, const Planes &y, std::initializer
                   bytes, limit);
 }
 
-Planes cropped(const Planes &p, const Part &part) {
-    Planes result = cropped(p, part.planes);
+CheckedTensor cropped(const CheckedTensor &p, const Part &part) {
+    CheckedTensor result = cropped(p, part.planes);
     result.data += part.s_begin * p.stride_s * p.element_size();
     result.s = part.s_end - part.s_begin;
     return result;
 }
 
-LineParts::LineParts(const Planes &y)
+LineParts::LineParts(const CheckedTensor &y)
     : y_(y),
       channels_(is_lines(y.stride_c, y) ? y.c : 1),
       samples_(is_lines(y.stride_c, y) && is_lines(y.stride_n, y) ? std::max<int64_t>(kPlanesOfTask / y.c, 1) : 1) {}

@@ -42,17 +42,17 @@ enum class WholeLines {
     kElements  // all tensors are dense, so lines may hold the elements of several rows (element_rows.h)
 };
 // Whether all elements lie side by side: channels-first those of each sample, channels-last all.
-bool is_dense(const Planes &p);
+bool is_dense(const CheckedTensor &p);
 // after_sums: y is written right after the sums of a block of batch norm's groups, so that the
 // inputs are in a cache. Only then kElements is faster than ordinary stores if planes are
 // channels-first, for there each element has values of its own to read.
-WholeLines whole_lines(const Planes &y, std::initializer_list<const Planes *> inputs, bool after_sums);
+WholeLines whole_lines(const CheckedTensor &y, std::initializer_list<const CheckedTensor *> inputs, bool after_sums);
 
 // Whether y is stored past the cache. It is if y and its inputs together take more than the
 // target's share of the cache, and if y has whole lines. It is not if y lies among the bytes of an
 // input, as in place. A null input is absent.
-bool goes_past_cache(const Dispatch &dispatch, const Planes &y, std::initializer_list<const Planes *> inputs,
-                     bool after_sums);
+bool goes_past_cache(const Dispatch &dispatch, const CheckedTensor &y,
+                     std::initializer_list<const CheckedTensor *> inputs, bool after_sums);
 
 // For tests: in place of the cache's share, if 0 or more.
 extern "C" std::atomic<int64_t> hnorm_past_cache_bytes;
@@ -70,19 +70,19 @@ struct Part {
     Range planes;
     int64_t s_begin, s_end;
 };
-Planes cropped(const Planes &p, const Part &part);
+CheckedTensor cropped(const CheckedTensor &p, const Part &part);
 
 // The tasks of an output y whose planes are cut (WholeLines::kCut).
 class LineParts {
 public:
-    explicit LineParts(const Planes &y);
+    explicit LineParts(const CheckedTensor &y);
 
     int64_t tasks() const { return (y_.n + samples_ - 1) / samples_ * (y_.c / channels_); }
     // The planes of task i, and their positions that are whole lines.
     Part lines(int64_t i) const;
 
 private:
-    const Planes y_;
+    const CheckedTensor y_;
     // Of a task. All channels, where their planes begin alike in their line, or one; then as many
     // samples as it takes to make the calls for the ends worth their while, if they begin alike,
     // too.

@@ -20,7 +20,7 @@ namespace hnorm::detail {
 // 1.
 template <size_t kTensors, size_t kValues>
 struct Operands {
-    std::array<Planes, kTensors> tensors;
+    std::array<CheckedTensor, kTensors> tensors;
     std::array<Values<float>, kValues> values;
 
     bool per_sample() const {
@@ -33,7 +33,7 @@ struct Operands {
     Operands from(const Part &part) const {
         Operands result;
         std::transform(tensors.begin(), tensors.end(), result.tensors.begin(),
-                       [&](const Planes &p) { return cropped(p, part); });
+                       [&](const CheckedTensor &p) { return cropped(p, part); });
         std::transform(values.begin(), values.end(), result.values.begin(),
                        [&](const Values<float> &v) { return v.from(part.planes); });
         return result;
@@ -90,13 +90,13 @@ hnorm_status launch_elements(const CpuCall &on, const Operands<kTensors, kValues
     if (rows.columns <= 0 || rows.rows <= 0) {
         return HNORM_OK;
     }
-    const Planes &y = of.tensors[kTensors - 1];
+    const CheckedTensor &y = of.tensors[kTensors - 1];
     const int64_t size = rows.blocks * rows.columns + ElementRows::kStep;
     ScratchOf<float> memory;
     HNORM_TRY(memory.reserve(on.function, static_cast<int64_t>(kValues) * size));
     Operands<kTensors, kValues> seen;
     std::transform(of.tensors.begin(), of.tensors.end(), seen.tensors.begin(),
-                   [&](const Planes &p) { return rows.of(p); });
+                   [&](const CheckedTensor &p) { return rows.of(p); });
     for (size_t v = 0; v < kValues; ++v) {
         if (v > 0 && of.values[v].data == of.values[0].data) {
             seen.values[v] = seen.values[0];
@@ -114,7 +114,7 @@ hnorm_status launch_elements(const CpuCall &on, const Operands<kTensors, kValues
 template <size_t kTensors, size_t kValues, typename Launch>
 hnorm_status launch_line_rows(const CpuCall &on, const Operands<kTensors, kValues> &of, bool lines,
                               const Launch &launch) {
-    const Planes &y = of.tensors[kTensors - 1];
+    const CheckedTensor &y = of.tensors[kTensors - 1];
     const LineRows by(y, lines, on.dispatch(y.type).flat_elements);
     if (y.layout == Layout::kChannelsLast) {
         const bool each = of.per_sample() && y.n > 1;
@@ -147,7 +147,7 @@ hnorm_status launch_line_rows(const CpuCall &on, const Operands<kTensors, kValue
 template <size_t kTensors, size_t kValues, typename Launch>
 hnorm_status launch_cut(const CpuCall &on, const Operands<kTensors, kValues> &of, int64_t begin, int64_t end,
                         const Launch &launch) {
-    const Planes &y = of.tensors[kTensors - 1];
+    const CheckedTensor &y = of.tensors[kTensors - 1];
     const auto part = [&](int64_t from, int64_t to, bool lines) {
         return from < to ? launch_pointwise(on, of.from({all_of(y), from, to}), lines, launch) : HNORM_OK;
     };
@@ -173,7 +173,7 @@ hnorm_status launch_cut(const CpuCall &on, const Operands<kTensors, kValues> &of
 template <size_t kTensors, size_t kValues, typename Launch>
 hnorm_status for_pointwise(const CpuCall &on, const Operands<kTensors, kValues> &of, bool past_cache,
                            const Launch &launch) {
-    const Planes &y = of.tensors[kTensors - 1];
+    const CheckedTensor &y = of.tensors[kTensors - 1];
     const SerialScope serial(on.is_serial(y.type, y.elements()));
     const auto compute = [&]() -> hnorm_status {
         switch (past_cache ? whole_lines(y, {&of.tensors[0], &of.tensors[kTensors - 2]}, !of.per_sample())

@@ -7,7 +7,7 @@
 namespace hnorm::detail {
 
 hnorm_status read_residual(const char *function, const ResidualArgument &argument, const NamedTensor &x,
-                           const NamedTensor &y, Planes *planes, PostOps *post) {
+                           const NamedTensor &y, CheckedTensor *planes, PostOps *post) {
     if (argument.tensor == nullptr) {
         return HNORM_OK;
     }
@@ -21,7 +21,7 @@ hnorm_status read_residual(const char *function, const ResidualArgument &argumen
 }
 
 hnorm_status read_post_ops(const char *function, const hnorm_post_ops *given, const NamedTensor &x,
-                           const NamedTensor &y, Planes *planes, PostOps *post) {
+                           const NamedTensor &y, CheckedTensor *planes, PostOps *post) {
     if (given == nullptr) {
         return HNORM_OK;
     }

@@ -44,7 +44,7 @@ bool any_offset_in(int64_t low, int64_t high, int64_t count_i, int64_t stride_i,
 struct Runs {
     int64_t length, count_i, stride_i, count_j, stride_j;
 
-    explicit Runs(const Planes &p)
+    explicit Runs(const CheckedTensor &p)
         : length(p.layout == Layout::kChannelsFirst ? p.s : p.c),
           count_i(p.n),
           stride_i(p.stride_n),
@@ -81,12 +81,12 @@ struct Runs {
     }
 };
 
-bool same_strides(const Planes &a, const Planes &b) {
+bool same_strides(const CheckedTensor &a, const CheckedTensor &b) {
     return a.layout == b.layout && a.stride_n == b.stride_n && a.stride_c == b.stride_c && a.stride_s == b.stride_s;
 }
 
 // Elements from a's start to b's; not whole where b starts within an element of a.
-bool shift_between(const Planes &a, const Planes &b, int64_t *shift) {
+bool shift_between(const CheckedTensor &a, const CheckedTensor &b, int64_t *shift) {
     const intptr_t bytes = reinterpret_cast<intptr_t>(b.data) - reinterpret_cast<intptr_t>(a.data);
     *shift = bytes / a.element_size();
     return bytes % a.element_size() == 0;
@@ -141,7 +141,7 @@ hnorm_status check_shape(const char *function, const char *name, const hnorm_ten
 }
 
 // Finds the layout and the distance of positions.
-hnorm_status read_layout(const char *function, const char *name, const hnorm_tensor &t, Planes *p) {
+hnorm_status read_layout(const char *function, const char *name, const hnorm_tensor &t, CheckedTensor *p) {
     for (int axis = 0; axis < 2; ++axis) {
         if (t.shape[axis] > 1 && t.strides[axis] < 0) {
             return fail(HNORM_INVALID_ARGUMENT, "%s: %s.strides[%d] is %" PRId64 ": negative strides are not allowed",
@@ -187,7 +187,7 @@ hnorm_status read_layout(const char *function, const char *name, const hnorm_ten
     return HNORM_OK;
 }
 
-hnorm_status check_memory(const char *function, const char *name, const hnorm_tensor &t, const Planes &p) {
+hnorm_status check_memory(const char *function, const char *name, const hnorm_tensor &t, const CheckedTensor &p) {
     for (int axis = 0; axis < 2; ++axis) {
         if (t.shape[axis] > 1 && t.strides[axis] > kMaxExtent) {
             return fail(HNORM_UNSUPPORTED, "%s: %s.strides[%d] is %" PRId64 ": more than %" PRId64 " are not supported",
@@ -233,8 +233,8 @@ hnorm_status check_memory(const char *function, const char *name, const hnorm_te
 
 }  // namespace
 
-Planes dense_like(const Planes &p, void *memory) {
-    Planes dense = p;
+CheckedTensor dense_like(const CheckedTensor &p, void *memory) {
+    CheckedTensor dense = p;
     dense.data = static_cast<char *>(memory);
     const bool first = p.layout == Layout::kChannelsFirst && p.s > 1;  // Dense channels of one position are adjacent.
     dense.layout = first ? Layout::kChannelsFirst : Layout::kChannelsLast;
@@ -255,7 +255,7 @@ ShapeText::ShapeText(const hnorm_tensor &tensor) {
     }
 }
 
-hnorm_status read_tensor(const char *function, const char *name, const hnorm_tensor *tensor, Planes *planes) {
+hnorm_status read_tensor(const char *function, const char *name, const hnorm_tensor *tensor, CheckedTensor *planes) {
     if (tensor == nullptr) {
         return fail(HNORM_INVALID_ARGUMENT, "%s: %s is null: a tensor is needed", function, name);
     }
@@ -264,7 +264,7 @@ hnorm_status read_tensor(const char *function, const char *name, const hnorm_ten
     HNORM_TRY(check_size(function, name, *tensor));
     HNORM_TRY(check_shape(function, name, *tensor));
     const int64_t *const spatial = tensor->shape + 2, *const end = tensor->shape + tensor->rank;
-    Planes p = {};
+    CheckedTensor p = {};
     p.data = static_cast<char *>(tensor->data);
     p.type = tensor->type;
     p.device = tensor->device;
@@ -305,7 +305,7 @@ hnorm_status check_same_shape(const char *function, const NamedTensor &x, const 
 }
 
 hnorm_status check_places(const char *function, const NamedTensor &x, const NamedTensor &y) {
-    const Planes &a = x.planes, &b = y.planes;
+    const CheckedTensor &a = x.planes, &b = y.planes;
     if (a.empty() || (same_strides(a, b) && a.data == b.data) || !touches(a, b.data, b.end())) {
         return HNORM_OK;
     }
@@ -327,7 +327,7 @@ hnorm_status check_places(const char *function, const NamedTensor &x, const Name
 }
 
 hnorm_status check_disjoint(const char *function, const NamedTensor &x, const NamedTensor &y) {
-    const Planes &a = x.planes, &b = y.planes;
+    const CheckedTensor &a = x.planes, &b = y.planes;
     int64_t shift;
     if (a.empty() || !touches(a, b.data, b.end()) ||
         (same_strides(a, b) && shift_between(a, b, &shift) && !Runs(a).meet(shift))) {
@@ -338,8 +338,8 @@ hnorm_status check_disjoint(const char *function, const NamedTensor &x, const Na
                 y.name, b.span(), static_cast<void *>(b.data), x.name, static_cast<void *>(a.data));
 }
 
-hnorm_status read_pair(const char *function, const hnorm_tensor *x, const hnorm_tensor *y, Planes *x_planes,
-                       Planes *y_planes) {
+hnorm_status read_pair(const char *function, const hnorm_tensor *x, const hnorm_tensor *y, CheckedTensor *x_planes,
+                       CheckedTensor *y_planes) {
     HNORM_TRY(read_tensor(function, "x", x, x_planes));
     HNORM_TRY(read_tensor(function, "y", y, y_planes));
     const NamedTensor in = {"x", x, *x_planes}, out = {"y", y, *y_planes};
@@ -347,7 +347,7 @@ hnorm_status read_pair(const char *function, const hnorm_tensor *x, const hnorm_
     return check_places(function, in, out);
 }
 
-bool touches(const Planes &planes, const void *begin, const void *end) {
+bool touches(const CheckedTensor &planes, const void *begin, const void *end) {
     if (planes.empty()) {
         return false;
     }

@@ -32,7 +32,7 @@ enum class Layout { kChannelsFirst, kChannelsLast };
 // If the extent of n or c is 1, its stride is 0, no matter which stride the caller gave. Planes of
 // one position are channels-last if their channels are adjacent, and else channels-first with
 // channels apart.
-struct Planes {
+struct CheckedTensor {
     char *data;
     hnorm_type type;
     hnorm_device device;
@@ -56,8 +56,8 @@ struct Planes {
 struct Range {
     int64_t n_begin, n_end, c_begin, c_end;
 };
-inline Range all_of(const Planes &x) { return {0, x.n, 0, x.c}; }
-inline Planes cropped(Planes p, const Range &range) {
+inline Range all_of(const CheckedTensor &x) { return {0, x.n, 0, x.c}; }
+inline CheckedTensor cropped(CheckedTensor p, const Range &range) {
     p.data = p.at(range.n_begin, range.c_begin);
     p.n = range.n_end - range.n_begin;
     p.c = range.c_end - range.c_begin;
@@ -73,13 +73,13 @@ struct Grouping {
     bool operator==(const Grouping &other) const { return by == other.by && together == other.together; }
     bool operator!=(const Grouping &other) const { return !(*this == other); }
 
-    int64_t count(const Planes &x) const { return x.groups(by) / together; }
-    int64_t size(const Planes &x) const { return x.group_size(by) * together; }
+    int64_t count(const CheckedTensor &x) const { return x.groups(by) / together; }
+    int64_t size(const CheckedTensor &x) const { return x.group_size(by) * together; }
     // The distance from the values of one sample to those of the next, in a dense array with one
     // value a group. 0: samples share them.
-    int64_t stride_n(const Planes &x) const { return by == HNORM_BATCH ? 0 : x.c / together; }
+    int64_t stride_n(const CheckedTensor &x) const { return by == HNORM_BATCH ? 0 : x.c / together; }
     // The place of a range's first group in such an array.
-    int64_t first(const Planes &x, const Range &range) const {
+    int64_t first(const CheckedTensor &x, const Range &range) const {
         return range.n_begin * stride_n(x) + range.c_begin / together;
     }
 };
@@ -93,7 +93,7 @@ inline Grouping grouping_of(hnorm_group group, int64_t channels) {
 }
 
 // Dense planes like p, in memory of p.elements() elements.
-Planes dense_like(const Planes &p, void *memory);
+CheckedTensor dense_like(const CheckedTensor &p, void *memory);
 
 // A shape in words: "(2, 3, 4)".
 struct ShapeText {
@@ -102,13 +102,13 @@ struct ShapeText {
 };
 
 // Validates one tensor argument. Messages begin with "function: name".
-hnorm_status read_tensor(const char *function, const char *name, const hnorm_tensor *tensor, Planes *planes);
+hnorm_status read_tensor(const char *function, const char *name, const hnorm_tensor *tensor, CheckedTensor *planes);
 
 // A tensor argument, validated: for checks of two of them, whose messages name both.
 struct NamedTensor {
     const char *name;
     const hnorm_tensor *tensor;
-    Planes planes;
+    CheckedTensor planes;
 };
 
 // Equal shapes, types and layouts.
@@ -119,10 +119,10 @@ hnorm_status check_places(const char *function, const NamedTensor &x, const Name
 hnorm_status check_disjoint(const char *function, const NamedTensor &x, const NamedTensor &y);
 
 // Validates the pair x, y: each, their shapes and their places.
-hnorm_status read_pair(const char *function, const hnorm_tensor *x, const hnorm_tensor *y, Planes *x_planes,
-                       Planes *y_planes);
+hnorm_status read_pair(const char *function, const hnorm_tensor *x, const hnorm_tensor *y, CheckedTensor *x_planes,
+                       CheckedTensor *y_planes);
 
 // Whether any byte of [begin, end), on its device, belongs to an element of the tensor.
-bool touches(const Planes &planes, const void *begin, const void *end);
+bool touches(const CheckedTensor &planes, const void *begin, const void *end);
 
 }  // namespace hnorm::detail

@@ -26,7 +26,7 @@ hnorm_status check_affine_stride(const char *function, const char *name, int64_t
     return HNORM_OK;
 }
 
-int64_t affine_count(const Planes &y, int64_t stride_n, int64_t stride_c) {
+int64_t affine_count(const CheckedTensor &y, int64_t stride_n, int64_t stride_c) {
     return y.empty() ? 0 : (y.n - 1) * stride_n + (y.c - 1) * stride_c + 1;
 }
 
@@ -105,7 +105,8 @@ hnorm_status check_array(const char *function, const Array &array, hnorm_device 
     return check_device_memory(function, array.name, "", device, array.data, array.count * array.size);
 }
 
-hnorm_status check_array(const char *function, const Array &array, const char *tensor_name, const Planes &tensor) {
+hnorm_status check_array(const char *function, const Array &array, const char *tensor_name,
+                         const CheckedTensor &tensor) {
     HNORM_TRY(check_array(function, array, tensor.device));
     if (array.data != nullptr && touches(tensor, array.data, array.end())) {
         return fail(HNORM_INVALID_ARGUMENT,
@@ -127,7 +128,7 @@ hnorm_status check_apart(const char *function, const Array &a, const Array &b, h
     return HNORM_OK;
 }
 
-hnorm_status read_affine(const char *function, const hnorm_affine *affine, const Planes &y, AffineView *view,
+hnorm_status read_affine(const char *function, const hnorm_affine *affine, const CheckedTensor &y, AffineView *view,
                          const char *written) {
     const bool constants = y.device == HNORM_CPU;
     *view = {{constants ? &kOne : nullptr, 0, 0}, {constants ? &kZero : nullptr, 0, 0}};
@@ -163,16 +164,16 @@ hnorm_status read_affine(const char *function, const hnorm_affine *affine, const
     return HNORM_OK;
 }
 
-Array gamma_array(const AffineView &view, const Planes &y) {
+Array gamma_array(const AffineView &view, const CheckedTensor &y) {
     return {"affine.gamma", view.gamma.data, affine_count(y, view.gamma.stride_n, view.gamma.stride_c)};
 }
 
-Array beta_array(const AffineView &view, const Planes &y) {
+Array beta_array(const AffineView &view, const CheckedTensor &y) {
     return {"affine.beta", view.beta.data, affine_count(y, view.beta.stride_n, view.beta.stride_c)};
 }
 
-hnorm_status check_group_size(const char *function, const hnorm_tensor &x, const Planes &planes, const Grouping &group,
-                              const char *when) {
+hnorm_status check_group_size(const char *function, const hnorm_tensor &x, const CheckedTensor &planes,
+                              const Grouping &group, const char *when) {
     if (group.size(planes) == 1) {
         return fail(HNORM_INVALID_ARGUMENT, "%s: expected more than 1 value per channel%s%s, got shape %s", function,
                     group.by == HNORM_INSTANCE ? " of a sample" : "", when, ShapeText(x).text);

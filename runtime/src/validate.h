@@ -43,20 +43,21 @@ hnorm_status check_eps(const char *function, const char *name, double eps);
 hnorm_status check_array(const char *function, const Array &array, hnorm_device device);
 // Does check_array on the device of the tensor, and checks that the array and the tensor share no
 // byte.
-hnorm_status check_array(const char *function, const Array &array, const char *tensor_name, const Planes &tensor);
+hnorm_status check_array(const char *function, const Array &array, const char *tensor_name,
+                         const CheckedTensor &tensor);
 // No byte in common; null arrays share nothing.
 hnorm_status check_apart(const char *function, const Array &a, const Array &b, hnorm_device device);
 
 // Reads affine, which may be null, as may its gamma and beta. If the call writes y, `written` is
 // its name, and gamma and beta must not overlap y. If it does not, `written` is null.
-hnorm_status read_affine(const char *function, const hnorm_affine *affine, const Planes &y, AffineView *view,
+hnorm_status read_affine(const char *function, const hnorm_affine *affine, const CheckedTensor &y, AffineView *view,
                          const char *written = "y");
 // The values of an affine as arrays, for check_apart: from the first to the last, padding included.
-Array gamma_array(const AffineView &view, const Planes &y);
-Array beta_array(const AffineView &view, const Planes &y);
+Array gamma_array(const AffineView &view, const CheckedTensor &y);
+Array beta_array(const AffineView &view, const CheckedTensor &y);
 
 // Groups of one value have no variance. `when` is "" or " in training".
-hnorm_status check_group_size(const char *function, const hnorm_tensor &x, const Planes &planes, const Grouping &group,
-                              const char *when);
+hnorm_status check_group_size(const char *function, const hnorm_tensor &x, const CheckedTensor &planes,
+                              const Grouping &group, const char *when);
 
 }  // namespace hnorm::detail

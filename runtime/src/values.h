@@ -21,7 +21,7 @@ struct Values {
 
 // A dense array with one value a group, as the C functions have them.
 template <typename T>
-Values<T> group_values(const T *data, const Planes &x, const Grouping &group) {
+Values<T> group_values(const T *data, const CheckedTensor &x, const Grouping &group) {
     return {data, group.stride_n(x), 1, group.together};
 }
 
@@ -57,11 +57,11 @@ struct WeightedSums {
 
 // hnorm_post_ops, validated.
 struct PostOps {
-    float slope = 1;                   // of the activation
-    const Planes *residual = nullptr;  // null: none
+    float slope = 1;                          // of the activation
+    const CheckedTensor *residual = nullptr;  // null: none
 
     // The same for some planes. *memory keeps the new residual.
-    PostOps from(const Range &range, Planes *memory) const {
+    PostOps from(const Range &range, CheckedTensor *memory) const {
         if (residual == nullptr) {
             return *this;
         }

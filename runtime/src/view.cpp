@@ -16,26 +16,28 @@ constexpr int64_t kMostFewChannels = 15, kLeastPositions = 512, kLeastTransposed
 // two cases. If planes have one position, channels-first kernels take all tensors: they allow any
 // distance between channels. If there is one channel, channels-last kernels do: they allow any
 // distance between positions.
-bool channels_last(const Planes *tensors, int count) {
-    const auto last = [](const Planes &p) { return p.layout == Layout::kChannelsLast; };
+bool channels_last(const CheckedTensor *tensors, int count) {
+    const auto last = [](const CheckedTensor &p) { return p.layout == Layout::kChannelsLast; };
     return tensors->s > 1 && tensors->c == 1 ? std::any_of(tensors, tensors + count, last)
                                              : std::all_of(tensors, tensors + count, last);
 }
 
 // The axes without a reduction over samples, and with one.
-View of_samples(const Planes &p) {
+View of_samples(const CheckedTensor &p) {
     return {p.data, p.type, {p.s, p.stride_s}, {}, {p.c, p.stride_c}, {p.n, p.stride_n}};
 }
-View over_samples(const Planes &p) {
+View over_samples(const CheckedTensor &p) {
     return {p.data, p.type, {p.s, p.stride_s}, {p.n, p.stride_n}, {p.c, p.stride_c}, {}};
 }
 // Many samples of tiny planes: the samples are positions, and the positions planes.
-bool can_be_transposed(const Planes &p) { return plane_class(p.s) == kTiny && p.s > 1 && p.n >= kLeastTransposed; }
-View transposed(const Planes &p) {
+bool can_be_transposed(const CheckedTensor &p) {
+    return plane_class(p.s) == kTiny && p.s > 1 && p.n >= kLeastTransposed;
+}
+View transposed(const CheckedTensor &p) {
     return {p.data, p.type, {p.n, p.stride_n}, {p.s, p.stride_s}, {p.c, p.stride_c}, {}};
 }
 // The samples of planes of one position, as the positions of one plane.
-View one_plane(const Planes &p) { return {p.data, p.type, {p.n, p.stride_n}, {}, {p.c, p.stride_c}, {}}; }
+View one_plane(const CheckedTensor &p) { return {p.data, p.type, {p.n, p.stride_n}, {}, {p.c, p.stride_c}, {}}; }
 
 bool has_few_channels(const View &view) {
     return 2 <= view.g0.extent && view.g0.extent <= kMostFewChannels && view.s.extent >= kLeastPositions;
@@ -44,7 +46,7 @@ bool is_dense(const View &view) { return view.g0.stride == 1 && view.s.stride ==
 
 // Groups of `together` channels, each channel a plane of its group. Channels of one position are
 // the positions of one plane.
-SumsView channels_view(const Planes &x, int64_t together) {
+SumsView channels_view(const CheckedTensor &x, int64_t together) {
     SumsView seen = {};
     View view = of_samples(x);
     const Axis channels = {together, x.stride_c};
@@ -57,12 +59,12 @@ SumsView channels_view(const Planes &x, int64_t together) {
 }
 
 // `last`: whether the class is last.
-PointwiseView pointwise(const Planes *tensors, int count, bool per_sample, bool last) {
-    const Planes &x = *tensors;
+PointwiseView pointwise(const CheckedTensor *tensors, int count, bool per_sample, bool last) {
+    const CheckedTensor &x = *tensors;
     PointwiseView seen = {};
     seen.planes = last ? kLast : plane_class(x.s);
     const bool samples_are_positions = x.s == 1 && x.n > 1 && !per_sample && last;
-    std::transform(tensors, tensors + count, seen.tensors.begin(), [&](const Planes &p) {
+    std::transform(tensors, tensors + count, seen.tensors.begin(), [&](const CheckedTensor &p) {
         return samples_are_positions ? one_plane(p) : per_sample ? of_samples(p) : over_samples(p);
     });
     return seen;
@@ -84,8 +86,8 @@ View cropped(View view, const Range &range) {
     return view;
 }
 
-SumsView sums_view(const Planes &x, const Planes *dy, const Grouping &grouping) {
-    const Planes tensors[] = {x, dy == nullptr ? x : *dy};
+SumsView sums_view(const CheckedTensor &x, const CheckedTensor *dy, const Grouping &grouping) {
+    const CheckedTensor tensors[] = {x, dy == nullptr ? x : *dy};
     const bool last = channels_last(tensors, 2);
     if (grouping.together > 1 && (!last || x.s == 1)) {
         return channels_view(x, grouping.together);
@@ -104,7 +106,7 @@ SumsView sums_view(const Planes &x, const Planes *dy, const Grouping &grouping) 
     return seen;
 }
 
-View seen_alike(const SumsView &of, const Planes &other, const Grouping &grouping) {
+View seen_alike(const SumsView &of, const CheckedTensor &other, const Grouping &grouping) {
     return of.transposed                ? transposed(other)
            : of.samples_are_positions   ? one_plane(other)
            : grouping.by == HNORM_BATCH ? over_samples(other)
@@ -191,7 +193,7 @@ View few_channels_remainder(View view) {
     return view;
 }
 
-PointwiseView pointwise_view(const Planes *tensors, int count, bool per_sample, bool dense) {
+PointwiseView pointwise_view(const CheckedTensor *tensors, int count, bool per_sample, bool dense) {
     const bool last = channels_last(tensors, count);
     PointwiseView seen = pointwise(tensors, count, per_sample, last);
     View *const begin = seen.tensors.data(), *const end = begin + count;
@@ -201,8 +203,8 @@ PointwiseView pointwise_view(const Planes *tensors, int count, bool per_sample, 
     return seen;
 }
 
-bool faster_by_elements(const Planes *tensors, int count, bool per_sample) {
-    const Planes &y = tensors[count - 1];
+bool faster_by_elements(const CheckedTensor *tensors, int count, bool per_sample) {
+    const CheckedTensor &y = tensors[count - 1];
     if (y.layout == Layout::kChannelsFirst) {
         // The values are repeated once for all samples, which pays only if there are several: for
         // one it took up to twice the time.
@@ -223,11 +225,11 @@ bool faster_by_elements(const Planes *tensors, int count, bool per_sample) {
         }
     }
     return std::all_of(tensors, tensors + count,
-                       [&](const Planes &p) { return p.layout == y.layout && is_dense(p); }) &&
+                       [&](const CheckedTensor &p) { return p.layout == y.layout && is_dense(p); }) &&
            (y.layout == Layout::kChannelsFirst || LineRows::fit(y));
 }
 
-PointwiseView pointwise_view_on_device(const Planes *tensors, int count, bool per_sample) {
+PointwiseView pointwise_view_on_device(const CheckedTensor *tensors, int count, bool per_sample) {
     constexpr int64_t kFewChannels = 16;
     const bool last = channels_last(tensors, count);
     PointwiseView seen = pointwise(tensors, count, per_sample, last);

@@ -45,10 +45,10 @@ struct SumsView {
     bool samples_are_positions;  // planes of one position, seen as one plane; or transposed
     int64_t merged = 1;
 };
-SumsView sums_view(const Planes &x, const Planes *dy, const Grouping &grouping);
+SumsView sums_view(const CheckedTensor &x, const CheckedTensor *dy, const Grouping &grouping);
 // Another tensor of x's shape, seen as these sums see x. The grouping must not put channels
 // together.
-View seen_alike(const SumsView &of, const Planes &other, const Grouping &grouping);
+View seen_alike(const SumsView &of, const CheckedTensor &other, const Grouping &grouping);
 // The axis of a view that the samples are on. Batch norm reduces over it.
 inline Axis &samples_of(View &x, const SumsView &of) { return of.samples_are_positions ? x.s : x.r; }
 // The same view with all groups along g0, if planes are channels-first and groups are evenly apart,
@@ -84,13 +84,13 @@ struct PointwiseView {
 };
 // per_sample: whether values of the groups differ between samples. dense: whether these values then
 // are dense arrays, so that all groups may be along g0.
-PointwiseView pointwise_view(const Planes *tensors, int count, bool per_sample, bool dense);
+PointwiseView pointwise_view(const CheckedTensor *tensors, int count, bool per_sample, bool dense);
 // The same for devices, which take groups as they are.
-PointwiseView pointwise_view_on_device(const Planes *tensors, int count, bool per_sample);
+PointwiseView pointwise_view_on_device(const CheckedTensor *tensors, int count, bool per_sample);
 
 // Whether a pointwise kernel of the CPU is faster if rows of adjacent elements are its positions
 // (element_rows.h), and not the positions or planes that the tensors have. Vectors are full then,
 // whatever the number of channels or the size of planes, and rows begin with a cache line.
-bool faster_by_elements(const Planes *tensors, int count, bool per_sample);
+bool faster_by_elements(const CheckedTensor *tensors, int count, bool per_sample);
 
 }  // namespace hnorm::detail

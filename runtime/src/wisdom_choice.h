@@ -14,7 +14,7 @@ struct Rows {
 
     Computes computes;
     bool activation, residual;
-    Layout layout;  // tensors of one position are channels-last, as in Planes
+    Layout layout;  // tensors of one position are channels-last, as in CheckedTensor
     hnorm_type type;
     int64_t groups;  // of channels in a sample; 0: batch norm; kInstance: each channel
     int64_t n, c, s;

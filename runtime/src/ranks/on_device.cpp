@@ -11,7 +11,8 @@ namespace hnorm::detail {
 namespace {
 
 // Memory for a dense tensor like this one.
-hnorm_status reserve_like(const char *function, const Planes &like, LayerValues<float> *memory, Planes *planes) {
+hnorm_status reserve_like(const char *function, const CheckedTensor &like, LayerValues<float> *memory,
+                          CheckedTensor *planes) {
     const int64_t bytes = like.elements() * like.element_size(), size = static_cast<int64_t>(sizeof(float));
     HNORM_TRY(memory->resize(function, static_cast<size_t>((bytes + size - 1) / size)));
     *planes = dense_like(like, memory->data());
@@ -77,7 +78,7 @@ void DeviceRanks::merge_moments(const HostSums &merged) const {
 
 hnorm_status DeviceRanks::backward(const Backward &b) {
     HostSums sums;
-    Planes dz = b.dy;
+    CheckedTensor dz = b.dy;
     const hnorm_status status = reserve(&sums);
     HNORM_TRY(exchange_.reserve_round(function_, 2 * channels()));
     HNORM_TRY(exchange_.gather(function_, sums_of_rank(status, b, &dz)));
@@ -88,7 +89,7 @@ hnorm_status DeviceRanks::backward(const Backward &b) {
     return add_parameter_gradients(b, sums);
 }
 
-hnorm_status DeviceRanks::sums_of_rank(hnorm_status status, const Backward &b, Planes *dz) {
+hnorm_status DeviceRanks::sums_of_rank(hnorm_status status, const Backward &b, CheckedTensor *dz) {
     if (status != HNORM_OK || b.x.empty()) {
         return status;
     }
@@ -101,8 +102,8 @@ hnorm_status DeviceRanks::sums_of_rank(hnorm_status status, const Backward &b, P
 }
 
 // *dz: dy, or where it lies in dresidual or in memory of the call.
-hnorm_status DeviceRanks::gradient_before_activation(const Backward &b, Planes *dz) {
-    Planes y = b.dy;  // without an activation dz is a copy
+hnorm_status DeviceRanks::gradient_before_activation(const Backward &b, CheckedTensor *dz) {
+    CheckedTensor y = b.dy;  // without an activation dz is a copy
     if (b.slope != 1) {
         if (b.y) {
             y = *b.y;
@@ -140,7 +141,7 @@ void DeviceRanks::add_sums(const HostSums &sums) const {
     }
 }
 
-hnorm_status DeviceRanks::write_dx(const Backward &b, const Planes &dz, const HostSums &sums) {
+hnorm_status DeviceRanks::write_dx(const Backward &b, const CheckedTensor &dz, const HostSums &sums) {
     const auto count = static_cast<double>(exchange_.all_samples() * exchange_.positions());
     HNORM_TRY(first_.copy_in(function_, sums.first));
     HNORM_TRY(second_.copy_in(function_, sums.second));

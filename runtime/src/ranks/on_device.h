@@ -30,10 +30,10 @@ private:
     hnorm_status reserve(HostSums *sums);
     hnorm_status moments_of_rank(hnorm_status status, const Forward &forward);
     void merge_moments(const HostSums &merged) const;
-    hnorm_status sums_of_rank(hnorm_status status, const Backward &b, Planes *dz);
-    hnorm_status gradient_before_activation(const Backward &b, Planes *dz);
+    hnorm_status sums_of_rank(hnorm_status status, const Backward &b, CheckedTensor *dz);
+    hnorm_status gradient_before_activation(const Backward &b, CheckedTensor *dz);
     void add_sums(const HostSums &sums) const;
-    hnorm_status write_dx(const Backward &b, const Planes &dz, const HostSums &sums);
+    hnorm_status write_dx(const Backward &b, const CheckedTensor &dz, const HostSums &sums);
     hnorm_status add_parameter_gradients(const Backward &b, const HostSums &sums) const;
 
     const char *const function_;

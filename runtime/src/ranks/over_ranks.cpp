@@ -123,7 +123,7 @@ public:
 
     hnorm_status backward(const char *function, hnorm_status status, hnorm_layer *layer, const Backward &b) override {
         Machine machine;
-        const Planes dz = status == HNORM_OK ? PlaceOfDz(b).like(b.dy) : b.dy;
+        const CheckedTensor dz = status == HNORM_OK ? PlaceOfDz(b).like(b.dy) : b.dy;
         HNORM_TRY(agree(function, status, &machine, *layer, kBackwardOverRanks, b.x, dz, b.has_residual(), b.slope));
         if (exchange_.all_samples() * exchange_.positions() == 0) {
             return HNORM_OK;
@@ -161,7 +161,7 @@ private:
     }
 
     hnorm_status agree(const char *function, hnorm_status status, Machine *machine, const hnorm_layer &layer,
-                       int16_t operation, const Planes &x, const Planes &dy, bool residual, float slope) {
+                       int16_t operation, const CheckedTensor &x, const CheckedTensor &dy, bool residual, float slope) {
         if (failed_alone_ != HNORM_OK) {
             status = fail(failed_alone_, "%s: the call of this layer before has failed on this rank alone, with %s",
                           function, hnorm_status_name(failed_alone_));

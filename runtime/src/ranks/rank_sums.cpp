@@ -8,8 +8,8 @@ constexpr Grouping kBatch = {HNORM_BATCH, 1};
 
 // What one process would be given: this rank's planes with the samples of all. A rank without
 // samples takes the others' layout.
-Planes of_all(const Exchange &exchange, const Planes &x) {
-    Planes all = x;
+CheckedTensor of_all(const Exchange &exchange, const CheckedTensor &x) {
+    CheckedTensor all = x;
     if (x.empty()) {
         all.s = exchange.positions();
         all.layout = exchange.channels_last() ? Layout::kChannelsLast : Layout::kChannelsFirst;
@@ -31,8 +31,9 @@ Stream::Borders Stream::borders() const {
     return {of.chunks_of_plane == 1 ? of.chunk : run, run};
 }
 
-RankedView::RankedView(const Exchange &exchange, const Planes &x, const Planes *dy) : exchange_(exchange) {
-    const Planes all_x = of_all(exchange, x), all_dy = of_all(exchange, dy ? *dy : x);
+RankedView::RankedView(const Exchange &exchange, const CheckedTensor &x, const CheckedTensor *dy)
+    : exchange_(exchange) {
+    const CheckedTensor all_x = of_all(exchange, x), all_dy = of_all(exchange, dy ? *dy : x);
     all_ = mine_ = sums_view(all_x, &all_dy, kBatch);
     const int64_t samples = exchange.samples(exchange.rank());
     for (View *view : {&mine_.x, &mine_.dy}) {

@@ -59,7 +59,7 @@ inline hnorm_status repeat(const char *function, const View &view, const Stream 
 class RankedView {
 public:
     // x and dy are those of this rank, after exchange.agree(). dy may be null.
-    RankedView(const Exchange &exchange, const Planes &x, const Planes *dy);
+    RankedView(const Exchange &exchange, const CheckedTensor &x, const CheckedTensor *dy);
 
     const SumsView &all() const { return all_; }
     const SumsView &mine() const { return mine_; }
