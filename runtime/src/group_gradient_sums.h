@@ -66,10 +66,17 @@ protected:
     }
     hnorm_status compute_reserved(double *sum_dy, double *sum_dy_xmu) {
         const int64_t count = x_.groups();
+        const Range all = {0, x_.g1.extent, 0, x_.g0.extent};
         sums_ = {sum_dy, sum_dy_xmu, {bits_.data(), bits_.data() + count}};
-        HNORM_TRY(sample());
-        choose_scales();
-        HNORM_TRY(sum({0, x_.g1.extent, 0, x_.g0.extent}));
+        if (sums_first_ && !measured_ && latest_were_ordinary()) {
+            HNORM_TRY(sum(all));
+            HNORM_TRY(sample());
+            HNORM_TRY(sum_others());
+        } else {
+            HNORM_TRY(sample());
+            choose_scales();
+            HNORM_TRY(sum(all));
+        }
         HNORM_TRY(mind_range());
         undo_scales(sum_dy, sum_dy_xmu);
         return HNORM_OK;
@@ -93,19 +100,46 @@ protected:
     const View &x_;
     Sums sums_ = {};
     bool measured_;  // whether the greatest magnitudes are wanted, or scales matter
+    // Whether sums without scales come before the sample: these read memory in its order, and then
+    // the sample finds its rows in cache. Groups that need scales are summed once more.
+    bool sums_first_ = false;
     float *scale_x_ = nullptr, *scale_dy_ = nullptr;
     int32_t *sample_dy_ = nullptr, *sample_x_ = nullptr;
     Marks marks_;
 
 private:
-    void choose_scales() {
-        int ordinary = 1;
+    // Whether most groups were ordinary that this thread has summed last. If not, sums before the
+    // sample would be for nothing.
+    static bool &latest_were_ordinary() {
+        static thread_local bool latest = true;
+        return latest;
+    }
+    int64_t count_others() const {
+        int64_t others = 0;
         for (int64_t g = 0; g < x_.groups(); ++g) {
-            ordinary &= static_cast<int>(is_ordinary_group(g));
+            others += static_cast<int64_t>(!is_ordinary_group(g));
         }
-        if (measured_ || ordinary == 0) {
+        latest_were_ordinary() = 2 * others <= x_.groups();
+        return others;
+    }
+    void choose_scales() {
+        if (count_others() > 0 || measured_) {
             measure();
         }
+    }
+    // Sums the groups that are not ordinary once more, with their scales.
+    hnorm_status sum_others() {
+        if (count_others() == 0) {
+            return HNORM_OK;
+        }
+        measure();
+        HNORM_TRY(marks_.clear(function_, x_.groups()));
+        for (int64_t g = 0; g < x_.groups(); ++g) {
+            if (!is_ordinary_group(g)) {
+                marks_.mark(g);
+            }
+        }
+        return for_marked(view_, marks_, [&](const Range &range) { return sum(range); });
     }
     // Begins with the scales that the sample suggests. A group for which they are right is summed
     // once.
