@@ -43,7 +43,8 @@ function(hnorm_merge out)
 endfunction()
 
 # Sets PART, the names of the kernels of a part of the manifest, and for each PREFIXgenerator_of_,
-# PREFIXtemplate_of_, PREFIXsignature_of_, PREFIXplanes_of_ and PREFIXparameters_of_KERNEL.
+# PREFIXtemplate_of_, PREFIXsignature_of_, PREFIXplanes_of_, PREFIXopencl_types_of_ (if only some)
+# and PREFIXparameters_of_KERNEL.
 macro(hnorm_read_kernels part prefix)
     set(${part} "")
     json_items(entries GET "${manifest_json}" ${part})
@@ -57,6 +58,7 @@ macro(hnorm_read_kernels part prefix)
         if(NOT ${prefix}planes_of_${kernel})
             set(${prefix}planes_of_${kernel} ${planes_classes})
         endif()
+        json_items(${prefix}opencl_types_of_${kernel} GET "${entry}" opencl_types)
         json_values(${prefix}parameters_of_${kernel} "${entry}" parameters)
     endforeach()
 endmacro()

@@ -418,6 +418,7 @@ void check_positions(const std::vector<int64_t> &positions) {
     if (device().name == std::string("opencl"))
         on_device::skip_where_driver_aborts(
             [] { halide_device_sync_global(nullptr, halide_opencl_device_interface()); });
+    const bool takes_aligned = device().of[tensor_format().type].moments_aligned[kSmall] != nullptr;
     // 70 planes are several runs, also of the smallest planes. Thousands of channels are more than
     // a block can have.
     constexpr int64_t kCounts[][2] = {{1, 1}, {1, 17}, {3, 2}, {17, 3}, {2, 70}, {70, 3}, {2, 8}, {3, 40}, {1, 4104}};
@@ -434,7 +435,7 @@ void check_positions(const std::vector<int64_t> &positions) {
             // Kernels that take 16 bytes at once, for every second shape that they can take.
             const bool rows_fit = last ? C % at_once == 0 && !transcription::few_channels(S, C)
                                        : S % at_once == 0 && plane_class(S) != kTiny;
-            if (rows_fit && ++fitting % 2 == 1)
+            if (takes_aligned && rows_fit && ++fitting % 2 == 1)
                 check({N, C, S}, {padding.c * at_once, padding.n * at_once, padding.at_end}, seed, fill_data, true);
             else
                 check({N, C, S}, padding, seed, fill_data, false);

@@ -22,7 +22,7 @@ def vector_of(halide_features):
 def known_targets(devices=False):
     """Of CPUs, or of devices: their files say which "device"."""
     files = {path.stem: json.loads(path.read_text()) for path in (ROOT / "schedules").glob("*.json")}
-    return sorted(name for name, data in files.items() if ("device" in data) == devices)
+    return sorted(name for name, data in files.items() if ("device" in data) == bool(devices))
 
 
 def write(path, text):

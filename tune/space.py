@@ -29,7 +29,7 @@ class Slot:
 
 
 class Manifest:
-    """generators/kernels.json: the kernels of CPUs, or those of devices."""
+    """generators/kernels.json: the kernels of CPUs, or those of devices; of one alone if `devices` is its name."""
 
     def __init__(self, devices=False):
         data = json.loads((ROOT / "generators/kernels.json").read_text())
@@ -49,6 +49,7 @@ class Manifest:
             Slot(name, planes, type_)
             for type_ in self.types
             for name, kernel in self.kernels.items()
+            if type_ in kernel.get(f"{self.devices}_types", self.types)
             for planes in kernel["planes"]
         ]
 
