@@ -50,10 +50,13 @@ if("cuda" IN_LIST HNORM_DEVICES AND HNORM_PYTHON)
     set(cuda_objects ${HNORM_DEVICE_OBJECTS})
     list(FILTER cuda_objects INCLUDE REGEX "_cuda\\.[a-z]+$")
     file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/cuda_objects.txt" "${cuda_objects}")
-    add_test(NAME "cuda:PTX rounds every product, and fits the registers of GPUs old and new"
-             COMMAND "${HNORM_PYTHON}" "${CMAKE_CURRENT_SOURCE_DIR}/ptx.py" "${HNORM_PTXAS}" "${CMAKE_CURRENT_BINARY_DIR}/cuda_objects.txt"
-    )
-    set_tests_properties(
-        "cuda:PTX rounds every product, and fits the registers of GPUs old and new" PROPERTIES TIMEOUT ${timeout} LABELS short
-    )
+    # The oldest and the newest each time, those between with all types of devices.
+    function(hnorm_test_ptx promise label)
+        add_test(NAME "cuda:${promise}" COMMAND "${HNORM_PYTHON}" "${CMAKE_CURRENT_SOURCE_DIR}/ptx.py" "${HNORM_PTXAS}"
+                                                "${CMAKE_CURRENT_BINARY_DIR}/cuda_objects.txt" ${ARGN}
+        )
+        set_tests_properties("cuda:${promise}" PROPERTIES TIMEOUT ${timeout} LABELS ${label})
+    endfunction()
+    hnorm_test_ptx("PTX rounds every product, and fits the registers of GPUs old and new" short sm_80 sm_120)
+    hnorm_test_ptx("PTX fits the registers of GPUs between" device_long sm_90 sm_100)
 endif()

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 # A loop's failure is kept by the runtime. What moves or fills memory has none.
-MAY_CALL = {"halide_do_par_for", "memset", "memcpy", "memmove", "hnorm_store_past_cache_avx", "hnorm_store_past_cache_sse"}
+MAY_CALL = {"halide_do_par_for", "memset", "memcpy", "memmove", "hnorm_store_past_cache_avx",
+            "hnorm_store_past_cache_sse"}
 
 
 def main():

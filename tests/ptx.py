@@ -1,8 +1,8 @@
-"""ptx.py PTXAS OBJECTS_FILE: the PTX in the kernels for CUDA, without a GPU.
+"""ptx.py PTXAS OBJECTS_FILE ARCHITECTURE...: the PTX in the kernels for CUDA, without a GPU.
 
 None of it may fuse a product with a sum, flush subnormals or approximate, whatever the compiler: the bits are the
 CPU's. Every program of an "aligned" kernel that reads tensors throughout loads 16 bytes at once. Where PTXAS is a
-program it compiles all for GPUs from the oldest to the newest, with the limit of registers that the loader sets
+program it compiles all for the architectures, as sm_80, with the limit of registers that the loader sets
 (runtime/gpu/hooks.cpp), and nothing may spill but a few bytes of the programs that add runs, where groups are rarely
 summed again. Prints what each takes.
 """
@@ -14,7 +14,6 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-ARCHITECTURES = ["sm_80", "sm_90", "sm_100", "sm_120"]
 REGISTERS, OF_VECTORS = 64, 128
 VECTOR = rb"ld\.global\.nc\.v"
 SIXTEEN_BYTES = rb"ld\.global\.nc\.(v4\.[bfu]32|v2\.[bu]64)"
@@ -61,7 +60,8 @@ def narrow_loads(name, text):
 
 
 def main():
-    ptxas, objects = sys.argv[1], [Path(p) for p in Path(sys.argv[2]).read_text().split(";")]
+    ptxas, list_file, *architectures = sys.argv[1:]
+    objects = [Path(p) for p in Path(list_file).read_text().split(";")]
     problems, found = [], []
     for path in objects:
         texts = programs(path)
@@ -76,7 +76,7 @@ def main():
                              for program in narrow_loads(name, text)]
     if Path(ptxas).is_file():
         with ThreadPoolExecutor(2) as pool:
-            jobs = [pool.submit(compile_program, ptxas, a, n, t) for n, t in found for a in ARCHITECTURES]
+            jobs = [pool.submit(compile_program, ptxas, a, n, t) for n, t in found for a in architectures]
             results = [job.result() for job in jobs]
         for name, architecture, registers, wrong in results:
             print(f"{name} {architecture}: registers {registers}")

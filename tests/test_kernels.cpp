@@ -63,6 +63,13 @@ void check(const Shape &shape, Padding padding, uint64_t seed, const std::vector
     SUCCEED();
 }
 
+// Kernels of the two types of 16 bits differ in their conversions alone: each type takes every
+// second case.
+bool is_mine(size_t i) {
+    const hnorm_type type = tensor_format().type;
+    return type == HNORM_F32 || i % 2 == (type == HNORM_F16 ? 0 : 1);
+}
+
 void check_positions(const std::vector<int64_t> &positions) {
     constexpr int64_t kCounts[][2] = {{1, 1},  {1, 17}, {3, 2},  {17, 1}, {2, 33},
                                       {65, 1}, {5, 3},  {33, 5}, {70, 2}, {129, 1}};
@@ -71,6 +78,7 @@ void check_positions(const std::vector<int64_t> &positions) {
         for (const auto &[N, C] : kCounts) {
             if (N * C * S > 40'000) continue;
             seed++;
+            if (!is_mine(seed)) continue;
             const Padding padding{static_cast<int64_t>(seed % 5 == 1 ? 3 : 0),
                                   static_cast<int64_t>(seed % 7 == 2 ? 9 : 0), seed % 2 == 0};
             check({N, C, S}, padding, seed, thread_counts(seed));
@@ -114,5 +122,6 @@ TEST_CASE("every kernel gives the transcription's bits where chunks and groups o
                                                  {20, 300, 9},
                                                  {2, 90, 33, 33},
                                                  {1, 40, 66, 66}})
-        for (int i = 0; i < 2; i++) check(shape, {i * 5, i * 11, i == 0}, seed++, {1, 2, 3, 7});
+        for (int i = 0; i < 2; i++, seed++)
+            if (is_mine(seed)) check(shape, {i * 5, i * 11, i == 0}, seed, {1, 2, 3, 7});
 }
