@@ -2,7 +2,7 @@
 
 A shape is odd by its channels and positions; each comes in every size. A call is held to two others: to the median of
 the shapes of its size, and to plain loops (engine/plain.h), which know nothing of shapes either. Where tensors are
-below 4 KB the target is the call's fixed cost: what it takes beyond the plain loops."""
+below 4 KB the limit is one of the call's fixed cost: what it takes beyond the plain loops."""
 from collections import defaultdict
 
 from . import estimate, report
@@ -38,7 +38,7 @@ KINDS = (
     (f"us beyond the plain loops', below {SMALL} bytes", lambda one: one["bytes"] < SMALL,
      lambda one: one["real_time"] - one["plain_time"], 1),
 )
-FAR = 3  # times a target: no chance
+FAR = 3  # times a limit: no chance
 WORST = 25
 
 
