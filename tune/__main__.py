@@ -84,7 +84,7 @@ def parse():
 
 
 def manifest_of(options):
-    return Manifest(devices=options.target if options.target in known_targets(devices=True) else False)
+    return Manifest(devices=options.target in known_targets(devices=True))
 
 
 LEAST_SEARCH = 60  # seconds; with fewer nothing is found

@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from .space import ROOT, CpuSpace, GpuSpace, Slot
+from .space import ROOT, CpuSpace, GpuSpace, Manifest, Slot
 
 BY_CPU = ROOT / "schedules/by_cpu"
 UNPROVEN = "unproven.json"  # beside the journal: the file before, while the new one is being proven
@@ -75,10 +75,11 @@ class Schedule:
     cpus = None  # the models of CPU that the file is for: any
 
     def __init__(self, data, manifest):
-        self.data, self.manifest = data, manifest
-        self.target = data["target"]
+        self.data, self.target = data, data["target"]
         self.device = data.get("device")
-        self.space = GpuSpace(manifest) if self.device else CpuSpace(manifest, vector_of(data["halide_features"]))
+        self.manifest = Manifest(devices=self.target) if self.device else manifest  # of this device alone
+        features = data["halide_features"]
+        self.space = GpuSpace(self.manifest) if self.device else CpuSpace(manifest, vector_of(features))
 
     @classmethod
     def of_target(cls, target, manifest):
