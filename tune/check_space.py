@@ -20,7 +20,7 @@ from .space import Manifest
 def built_schedule(options):
     """The best of the targets, or the device, whose kernels the build has."""
     kernels = options.build / "generators/kernels"
-    manifest = Manifest(devices=bool(options.device))
+    manifest = Manifest(devices=bool(options.device), checked=True)  # points may ask for buffers of the wrong size
     for target in known_targets(manifest.devices):
         problems = Schedule.of_target(target, manifest).problems()
         if problems:

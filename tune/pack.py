@@ -144,10 +144,8 @@ def changed(file):
 
 def checked(target):
     """The target's schedule, for kernels that check their arguments, and {slot: point} of those for f32."""
-    manifest = Manifest()
-    manifest.features.remove("no_asserts")
-    schedule = Schedule.of_target(target, manifest)
-    return schedule, {slot: schedule.point(slot) for slot in manifest.slots() if slot.type == "f32"}
+    schedule = Schedule.of_target(target, Manifest(checked=True))
+    return schedule, {slot: schedule.point(slot) for slot in schedule.manifest.slots() if slot.type == "f32"}
 
 
 def main():

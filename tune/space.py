@@ -29,9 +29,10 @@ class Slot:
 
 
 class Manifest:
-    """generators/kernels.json: the kernels of CPUs, or those of devices; of one alone if `devices` is its name."""
+    """generators/kernels.json: the kernels of CPUs, or those of devices; of one alone if `devices` is its name.
+    checked: the CPUs' check their arguments and the sizes of their buffers (docs/reliability.md)."""
 
-    def __init__(self, devices=False):
+    def __init__(self, devices=False, checked=False):
         data = json.loads((ROOT / "generators/kernels.json").read_text())
         for kernel in (*data["kernels"], *data["device_kernels"], *data["device_group_kernels"]):
             kernel.setdefault("planes", data["planes"])
@@ -40,7 +41,8 @@ class Manifest:
         self.kernels = {kernel["name"]: kernel for kernel in data["device_kernels" if devices else "kernels"]}
         # Without knobs, classes of planes and types.
         self.group_kernels = {kernel["name"]: kernel for kernel in data["device_group_kernels"]} if devices else {}
-        self.features = data["device_features" if devices else "features"]
+        features = data["device_features" if devices else "features"]
+        self.features = [feature for feature in features if feature != "no_asserts" or not checked]
         self.planes, self.groups = data["planes"], data["groups"]
         self.layouts, self.types = data["layouts"], data["types"]
 

@@ -22,8 +22,7 @@ public:
           sampled_(view),
           gate_(gate),
           serial_(on.is_serial(view.x.type, view.x.elements())) {
-        // One thread and two, Zen 3: 1.1 to 1.3 times as fast in instance norm of 40x40 to 56x56,
-        // 1.1 to 1.2 in batch norm at 32, 2048, 7, 7. With planes of 28x28 it was 0.75 to 0.95.
+        // Where that is faster, and where slower: docs/performance.md.
         constexpr int64_t kFewPositions = 64;
         const View &x = view.x;
         sums_first_ = x.r.extent == 1 ? view.planes == kLarge : view.planes == kSmall && x.s.extent <= kFewPositions;

@@ -132,7 +132,7 @@ namespace {
 
 // kChannels: as many as the view has, adjacent; 0: any.
 template <int kChannels, typename Element>
-void copy_side_by_side(const View &view, Element *to) {
+void copy_channels(const View &view, Element *to) {
     const Axis s = view.s, g0 = view.g0;
     const int64_t groups = view.groups(), channels = kChannels > 0 ? kChannels : g0.extent;
     const int64_t stride = kChannels > 0 ? 1 : g0.stride;
@@ -150,11 +150,11 @@ void copy_side_by_side(const View &view, Element *to) {
 template <typename Element>
 void copy_side_by_side(const View &view, Element *to) {
     switch (view.g0.stride == 1 ? view.g0.extent : 0) {
-    case 2: return copy_side_by_side<2>(view, to);
-    case 3: return copy_side_by_side<3>(view, to);
-    case 4: return copy_side_by_side<4>(view, to);
-    case 8: return copy_side_by_side<8>(view, to);
-    default: return copy_side_by_side<0>(view, to);
+    case 2: return copy_channels<2>(view, to);
+    case 3: return copy_channels<3>(view, to);
+    case 4: return copy_channels<4>(view, to);
+    case 8: return copy_channels<8>(view, to);
+    default: return copy_channels<0>(view, to);
     }
 }
 
