@@ -38,7 +38,7 @@ class Tensor:
 
 
 def probed(tensor):
-    """The places of the sample that gives a group its center (docs/order.md, "The sample"), as two arrays: planes, and
+    """The places of the probe that gives a group its center (docs/order.md, "The probe"), as two arrays: planes, and
     positions in them."""
     width = 1 if tensor.row.last or tensor.positions < 16 or tensor.shape[2] == 1 else 4
     of_plane = tensor.positions // width

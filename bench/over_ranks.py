@@ -13,7 +13,6 @@ THOROUGH, QUICK = (5, 9), (2, 5)
 # other programs used at most this share of the cores. There are so many tries for each run, and the
 # quietest are taken.
 QUIET, TRIES = 0.03, 3
-PARTS = ("to round 1", "round 1", "to round 2", "round 2", "to round 3", "round 3", "after it")
 PAPER_CHANNELS, PAPER_RANKS = (64, 2048), (2, 8, 64, 512, 4096)
 CHUNKS = 4  # sums that a rank sends on paper
 ASSUMED = (10e-6, 10e9)  # seconds, bytes a second: a network, which is not measured here
@@ -69,10 +68,14 @@ def print_rows(rows):
 
 
 def print_lines(lines):
-    print(f"\n| N, C, H, W | step | process | {' | '.join(PARTS)} |\n|{'---|' * (3 + len(PARTS))}")
-    for (shape, step, rank), runs in lines.items():
-        parts = [statistics.median(float(run[i]) for run in runs) * 1e6 for i in range(len(PARTS))]
-        print(f"| {shape} | {step} | {rank} | {' | '.join(f'{part:.4g}' for part in parts)} |")
+    for wanted in ("forward", "backward"):
+        of_step = {key: runs for key, runs in lines.items() if key[1] == wanted}
+        rounds = len(next(iter(of_step.values()))[0]) // 2
+        parts = [part for i in range(1, rounds + 1) for part in (f"to round {i}", f"round {i}")] + ["after it"]
+        print(f"\n| N, C, H, W | step | process | {' | '.join(parts)} |\n|{'---|' * (3 + len(parts))}")
+        for (shape, step, rank), runs in of_step.items():
+            medians = [statistics.median(float(run[i]) for run in runs) * 1e6 for i in range(len(parts))]
+            print(f"| {shape} | {step} | {rank} | {' | '.join(f'{median:.4g}' for median in medians)} |")
 
 
 def print_gathers(gathers):
@@ -86,7 +89,7 @@ def bytes_of_step(channels, ranks):
     """What a rank sends in forward and in backward: the rounds of docs/ranks.md, of planes of class small."""
     rows = max(math.ceil(48 / ranks), 1)
     forward = [64, 8 + 16 * channels * rows, 8 + 16 * channels * CHUNKS]
-    backward = [64, 8 + 8 * channels, 8 + 16 * channels * CHUNKS]
+    backward = [64, 8 + 16 * channels * CHUNKS]
     return forward + backward
 
 
@@ -132,10 +135,9 @@ def print_most_ranks(rows):
     for shape in dict.fromkeys(shape for shape, _ in rows):
         extents = [int(extent) for extent in shape.split(", ")]
         local = sum(statistics.median(float(run[0]) for run in rows[shape, step]) for step in ("forward", "backward"))
-        magnitudes = 8 + 8 * extents[1]
-        sums = int(rows[shape, "backward"][0][3]) - 64 - magnitudes
-        row = 8 + 4 * extents[1] * (4 if len(extents) > 2 else 1)  # of the sample: many ranks have one or none
-        message = [64, row, sums, 64, magnitudes, sums]
+        sums = int(rows[shape, "backward"][0][3]) - 64
+        row = 8 + 4 * extents[1] * (4 if len(extents) > 2 else 1)  # of the probe: many ranks have one or none
+        message = [64, row, sums, 64, sums]
         print(f"| {shape} | {local * 1e3:.2g} | {sum(message):,} | "
               f"{most_ranks(local, message, latency, bandwidth):.2g} |")
 

@@ -1,4 +1,4 @@
-// The order of summation (docs/order.md): the view, chunks and runs, lanes and trees, the sample.
+// The order of summation (docs/order.md): the view, chunks and runs, lanes and trees, the probe.
 // algorithm.h and gradients.h say which terms are summed.
 #pragma once
 
@@ -30,7 +30,7 @@ constexpr int lanes_of(PlaneClass p) { return p == PlaneClass::Small ? 16 : p ==
 constexpr int rows_of(PlaneClass p) { return p == PlaneClass::Large ? 16 : 32; }  // of a chunk, at most
 constexpr int kFour = 4;                                                          // rows that are added together
 constexpr int kChunksPerRun = 8, kPlanesPerChunk = 8, kPlanesPerRun = 32;         // at most
-constexpr int kMostSampled = 48;                                                  // rows of a sample
+constexpr int kMostProbed = 48;                                                   // rows of a probe
 
 // The product of two floats or doubles that is then added to a sum. Compilers of GPUs fuse the
 // product and the sum, although Halide forbids it, and round once where docs/order.md rounds twice.
@@ -312,51 +312,49 @@ private:
     Expr k, m, chunks_of_run;
 };
 
-// The results of the sample of a group (docs/order.md, "The sample").
-struct Sample {
+// The results of the probe of a group (docs/order.md, "The probe").
+struct Probe {
     Axes v;
     PlaneClass planes;
     Func lanes;                 // (l, g0, g1): sums, and greatest magnitudes
-    RDom rows;                  // of the sample
+    RDom rows;                  // of the probe
     std::vector<Expr> results;  // at (g0, g1)
-    // As Reduction::variants.
-    std::vector<Expr> variants;
 };
 
-constexpr int sampled_neighbours(PlaneClass planes) { return lanes_of(planes) == 1 ? 1 : 4; }
+constexpr int probed_neighbours(PlaneClass planes) { return lanes_of(planes) == 1 ? 1 : 4; }
 
-// The number of rows in the sample.
-inline Expr rows_sampled(const Expr &S, const Expr &N, PlaneClass planes) {
-    const Expr T = cast<int64_t>(N) * (S / sampled_neighbours(planes));
-    return cast<int>((kMostSampled * T + T + kMostSampled - 1) / (T + kMostSampled));
+// The number of rows in the probe.
+inline Expr rows_probed(const Expr &S, const Expr &N, PlaneClass planes) {
+    const Expr T = cast<int64_t>(N) * (S / probed_neighbours(planes));
+    return cast<int>((kMostProbed * T + T + kMostProbed - 1) / (T + kMostProbed));
 }
 // Row i's plane and its first position in it.
-inline Tuple place_sampled(const Expr &i, const Expr &S, const Expr &N, PlaneClass planes) {
-    const int W = sampled_neighbours(planes);
+inline Tuple place_probed(const Expr &i, const Expr &S, const Expr &N, PlaneClass planes) {
+    const int W = probed_neighbours(planes);
     const Expr of_plane = cast<int64_t>(S / W), T = cast<int64_t>(N) * of_plane;
-    const Expr count = cast<int64_t>(rows_sampled(S, N, planes)), bits = cast<uint32_t>(i) * Expr(2654435769u);
+    const Expr count = cast<int64_t>(rows_probed(S, N, planes)), bits = cast<uint32_t>(i) * Expr(2654435769u);
     const Expr hashed = ((bits ^ (bits >> 15)) * Expr(2246822519u)) >> 16;
     const Expr row = (cast<int64_t>(i) * T + cast<int64_t>(hashed) * T / 65536) / count;
     return Tuple(cast<int>(row / of_plane), cast<int>(row % of_plane) * W);
 }
 
-// The sums of float terms and the greatest int32 terms, over the sample. places(i) is the place of
-// row i, in the form of place_sampled().
-inline Sample sample_of(const Chunks::Terms &terms, Func places, const Expr &count, const Expr &S, const Expr &N,
-                        PlaneClass planes) {
-    Sample d;
+// The sums of float terms and the greatest int32 terms, over the probe. places(i) is the place of
+// row i, in the form of place_probed().
+inline Probe probe_of(const Chunks::Terms &terms, Func places, const Expr &count, const Expr &S, const Expr &N,
+                      PlaneClass planes) {
+    Probe d;
     d.planes = planes;
     const Axes &v = d.v;
-    d.rows = RDom(0, count, "sampled");
+    d.rows = RDom(0, count, "probed");
     const FuncRef place = places(d.rows);
     const std::vector<Expr> values =
         terms(unsafe_promise_clamped(place[1] + v.l, 0, S - 1), unsafe_promise_clamped(place[0], 0, N - 1));
-    d.lanes = Func("sampled_lanes");
+    d.lanes = Func("probed_lanes");
     const auto lane = [&](const Expr &l) { return elements(d.lanes, {l, v.g0, v.g1}); };
     define(d.lanes, {v.l, v.g0, v.g1}, zeros_of(values));
     define(d.lanes, {v.l, v.g0, v.g1}, combined(lane(v.l), values));
     d.results =
-        sampled_neighbours(planes) == 1 ? lane(0) : combined(combined(lane(0), lane(2)), combined(lane(1), lane(3)));
+        probed_neighbours(planes) == 1 ? lane(0) : combined(combined(lane(0), lane(2)), combined(lane(1), lane(3)));
     return d;
 }
 

@@ -1,4 +1,4 @@
-// The groups of a tensor on devices: their sums from numbered runs, their sample, and scales
+// The groups of a tensor on devices: their sums from numbered runs, their probe, and scales
 // (docs/order.md).
 #pragma once
 
@@ -123,54 +123,54 @@ inline Expr bits_of_double(double value) {
     return Expr(bits);
 }
 
-// The center of a group, from the sums of the sample and its first element.
-inline Expr center_of(const Sample &sample, const Expr &first, const Groups &of) {
-    const Expr count = rows_sampled(of.S, of.N, of.planes) * sampled_neighbours(of.planes);
-    return cast<float>(cast<double>(first) + cast<double>(sample.results[0]) / cast<double>(count));
+// The center of a group, from the sums of the probe and its first element.
+inline Expr center_of(const Probe &probe, const Expr &first, const Groups &of) {
+    const Expr count = rows_probed(of.S, of.N, of.planes) * probed_neighbours(of.planes);
+    return cast<float>(cast<double>(first) + cast<double>(probe.results[0]) / cast<double>(count));
 }
 
-// Over the sample, of terms at a position of a plane.
-inline Sample sample_of_groups(const Chunks::Terms &terms, const Groups &of) {
+// Over the probe, of terms at a position of a plane.
+inline Probe probe_of_groups(const Chunks::Terms &terms, const Groups &of) {
     Func places("places");
     const Var i("i");
-    places(i) = place_sampled(i, of.S, of.N, of.planes);
-    return sample_of(terms, places, rows_sampled(of.S, of.N, of.planes), of.S, of.N, of.planes);
+    places(i) = place_probed(i, of.S, of.N, of.planes);
+    return probe_of(terms, places, rows_probed(of.S, of.N, of.planes), of.S, of.N, of.planes);
 }
 
-// The first sample of a group, and the sample of x*scale if the spread of the first is not
+// The first probe of a group, and the probe of x*scale if the spread of the first is not
 // ordinary.
-struct FirstSample {
-    Func elements;  // (l, i, g0, g1): the sample's, neighbour l of row i
-    Sample once, scaled;
+struct FirstProbe {
+    Func elements;  // (l, i, g0, g1): the probe's, neighbour l of row i
+    Probe once, scaled;
     Func scale;  // (g0, g1)
     Func about;  // (g0, g1): center, scale, spread's bits
 };
 
-inline FirstSample first_sample(Func x, const Groups &of, const Products &times) {
-    FirstSample d;
+inline FirstProbe first_probe(Func x, const Groups &of, const Products &times) {
+    FirstProbe d;
     const Axes v;
     const Var i("i");
-    const Expr count = rows_sampled(of.S, of.N, of.planes), first = x(0, 0, v.g0, v.g1);
-    const Tuple place = place_sampled(i, of.S, of.N, of.planes);
+    const Expr count = rows_probed(of.S, of.N, of.planes), first = x(0, 0, v.g0, v.g1);
+    const Tuple place = place_probed(i, of.S, of.N, of.planes);
     d.elements = Func("elements");
     d.elements(v.l, i, v.g0, v.g1) = x(unsafe_promise_clamped(place[1] + v.l, 0, of.S - 1),
                                        unsafe_promise_clamped(place[0], 0, of.N - 1), v.g0, v.g1);
-    const auto sample = [&](const Expr &scale) {
+    const auto probe = [&](const Expr &scale) {
         const auto scaled = [&](const Expr &value) { return scale.defined() ? times(value, scale) : value; };
         Func in_order("rows");  // of the elements
         in_order(i) = Tuple(i, 0);
-        return sample_of(
+        return probe_of(
             [&](Expr l, Expr row) {
                 const Expr difference = scaled(d.elements(l, row, v.g0, v.g1)) - scaled(first);
                 return std::vector<Expr>{difference, magnitude(difference)};
             },
-            in_order, count, sampled_neighbours(of.planes), count, of.planes);
+            in_order, count, probed_neighbours(of.planes), count, of.planes);
     };
-    d.once = sample(Expr());
+    d.once = probe(Expr());
     d.scale = Func("scale");
     d.scale(v.g0, v.g1) = select(is_ordinary(d.once.results[1]), 1.0f, scale(d.once.results[1]));
     const Expr factor = d.scale(v.g0, v.g1);
-    d.scaled = sample(factor);
+    d.scaled = probe(factor);
     d.about = Func("about");
     d.about(v.g0, v.g1) =
         Tuple(select(factor == 1.0f, center_of(d.once, first, of), center_of(d.scaled, times(first, factor), of)),

@@ -11,20 +11,20 @@ namespace hnorm {
 
 // The sums of groups, as the schedules see them.
 struct DeviceReduction {
-    bool has_sample = false;
-    FirstSample sample;
+    bool has_probe = false;
+    FirstProbe probe;
     std::vector<GroupSum> sums;  // the first, and those taken again
     std::vector<Func> of_group;  // (g0, g1): what is decided between them
-    Sample sample_again;         // for the second of these, rarely
-    std::vector<Func> of_first;  // (g0, g1): what the first sums alone need of groups, besides the sample
+    Probe probe_again;           // for the second of these, rarely
+    std::vector<Func> of_first;  // (g0, g1): what the first sums alone need of groups, besides the probe
 };
 
 inline Tuple device_moments(DeviceReduction &d, Func x, const Groups &of, const Products &times) {
     const Axes v;
     const Func parts = of.seen(x);
-    d.has_sample = true;
-    d.sample = first_sample(x, of, times);
-    const Func about = d.sample.about;
+    d.has_probe = true;
+    d.probe = first_probe(x, of, times);
+    const Func about = d.probe.about;
     // What the first sums know of a group is known to what follows them: it may be another program,
     // and then their runs carry it.
     const auto carried = [&] {
@@ -69,11 +69,11 @@ inline Tuple device_moments(DeviceReduction &d, Func x, const Groups &of, const 
         Tuple(cast<int>(!in_range), select(in_range, before, ordinary || L >= 0x7f800000, 0x1p-74f,
                                            scale_of_exponent(exponent(L) - exponent(reinterpret<int>(before)))));
     const Expr scale = value(rescaled, 1), start = times(x(0, 0, v.g0, v.g1), scale);
-    d.sample_again = sample_of_groups(
+    d.probe_again = probe_of_groups(
         [&](Expr s, Expr r) { return std::vector<Expr>{times(x(s, r, v.g0, v.g1), scale) - start}; }, of);
     range(v.g0, v.g1) =
-        Tuple(value(rescaled, 0),
-              select(value(rescaled, 0) != 0, center_of(d.sample_again, start, of), value(known, 0)), scale);
+        Tuple(value(rescaled, 0), select(value(rescaled, 0) != 0, center_of(d.probe_again, start, of), value(known, 0)),
+              scale);
     const Func second = sums(range, "second", range);
 
     // 2. The center.
@@ -119,37 +119,20 @@ inline Tuple device_gradient_sums(DeviceReduction &d, Func x, Func dy, const Gat
     };
     const auto value = [&](const Func &f, int element) { return Expr(f(v.g0, v.g1)[element]); };
 
-    // What holds for ordinary groups and for others alike needs no sample.
     const Func first = sums(1.0f, 1.0f, "first", Func());
     const Expr Ly = value(first, 2), Lx = value(first, 3);
     const Expr infinite = bits_of_double(std::numeric_limits<double>::infinity());
-    const Expr finite =
-        magnitude_of_double(value(first, 0)) < infinite && magnitude_of_double(value(first, 1)) < infinite;
-    const auto fits = [&](const Expr &scale_dy, const Expr &scale_x) {
-        const Expr of_dy = reinterpret<float>(Ly) * scale_dy, of_x = reinterpret<float>(Lx) * scale_x;
-        const Expr p = magnitude_of_double(cast<double>(of_dy) * cast<double>(of_x));
-        return magnitude(of_dy) < bits_of(0x1p110f) &&
-               (p == 0 || (bits_of_double(0x1p-80) <= p && p <= bits_of_double(0x1p100)));
+    const auto between = [](const Expr &value, double least, double greatest) {
+        return bits_of_double(least) <= value && value <= bits_of_double(greatest);
     };
-    Func checks("checks"), spread("spread"), range("range"), ready("sums");
-    checks(v.g0, v.g1) = Tuple(cast<int>(finite), cast<int>(fits(1.0f, 1.0f)));
-    const Expr is_finite = value(checks, 0) != 0, fits_unscaled = value(checks, 1) != 0;
-    const Expr clear = is_finite && fits_unscaled;
-    d.sample_again = sample_of_groups(
-        [&](Expr s, Expr r) {
-            const Expr centered = x(s, r, v.g0, v.g1) - m;
-            return std::vector<Expr>{magnitude(gate.specialized(centered, dy(s, r, v.g0, v.g1))), magnitude(centered)};
-        },
-        of);
-    const std::vector<Expr> &sampled = d.sample_again.results;
-    spread(v.g0, v.g1) = Tuple(select(clear, 0, sampled[0]), select(clear, 0, sampled[1]));
-    const Expr Dy = value(spread, 0), Dx = value(spread, 1), ordinary = is_ordinary(Dy) && is_ordinary(Dx);
-    const Expr unscaled = clear || select(ordinary, is_finite, fits_unscaled);
-    const Expr by_sample = fits(scale(Dy), scale(Dx));
-    const auto scale_by = [&](const Expr &of_sample, const Expr &of_group) {
-        return select(unscaled, 1.0f, ordinary, 0x1p-74f, scale(select(by_sample, of_sample, of_group)));
-    };
-    range(v.g0, v.g1) = Tuple(cast<int>(!unscaled), scale_by(Dx, Lx), scale_by(Dy, Ly));
+    const Expr ordinary = magnitude_of_double(value(first, 0)) < infinite &&
+                          between(magnitude_of_double(value(first, 1)), 0x1p-60, 0x1p60);
+    const Expr p = magnitude_of_double(cast<double>(reinterpret<float>(Ly)) * cast<double>(reinterpret<float>(Lx)));
+    const Expr within_range = Ly < bits_of(0x1p110f) && (p == 0 || between(p, 0x1p-80, 0x1p100));
+    Func range("range"), ready("sums");
+    const Expr unscaled = ordinary || within_range;
+    range(v.g0, v.g1) =
+        Tuple(cast<int>(!unscaled), select(unscaled, 1.0f, scale(Lx)), select(unscaled, 1.0f, scale(Ly)));
     const Func second = sums(of.at(range, 1), of.at(range, 2), "second", range);
 
     const auto final_sum = [&](int element) {
@@ -159,7 +142,7 @@ inline Tuple device_gradient_sums(DeviceReduction &d, Func x, Func dy, const Gat
     const Expr sum_dy = final_sum(0) * inverse(2), mean_of = mean(v.g0, v.g1);
     ready(v.g0, v.g1) = Tuple(sum_dy, times(final_sum(1) * inverse(2), inverse(1)) -
                                           times(mean_of - cast<double>(cast<float>(mean_of)), sum_dy));
-    d.of_group = {checks, spread, range, ready};
+    d.of_group = {range, ready};
     return Tuple(value(ready, 0), value(ready, 1));
 }
 

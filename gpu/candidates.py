@@ -49,7 +49,7 @@ class Candidates:
         rows, bit_rows = known["rows"], known["bit_rows"]
         if brief:
             rows, bit_rows = ["moments/batch/channels_first/f32/2x16x8x8"], bit_rows[:1]
-        said = answers([there / "probe", "uses"], [*rows, *bit_rows], "probe uses")
+        said = answers([there / "stubs", "uses"], [*rows, *bit_rows], "stubs uses")
         uses = {line["case"]: line["kernels"] for line in said}
         self.rows = {slot: some for slot in self.points if (some := chosen(rows, uses, slot, ROWS))}
         self.bit_rows = _distinct(row for slot in self.rows for row in chosen(bit_rows, uses, slot, BIT_ROWS))

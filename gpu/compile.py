@@ -55,7 +55,7 @@ def compile_candidates(folder, count, say, device="cuda"):
         NAME.format(i): base | {slot: some[i] for slot, some in points.items() if i < len(some)} for i in range(count)}
     there = folder / FOLDER.format(device)
     there.mkdir(exist_ok=True)
-    for name, program in (("runner", builder.program(table)), ("probe", builder.probe())):
+    for name, program in (("runner", builder.program(table)), ("stubs", builder.stubs())):
         subprocess.run(["strip", "-o", there / name, program[-1]], check=True)
         Path(program[-1]).unlink()
     (there / "candidates.json").write_text(json.dumps({

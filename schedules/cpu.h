@@ -105,9 +105,9 @@ inline void reduce_first(Reduction &d, const CpuKnobs &knobs) {
 }
 
 // Blocks of groups are computed in parallel. The sums of a block's samples stay in registers.
-inline void sample(Sample &d, Func out, const CpuKnobs &knobs) {
+inline void probe(Probe &d, Func out, const CpuKnobs &knobs) {
     const Axes &v = d.v;
-    const int lanes = sampled_neighbours(d.planes);
+    const int lanes = probed_neighbours(d.planes);
     Var block("block");
     const auto blocks = [&](Stage s, int width, TailStrategy tail) {
         s.split(v.g0, block, v.g0, width, tail).vectorize(v.g0, std::min(width, knobs.vector), kTail);
@@ -130,7 +130,6 @@ inline void sample(Sample &d, Func out, const CpuKnobs &knobs) {
         add.reorder(v.l, d.rows.x, v.g0).vectorize(v.l);
     }
     add.never_partition_all();
-    specialize(add, d.variants);
 }
 
 // Splits `axis`, along which y's elements lie side by side, into tiles that go past the cache

@@ -14,15 +14,15 @@ namespace gpu {
 
 constexpr int kMostFewChannels = 16;  // of a block, which has all of them
 
-// The sample as a program of its own.
-inline void sample_apart(FirstSample &d, PlaneClass planes) {
+// The probe as a program of its own.
+inline void probe_apart(FirstProbe &d, PlaneClass planes) {
     const Axes v;
     const int groups = lanes_of(planes) == 1 ? 8 : 2;
     Func all = d.about.in();
     Var block("block");
     all.compute_root().split(v.g0, block, v.g0, groups, kTail).gpu_threads(v.g0);
     const LoopLevel level(all, blocks(all, {block, v.g1}));
-    sample_in_block(d, planes, level, groups, BlockThreads(planes, groups, 1, {}));
+    probe_in_block(d, planes, level, groups, BlockThreads(planes, groups, 1, {}));
 }
 
 // The sums by run, as a program of its own: of each block, some runs of some groups.
@@ -40,11 +40,11 @@ inline void sum_runs(DeviceReduction &d, bool few_channels, const GpuKnobs &knob
     sums.run.compute_at(sums.runs, thread);
     lanes_of_threads(sums, all, parts, runs, at_once);
     for (Func f : d.of_first) in_block(f, v, all, groups);
-    if (!d.has_sample) return;
-    if (knobs.sample_apart) {
-        sample_apart(d.sample, sums.planes);
+    if (!d.has_probe) return;
+    if (knobs.probe_apart) {
+        probe_apart(d.probe, sums.planes);
     } else {
-        sample_in_block(d.sample, sums.planes, all, groups, BlockThreads(sums.planes, parts, runs, at_once));
+        probe_in_block(d.probe, sums.planes, all, groups, BlockThreads(sums.planes, parts, runs, at_once));
     }
 }
 
@@ -96,7 +96,7 @@ inline void sum_again(GroupSum &sum, bool few_channels, LoopLevel block, const G
     }
 }
 
-// The sample, the runs, and what follows from them.
+// The probe, the runs, and what follows from them.
 // `values`: of groups, besides the results.
 inline void reduce(DeviceReduction &d, Func results, const std::vector<Func> &values, PlaneClass planes,
                    bool few_channels, const GpuKnobs &knobs, const AtOnce &at_once) {
@@ -123,7 +123,8 @@ inline void reduce(DeviceReduction &d, Func results, const std::vector<Func> &va
     }
     for (Func f : d.of_group) of_groups(f, v, all, groups);
     for (Func f : values) of_groups(f, v, all, groups);
-    d.sample_again.lanes.compute_at(d.of_group[1], v.g0).bound(v.l, 0, sampled_neighbours(planes));
+    if (!d.has_probe) return;
+    d.probe_again.lanes.compute_at(d.of_group[1], v.g0).bound(v.l, 0, probed_neighbours(planes));
 }
 
 // The pointwise part alone. A thread takes adjacent elements at once.

@@ -160,17 +160,16 @@ struct BlockThreads {
     }
 };
 
-// The sample of a block's groups: all threads fetch its elements, and one a group adds them.
-inline void sample_in_block(FirstSample &d, PlaneClass planes, LoopLevel block, int groups,
-                            const BlockThreads &threads) {
+// The probe of a block's groups: all threads fetch its elements, and one a group adds them.
+inline void probe_in_block(FirstProbe &d, PlaneClass planes, LoopLevel block, int groups, const BlockThreads &threads) {
     const Axes v;
     const Var i("i");
-    const int W = sampled_neighbours(planes);
+    const int W = probed_neighbours(planes);
     in_block(d.about, v, block, groups);
     d.elements.compute_at(block)
         .bound(v.l, 0, W)
         .bound_extent(v.g1, 1)
-        .bound_storage(i, kMostSampled)
+        .bound_storage(i, kMostProbed)
         .bound_storage(v.g0, groups);
     Var at("at");
     if (W == 1) {
@@ -179,7 +178,7 @@ inline void sample_in_block(FirstSample &d, PlaneClass planes, LoopLevel block, 
         d.elements.reorder(v.l, i, v.g0).fuse(v.l, i, at).fuse(at, v.g0, at);
     }
     threads.share(d.elements, at);
-    for (Sample *of : {&d.once, &d.scaled}) {
+    for (Probe *of : {&d.once, &d.scaled}) {
         RVar step("step"), row("row");
         of->lanes.compute_at(d.about, v.g0).bound(v.l, 0, W).unroll(v.l);
         of->lanes.update().split(of->rows.x, step, row, 4, kTail).reorder(v.l, row, step).unroll(v.l).unroll(row);

@@ -1,4 +1,4 @@
-// How the fused kernels run on GPUs (docs/gpu.md): a block takes some groups from the sample to the
+// How the fused kernels run on GPUs (docs/gpu.md): a block takes some groups from the probe to the
 // stores.
 #pragma once
 
@@ -89,13 +89,14 @@ inline void fused(DeviceReduction &d, const std::vector<Func> &values, Func out,
     store_in_block(y, v, tile, planes, groups, threads, at_once);
     out.split(v.g0, tile, group, groups, kTail).gpu_threads(group).gpu_blocks(tile, v.g1).compute_with(y, tile);
     const LoopLevel block(y, tile);
-    if (d.has_sample) sample_in_block(d.sample, planes, block, groups, threads);
+    if (d.has_probe) probe_in_block(d.probe, planes, block, groups, threads);
     for (GroupSum &sum : d.sums) sum_in_block(sum, block, groups, runs, at_once);
     for (Func f : d.of_group) in_block(f, v, block, groups);
     for (Func f : values) in_block(f, v, block, groups);
-    Func again = d.sample_again.lanes;
-    again.compute_at(d.of_group[1], v.g0).bound(v.l, 0, sampled_neighbours(planes)).unroll(v.l);
-    again.update().reorder(v.l, d.sample_again.rows.x).unroll(v.l);
+    if (!d.has_probe) return;
+    Func again = d.probe_again.lanes;
+    again.compute_at(d.of_group[1], v.g0).bound(v.l, 0, probed_neighbours(planes)).unroll(v.l);
+    again.update().reorder(v.l, d.probe_again.rows.x).unroll(v.l);
 }
 
 }  // namespace gpu

@@ -42,7 +42,7 @@ hnorm_test_refused(
 )
 
 # The bench's other schedule needs no knobs. Its kernels are compiled when somebody asks for them.
-foreach(generator IN ITEMS sample moments normalize backward_sample backward_reduce backward_apply activation_backward)
+foreach(generator IN ITEMS probe moments normalize backward_reduce backward_apply activation_backward)
     add_test(
         NAME "space: ${generator} compiles with the naive schedule"
         COMMAND hnorm_generators -g ${generator} -f naive -e object -o "${CMAKE_CURRENT_BINARY_DIR}"
@@ -60,7 +60,7 @@ function(hnorm_test_schedule name message json)
 endfunction()
 hnorm_test_schedule("a schedule file may name nothing" "" "{}")
 hnorm_test_schedule(
-    "a kernel that there is none of is refused" "schedules/test.json: kernels has 'moment': it must be one of sample"
+    "a kernel that there is none of is refused" "schedules/test.json: kernels has 'moment': it must be one of probe"
     [[{"kernels": {"moment": {}}}]]
 )
 hnorm_test_schedule(

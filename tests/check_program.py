@@ -160,12 +160,12 @@ class Call(unittest.TestCase):
 
     def test_kernels_are_those_of_the_operation_and_the_class_of_its_planes(self):
         for call, name, kernels in (
-                ("2x3x4", "forward/batch/channels_first/f32/2x3x4", ("sample, class tiny", "moments, class tiny",
+                ("2x3x4", "forward/batch/channels_first/f32/2x3x4", ("probe, class tiny", "moments, class tiny",
                                                                      "normalize, class tiny")),
                 ("normalize_add_relu f16 4x8x100 instance", "normalize_add_relu/instance/channels_first/f16/4x8x100",
                  ("normalize_residual, class small",)),
                 ("backward/groups2/channels_last/bf16/2x4x40x40", "backward/groups2/channels_last/bf16/2x4x40x40",
-                 ("backward_sample, class last", "backward_reduce, class last", "backward_apply, class last"))):
+                 ("backward_reduce, class last", "backward_apply, class last"))):
             its_name, shown = self.of(call)
             self.assertEqual(its_name, name)
             usual = [line.split(" (")[0] for line in shown["kernels"].splitlines() if "unusual" not in line]

@@ -44,12 +44,12 @@ enum class Kind {
     kConstant,       // one value a channel
     kPivotOutlier,   // normal, but each chunk starts with a value 1000 sigma off
     kHiddenOutlier,  // normal, but each chunk holds a value 1000 sigma off somewhere (a partial one may not)
-    kFarSample,      // near 1 where a group's sample is taken, and near -1 elsewhere
+    kFarProbe,       // near 1 where a group is probed, and near -1 elsewhere
 };
 
 constexpr Kind kAllKinds[] = {Kind::kNormal,       Kind::kUniform,       Kind::kRamp,
                               Kind::kTwoValued,    Kind::kQuantised,     Kind::kConstant,
-                              Kind::kPivotOutlier, Kind::kHiddenOutlier, Kind::kFarSample};
+                              Kind::kPivotOutlier, Kind::kHiddenOutlier, Kind::kFarProbe};
 constexpr uint64_t kKinds = std::size(kAllKinds);
 
 inline const char *name(Kind kind) {
@@ -62,18 +62,18 @@ inline const char *name(Kind kind) {
     case Kind::kConstant: return "constant";
     case Kind::kPivotOutlier: return "outlier first in every chunk";
     case Kind::kHiddenOutlier: return "outlier somewhere in every chunk";
-    case Kind::kFarSample: return "sample far from the mean";
+    case Kind::kFarProbe: return "probe far from the mean";
     }
     return "?";
 }
 
 // Which (sample, position) of a channel the centers of its groups are taken from (docs/order.md):
 // of batch norm's group, or of instance norm's.
-inline std::vector<bool> sampled(const Tensor &x, hnorm_group group) {
+inline std::vector<bool> probed(const Tensor &x, hnorm_group group) {
     const bool across = group == HNORM_BATCH, one = across && x.positions() == 1;
     const int64_t S = one ? x.samples() : x.positions(), N = across && !one ? x.samples() : 1;
     const bool last = one || x.format().channels_last;
-    const std::vector<bool> of_group = transcription::positions_sampled(S, N, last);
+    const std::vector<bool> of_group = transcription::positions_probed(S, N, last);
     std::vector<bool> result;
     for (int64_t first = 0; first < x.samples() * x.positions(); first += N * S)
         result.insert(result.end(), of_group.begin(), of_group.end());
@@ -116,9 +116,9 @@ inline void fill(Tensor &x, const Recipe &recipe) {
     const double total = static_cast<double>(x.samples() * positions);
     const double root3 = 1.7320508075688772;
     const int64_t chunk = chunk_elements(x);
-    const std::vector<bool> in_sample = recipe.kind == Kind::kFarSample
-                                            ? sampled(x, recipe.seed % 2 ? HNORM_BATCH : HNORM_INSTANCE)
-                                            : std::vector<bool>();
+    const std::vector<bool> in_probe = recipe.kind == Kind::kFarProbe
+                                           ? probed(x, recipe.seed % 2 ? HNORM_BATCH : HNORM_INSTANCE)
+                                           : std::vector<bool>();
     for (int64_t c = 0; c < x.channels(); c++) {
         const double mean = c % 2 ? -recipe.mean_over_sigma : recipe.mean_over_sigma;
         int64_t outlier = 0;
@@ -136,8 +136,8 @@ inline void fill(Tensor &x, const Recipe &recipe) {
                 case Kind::kConstant: unit = 0.1 * static_cast<double>(c + 1); break;
                 case Kind::kPivotOutlier:
                 case Kind::kHiddenOutlier: unit = i == outlier ? 1000 : random.normal(); break;
-                case Kind::kFarSample:
-                    unit = (in_sample[static_cast<size_t>(n * positions + s)] ? 1 : -1) + 0.1 * random.normal();
+                case Kind::kFarProbe:
+                    unit = (in_probe[static_cast<size_t>(n * positions + s)] ? 1 : -1) + 0.1 * random.normal();
                     break;
                 }
                 x.at(n, c, s) = rounded(clamp_to_float(scale * (mean + unit)));

@@ -30,7 +30,7 @@ public:
     }
 
     // Each returns what the kernel wrote.
-    Results operator()(hnorm::detail::SampleKernel kernel) {
+    Results operator()(hnorm::detail::ProbeKernel kernel) {
         ResultBuffer<float> center(groups());
         ResultBuffer<int32_t> spread(groups());
         check(kernel(tensor(in_.x), values(variant_ ? in_.scale_x : in_.ones), places(), &center.buffer.raw,
@@ -55,12 +55,6 @@ public:
     Results operator()(hnorm::detail::NormalizeResidualKernel kernel) {
         return written(kernel(tensor(in_.x), values(in_.m), values(in_.a), values(in_.b), slope(), tensor(in_.residual),
                               0, output()));
-    }
-    Results operator()(hnorm::detail::BackwardSampleKernel kernel) {
-        ResultBuffer<int32_t> of_dy(groups()), of_x(groups());
-        check(kernel(tensor(in_.x), tensor(in_.dy), values(in_.m), gate(in_.a), gate(in_.b), slope_or_none(), places(),
-                     &of_dy.buffer.raw, &of_x.buffer.raw));
-        return together(of_dy.result(), of_x.result());
     }
     Results operator()(hnorm::detail::BackwardReduceKernel kernel) {
         ResultBuffer<double> e(runs()), q(runs());
@@ -109,9 +103,9 @@ private:
     halide_buffer_t *places() {
         const transcription::Cut cut = in_.cut();
         const bool last = in_.x.format().channels_last;
-        const int64_t count = transcription::rows_sampled(cut.S, cut.N, last);
+        const int64_t count = transcription::rows_probed(cut.S, cut.N, last);
         for (int64_t i = 0; i < count; i++) {
-            const transcription::Place place = transcription::place_sampled(i, cut.S, cut.N, last);
+            const transcription::Place place = transcription::place_probed(i, cut.S, cut.N, last);
             places_.push_back(static_cast<int32_t>(place.plane));
             places_.push_back(static_cast<int32_t>(place.position));
         }

@@ -60,11 +60,11 @@ struct KernelInputs {
             for (std::vector<float> *list : {&scale, &k1, &k2}) list->push_back(static_cast<float>(random.normal()));
             // Scales that keep what is ordinary so, and others.
             const transcription::Group of_x = group_of_x(i);
-            const transcription::Sample sample = transcription::sample(of_x, 1);
+            const transcription::Probe probe = transcription::probe(of_x, 1);
             ones.push_back(1);
-            center.push_back(sample.center);
-            scale_x.push_back(std::ldexp(transcription::scale(sample.spread), static_cast<int>(i % 5) - 2));
-            scaled_center.push_back(transcription::sample(of_x, scale_x.back()).center);
+            center.push_back(probe.center);
+            scale_x.push_back(std::ldexp(transcription::scale(probe.spread), static_cast<int>(i % 5) - 2));
+            scaled_center.push_back(transcription::probe(of_x, scale_x.back()).center);
             scale_dy.push_back(std::ldexp(1.0f, static_cast<int>(i % 7) - 3));
         }
         std::vector<float> values;
@@ -123,13 +123,13 @@ inline Results together(const std::vector<Results> &lists) {
     return all;
 }
 
-inline Results sample(const KernelInputs &in, int scaled) {
+inline Results probe(const KernelInputs &in, int scaled) {
     Results centers, spreads;
     for (int64_t g = 0; g < group_count(in.x, in.group); g++) {
-        const transcription::Sample sample =
-            transcription::sample(in.group_of_x(g), scaled ? in.scale_x[static_cast<size_t>(g)] : 1);
-        centers.push_back(sample.center);
-        spreads.push_back(sample.spread);
+        const transcription::Probe probe =
+            transcription::probe(in.group_of_x(g), scaled ? in.scale_x[static_cast<size_t>(g)] : 1);
+        centers.push_back(probe.center);
+        spreads.push_back(probe.spread);
     }
     return together({centers, spreads});
 }
@@ -180,25 +180,6 @@ inline float z(const KernelInputs &in, size_t g, float x) {
 inline float dz_at(const KernelInputs &in, size_t g, int64_t s, int64_t r, float slope) {
     const float dy = in.group_of_dy(static_cast<int64_t>(g))(s, r);
     return transcription::activated_gradient(z(in, g, x_at(in, g, s, r)), dy, slope);
-}
-
-inline Results backward_sample(const KernelInputs &in, int activation) {
-    const transcription::Cut cut = in.cut();
-    const bool last = in.x.format().channels_last;
-    Results of_dy, of_x;
-    for (size_t g = 0; g < in.m.size(); g++) {
-        uint32_t dy = 0, x = 0;
-        for (int64_t i = 0; i < transcription::rows_sampled(cut.S, cut.N, last); i++) {
-            const transcription::Place place = transcription::place_sampled(i, cut.S, cut.N, last);
-            for (int64_t s = place.position; s < place.position + transcription::neighbours(cut.S, last); s++) {
-                dy = std::max(dy, transcription::magnitude(dz_at(in, g, s, place.plane, activation ? in.slope : 1)));
-                x = std::max(x, transcription::magnitude(x_at(in, g, s, place.plane) - in.m[g]));
-            }
-        }
-        of_dy.push_back(dy);
-        of_x.push_back(x);
-    }
-    return together({of_dy, of_x});
 }
 
 inline Results backward_reduce(const KernelInputs &in, int relu) {
@@ -255,12 +236,11 @@ inline Results activation_backward(const KernelInputs &in, int) {
 }  // namespace cases
 
 inline const std::map<std::string, KernelCase> kKernelCases = {
-    {"SampleKernel", {{"scales 1", "scales"}, cases::sample}},
+    {"ProbeKernel", {{"scales 1", "scales"}, cases::probe}},
     {"MomentsKernel", {{""}, cases::moments}},
     {"MomentsMeasuredKernel", {{""}, cases::moments_measured}},
     {"NormalizeKernel", {{""}, cases::normalize, {Place::kApart, Place::kX}}},
     {"NormalizeResidualKernel", {{""}, cases::normalize_residual, {Place::kApart, Place::kX, Place::kResidual}}},
-    {"BackwardSampleKernel", {{"no activation", "activation"}, cases::backward_sample}},
     {"BackwardReduceKernel", {{"no activation", "ReLU"}, cases::backward_reduce}},
     {"BackwardReduceMeasuredKernel", {{"no activation", "activation"}, cases::backward_reduce_measured}},
     {"BackwardApplyKernel",

@@ -99,7 +99,7 @@ struct Recipe {
         if (random.index(32) == 0) rule = random.index(kRules);
     }
 
-    void fill(std::vector<float> &x, const std::vector<bool> &sampled) const {
+    void fill(std::vector<float> &x, const std::vector<bool> &probed) const {
         uint64_t state = seed | 1;  // xorshift64*: a number a position
         const int64_t n = static_cast<int64_t>(x.size());
         const double bounds[3] = {share[0], share[0] + share[1], share[0] + share[1] + share[2]};
@@ -113,7 +113,7 @@ struct Recipe {
                              : rule < 6  ? static_cast<double>(i % kPeriods[rule]) / static_cast<double>(kPeriods[rule])
                              : rule == 6 ? static_cast<double>(i * 7919 % n) / static_cast<double>(n)
                              : rule == 7 ? static_cast<double>(i / 64 % 4) / 4
-                                         : (drawn + (sampled[static_cast<size_t>(i)] ? 0 : 1)) / 2;  // a far center
+                                         : (drawn + (probed[static_cast<size_t>(i)] ? 0 : 1)) / 2;  // a far center
             const int which = u < bounds[0] ? 0 : u < bounds[1] ? 1 : u < bounds[2] ? 2 : 3;
             const double shaken = noise > 0 ? 1 + noise * (2 * drawn - 1) : 1;
             x[static_cast<size_t>(i)] = static_cast<float>(offset + value[which] * shaken + trend * place);
@@ -273,8 +273,8 @@ private:
 
         State(Random &random, const Planes &planes)
             : x_recipe(random), dy_recipe(random), x(planes.size()), dy(planes.size()) {
-            x_recipe.fill(x, transcription::positions_sampled(planes.S, planes.N, planes.last));
-            dy_recipe.fill(dy, transcription::positions_sampled(planes.S, planes.N, planes.last));
+            x_recipe.fill(x, transcription::positions_probed(planes.S, planes.N, planes.last));
+            dy_recipe.fill(dy, transcription::positions_probed(planes.S, planes.N, planes.last));
         }
     };
 
@@ -302,7 +302,7 @@ private:
     void improve(Random &random, Objective objective, const Planes &planes, State &state) {
         const bool needs_dy = objective != kY && objective != kMoments;
         state.error = error_of<double>(objective, planes, state.x, state.dy);
-        const std::vector<bool> sampled = transcription::positions_sampled(planes.S, planes.N, planes.last);
+        const std::vector<bool> probed = transcription::positions_probed(planes.S, planes.N, planes.last);
         State next = state;
         double step = 0.3;
         int64_t evaluations = 1;
@@ -321,7 +321,7 @@ private:
             };
             Recipe &recipe = of_dy ? next.dy_recipe : next.x_recipe;
             recipe.change(random, step);
-            recipe.fill(of_dy ? next.dy : next.x, sampled);
+            recipe.fill(of_dy ? next.dy : next.x, probed);
             next.error = error_of<double>(objective, planes, next.x, next.dy);
             if (next.error > state.error) {
                 take(state, next);

@@ -405,7 +405,7 @@ void mixed(Tensor &x, Tensor &dy, uint64_t seed) {
 
 // Groups that are summed again for their center, as they are or after their range.
 void far(Tensor &x, Tensor &dy, uint64_t seed) {
-    fill(x, {Kind::kFarSample, 0, seed % 3 == 0 ? 1e-14 : seed % 3 == 1 ? 1.0 : 1e14, seed});
+    fill(x, {Kind::kFarProbe, 0, seed % 3 == 0 ? 1e-14 : seed % 3 == 1 ? 1.0 : 1e14, seed});
     fill(dy, {Kind::kNormal, 0, 1, seed + 1});
 }
 

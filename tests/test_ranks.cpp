@@ -37,7 +37,7 @@ void fill(Elements &x, Data data, uint32_t seed) {
         double result = value;
         switch (data) {
         case Data::kNormal: break;
-        // Far from what the sample sees: a bright part of the last samples.
+        // Far from what the probe sees: a bright part of the last samples.
         case Data::kFar: result = i > x.size() / 10 * 9 && other ? value + 500 : value; break;
         case Data::kTiny: result = other ? value * (half ? 1e-6 : 1e-25) : value; break;
         case Data::kHuge: result = other ? value * (half ? 1e4 : 1e25) : value; break;
@@ -369,7 +369,6 @@ hnorm_status forward_of(hnorm_layer *layer, const Shape &shape) {
     Pair pair(shape);
     return hnorm_layer_forward(layer, &pair.in, &pair.out);
 }
-
 }  // namespace
 
 TEST_CASE("an empty batch on a rank, and one value on each, are valid", "[cpu]") {
@@ -562,17 +561,38 @@ TEST_CASE("evaluation asks no other rank", "[cpu]") {
     REQUIRE(party.group.rounds(0) == 0);
 }
 
-TEST_CASE("a forward over ranks takes three rounds, and sends what docs/order.md says", "[cpu]") {
+TEST_CASE("a forward over ranks takes three rounds and a backward two, of the sizes in docs/ranks.md", "[cpu]") {
     if (test::tensor_format().type != HNORM_F32) return;
     Party party(2, 64);
-    party.call([](int, hnorm_layer *layer) { return forward_of(layer, {2, 64, 112, 112}); });
-    const int first = party.group.rounds(0);
-    const size_t bytes = party.group.bytes(0);
-    party.call([](int, hnorm_layer *layer) { return forward_of(layer, {2, 64, 112, 112}); });
-    REQUIRE(
-        (first == 4 || first == 5));  // with others, in which all ranks say that they have memory for longer messages
-    REQUIRE(party.group.rounds(0) - first == 3);
-    REQUIRE(party.group.bytes(0) - bytes < 128 * 1024);
+    Pair of_rank[] = {Pair({2, 64, 112, 112}), Pair({2, 64, 112, 112})};
+    int rounds = 0;
+    size_t bytes = 0;
+    // Calls both ranks: how many rounds that took, and how many bytes rank 0 sent.
+    const auto took = [&](hnorm_status (*step)(hnorm_layer *, Pair &)) {
+        const int rounds_before = party.group.rounds(0);
+        const size_t bytes_before = party.group.bytes(0);
+        for (const Outcome &outcome :
+             party.call([&](int rank, hnorm_layer *layer) { return step(layer, of_rank[rank]); })) {
+            INFO(outcome.message);
+            REQUIRE(outcome.status == HNORM_OK);
+        }
+        rounds = party.group.rounds(0) - rounds_before;
+        bytes = party.group.bytes(0) - bytes_before;
+    };
+    const auto forward = [](hnorm_layer *layer, Pair &pair) { return hnorm_layer_forward(layer, &pair.in, &pair.out); };
+    const auto backward = [](hnorm_layer *layer, Pair &pair) {
+        return hnorm_layer_backward(layer, &pair.in, &pair.in, &pair.out);  // x for dy
+    };
+    took(forward);
+    // with others, in which all ranks say that they have memory for longer messages
+    REQUIRE((rounds == 4 || rounds == 5));
+    took(forward);
+    REQUIRE(rounds == 3);
+    REQUIRE(bytes < 128 * 1024);
+    took(backward);
+    took(backward);
+    REQUIRE(rounds == 2);
+    REQUIRE(bytes < 64 * 1024);
 }
 
 TEST_CASE("mistakes of hnorm_layer_set_comm are refused and leave the layer", "[cpu]") {

@@ -180,7 +180,7 @@ Sums sum_over_group(const Group &x, TermsAt at) {
     return x.few_channels ? sum_over_parts(x, at) : sum_over_runs(Cut(x.S, x.N, x.last), at);
 }
 
-// "The sample".
+// "The probe".
 
 struct Place {
     int64_t plane, position;
@@ -188,43 +188,43 @@ struct Place {
 
 inline int64_t neighbours(int64_t S, bool last) { return lanes(S, last) == 1 ? 1 : 4; }
 
-inline int64_t rows_sampled(int64_t S, int64_t N, bool last) {
+inline int64_t rows_probed(int64_t S, int64_t N, bool last) {
     const int64_t T = N * (S / neighbours(S, last));
     return (48 * T + T + 47) / (T + 48);
 }
 
-// Where row i of the sample starts.
-inline Place place_sampled(int64_t i, int64_t S, int64_t N, bool last) {
-    const int64_t W = neighbours(S, last), T = N * (S / W), count = rows_sampled(S, N, last);
+// Where row i of the probe starts.
+inline Place place_probed(int64_t i, int64_t S, int64_t N, bool last) {
+    const int64_t W = neighbours(S, last), T = N * (S / W), count = rows_probed(S, N, last);
     const uint32_t u = static_cast<uint32_t>(i) * 2654435769u;
     const uint32_t h = ((u ^ (u >> 15)) * 2246822519u) >> 16;
     const int64_t f = (i * T + static_cast<int64_t>(h) * T / 65536) / count;
     return {f / (S / W), W * (f % (S / W))};
 }
 
-// Which elements of a group of N planes of S positions, plane by plane, its sample has.
-inline std::vector<bool> positions_sampled(int64_t S, int64_t N, bool last) {
+// Which elements of a group of N planes of S positions, plane by plane, its probe has.
+inline std::vector<bool> positions_probed(int64_t S, int64_t N, bool last) {
     std::vector<bool> result(static_cast<size_t>(N * S));
-    for (int64_t i = 0; i < rows_sampled(S, N, last); i++) {
-        const Place place = place_sampled(i, S, N, last);
+    for (int64_t i = 0; i < rows_probed(S, N, last); i++) {
+        const Place place = place_probed(i, S, N, last);
         for (int64_t l = 0; l < neighbours(S, last); l++)
             result[static_cast<size_t>(place.plane * S + place.position + l)] = true;
     }
     return result;
 }
 
-struct Sample {
+struct Probe {
     float center;     // c
     uint32_t spread;  // D
 };
 
-inline Sample sample(const Group &x, float scale) {
-    const int64_t W = neighbours(x.S, x.last), count = rows_sampled(x.S, x.N, x.last);
+inline Probe probe(const Group &x, float scale) {
+    const int64_t W = neighbours(x.S, x.last), count = rows_probed(x.S, x.N, x.last);
     const float p = x(0, 0) * scale;
     float t[4] = {0, 0, 0, 0};
     uint32_t spread = 0;
     for (int64_t i = 0; i < count; i++) {
-        const Place place = place_sampled(i, x.S, x.N, x.last);
+        const Place place = place_probed(i, x.S, x.N, x.last);
         for (int64_t l = 0; l < W; l++) {
             const float difference = x(place.position + l, place.plane) * scale - p;
             t[l] = t[l] + difference;
@@ -252,10 +252,10 @@ inline Sums sums_about(const Group &x, float center, float scale) {
 // passes, if given, counts how often the group was summed.
 inline Moments moments(const Group &x, int *passes = nullptr) {
     const double n = static_cast<double>(x.S * x.N);
-    const Sample unscaled = sample(x, 1);
+    const Probe unscaled = probe(x, 1);
     const uint32_t D = unscaled.spread;
     float s = ordinary(D) ? 1 : scale(D);
-    float c = s == 1 ? unscaled.center : sample(x, s).center;
+    float c = s == 1 ? unscaled.center : probe(x, s).center;
     Sums sums = sums_about(x, c, s);
     int count = 1;
 
@@ -265,7 +265,7 @@ inline Moments moments(const Group &x, int *passes = nullptr) {
     if (!in_range) {
         const bool finite = L < magnitude(HUGE_VALF);
         s = ordinary(D) || !finite ? 0x1p-74f : power_of_scale(exponent(L) - std::ilogb(s));
-        c = sample(x, s).center;
+        c = probe(x, s).center;
         sums = sums_about(x, c, s);
         count++;
     }
@@ -328,39 +328,14 @@ inline Sums gradient_sums_scaled(const Group &x, const Group &dy, float m, const
     });
 }
 
-// Dy and Dx: the greatest magnitudes of the sample.
-struct GradientSample {
-    uint32_t dy, x;
-};
-
-inline GradientSample gradient_sample(const Group &x, const Group &dy, float m) {
-    const int64_t W = neighbours(x.S, x.last), count = rows_sampled(x.S, x.N, x.last);
-    GradientSample result = {0, 0};
-    for (int64_t i = 0; i < count; i++) {
-        const Place place = place_sampled(i, x.S, x.N, x.last);
-        for (int64_t s = place.position; s < place.position + W; s++) {
-            result.dy = std::max(result.dy, magnitude(dy(s, place.plane)));
-            result.x = std::max(result.x, magnitude(x(s, place.plane) - m));
-        }
-    }
-    return result;
-}
-
-// Whether scales fit a group whose unscaled sums these are.
-inline bool fit(const GradientScales &scales, const Sums &sums) {
-    const float of_dy = as_float(sums.first) * scales.dy, of_x = as_float(sums.second) * scales.x;
-    const double p = static_cast<double>(of_dy) * static_cast<double>(of_x);
-    return of_dy < 0x1p110f && (p == 0 || (0x1p-80 <= p && p <= 0x1p100));
-}
-
-inline GradientScales gradient_scales(const GradientSample &of, const Sums &sums) {
-    if (ordinary(of.dy) && ordinary(of.x)) {
-        const bool finite = std::isfinite(sums.E) && std::isfinite(sums.Q);
-        return finite ? GradientScales() : GradientScales{0x1p-74f, 0x1p-74f};
-    }
-    const GradientScales by_sample = {scale(of.dy), scale(of.x)};
-    if (fit({}, sums)) return {};
-    return fit(by_sample, sums) ? by_sample : GradientScales{scale(sums.first), scale(sums.second)};
+// The scales of a group whose sums without scales these are.
+inline GradientScales gradient_scales(const Sums &sums) {
+    const double Q = std::fabs(sums.Q);
+    if (std::isfinite(sums.E) && 0x1p-60 <= Q && Q <= 0x1p60) return {};
+    const float Ly = as_float(sums.first), Lx = as_float(sums.second);
+    const double p = static_cast<double>(Ly) * static_cast<double>(Lx);
+    if (Ly < 0x1p110f && (p == 0 || (0x1p-80 <= p && p <= 0x1p100))) return {};
+    return {scale(sums.first), scale(sums.second)};
 }
 
 struct GradientSums {
@@ -371,7 +346,7 @@ struct GradientSums {
 inline GradientSums gradient_sums(const Group &x, const Group &dy, double mean, bool *is_scaled = nullptr) {
     const float m = static_cast<float>(mean);
     Sums sums = gradient_sums_scaled(x, dy, m, {});
-    const GradientScales scales = gradient_scales(gradient_sample(x, dy, m), sums);
+    const GradientScales scales = gradient_scales(sums);
     if (scales.dy != 1 || scales.x != 1) sums = gradient_sums_scaled(x, dy, m, scales);
     if (is_scaled) *is_scaled = scales.dy != 1 || scales.x != 1;
     const double of_dy = 1 / static_cast<double>(scales.dy), of_x = 1 / static_cast<double>(scales.x);

@@ -93,7 +93,7 @@ LEAST_SEARCH = 60  # seconds; with fewer nothing is found
 def machine_of(options, schedule, builder):
     """What the file's times are of, and why they mean nothing, if they do not."""
     try:
-        found = rows_of(builder.probe(), ["machine"], [])[0]
+        found = rows_of(builder.stubs(), ["machine"], [])[0]
     except BuildError as error:
         if not (schedule.device and error.output):
             raise

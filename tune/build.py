@@ -230,13 +230,13 @@ class Builder:
     def _objects(self, symbols):
         return sorted({self._object(symbol) for row in symbols.values() for symbol in row.values()})
 
-    def probe(self, **dispatch):
+    def stubs(self, **dispatch):
         """Links a runner that says which kernels a call takes."""
         slots = [*self.manifest.slots(), *self.group_points]
         names = "\n".join(f'constexpr char slot_{i}[] = "{slot}";' for i, slot in enumerate(slots))
-        probes = {slot: f"hnorm::tune::Probe<hnorm::detail::{self._entry(slot)['signature']}, slot_{i}>::call"
+        stubs = {slot: f"hnorm::tune::Stub<hnorm::detail::{self._entry(slot)['signature']}, slot_{i}>::call"
                   for i, slot in enumerate(slots)}
-        return self._link({BASE: probes}, [], dispatch, f'#include "{ROOT}/tune/runner/probe.h"\n{names}', "probe")
+        return self._link({BASE: stubs}, [], dispatch, f'#include "{ROOT}/tune/runner/stubs.h"\n{names}', "stubs")
 
     def _entry(self, slot):
         return self.manifest.kernels[slot.kernel]

@@ -12,7 +12,7 @@ class Uses:
     def __init__(self, schedule, builder, rows, main_rows):
         self.main_rows = main_rows
         names = {str(slot): slot for slot in schedule.manifest.slots()}
-        found = rows_of(builder.probe(), ["uses"], rows)
+        found = rows_of(builder.stubs(), ["uses"], rows)
         self.of = {line["case"]: [names[name] for name in line["kernels"] if name in names] for line in found}
         used = {slot for slots in self.of.values() for slot in slots}
         # The most important first: f32's that the main rows call; f32's others; the other types'.

@@ -43,7 +43,7 @@ class Variants(Library):
         builder = Builder(schedule, folder, build / "bin/hnorm_generators", halide_include(), Toolchain(), jobs)
         builder.library()
         # Only the kernels that the rows call.
-        self.uses = {line["case"]: line["kernels"] for line in rows_of(builder.probe(), ["uses"], rows)}
+        self.uses = {line["case"]: line["kernels"] for line in rows_of(builder.stubs(), ["uses"], rows)}
         called = {name for kernels in self.uses.values() for name in kernels}
         slots = [slot for slot in manifest.slots() if str(slot) in called]
         # What has no kernel of its own by a variant has the shipped one's, so that calls reach the

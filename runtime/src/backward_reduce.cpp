@@ -19,30 +19,19 @@ public:
     CpuGradientSums(const Cpu &on, const SumsView &view, const detail::Gate &gate)
         : GroupGradientSums(on.function, view, gate.slope),
           on_(on),
-          sampled_(view),
           gate_(gate),
-          serial_(on.is_serial(view.x.type, view.x.elements())) {
-        // Where that is faster, and where slower: docs/performance.md.
-        constexpr int64_t kFewPositions = 64;
-        const View &x = view.x;
-        sums_first_ = x.r.extent == 1 ? view.planes == kLarge : view.planes == kSmall && x.s.extent <= kFewPositions;
+          serial_(on.is_serial(view.x.type, view.x.elements())) {}
+
+    hnorm_status compute(double *sum_dy, double *sum_dy_xmu) {
+        // A guess by the groups that this thread has summed last. No bit depends on it.
+        static thread_local bool most_were_ordinary = true;
+        HNORM_TRY(reserve());
+        HNORM_TRY(compute_reserved(!most_were_ordinary, sum_dy, sum_dy_xmu));
+        most_were_ordinary = 2 * others() <= view_.x.groups();
+        return HNORM_OK;
     }
 
 private:
-    hnorm_status sample() override {
-        const View seen_x = sampled_.seen(x_), seen_dy = sampled_.seen(view_.dy);
-        TensorBuffer x(seen_x), dy(seen_dy);
-        const auto values = [&](const Values<float> &v) { return GroupBuffer(v.data, x_, v.stride_n); };
-        GroupBuffer m = values(gate_.m), a = values(gate_.a), b = values(gate_.b);
-        GroupBuffer of_dy(sample_dy_, x_), of_x(sample_x_, x_);
-        sampled_.prefetch(seen_x);
-        sampled_.prefetch(seen_dy);
-        const SerialScope serial(serial_);
-        return kernel_status(on_.function,
-                             kernel_of(hnorm_kernels_backward_sample, on_, x_.type, sampled_.planes())(
-                                 x, dy, m, a, b, slope_bits(gate_.slope), sampled_.buffer(), of_dy, of_x));
-    }
-
     hnorm_status sum(const Range &range) override {
         const View x = cropped(x_, range), dy = cropped(view_.dy, range);
         const int64_t first = x_.first(range), channels = x_.g0.extent;
@@ -80,7 +69,6 @@ private:
     }
 
     const Cpu &on_;
-    SamplePlaces sampled_;
     const detail::Gate gate_;
     const bool serial_;
 };

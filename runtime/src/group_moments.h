@@ -32,7 +32,7 @@ inline hnorm_status run_moments_kernel(const CpuCall &on, PlaneClass planes, con
                             : kernel_of(hnorm_kernels_moments, on, part.type, planes)(x, center, runs->e(), runs->q()));
 }
 
-// The moments of the groups of a view. sample() and sum() say how elements are read: they may lie
+// The moments of the groups of a view. probe() and sum() say how elements are read: they may lie
 // in several processes, which then all decide alike.
 class GroupMoments {
 public:
@@ -61,7 +61,7 @@ protected:
     hnorm_status compute_reserved(double divisor, double *mean, double *m2) {
         const Range all = {0, x_.g1.extent, 0, x_.g0.extent};
         std::fill_n(scale_, x_.groups(), 1.0F);
-        HNORM_TRY(sample(all, spread_));
+        HNORM_TRY(probe(all, spread_));
         HNORM_TRY(choose_scales(all));
         HNORM_TRY(sum(all));
         HNORM_TRY(mind_range());
@@ -74,7 +74,7 @@ protected:
     }
 
     // The centers and spreads of the groups in the range, by their scales.
-    virtual hnorm_status sample(const Range &range, int32_t *spread) = 0;
+    virtual hnorm_status probe(const Range &range, int32_t *spread) = 0;
     // The sums of the groups in the range, and their greatest if scales matter.
     virtual hnorm_status sum(const Range &range) = 0;
 
@@ -106,7 +106,7 @@ private:
         }
         // New centers for the scaled groups. Their new spreads are not looked at: the first ones
         // decide.
-        return again ? sample(all, sums_.greatest[0]) : HNORM_OK;
+        return again ? probe(all, sums_.greatest[0]) : HNORM_OK;
     }
 
     // Sums those groups again, with other scales, that left the range of float.
@@ -125,7 +125,7 @@ private:
         }
         scaled_ = scaled_ || marks_.any();
         return for_marked(view_, marks_, [&](const Range &range) {
-            HNORM_TRY(sample(range, sums_.greatest[0]));
+            HNORM_TRY(probe(range, sums_.greatest[0]));
             return sum(range);
         });
     }

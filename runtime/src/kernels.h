@@ -19,9 +19,9 @@
 
 namespace hnorm::detail {
 
-// places: (plane or position, row) of the sample's rows; spread: D's bits. Both are of x*scale.
-using SampleKernel = int (*)(halide_buffer_t *x, halide_buffer_t *scale, halide_buffer_t *places,
-                             halide_buffer_t *center, halide_buffer_t *spread);
+// places: (plane or position, row) of the probe's rows; spread: D's bits. Both are of x*scale.
+using ProbeKernel = int (*)(halide_buffer_t *x, halide_buffer_t *scale, halide_buffer_t *places,
+                            halide_buffer_t *center, halide_buffer_t *spread);
 // E and Q by run, of d = x - center.
 using MomentsKernel = int (*)(halide_buffer_t *x, halide_buffer_t *center, halide_buffer_t *e, halide_buffer_t *q);
 // Those and the bits of L by run, of d = x*scale - center.
@@ -32,10 +32,6 @@ using NormalizeKernel = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_b
 using NormalizeResidualKernel = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_buffer_t *a, halide_buffer_t *b,
                                         int32_t slope, halide_buffer_t *residual, int32_t stream, halide_buffer_t *y);
 
-// The bits of the greatest |dy| and |x - m| of the sample; where slope is 1, a and b do not matter.
-using BackwardSampleKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *m, halide_buffer_t *a,
-                                     halide_buffer_t *b, int32_t slope, halide_buffer_t *places,
-                                     halide_buffer_t *greatest_dy, halide_buffer_t *greatest_x);
 // E and Q by run; the slope is 1 or 0.
 using BackwardReduceKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *m, halide_buffer_t *a,
                                      halide_buffer_t *b, int32_t slope, halide_buffer_t *e, halide_buffer_t *q);
@@ -71,12 +67,11 @@ constexpr int kElementTypes = 3;  // hnorm_type, in its order
 // The kernels of the manifest, in its order, by which a pack (pack.h) has them. The table's writer
 // takes them by their numbers.
 enum KernelId {
-    kSampleId,
+    kProbeId,
     kMomentsId,
     kMomentsMeasuredId,
     kNormalizeId,
     kNormalizeResidualId,
-    kBackwardSampleId,
     kBackwardReduceId,
     kBackwardReduceMeasuredId,
     kBackwardApplyId,
@@ -99,12 +94,11 @@ using KernelRow = const Kernels<Kernel, id>[];
 
 // They have C names, so that tests can use them. The archive renames C++ names.
 extern "C" {
-extern KernelRow<SampleKernel, kSampleId> hnorm_kernels_sample;
+extern KernelRow<ProbeKernel, kProbeId> hnorm_kernels_probe;
 extern KernelRow<MomentsKernel, kMomentsId> hnorm_kernels_moments;
 extern KernelRow<MomentsMeasuredKernel, kMomentsMeasuredId> hnorm_kernels_moments_measured;
 extern KernelRow<NormalizeKernel, kNormalizeId> hnorm_kernels_normalize;
 extern KernelRow<NormalizeResidualKernel, kNormalizeResidualId> hnorm_kernels_normalize_residual;
-extern KernelRow<BackwardSampleKernel, kBackwardSampleId> hnorm_kernels_backward_sample;
 extern KernelRow<BackwardReduceKernel, kBackwardReduceId> hnorm_kernels_backward_reduce;
 extern KernelRow<BackwardReduceMeasuredKernel, kBackwardReduceMeasuredId> hnorm_kernels_backward_reduce_measured;
 extern KernelRow<BackwardApplyKernel, kBackwardApplyId> hnorm_kernels_backward_apply;

@@ -19,20 +19,20 @@ public:
     CpuMoments(const Cpu &on, const SumsView &view)
         : GroupMoments(on.function, view),
           on_(on),
-          sampled_(view),
+          probed_(view),
           serial_(on.is_serial(view.x.type, view.x.elements())) {}
 
 private:
-    hnorm_status sample(const Range &range, int32_t *spread) override {
-        const View part = sampled_.seen(cropped(x_, range));
+    hnorm_status probe(const Range &range, int32_t *spread) override {
+        const View part = probed_.seen(cropped(x_, range));
         const int64_t first = x_.first(range), stride_n = x_.g0.extent;
         TensorBuffer x(part);
         GroupBuffer scale(scale_ + first, part, stride_n), center(center_ + first, part, stride_n);
         GroupBuffer spreads(spread + first, part, stride_n);
-        sampled_.prefetch(part);
+        probed_.prefetch(part);
         const SerialScope serial(serial_);
-        return kernel_status(on_.function, kernel_of(hnorm_kernels_sample, on_, x_.type, sampled_.planes())(
-                                               x, scale, sampled_.buffer(), center, spreads));
+        return kernel_status(on_.function, kernel_of(hnorm_kernels_probe, on_, x_.type, probed_.planes())(
+                                               x, scale, probed_.buffer(), center, spreads));
     }
 
     hnorm_status sum(const Range &range) override {
@@ -68,7 +68,7 @@ private:
     }
 
     const Cpu &on_;
-    SamplePlaces sampled_;
+    ProbePlaces probed_;
     const bool serial_;
 };
 

@@ -14,8 +14,8 @@ int64_t power_below(int64_t value) {
     return power;
 }
 
-// How many rows of neighbours a group of so many has in its sample.
-int32_t rows_sampled(int64_t total) {
+// How many rows of neighbours a group of so many has in its probe.
+int32_t rows_probed(int64_t total) {
     constexpr int64_t kMost = 48;
     return static_cast<int32_t>((kMost * total + total + kMost - 1) / (total + kMost));
 }
@@ -23,11 +23,11 @@ int64_t neighbours_of(PlaneClass planes) { return planes == kSmall || planes == 
 
 }  // namespace
 
-SamplePlaces::SamplePlaces(const SumsView &view)
+ProbePlaces::ProbePlaces(const SumsView &view)
     : transposed_(view.transposed),
       planes_(transposed_ ? kTiny : view.planes),
       width_(neighbours_of(planes_)),
-      count_(rows_sampled(view.x.r.extent * (view.x.s.extent / width_))),
+      count_(rows_probed(view.x.r.extent * (view.x.s.extent / width_))),
       buffer_(places_, halide_type_of<int32_t>(), {{2, 1}, {count_, 2}}) {
     // The divisions take as long as a small block's sums, and the next block has the same.
     struct Latest {
@@ -54,7 +54,7 @@ SamplePlaces::SamplePlaces(const SumsView &view)
     }
 }
 
-void SamplePlaces::prefetch(const View &x) const {
+void ProbePlaces::prefetch(const View &x) const {
     if (planes_ != kLarge) {
         return;
     }

@@ -252,14 +252,14 @@ hnorm_status for_channels(const SumsView &view, const Reduce &reduce) {
     return HNORM_OK;
 }
 
-// The places of a sample's rows (docs/order.md, "The sample"): the plane and the first position of
+// The places of a probe's rows (docs/order.md, "The probe"): the plane and the first position of
 // each.
-class SamplePlaces {
+class ProbePlaces {
 public:
     static constexpr int32_t kMost = 48;
 
-    explicit SamplePlaces(const SumsView &view);
-    // The class of the kernel that samples, and how it sees a tensor of the view: transposed planes
+    explicit ProbePlaces(const SumsView &view);
+    // The class of the kernel that probes, and how it sees a tensor of the view: transposed planes
     // are not transposed for it.
     PlaneClass planes() const { return planes_; }
     View seen(View view) const {
@@ -274,7 +274,7 @@ public:
     int64_t neighbours() const { return width_; }
     int64_t plane(int32_t i) const { return places_[i][transposed_ ? 1 : 0]; }
     int64_t position(int32_t i) const { return places_[i][transposed_ ? 0 : 1]; }
-    // Prefetches the rows of all groups together, for large planes. Otherwise the sample waits for
+    // Prefetches the rows of all groups together, for large planes. Otherwise the probe waits for
     // memory row by row. That took a fifth of the time of instance norm out of cache.
     void prefetch(const View &x) const;
 

@@ -35,7 +35,7 @@ public:
     // bytes: what the output and its inputs take. limit: how much must be exceeded to go past the
     // cache.
     virtual void chose_stores(PastCache choice, int64_t bytes, int64_t limit) = 0;
-    // row: the kernel's row of the table, as hnorm_kernels_sample. Many threads may call this
+    // row: the kernel's row of the table, as hnorm_kernels_probe. Many threads may call this
     // function and the following ones.
     virtual void calls_kernel(const void *row, hnorm_type type, PlaneClass planes) = 0;
     virtual void begins_loop(int tasks, int threads) = 0;

@@ -11,7 +11,7 @@ namespace hnorm::detail {
 
 namespace {
 
-constexpr char kMagic[8] = {'h', 'n', 'o', 'r', 'm', '-', '0', '2'};
+constexpr char kMagic[8] = {'h', 'n', 'o', 'r', 'm', '-', '0', '3'};
 
 const char *operation_name(int operation) {
     switch (operation) {

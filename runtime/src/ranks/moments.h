@@ -10,14 +10,14 @@ namespace hnorm::detail {
 class RankMoments : public GroupMoments {
 public:
     RankMoments(const Cpu &on, Exchange &exchange, const RankedView &view)
-        : GroupMoments(on.function, view.all()), on_(on), exchange_(exchange), ranked_(view), sampled_(view.all()) {}
+        : GroupMoments(on.function, view.all()), on_(on), exchange_(exchange), ranked_(view), probed_(view.all()) {}
 
     // Fails on all ranks if `status` is a failure on one. M2 is divided by the number of elements.
     hnorm_status compute(hnorm_status status, double *mean, double *variance) {
         if (status == HNORM_OK) {
             status = reserve_all();
         }
-        HNORM_TRY(gather_sample(status));
+        HNORM_TRY(gather_probe(status));
         return compute_reserved(static_cast<double>(x_.group_size()), mean, variance);
     }
 
@@ -25,24 +25,24 @@ private:
     hnorm_status reserve_all() {
         HNORM_TRY(reserve());
         HNORM_TRY(marks_.clear(function_, x_.groups()));
-        return elements_.reserve(function_, sampled_.count() * of_row());
+        return elements_.reserve(function_, probed_.count() * of_row());
     }
-    // Values of a row of the sample: of all channels of each neighbour.
-    int64_t of_row() const { return sampled_.neighbours() * x_.g0.extent; }
+    // Values of a row of the probe: of all channels of each neighbour.
+    int64_t of_row() const { return probed_.neighbours() * x_.g0.extent; }
     int64_t sample_of(int32_t row) const {
-        return view_.samples_are_positions ? sampled_.position(row) : sampled_.plane(row);
+        return view_.samples_are_positions ? probed_.position(row) : probed_.plane(row);
     }
     bool is_of(int32_t row, int rank) const {
         const int64_t sample = sample_of(row), start = exchange_.start(rank);
         return start <= sample && sample < start + exchange_.samples(rank);
     }
 
-    // The sample's elements, as they are: with them each rank takes samples by any scales.
-    hnorm_status gather_sample(hnorm_status status) {
+    // The probe's elements, as they are: with them each rank probes by any scales.
+    hnorm_status gather_probe(hnorm_status status) {
         int64_t most = 0;
         for (int r = 0; r < exchange_.ranks(); ++r) {
             int64_t rows = 0;
-            for (int32_t i = 0; i < sampled_.count(); ++i) {
+            for (int32_t i = 0; i < probed_.count(); ++i) {
                 rows += is_of(i, r) ? 1 : 0;
             }
             most = std::max(most, rows);
@@ -56,7 +56,7 @@ private:
         const int64_t bytes = of_row() * static_cast<int64_t>(sizeof(float));
         for (int r = 0; r < exchange_.ranks(); ++r) {
             const char *from = reinterpret_cast<const char *>(exchange_.of(r));
-            for (int32_t i = 0; i < sampled_.count(); ++i) {
+            for (int32_t i = 0; i < probed_.count(); ++i) {
                 if (is_of(i, r)) {
                     std::memcpy(elements_.data() + i * of_row(), from, static_cast<size_t>(bytes));
                     from += bytes;
@@ -69,14 +69,14 @@ private:
         const View &x = ranked_.mine().x;
         const int64_t start = exchange_.start(exchange_.rank());
         char *to = reinterpret_cast<char *>(exchange_.mine());
-        for (int32_t i = 0; i < sampled_.count(); ++i) {
+        for (int32_t i = 0; i < probed_.count(); ++i) {
             if (!is_of(i, exchange_.rank())) {
                 continue;
             }
             const bool positions = view_.samples_are_positions;
-            const int64_t s = sampled_.position(i) - (positions ? start : 0);
-            const int64_t r = sampled_.plane(i) - (positions ? 0 : start);
-            for (int64_t w = 0; w < sampled_.neighbours(); ++w) {
+            const int64_t s = probed_.position(i) - (positions ? start : 0);
+            const int64_t r = probed_.plane(i) - (positions ? 0 : start);
+            for (int64_t w = 0; w < probed_.neighbours(); ++w) {
                 for (int64_t c = 0; c < x.g0.extent; ++c, to += sizeof(float)) {
                     const float value = element(x.at(s + w, r, c, 0));
                     std::memcpy(to, &value, sizeof value);
@@ -95,9 +95,9 @@ private:
         return x_.type == HNORM_F16 ? f16_to_float(bits) : bf16_to_float(bits);
     }
 
-    // docs/order.md, "The sample"
-    hnorm_status sample(const Range &range, int32_t *spread) override {
-        const int64_t width = sampled_.neighbours(), channels = x_.g0.extent;
+    // docs/order.md, "The probe"
+    hnorm_status probe(const Range &range, int32_t *spread) override {
+        const int64_t width = probed_.neighbours(), channels = x_.g0.extent;
         // Channels are adjacent in memory, so some of them go together.
         constexpr int64_t kTogether = 64;
         for (int64_t begin = range.c_begin; begin < range.c_end; begin += kTogether) {
@@ -109,7 +109,7 @@ private:
             for (int64_t c = 0; c < count; ++c) {
                 first[c] = elements_.data()[begin + c] * scale[c];
             }
-            for (int32_t i = 0; i < sampled_.count(); ++i) {
+            for (int32_t i = 0; i < probed_.count(); ++i) {
                 for (int64_t w = 0; w < width; ++w) {
                     const float *const values = elements_.data() + (i * width + w) * channels + begin;
                     float *const lane = lanes[w];
@@ -124,7 +124,7 @@ private:
                 const float sum = (lanes[0][c] + lanes[2][c]) + (lanes[1][c] + lanes[3][c]);
                 center_[begin + c] =
                     static_cast<float>(static_cast<double>(first[c]) +
-                                       static_cast<double>(sum) / static_cast<double>(sampled_.count() * width));
+                                       static_cast<double>(sum) / static_cast<double>(probed_.count() * width));
                 spread[begin + c] = greatest[c];
             }
         }
@@ -149,7 +149,7 @@ private:
     const Cpu &on_;
     Exchange &exchange_;
     const RankedView &ranked_;
-    SamplePlaces sampled_;
+    ProbePlaces probed_;
     ScratchOf<float> elements_;
 };
 
