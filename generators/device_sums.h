@@ -9,6 +9,8 @@
 
 namespace hnorm {
 
+inline Expr infinite() { return bits_of_double(std::numeric_limits<double>::infinity()); }
+
 // The sums of groups, as the schedules see them.
 struct DeviceReduction {
     bool has_probe = false;
@@ -60,9 +62,10 @@ inline Tuple device_moments(DeviceReduction &d, Func x, const Groups &of, const 
         known(v.g0, v.g1) = Tuple(std::vector<Expr>(run.end() - about.outputs(), run.end()));
     }
     const Expr spread = value(known, 2), L = value(first, 2), ordinary = is_ordinary(spread);
-    const Expr infinite = bits_of_double(std::numeric_limits<double>::infinity());
+    const Expr Q1 = magnitude_of_double(value(first, 1)), finite = Q1 < infinite();
     const Expr in_range =
-        select(ordinary, magnitude_of_double(value(first, 1)) < infinite, L == 0 || is_between(L, 0x1p-40f, 0x1p50f));
+        select(ordinary, finite,
+               (spread == 0 && finite && bits_of_double(0x1p-60) <= Q1) || L == 0 || is_between(L, 0x1p-40f, 0x1p50f));
     Func rescaled = decision("rescaled"), range = decision("range");
     const Expr before = value(known, 1);
     rescaled(v.g0, v.g1) =
@@ -121,11 +124,10 @@ inline Tuple device_gradient_sums(DeviceReduction &d, Func x, Func dy, const Gat
 
     const Func first = sums(1.0f, 1.0f, "first", Func());
     const Expr Ly = value(first, 2), Lx = value(first, 3);
-    const Expr infinite = bits_of_double(std::numeric_limits<double>::infinity());
     const auto between = [](const Expr &value, double least, double greatest) {
         return bits_of_double(least) <= value && value <= bits_of_double(greatest);
     };
-    const Expr ordinary = magnitude_of_double(value(first, 0)) < infinite &&
+    const Expr ordinary = magnitude_of_double(value(first, 0)) < infinite() &&
                           between(magnitude_of_double(value(first, 1)), 0x1p-60, 0x1p60);
     const Expr p = magnitude_of_double(cast<double>(reinterpret<float>(Ly)) * cast<double>(reinterpret<float>(Lx)));
     const Expr within_range = Ly < bits_of(0x1p110f) && (p == 0 || between(p, 0x1p-80, 0x1p100));

@@ -260,8 +260,8 @@ inline Moments moments(const Group &x, int *passes = nullptr) {
     int count = 1;
 
     const uint32_t L = sums.first;
-    const bool in_range =
-        ordinary(D) ? std::isfinite(sums.Q) : L == 0 || (magnitude(0x1p-40f) <= L && L <= magnitude(0x1p50f));
+    const bool clear = std::isfinite(sums.Q) && (ordinary(D) || (D == 0 && sums.Q >= 0x1p-60));
+    const bool in_range = clear || (!ordinary(D) && (L == 0 || (magnitude(0x1p-40f) <= L && L <= magnitude(0x1p50f))));
     if (!in_range) {
         const bool finite = L < magnitude(HUGE_VALF);
         s = ordinary(D) || !finite ? 0x1p-74f : power_of_scale(exponent(L) - std::ilogb(s));

@@ -9,10 +9,16 @@
 
 namespace hnorm::detail {
 
-// Whether a group's sums hold (docs/order.md, "Scales"), and else the scale to sum it with.
+// Whether a group's sums hold, whatever its greatest deviation is (docs/order.md, "Sums about the
+// center").
+inline bool is_clear(int32_t spread, double q) {
+    return std::isfinite(q) && (is_ordinary(spread) || (spread == 0 && q >= 0x1p-60));
+}
+// Whether they hold, and else the scale to sum the group with.
 inline bool is_in_range(int32_t spread, double q, int32_t greatest) {
-    return is_ordinary(spread) ? std::isfinite(q)
-                               : greatest == 0 || (magnitude(0x1p-40f) <= greatest && greatest <= magnitude(0x1p50f));
+    return is_clear(spread, q) ||
+           (!is_ordinary(spread) &&
+            (greatest == 0 || (magnitude(0x1p-40f) <= greatest && greatest <= magnitude(0x1p50f))));
 }
 inline float next_scale(int32_t spread, int32_t greatest, float scale) {
     return is_ordinary(spread) || !is_finite(greatest)
@@ -38,12 +44,6 @@ class GroupMoments {
 public:
     virtual ~GroupMoments() = default;
 
-    // mean and m2 have one value a group, channels adjacent. m2 is divided by `divisor`.
-    hnorm_status compute(double divisor, double *mean, double *m2) {
-        HNORM_TRY(reserve());
-        return compute_reserved(divisor, mean, m2);
-    }
-
 protected:
     GroupMoments(const char *function, const SumsView &view) : function_(function), view_(view), x_(view.x) {}
 
@@ -58,11 +58,14 @@ protected:
         sums_ = {doubles_.data(), doubles_.data() + count, {bits_.data() + count, nullptr}};
         return HNORM_OK;
     }
-    hnorm_status compute_reserved(double divisor, double *mean, double *m2) {
+    // mean and m2 have one value a group, channels adjacent. m2 is divided by `divisor`.
+    // measured: whether groups with a constant probe are measured at once. That takes longer, but
+    // those that are constant are not summed once more for it. No bit depends on it.
+    hnorm_status compute_reserved(bool measured, double divisor, double *mean, double *m2) {
         const Range all = {0, x_.g1.extent, 0, x_.g0.extent};
         std::fill_n(scale_, x_.groups(), 1.0F);
         HNORM_TRY(probe(all, spread_));
-        HNORM_TRY(choose_scales(all));
+        HNORM_TRY(choose_scales(all, measured));
         HNORM_TRY(sum(all));
         HNORM_TRY(mind_range());
         if (finish(divisor, mean, m2)) {
@@ -83,22 +86,27 @@ protected:
     const View &x_;
     float *center_ = nullptr, *scale_ = nullptr;  // x is multiplied by the scale; the center is near x * scale
     Sums sums_ = {};
-    bool scaled_ = false;  // whether scales matter
+    bool scaled_ = false;  // whether scales matter, or magnitudes
+    // Groups whose probe is constant, and those of them whose greatest had to be known.
+    int64_t constant_probes_ = 0, unclear_ = 0;
     Marks marks_;
 
 private:
     double group_size() const { return static_cast<double>(x_.group_size()); }
 
-    hnorm_status choose_scales(const Range &all) {
+    hnorm_status choose_scales(const Range &all, bool measured) {
         const int32_t *const spreads = spread_;
         const int64_t count = x_.groups();
-        scaled_ = !wide([=]() HNORM_INLINED {
+        all_ordinary_ = wide([=]() HNORM_INLINED {
             int ordinary = 1;
             for (int64_t g = 0; g < count; ++g) {
                 ordinary &= static_cast<int>(is_ordinary(spreads[g]));
             }
             return ordinary != 0;
         });
+        for (int64_t g = 0; g < count && !all_ordinary_ && !scaled_; ++g) {
+            scaled_ = !is_ordinary(spreads[g]) && (measured || spreads[g] != 0);
+        }
         bool again = false;
         for (int64_t g = 0; g < x_.groups() && scaled_; ++g) {
             scale_[g] = is_ordinary(spread_[g]) ? 1 : scale_of(spread_[g]);
@@ -112,9 +120,10 @@ private:
     // Sums those groups again, with other scales, that left the range of float.
     hnorm_status mind_range() {
         const double *const q = sums_.q;
-        if (!scaled_ && all_finite(q, x_.groups())) {
+        if (all_ordinary_ && all_finite(q, x_.groups())) {
             return HNORM_OK;
         }
+        HNORM_TRY(mind_constant());
         HNORM_TRY(marks_.clear(function_, x_.groups()));
         for (int64_t g = 0; g < x_.groups(); ++g) {
             const int32_t greatest = scaled_ ? sums_.greatest[0][g] : 0;
@@ -128,6 +137,26 @@ private:
             HNORM_TRY(probe(range, sums_.greatest[0]));
             return sum(range);
         });
+    }
+
+    // Sums those groups with a constant probe again, for their greatest, whose sums alone do not
+    // tell that they hold.
+    hnorm_status mind_constant() {
+        HNORM_TRY(marks_.clear(function_, x_.groups()));
+        for (int64_t g = 0; g < x_.groups(); ++g) {
+            if (spread_[g] == 0) {
+                ++constant_probes_;
+                if (!is_clear(0, sums_.q[g])) {
+                    ++unclear_;
+                    marks_.mark(g);
+                }
+            }
+        }
+        if (scaled_ || !marks_.any()) {
+            return HNORM_OK;
+        }
+        scaled_ = true;
+        return for_marked(view_, marks_, [&](const Range &range) { return sum(range); });
     }
 
     // Sums those groups again, about their mean, whose center was far from it.
@@ -173,6 +202,7 @@ private:
         return near;
     }
 
+    bool all_ordinary_ = false;
     Scratch doubles_;
     ScratchOf<float> floats_;
     ScratchOf<int32_t> bits_;

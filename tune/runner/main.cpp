@@ -56,8 +56,8 @@ void uses(const std::vector<Case> &cases) {
     place(calls);
     for (const Case &c : cases) {
         kernels_called().clear();
-        // Where the last values were not ordinary, backward's sums begin otherwise: so a thread that
-        // takes part in the first call need not in the others.
+        // After values that were not ordinary a thread's sums begin otherwise, so the first call is
+        // made twice.
         for (const bool ordinary : {true, true, false}) {
             values_are_ordinary() = ordinary;
             calls.call(c)();

@@ -21,8 +21,8 @@ inline void note_call(const char *name) {
     const std::lock_guard<std::mutex> lock(mutex);
     kernels_called().insert(name);
 }
-// What the values are said to be: all groups are ordinary, or none, for which the runtime takes other
-// kernels.
+// What the values are said to be: all groups are ordinary, or none, for which the runtime takes
+// other kernels.
 bool &values_are_ordinary();
 
 // Fills a result: a spread, a magnitude or a sum.
@@ -52,7 +52,12 @@ struct Stub<int (*)(Arguments...), name> {
         constexpr int32_t kOne = 0x3f800000;  // the bits of 1.0f
         if constexpr (std::is_same_v<Kernel, detail::ProbeKernel>) {
             answer(std::get<last>(all), kOne);
-        } else if constexpr (std::is_same_v<Kernel, detail::BackwardReduceKernel>) {
+        } else if constexpr (std::is_same_v<Kernel, detail::MomentsMeasuredKernel>) {
+            answer(std::get<last - 2>(all), 1.0);
+            answer(std::get<last - 1>(all), 1.0);
+            answer(std::get<last>(all), kOne);
+        } else if constexpr (std::is_same_v<Kernel, detail::MomentsKernel> ||
+                             std::is_same_v<Kernel, detail::BackwardReduceKernel>) {
             answer(std::get<last - 1>(all), 1.0);
             answer(std::get<last>(all), 1.0);
         } else if constexpr (std::is_same_v<Kernel, detail::BackwardReduceMeasuredKernel>) {
