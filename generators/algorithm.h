@@ -4,6 +4,7 @@
 #pragma once
 
 #include "chunks.h"
+#include "products.h"
 
 #include <limits>
 

@@ -1,4 +1,4 @@
-// The order of summation (docs/order.md): the view, chunks and runs, lanes and trees, the probe.
+// The order of summation (docs/order.md): the view, chunks and runs, lanes and trees.
 // algorithm.h and gradients.h say which terms are summed.
 #pragma once
 
@@ -30,29 +30,6 @@ constexpr int lanes_of(PlaneClass p) { return p == PlaneClass::Small ? 16 : p ==
 constexpr int rows_of(PlaneClass p) { return p == PlaneClass::Large ? 16 : 32; }  // of a chunk, at most
 constexpr int kFour = 4;                                                          // rows that are added together
 constexpr int kChunksPerRun = 8, kPlanesPerChunk = 8, kPlanesPerRun = 32;         // at most
-constexpr int kMostProbed = 48;                                                   // rows of a probe
-
-// The product of two floats or doubles that is then added to a sum. Compilers of GPUs fuse the
-// product and the sum, although Halide forbids it, and round once where docs/order.md rounds twice.
-// CUDA has a product that is never fused. Elsewhere the product passes through an "exclusive or"
-// with `zero`, a parameter of the kernel that is 0. If `zero` is undefined, it is the plain
-// product.
-struct Products {
-    Expr zero;
-    bool on_cuda = false;
-
-    Expr operator()(const Expr &a, const Expr &b) const {
-        const Type type = a.type();
-        if (on_cuda) {
-            const char *const name = type.bits() == 64 ? "llvm.nvvm.mul.rn.d" : "llvm.nvvm.mul.rn.f";
-            return Internal::Call::make(type, name, {a, b}, Internal::Call::PureExtern);
-        }
-        const Expr product = a * b;
-        if (!zero.defined()) return product;
-        const Type bits = Int(type.bits());
-        return reinterpret(type, reinterpret(bits, product) ^ cast(bits, zero));
-    }
-};
 
 // s: position. r: reduced plane. (g0, g1): group. l: lane. k, m: chunk along a plane, and across
 // planes. a, b: run, likewise.
@@ -311,51 +288,5 @@ private:
     Expr P, K, M, Q, A, B;  // docs/order.md, "Chunks and runs"
     Expr k, m, chunks_of_run;
 };
-
-// The results of the probe of a group (docs/order.md, "The probe").
-struct Probe {
-    Axes v;
-    PlaneClass planes;
-    Func lanes;                 // (l, g0, g1): sums, and greatest magnitudes
-    RDom rows;                  // of the probe
-    std::vector<Expr> results;  // at (g0, g1)
-};
-
-constexpr int probed_neighbours(PlaneClass planes) { return lanes_of(planes) == 1 ? 1 : 4; }
-
-// The number of rows in the probe.
-inline Expr rows_probed(const Expr &S, const Expr &N, PlaneClass planes) {
-    const Expr T = cast<int64_t>(N) * (S / probed_neighbours(planes));
-    return cast<int>((kMostProbed * T + T + kMostProbed - 1) / (T + kMostProbed));
-}
-// Row i's plane and its first position in it.
-inline Tuple place_probed(const Expr &i, const Expr &S, const Expr &N, PlaneClass planes) {
-    const int W = probed_neighbours(planes);
-    const Expr of_plane = cast<int64_t>(S / W), T = cast<int64_t>(N) * of_plane;
-    const Expr count = cast<int64_t>(rows_probed(S, N, planes)), bits = cast<uint32_t>(i) * Expr(2654435769u);
-    const Expr hashed = ((bits ^ (bits >> 15)) * Expr(2246822519u)) >> 16;
-    const Expr row = (cast<int64_t>(i) * T + cast<int64_t>(hashed) * T / 65536) / count;
-    return Tuple(cast<int>(row / of_plane), cast<int>(row % of_plane) * W);
-}
-
-// The sums of float terms and the greatest int32 terms, over the probe. places(i) is the place of
-// row i, in the form of place_probed().
-inline Probe probe_of(const Chunks::Terms &terms, Func places, const Expr &count, const Expr &S, const Expr &N,
-                      PlaneClass planes) {
-    Probe d;
-    d.planes = planes;
-    const Axes &v = d.v;
-    d.rows = RDom(0, count, "probed");
-    const FuncRef place = places(d.rows);
-    const std::vector<Expr> values =
-        terms(unsafe_promise_clamped(place[1] + v.l, 0, S - 1), unsafe_promise_clamped(place[0], 0, N - 1));
-    d.lanes = Func("probed_lanes");
-    const auto lane = [&](const Expr &l) { return elements(d.lanes, {l, v.g0, v.g1}); };
-    define(d.lanes, {v.l, v.g0, v.g1}, zeros_of(values));
-    define(d.lanes, {v.l, v.g0, v.g1}, combined(lane(v.l), values));
-    d.results =
-        probed_neighbours(planes) == 1 ? lane(0) : combined(combined(lane(0), lane(2)), combined(lane(1), lane(3)));
-    return d;
-}
 
 }  // namespace hnorm

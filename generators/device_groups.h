@@ -3,6 +3,7 @@
 #pragma once
 
 #include "gradients.h"
+#include "probe.h"
 
 #include <cstring>
 
