@@ -14,7 +14,7 @@ public:
 
     void configure() {
         of_elements(x, dy, dx);
-        for_streams();
+        for_stores();
         for_device();
     }
 

@@ -100,11 +100,11 @@ protected:
     }
     Expr stored(const Expr &value) const { return from_float(value, element, this->get_target()); }
 
-    // CPU kernels whose output may go past the cache have one more input, the last one. It says
-    // whether the output does. If so, rows of y (planes or channels-last positions) are whole cache
-    // lines, and y is none of the inputs.
-    void for_streams() {
-        if (!on_device()) stream = this->template add_input<int32_t>("stream");
+    // Pointwise CPU kernels have one more input, the last one. It says how the output is stored: 0
+    // in place of an input, maybe; 1 apart from all inputs; 2 apart from them and past the cache.
+    // Rows of y (planes or channels-last positions) are whole cache lines then.
+    void for_stores() {
+        if (!on_device()) stores = this->template add_input<int32_t>("stores");
     }
 
     // The schedule of the pointwise part. values_per_group: floats that the loop reads of each
@@ -116,12 +116,12 @@ protected:
             take_vectors();
             return;
         }
-        const bool streams = stream && planes != PlaneClass::Tiny && has_stores_past_cache(this->get_target());
-        const Expr past_cache = streams ? *stream != 0 : Expr();
+        const bool streams = stores && planes != PlaneClass::Tiny && has_stores_past_cache(this->get_target());
+        const Expr past_cache = streams ? *stores == 2 : Expr();
         if (channels_last(planes)) {
             cpu::apply_last(v, y, knobs(), values_per_group, past_cache, variants);
         } else {
-            cpu::apply(planes, v, y, knobs(), past_cache, variants);
+            cpu::apply(planes, v, y, knobs(), stores ? *stores != 0 : Expr(), past_cache, variants);
         }
         if (streams) this->get_pipeline().add_custom_lowering_pass(new StorePastCache(y.name(), this->get_target()));
     }
@@ -169,7 +169,7 @@ protected:
     }
 
 private:
-    GeneratorInput<int32_t> *zero = nullptr, *stream = nullptr;
+    GeneratorInput<int32_t> *zero = nullptr, *stores = nullptr;
 
     void estimate(Parameter &p) const {
         if (!p.is_buffer()) {

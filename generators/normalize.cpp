@@ -16,7 +16,7 @@ public:
     void configure() {
         of_elements(x, y);
         if (with_residual) residual = add_input<Buffer<>>("residual", storage_type(element), 4);
-        for_streams();
+        for_stores();
         for_device();
     }
 

@@ -2,7 +2,7 @@
 // schedules/<target>.json. Nothing here can change a bit of a result.
 #pragma once
 
-#include "../generators/chunks.h"
+#include "../generators/probe.h"
 #include "cpu_knobs.h"
 #include "past_cache.h"
 
@@ -142,23 +142,23 @@ struct TilesPastCache {
     }
 };
 
-// The stores of y: vectors along the plane, or across groups where planes are tiny. Returns the
-// loop over a plane.
-inline Var pointwise(Stage y, const Axes &v, PlaneClass planes, const CpuKnobs &knobs) {
+// The stores of y: vectors along the plane, or across groups where planes are tiny. tail: of the
+// last vector of a plane. Returns the loop over a plane.
+inline Var pointwise(Stage y, const Axes &v, PlaneClass planes, const CpuKnobs &knobs, TailStrategy tail = kTail) {
     if (planes == PlaneClass::Tiny) {
         y.reorder(v.g0, v.s).vectorize(v.g0, knobs.store_vector, kTail);
         return v.s;
     }
     Var row("row"), lane("lane");
-    y.split(v.s, row, lane, knobs.store_vector, kTail).vectorize(lane);
+    y.split(v.s, row, lane, knobs.store_vector, tail).vectorize(lane);
     if (knobs.store_unroll > 1) y.unroll(row, knobs.store_unroll, kTail);
     return row;
 }
 
-// The pointwise part. past_cache: the condition by which y's stores go past the cache, or
-// undefined.
-inline void apply(PlaneClass planes, const Axes &v, Func y, const CpuKnobs &knobs, const Expr &past_cache,
-                  const std::vector<Expr> &variants) {
+// The pointwise part. apart, past_cache: the conditions by which y is none of the inputs and its
+// stores go past the cache, or undefined.
+inline void apply(PlaneClass planes, const Axes &v, Func y, const CpuKnobs &knobs, const Expr &apart,
+                  const Expr &past_cache, const std::vector<Expr> &variants) {
     const Expr S = y.output_buffer().dim(0).extent();
     const int bytes = y.types()[0].bytes();
     // loop: the loop over a plane. elements: how many it takes a step.
@@ -194,6 +194,12 @@ inline void apply(PlaneClass planes, const Axes &v, Func y, const CpuKnobs &knob
         } else {
             blocks_of_planes(past, [&](Stage stage) { TilesPastCache(stage, v.s, bytes, knobs); });
         }
+    }
+    if (apart.defined() && planes == PlaneClass::Small) {
+        // The last vector of a plane is moved back to end with it. Masked stores take as long as a
+        // plane of 7x7 on some CPUs. In place, elements would be computed from what they overwrote.
+        blocks_of_planes(y.specialize(apart && S >= knobs.store_vector),
+                         [&](Stage stage) { pointwise(stage, v, planes, knobs, TailStrategy::ShiftInwards); });
     }
     if (planes == PlaneClass::Large) {
         parts_of_planes(y, pointwise(y, v, planes, knobs), knobs.store_vector);

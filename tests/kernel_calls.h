@@ -50,11 +50,11 @@ public:
         return together(e.result(), q.result(), greatest.result());
     }
     Results operator()(hnorm::detail::NormalizeKernel kernel) {
-        return written(kernel(tensor(in_.x), values(in_.m), values(in_.a), values(in_.b), slope(), 0, output()));
+        return written(kernel(tensor(in_.x), values(in_.m), values(in_.a), values(in_.b), slope(), stores(), output()));
     }
     Results operator()(hnorm::detail::NormalizeResidualKernel kernel) {
         return written(kernel(tensor(in_.x), values(in_.m), values(in_.a), values(in_.b), slope(), tensor(in_.residual),
-                              0, output()));
+                              stores(), output()));
     }
     Results operator()(hnorm::detail::BackwardReduceKernel kernel) {
         ResultBuffer<double> e(runs()), q(runs());
@@ -72,7 +72,7 @@ public:
     }
     Results operator()(hnorm::detail::BackwardApplyKernel kernel) {
         return written(kernel(tensor(in_.x), tensor(in_.dy), values(in_.m), values(in_.scale), values(in_.k1),
-                              values(in_.power), values(in_.k2), gate(in_.a), gate(in_.b), slope_or_none(), 0,
+                              values(in_.power), values(in_.k2), gate(in_.a), gate(in_.b), slope_or_none(), stores(),
                               output()));
     }
     Results operator()(hnorm::detail::ActivationBackwardKernel kernel) {
@@ -85,6 +85,7 @@ private:
     // Kernels of backward have a variant 0 without an activation.
     int32_t slope_or_none() const { return variant_ ? slope() : hnorm::detail::slope_bits(1); }
     halide_buffer_t *gate(std::vector<float> &list) { return values(variant_ ? list : unread_); }
+    int32_t stores() const { return replaced_ ? hnorm::detail::kInPlace : hnorm::detail::kApart; }
     int32_t slope() const { return hnorm::detail::slope_bits(in_.slope); }
 
     template <typename Made, typename... Arguments>

@@ -17,7 +17,7 @@ hnorm_status Cpu::apply(const CheckedTensor &x, const CheckedTensor &dy, const G
     return for_pointwise(*this, operands, past_cache, [&](auto &call) {
         return kernel_of(hnorm_kernels_backward_apply, *this, x.type, call.planes)(
             call.tensor(0), call.tensor(1), call.value(0), call.value(1), call.value(2), call.value(3), call.value(4),
-            call.value(5), call.value(6), slope_bits(gate.slope), call.lines, call.tensor(2));
+            call.value(5), call.value(6), slope_bits(gate.slope), call.stores, call.tensor(2));
     });
 }
 

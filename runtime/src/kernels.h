@@ -9,7 +9,7 @@
 //   run.
 // - slope: the slope of the activation, a float, as its bits (slope_bits()). It is 1 for no
 //   activation.
-// - stream: whether the output goes past the cache (past_cache.h).
+// - stores: how the output is stored (Stores).
 #pragma once
 
 #include <HalideRuntime.h>
@@ -28,9 +28,9 @@ using MomentsKernel = int (*)(halide_buffer_t *x, halide_buffer_t *center, halid
 using MomentsMeasuredKernel = int (*)(halide_buffer_t *x, halide_buffer_t *center, halide_buffer_t *scale,
                                       halide_buffer_t *e, halide_buffer_t *q, halide_buffer_t *greatest);
 using NormalizeKernel = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_buffer_t *a, halide_buffer_t *b,
-                                int32_t slope, int32_t stream, halide_buffer_t *y);
+                                int32_t slope, int32_t stores, halide_buffer_t *y);
 using NormalizeResidualKernel = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_buffer_t *a, halide_buffer_t *b,
-                                        int32_t slope, halide_buffer_t *residual, int32_t stream, halide_buffer_t *y);
+                                        int32_t slope, halide_buffer_t *residual, int32_t stores, halide_buffer_t *y);
 
 // E and Q by run; the slope is 1 or 0.
 using BackwardReduceKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *m, halide_buffer_t *a,
@@ -44,7 +44,7 @@ using BackwardReduceMeasuredKernel = int (*)(halide_buffer_t *x, halide_buffer_t
 // a, b: forward's, for the activation's sign; not read where slope is 1.
 using BackwardApplyKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *m, halide_buffer_t *scale,
                                     halide_buffer_t *k1, halide_buffer_t *power, halide_buffer_t *k2,
-                                    halide_buffer_t *a, halide_buffer_t *b, int32_t slope, int32_t stream,
+                                    halide_buffer_t *a, halide_buffer_t *b, int32_t slope, int32_t stores,
                                     halide_buffer_t *dx);
 using ActivationBackwardKernel = int (*)(halide_buffer_t *y, halide_buffer_t *dy, int32_t slope, halide_buffer_t *dz);
 
@@ -53,6 +53,10 @@ inline int32_t slope_bits(float slope) {
     std::memcpy(&bits, &slope, sizeof bits);
     return bits;
 }
+
+// The output of a pointwise kernel may be one of the inputs, or it is apart from them. If it is, it
+// may go past the cache (past_cache.h).
+enum Stores : int32_t { kInPlace, kApart, kPastCache };
 
 // docs/order.md, "Chunks and runs", in the manifest's order.
 enum PlaneClass { kTiny, kSmall, kLarge, kLast, kPlaneClasses };

@@ -16,13 +16,13 @@ hnorm_status Cpu::normalize(const CheckedTensor &x, const Coefficients &by, cons
     if (post.residual) {
         return for_pointwise(*this, Operands<3, 3>{{x, *post.residual, y}, values}, past_cache, [&](auto &call) {
             return kernel_of(hnorm_kernels_normalize_residual, *this, x.type, call.planes)(
-                call.tensor(0), call.value(0), call.value(1), call.value(2), slope, call.tensor(1), call.lines,
+                call.tensor(0), call.value(0), call.value(1), call.value(2), slope, call.tensor(1), call.stores,
                 call.tensor(2));
         });
     }
     return for_pointwise(*this, Operands<2, 3>{{x, y}, values}, past_cache, [&](auto &call) {
         return kernel_of(hnorm_kernels_normalize, *this, x.type, call.planes)(
-            call.tensor(0), call.value(0), call.value(1), call.value(2), slope, call.lines, call.tensor(1));
+            call.tensor(0), call.value(0), call.value(1), call.value(2), slope, call.stores, call.tensor(1));
     });
 }
 

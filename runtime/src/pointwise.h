@@ -26,6 +26,12 @@ struct Operands {
     bool per_sample() const {
         return std::any_of(values.begin(), values.end(), [](const Values<float> &v) { return v.stride_n != 0; });
     }
+    // Whether the output is none of the inputs. It does not overlap them otherwise.
+    bool apart() const {
+        const void *const output = tensors[kTensors - 1].data;
+        return std::none_of(tensors.begin(), tensors.end() - 1,
+                            [output](const CheckedTensor &input) { return input.data == output; });
+    }
     bool dense() const {
         return std::all_of(values.begin(), values.end(),
                            [this](const Values<float> &v) { return v.stride_n == tensors[0].c; });
@@ -40,14 +46,13 @@ struct Operands {
     }
 };
 
-// What a kernel is called with. lines: the output goes past the cache; its rows are whole cache
-// lines.
+// What a kernel is called with.
 template <size_t kTensors, size_t kValues>
 class PointwiseCall {
 public:
-    PointwiseCall(const PointwiseView &view, const std::array<Values<float>, kValues> &its_values, bool its_lines)
+    PointwiseCall(const PointwiseView &view, const std::array<Values<float>, kValues> &its_values, Stores its_stores)
         : planes(view.planes),
-          lines(its_lines),
+          stores(its_stores),
           tensors_(make_tensors(view, std::make_index_sequence<kTensors>())),
           values_(make_values(view.tensors[0], its_values, std::make_index_sequence<kValues>())) {}
 
@@ -55,7 +60,7 @@ public:
     halide_buffer_t *value(int i) { return values_[i]; }
 
     const PlaneClass planes;
-    const bool lines;
+    const Stores stores;
 
 private:
     template <size_t... k>
@@ -72,14 +77,15 @@ private:
     std::array<GroupBuffer, kValues> values_;
 };
 
-// Calls launch(call) for all planes or positions of the operands.
+// Calls launch(call) for all planes or positions of the operands. lines: the output goes past the
+// cache; its rows are whole cache lines.
 template <size_t kTensors, size_t kValues, typename Launch>
 hnorm_status launch_pointwise(const CpuCall &on, const Operands<kTensors, kValues> &of, bool lines,
                               const Launch &launch) {
     const PointwiseView view = pointwise_view(of.tensors.data(), kTensors, of.per_sample(), of.dense());
     const View &x = view.tensors[0];
     const SerialScope serial(on.is_serial(x.type, x.elements()));
-    PointwiseCall<kTensors, kValues> arguments(view, of.values, lines);
+    PointwiseCall<kTensors, kValues> arguments(view, of.values, lines ? kPastCache : of.apart() ? kApart : kInPlace);
     return kernel_status(on.function, launch(arguments));
 }
 
