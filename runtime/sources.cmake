@@ -31,6 +31,7 @@ set(HNORM_RUNTIME_SOURCES
     src/moments.cpp
     src/normalize.cpp
     src/normalize_backward.cpp
+    src/overlap.cpp
     src/past_cache.cpp
     src/pool.cpp
     src/post_ops.cpp

@@ -1,6 +1,7 @@
 // hnorm_activation_backward, and the CPU's part of it.
 #include "backward.h"
 #include "cpu.h"
+#include "overlap.h"
 #include "pointwise.h"
 #include "validate.h"
 

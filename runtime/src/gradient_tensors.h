@@ -2,6 +2,7 @@
 #pragma once
 
 #include "error.h"
+#include "overlap.h"
 #include "tensor.h"
 
 namespace hnorm::detail {

@@ -2,6 +2,7 @@
 
 #include "error.h"
 #include "given.h"
+#include "overlap.h"
 #include "validate.h"
 
 namespace hnorm::detail {

@@ -113,16 +113,9 @@ struct NamedTensor {
 
 // Equal shapes, types and layouts.
 hnorm_status check_same_shape(const char *function, const NamedTensor &x, const NamedTensor &y);
-// Memory that is either the same or shares no element. Of equal shapes.
-hnorm_status check_places(const char *function, const NamedTensor &x, const NamedTensor &y);
-// Memory that shares no element. Of equal shapes.
-hnorm_status check_disjoint(const char *function, const NamedTensor &x, const NamedTensor &y);
 
 // Validates the pair x, y: each, their shapes and their places.
 hnorm_status read_pair(const char *function, const hnorm_tensor *x, const hnorm_tensor *y, CheckedTensor *x_planes,
                        CheckedTensor *y_planes);
-
-// Whether any byte of [begin, end), on its device, belongs to an element of the tensor.
-bool touches(const CheckedTensor &planes, const void *begin, const void *end);
 
 }  // namespace hnorm::detail

@@ -7,6 +7,7 @@
 #include "device.h"
 #include "error.h"
 #include "given.h"
+#include "overlap.h"
 
 namespace hnorm::detail {
 
