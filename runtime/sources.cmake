@@ -28,6 +28,7 @@ set(HNORM_RUNTIME_SOURCES
     src/layer_record.cpp
     src/layer_update.cpp
     src/load_pack.cpp
+    src/load_wisdom.cpp
     src/moments.cpp
     src/normalize.cpp
     src/normalize_backward.cpp

@@ -3,14 +3,12 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <unordered_map>
 #include <utility>
 
 #include "cpu_model.h"
-#include "error.h"
 #include "wisdom_file.h"
 
 namespace hnorm::detail {
@@ -136,51 +134,6 @@ private:
 };
 Reading::Count Reading::counts_[Reading::kPlaces];
 
-std::string variable(const char *name) {
-    const char *const value = secure_getenv(name);  // a privileged program reads no file that its user names
-    return value ? value : "";
-}
-
-// The files that are read by themselves; the latter come first.
-std::vector<std::string> files_of_machine(bool *named) {
-    const std::string wanted = variable("HNORM_WISDOM");
-    *named = !wanted.empty();
-    if (*named) {
-        return {wanted};
-    }
-    std::vector<std::string> folders = {"/etc"};
-    std::string of_system = variable("XDG_CONFIG_DIRS");
-    of_system = of_system.empty() ? "/etc/xdg" : of_system;
-    for (size_t end = of_system.size(); end != std::string::npos;) {  // its first folder comes first
-        const size_t colon = end == 0 ? std::string::npos : of_system.rfind(':', end - 1);
-        const size_t begin = colon == std::string::npos ? 0 : colon + 1;
-        folders.push_back(of_system.substr(begin, end - begin));
-        end = colon;
-    }
-    const std::string home = variable("HOME"), of_user = variable("XDG_CONFIG_HOME");
-    folders.push_back(of_user.empty() && !home.empty() ? home + "/.config" : of_user);
-    std::vector<std::string> files;
-    for (const std::string &folder : folders) {
-        if (!folder.empty() && folder[0] == '/') {
-            files.push_back(folder + "/hnorm/wisdom.txt");
-        }
-    }
-    return files;
-}
-
-void read_files(WisdomText *text) {
-    bool named, missing;
-    for (const std::string &path : files_of_machine(&named)) {
-        std::string contents;
-        const std::string problem = read_wisdom_file(path, &contents, &missing);
-        if (problem.empty()) {
-            text->add(path, contents, {hnorm_build_name, cpu_name(), cpu_caches()});
-        } else if (named || !missing) {
-            text->notes.push_back(path + ": ignored: " + problem);
-        }
-    }
-}
-
 // Null: nothing is known.
 const Wisdom *wisdom_of(const Known *known) {
     return known == &kNothing || known == &kForced ? nullptr : static_cast<const Wisdom *>(known);
@@ -202,7 +155,7 @@ bool publish(const Known *before, std::unique_ptr<Wisdom> *wisdom) {
 std::unique_ptr<Wisdom> wisdom_of_machine() {
     try {
         auto wisdom = std::make_unique<Wisdom>();
-        read_files(&wisdom->text);
+        read_wisdom_of_machine(&wisdom->text);
         wisdom->arrange();
         return wisdom->text.notes.empty() ? nullptr : std::move(wisdom);
     } catch (...) {
@@ -223,27 +176,6 @@ const Known *known() {
         }
     });
     return hnorm_known_wisdom.load();
-}
-
-// Adds what a text says to what is known.
-void learn(const char *name, const std::string &text) {
-    const Reading reading;
-    for (;;) {
-        const Known *const before = known();
-        const Wisdom *const present = wisdom_of(before);
-        auto wisdom = std::make_unique<Wisdom>();
-        if (present) {
-            wisdom->text = present->text;
-        }
-        wisdom->text.add(name, text, {hnorm_build_name, cpu_name(), cpu_caches()});
-        if (present && wisdom->text == present->text) {
-            return;  // what is kept for ever does not grow
-        }
-        wisdom->arrange();
-        if (publish(before, &wisdom)) {
-            return;
-        }
-    }
 }
 
 // As the plug-in with hnorm inside is unloaded, or the program ends: then other threads may still
@@ -288,38 +220,39 @@ bool find_plan(const CallKind &kind, int threads, Plan *plan) {
     return false;
 }
 
+void learn_wisdom(const std::string &name, const std::string &text) {
+    const Reading reading;
+    for (;;) {
+        const Known *const before = known();
+        const Wisdom *const present = wisdom_of(before);
+        auto wisdom = std::make_unique<Wisdom>();
+        if (present) {
+            wisdom->text = present->text;
+        }
+        wisdom->text.add(name, text, {hnorm_build_name, cpu_name(), cpu_caches()});
+        if (present && wisdom->text == present->text) {
+            return;  // what is kept for ever does not grow
+        }
+        wisdom->arrange();
+        if (publish(before, &wisdom)) {
+            return;
+        }
+    }
+}
+
 extern "C" void hnorm_force_plan(const Plan *plan) {
     known();  // or the next call would read the files
     forced_plan.store(plan, std::memory_order_relaxed);
     hnorm_known_wisdom.store(&kForced);
 }
 
-extern "C" void hnorm_learn_wisdom(const char *name, const char *text) { learn(name, text); }
+extern "C" void hnorm_learn_wisdom(const char *name, const char *text) { learn_wisdom(name, text); }
 
 }  // namespace hnorm::detail
 
 using namespace hnorm::detail;
 
 extern "C" {
-
-hnorm_status hnorm_load_wisdom(const char *path) {
-    const char *const function = "hnorm_load_wisdom";
-    if (path == nullptr) {
-        return fail(HNORM_INVALID_ARGUMENT, "%s: path is null: it must name a file", function);
-    }
-    try {
-        std::string contents;
-        bool missing;
-        const std::string problem = read_wisdom_file(path, &contents, &missing);
-        if (!problem.empty()) {
-            return fail(HNORM_INVALID_ARGUMENT, "%s: path is \"%.200s\": %s", function, path, problem.c_str());
-        }
-        learn(path, contents);
-    } catch (...) {
-        return fail(HNORM_OUT_OF_MEMORY, "%s: no memory for what \"%.200s\" says", function, path);
-    }
-    return HNORM_OK;
-}
 
 void hnorm_forget_wisdom(void) {
     known();  // or the next call would read the files

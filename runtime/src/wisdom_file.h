@@ -1,4 +1,4 @@
-// The text of wisdom files (docs/choices.md, "The wisdom file").
+// Wisdom files: their text (docs/choices.md, "The wisdom file"), and which of them are read.
 #pragma once
 
 #include <string>
@@ -28,5 +28,10 @@ struct WisdomText {
 // The contents of a regular file of a reasonable size. A problem is a reason, or "" if there is
 // none; *missing: whether there is no such file.
 std::string read_wisdom_file(const std::string &path, std::string *text, bool *missing);
+// Adds what the files say that are read by themselves (hnorm/wisdom.h).
+void read_wisdom_of_machine(WisdomText *text);
+// Adds what a text says to what is known (wisdom.h). `name` is what notes call it. Throws where
+// memory runs out.
+void learn_wisdom(const std::string &name, const std::string &text);
 
 }  // namespace hnorm::detail
