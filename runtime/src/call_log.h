@@ -25,7 +25,8 @@ constexpr const char *kComputesNames[] = {
     "backward_reduce", "backward_apply", "normalize_backward", "activation_backward"};
 constexpr const char *kTypeNames[] = {"f32", "f16", "bf16"};  // hnorm_type, in its order
 
-// A call as the log tells calls apart. Operations (forward.h, backward.h) say which they are.
+// A call as the log tells calls apart. Operations (forward.h, backward_arguments.h) say which they
+// are.
 // Values and no pointers to the operation's: these would keep it out of registers.
 struct CallKind {
     CallKind(Computes its_computes, const CheckedTensor &x, const char *its_written, const Grouping &grouping,

@@ -3,7 +3,7 @@
 
 #include <initializer_list>
 
-#include "backward.h"
+#include "backward_arguments.h"
 #include "gradient_tensors.h"
 #include "validate.h"
 
