@@ -40,6 +40,7 @@ set(HNORM_RUNTIME_SOURCES
     src/ranks/on_device.cpp
     src/ranks/over_ranks.cpp
     src/ranks/rank_sums.cpp
+    src/probe_places.cpp
     src/reduction.cpp
     src/scratch_memory.cpp
     src/statistics.cpp

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "error.h"
-#include "reduction.h"
+#include "magnitudes.h"
 #include "wide.h"
 
 namespace hnorm::detail {

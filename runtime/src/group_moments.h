@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "magnitudes.h"
 #include "reduction.h"
 #include "wide.h"
 

@@ -6,6 +6,7 @@
 #include "cpu.h"
 #include "error.h"
 #include "group_moments.h"
+#include "probe_places.h"
 #include "threads.h"
 #include "validate.h"
 

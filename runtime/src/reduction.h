@@ -3,8 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstring>
-#include <utility>
 
 #include "buffers.h"
 #include "call.h"
@@ -251,60 +249,5 @@ hnorm_status for_channels(const SumsView &view, const Reduce &reduce) {
     }
     return HNORM_OK;
 }
-
-// The places of a probe's rows (docs/order.md, "The probe"): the plane and the first position of
-// each.
-class ProbePlaces {
-public:
-    static constexpr int32_t kMost = 48;
-
-    explicit ProbePlaces(const SumsView &view);
-    // The class of the kernel that probes, and how it sees a tensor of the view: transposed planes
-    // are not transposed for it.
-    PlaneClass planes() const { return planes_; }
-    View seen(View view) const {
-        if (transposed_) {
-            std::swap(view.s, view.r);
-        }
-        return view;
-    }
-    halide_buffer_t *buffer() { return buffer_; }
-    // The rows, each of some neighbours, in the view's own coordinates.
-    int32_t count() const { return count_; }
-    int64_t neighbours() const { return width_; }
-    int64_t plane(int32_t i) const { return places_[i][transposed_ ? 1 : 0]; }
-    int64_t position(int32_t i) const { return places_[i][transposed_ ? 0 : 1]; }
-    // Prefetches the rows of all groups together, for large planes. Otherwise the probe waits for
-    // memory row by row. That took a fifth of the time of instance norm out of cache.
-    void prefetch(const View &x) const;
-
-private:
-    int32_t places_[kMost][2];
-    const bool transposed_;
-    const PlaneClass planes_;
-    const int64_t width_;
-    const int32_t count_;
-    Buffer<2> buffer_;
-};
-
-// Magnitudes as the bits of floats, which are ordered as the floats are; and scales (docs/order.md,
-// "Scales").
-inline int32_t magnitude(float value) {
-    int32_t bits;
-    std::memcpy(&bits, &value, sizeof bits);
-    return bits & 0x7fffffff;
-}
-inline float as_float(int32_t bits) {
-    float value;
-    std::memcpy(&value, &bits, sizeof value);
-    return value;
-}
-inline bool is_ordinary(int32_t greatest) { return magnitude(0x1p-40f) <= greatest && greatest <= magnitude(0x1p40f); }
-inline bool is_finite(int32_t magnitude) { return magnitude < 0x7f800000; }
-inline int exponent(int32_t magnitude) { return (magnitude >> 23) - 127; }
-// 2^-k
-inline float power_of_two(int k) { return as_float((127 - k) << 23); }
-inline float scale_of_exponent(int e) { return power_of_two(std::clamp(e, -100, 74)); }
-inline float scale_of(int32_t magnitude) { return magnitude == 0 ? 1 : scale_of_exponent(exponent(magnitude)); }
 
 }  // namespace hnorm::detail

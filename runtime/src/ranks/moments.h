@@ -3,6 +3,7 @@
 
 #include "../elements.h"
 #include "../group_moments.h"
+#include "../probe_places.h"
 #include "rank_sums.h"
 
 namespace hnorm::detail {

@@ -1,0 +1,29 @@
+// Magnitudes as the bits of floats, which are ordered as the floats are; and scales (docs/order.md,
+// "Scales").
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+namespace hnorm::detail {
+
+inline int32_t magnitude(float value) {
+    int32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    return bits & 0x7fffffff;
+}
+inline float as_float(int32_t bits) {
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+}
+inline bool is_ordinary(int32_t greatest) { return magnitude(0x1p-40f) <= greatest && greatest <= magnitude(0x1p40f); }
+inline bool is_finite(int32_t magnitude) { return magnitude < 0x7f800000; }
+inline int exponent(int32_t magnitude) { return (magnitude >> 23) - 127; }
+// 2^-k
+inline float power_of_two(int k) { return as_float((127 - k) << 23); }
+inline float scale_of_exponent(int e) { return power_of_two(std::clamp(e, -100, 74)); }
+inline float scale_of(int32_t magnitude) { return magnitude == 0 ? 1 : scale_of_exponent(exponent(magnitude)); }
+
+}  // namespace hnorm::detail
