@@ -33,6 +33,7 @@ set(HNORM_RUNTIME_SOURCES
     src/normalize.cpp
     src/normalize_backward.cpp
     src/overlap.cpp
+    src/pack_file.cpp
     src/past_cache.cpp
     src/pool.cpp
     src/post_ops.cpp

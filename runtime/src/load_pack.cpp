@@ -1,11 +1,9 @@
-// Kernel packs (pack.h): checks them, loads them, and keeps the one in use.
+// Kernel packs (pack.h): loads those that fit, and keeps the one in use.
 #include <dlfcn.h>
 #include <hnorm/hnorm.h>
 #include <pthread.h>
-#include <sys/stat.h>
 
 #include <atomic>
-#include <cinttypes>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +11,7 @@
 
 #include "error.h"
 #include "pack.h"
+#include "pack_file.h"
 #include "past_cache.h"
 #include "targets.h"
 
@@ -80,42 +79,6 @@ private:
     char *reason_;
     size_t size_;
 };
-
-// The last line of a pack's file: "hnorm-pack 1 ID CHECKSUM". The checksum, FNV-1a, is that of all
-// before it. Loading a damaged file could end the process.
-struct LastLine {
-    static constexpr size_t kLength = 47;
-    char text[kLength + 1] = "";
-    char id[17] = "";
-    uint64_t checksum = 0;
-
-    bool read(std::FILE *file) {
-        return std::fseek(file, -static_cast<long>(kLength), SEEK_END) == 0 &&
-               std::fread(text, 1, kLength, file) == kLength && text[kLength - 1] == '\n' &&
-               std::sscanf(text, "hnorm-pack 1 %16[0-9a-f] %16" SCNx64, id, &checksum) == 2;
-    }
-};
-
-bool has_checksum(std::FILE *file, uint64_t expected) {
-    const long end = std::fseek(file, 0, SEEK_END) == 0 ? std::ftell(file) - static_cast<long>(LastLine::kLength) : -1;
-    if (end < 0 || std::fseek(file, 0, SEEK_SET) != 0) {
-        return false;
-    }
-    uint64_t hash = 0xcbf29ce484222325;
-    unsigned char part[4096];
-    for (long at = 0; at < end;) {
-        const size_t most = end - at < static_cast<long>(sizeof part) ? static_cast<size_t>(end - at) : sizeof part;
-        const size_t got = std::fread(part, 1, most, file);
-        if (got == 0) {
-            return false;
-        }
-        for (size_t i = 0; i < got; ++i) {
-            hash = (hash ^ part[i]) * 0x100000001b3;
-        }
-        at += static_cast<long>(got);
-    }
-    return hash == expected;
-}
 
 const void *import_of(const char *name) {
     for (const Import &known : kImports) {
@@ -187,7 +150,7 @@ const Target *loaded_target(const char *path, const Pack &pack, const Target &li
     return &added.target;
 }
 
-const Target *target_of(const char *path, const LastLine &line, Refusal &refuse) {
+const Target *target_of(const char *path, const PackId &id, Refusal &refuse) {
     char in_folder[4096];  // without a slash dlopen would look into the system's folders
     std::snprintf(in_folder, sizeof in_folder, "%s%s", std::strchr(path, '/') ? "" : "./", path);
     void *const handle = dlopen(in_folder, RTLD_NOW | RTLD_LOCAL);
@@ -203,7 +166,7 @@ const Target *target_of(const char *path, const LastLine &line, Refusal &refuse)
         return refuse(HNORM_UNSUPPORTED, "it is of another build: its kernels are %s, this library's %s",
                       pack->kernels_digest, hnorm_kernels_digest);
     }
-    if (std::strcmp(pack->id, line.id) != 0) {
+    if (std::strcmp(pack->id, id.text) != 0) {
         return refuse(HNORM_UNSUPPORTED, "this process has loaded another file of this name before, which it keeps");
     }
     const Target *const library = hnorm_target_named(pack->target->name);
@@ -223,24 +186,11 @@ const Target *target_of(const char *path, const LastLine &line, Refusal &refuse)
 
 extern "C" const Target *hnorm_read_pack(const char *path, hnorm_status *status, char *reason, size_t size) {
     Refusal refuse(status, reason, size);
-    struct stat about;
-    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode)) {
-        return refuse(HNORM_FILE_ERROR, "it is not a file");
+    PackId id;
+    if (const char *const why = check_pack_file(path, &id)) {
+        return refuse(HNORM_FILE_ERROR, "%s", why);
     }
-    std::FILE *const file = std::fopen(path, "re");
-    if (file == nullptr) {
-        return refuse(HNORM_FILE_ERROR, "it cannot be opened");
-    }
-    LastLine line;
-    const bool is_pack = line.read(file), whole = is_pack && has_checksum(file, line.checksum);
-    std::fclose(file);
-    if (!is_pack) {
-        return refuse(HNORM_FILE_ERROR, "it is no pack of hnorm, or not whole");
-    }
-    if (!whole) {
-        return refuse(HNORM_FILE_ERROR, "it is damaged: its checksum is not the one in its last line");
-    }
-    return target_of(path, line, refuse);
+    return target_of(path, id, refuse);
 }
 
 namespace {
