@@ -3,11 +3,10 @@
 
 #include <HalideRuntimeCuda.h>
 
-#include <dlfcn.h>
-
 #include <atomic>
 #include <mutex>
 
+#include "cuda_functions.h"
 #include "driver.h"
 #include "error.h"
 #include "modules.h"
@@ -18,84 +17,9 @@ namespace {
 
 using namespace hnorm::detail;
 
-using CUresult = int;
-using CUdeviceptr = uintptr_t;
-constexpr CUresult kSuccess = 0, kInvalidValue = 1, kOutOfMemory = 2;
 constexpr int kAttributeMemoryType = 2;                      // CU_POINTER_ATTRIBUTE_MEMORY_TYPE
 constexpr int kAttributePageableMemory = 88;                 // CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS
 void *const kStreamPerThread = reinterpret_cast<void *>(2);  // CU_STREAM_PER_THREAD
-
-// What hnorm calls of the driver, under the names that the library has.
-struct Functions {
-    CUresult (*cuInit)(unsigned);
-    CUresult (*cuGetErrorName)(CUresult, const char **);
-    CUresult (*cuGetErrorString)(CUresult, const char **);
-    CUresult (*cuDeviceGet)(int *, int);
-    CUresult (*cuDeviceGetAttribute)(int *, int, int);
-    CUresult (*cuDevicePrimaryCtxGetState)(int, unsigned *, int *);
-    CUresult (*cuDevicePrimaryCtxRetain)(void **, int);
-    CUresult (*cuCtxGetCurrent)(void **);
-    CUresult (*cuCtxGetDevice)(int *);
-    CUresult (*cuCtxSynchronize)();
-    CUresult (*cuCtxPushCurrent_v2)(void *);
-    CUresult (*cuCtxPopCurrent_v2)(void **);
-    CUresult (*cuMemAlloc_v2)(CUdeviceptr *, size_t);
-    CUresult (*cuMemFree_v2)(CUdeviceptr);
-    CUresult (*cuMemcpyHtoDAsync_v2)(CUdeviceptr, const void *, size_t, void *);
-    CUresult (*cuMemcpyDtoHAsync_v2)(void *, CUdeviceptr, size_t, void *);
-    CUresult (*cuMemcpyDtoDAsync_v2)(CUdeviceptr, CUdeviceptr, size_t, void *);
-    CUresult (*cuStreamSynchronize)(void *);
-    CUresult (*cuStreamIsCapturing)(void *, int *);
-    CUresult (*cuPointerGetAttribute)(void *, int, CUdeviceptr);
-    CUresult (*cuModuleUnload)(void *);
-};
-Functions cuda = {};
-
-// HNORM_OK, or what the driver says of its failure.
-hnorm_status status_of(const char *function, const char *what, CUresult result,
-                       hnorm_status otherwise = HNORM_DEVICE_ERROR) {
-    if (result == kSuccess) {
-        return HNORM_OK;
-    }
-    const char *name = nullptr, *text = nullptr;
-    (void)cuda.cuGetErrorName(result, &name);
-    (void)cuda.cuGetErrorString(result, &text);
-    return fail(result == kOutOfMemory ? HNORM_OUT_OF_MEMORY : otherwise, "%s: %s failed: %s (%d): %s", function, what,
-                name ? name : "unknown error", result, text ? text : "the driver does not know it");
-}
-
-// Opens the driver, once.
-hnorm_status load(const char *function) {
-    return open_once(function, "libcuda.so", "CUDA driver", [function](void *library) {
-#define HNORM_FIND(name)                                                                                 \
-    if (!find(library, #name, &cuda.name)) {                                                             \
-        return fail(HNORM_UNSUPPORTED, "%s: the CUDA driver is too old: it has no %s", function, #name); \
-    }
-        HNORM_FIND(cuInit)
-        HNORM_FIND(cuGetErrorName)
-        HNORM_FIND(cuGetErrorString)
-        HNORM_FIND(cuDeviceGet)
-        HNORM_FIND(cuDeviceGetAttribute)
-        HNORM_FIND(cuDevicePrimaryCtxGetState)
-        HNORM_FIND(cuDevicePrimaryCtxRetain)
-        HNORM_FIND(cuCtxGetCurrent)
-        HNORM_FIND(cuCtxGetDevice)
-        HNORM_FIND(cuCtxSynchronize)
-        HNORM_FIND(cuCtxPushCurrent_v2)
-        HNORM_FIND(cuCtxPopCurrent_v2)
-        HNORM_FIND(cuMemAlloc_v2)
-        HNORM_FIND(cuMemFree_v2)
-        HNORM_FIND(cuMemcpyHtoDAsync_v2)
-        HNORM_FIND(cuMemcpyDtoHAsync_v2)
-        HNORM_FIND(cuMemcpyDtoDAsync_v2)
-        HNORM_FIND(cuStreamSynchronize)
-        HNORM_FIND(cuStreamIsCapturing)
-        HNORM_FIND(cuPointerGetAttribute)
-        HNORM_FIND(cuModuleUnload)
-#undef HNORM_FIND
-        return status_of(function, "cuInit", cuda.cuInit(0), HNORM_UNSUPPORTED);
-    });
-}
 
 // Device 0's primary context, retained for good: again where the program has reset the device.
 hnorm_status primary_context(const char *function, void **context) {
@@ -290,7 +214,7 @@ using namespace hnorm::gpu;
 
 extern "C" hnorm_status hnorm_use_cuda(void *context, void *stream) {
     const char *const function = "hnorm_use_cuda";
-    HNORM_TRY(load(function));
+    HNORM_TRY(load_cuda(function));
     if (context == nullptr) {
         HNORM_TRY(status_of(function, "cuCtxGetCurrent", cuda.cuCtxGetCurrent(&context)));
     }

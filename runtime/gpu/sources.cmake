@@ -3,6 +3,7 @@
 set(HNORM_GPU_SOURCES
     backward.cpp
     cuda.cpp
+    cuda_functions.cpp
     elements.cpp
     forward.cpp
     fused.cpp
