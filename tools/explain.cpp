@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
-#include <mutex>
 #include <new>
 #include <sstream>
 #include <utility>
@@ -14,9 +14,8 @@
 
 #include "../bench/engine/calls.h"
 #include "failure.h"
-#include "kernel_rows.h"
+#include "record.h"
 #include "shapes.h"
-#include "witness.h"
 
 namespace hnorm::tools {
 namespace {
@@ -24,89 +23,6 @@ namespace {
 constexpr const char *kClasses[] = {"tiny", "small", "large", "last"};
 constexpr const char *kClassWords[] = {"planes of less than 16 positions", "planes of 16 to 1024 positions",
                                        "planes of more than 1024 positions", "channels side by side"};
-
-std::string kernel_name(const void *row) {
-    for (const KernelRow &known : kKernelRows) {
-        if (known.row == row) {
-            return known.name;
-        }
-    }
-    return "unknown";
-}
-
-// What one call decides.
-class Record : public detail::Witness {
-public:
-    using Kernel = std::pair<std::string, detail::PlaneClass>;
-
-    void obeys_wisdom(const detail::Target &target, int threads) override {
-        target_ = target.name;
-        threads_ = threads;
-    }
-    void chose_blocks(const detail::BlocksMade &blocks) override { blocks_.push_back(blocks); }
-    void chose_stores(detail::PastCache choice, int64_t bytes, int64_t limit) override {
-        stores_.push_back({choice, bytes, limit});
-    }
-    void calls_kernel(const void *row, hnorm_type, detail::PlaneClass planes) override {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        const Kernel kernel = {kernel_name(row), planes};
-        const auto known =
-            std::find_if(kernels_.begin(), kernels_.end(), [&](const auto &k) { return k.first == kernel; });
-        known == kernels_.end() ? kernels_.emplace_back(kernel, 1) : (++known->second, *known);
-    }
-    void begins_loop(int tasks, int threads) override {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        loops_.emplace_back(tasks, threads);
-    }
-    void takes_memory(size_t bytes) override {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        memory_ += static_cast<int64_t>(bytes);
-        most_memory_ = std::max(most_memory_, memory_);
-    }
-    void gives_memory(size_t bytes) override {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        memory_ -= static_cast<int64_t>(bytes);
-    }
-
-    // Makes the call, and records it alone.
-    void record(const std::function<void()> &call) {
-        detail::hnorm_witness = this;
-        try {
-            call();
-        } catch (...) {
-            detail::hnorm_witness = nullptr;
-            throw;
-        }
-        detail::hnorm_witness = nullptr;
-    }
-
-    struct Stores {
-        detail::PastCache choice;
-        int64_t bytes, limit;
-    };
-    // Of wisdom; "": it has nothing for the call.
-    const std::string &target() const { return target_; }
-    int threads() const { return threads_; }
-    const std::vector<detail::BlocksMade> &blocks() const { return blocks_; }
-    const std::vector<Stores> &stores() const { return stores_; }
-    // In the order of their first calls.
-    const std::vector<std::pair<Kernel, int>> &kernels() const { return kernels_; }
-    bool has(const Kernel &kernel) const {
-        return std::any_of(kernels_.begin(), kernels_.end(), [&](const auto &k) { return k.first == kernel; });
-    }
-    const std::vector<std::pair<int, int>> &loops() const { return loops_; }
-    int64_t most_memory() const { return most_memory_; }
-
-private:
-    std::mutex mutex_;
-    std::string target_;
-    int threads_ = hnorm_get_num_threads();
-    std::vector<detail::BlocksMade> blocks_;
-    std::vector<Stores> stores_;
-    std::vector<std::pair<Kernel, int>> kernels_;
-    std::vector<std::pair<int, int>> loops_;
-    int64_t memory_ = 0, most_memory_ = 0;
-};
 
 std::string bytes_text(int64_t bytes) {
     char text[64];
