@@ -9,28 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "case.h"
 #include "copies.h"
-#include "operations.h"
 
 namespace hnorm::bench {
-
-// A row: op/group/layout/type/NxCx..., the first five parts of a benchmark's name.
-struct Case {
-    std::string name;
-    const Operation *operation;
-    hnorm_group group;
-    bool channels_last;
-    hnorm_type type;
-    std::vector<int64_t> shape;
-
-    int64_t elements() const;
-    int64_t tensor_bytes() const;  // of x, or any of its shape
-    int64_t bytes_moved() const;   // what a call must read and write at least
-    int64_t groups() const;
-};
-
-// Throws std::runtime_error that says what is wrong with the name.
-Case parse_case(const std::string &name);
 
 // Bytes that start at a cache line, as the copies want them.
 class Memory {

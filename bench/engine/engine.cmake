@@ -4,7 +4,7 @@ set(HNORM_ENGINE_DIR "${CMAKE_CURRENT_LIST_DIR}")
 
 # A macro: properties of sources belong to the folder that compiles them.
 macro(hnorm_engine_sources variable place)
-    set(${variable} calls.cpp contenders.cpp copies.cpp estimate.cpp plain.cpp rounds.cpp)
+    set(${variable} calls.cpp case.cpp contenders.cpp copies.cpp estimate.cpp plain.cpp rounds.cpp)
     if("${place}" STREQUAL ON_DEVICE)
         list(APPEND ${variable} on_device.cpp)
     else()
