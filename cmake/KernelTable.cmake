@@ -6,9 +6,9 @@
 # Both set rows and device_rows, the names of the rows; for each kernel of a row
 # symbol_ROW_KERNEL_PLANES_TYPE, and for those of groups on devices symbol_ROW_KERNEL; and
 # declarations_KERNEL (hnorm_add_symbol). A row has no other kernels. TABLE, a script of the
-# tuner's, sets besides: schedule_file, whose CPU features and dispatch values all rows have;
-# dispatch_overrides; code that comes first (prelude); and, where there are device_rows, the table's
-# namespace and name (devices_namespace, devices).
+# tuner's, sets besides: schedule_file, whose CPU features, dispatch values and fused_groups all
+# rows have; dispatch_overrides; code that comes first (prelude); and, where there are device_rows,
+# the table's namespace and name (devices_namespace, devices).
 cmake_policy(VERSION 3.28) # as a script it has no project's
 include("${CMAKE_CURRENT_LIST_DIR}/Manifest.cmake")
 
@@ -51,6 +51,25 @@ function(hnorm_dispatch_fields out space_json operation type)
     set(${out} "${values}" PARENT_SCOPE)
 endfunction()
 
+# The knob fused_groups that the schedule file gives an operation's fused kernels, as an array by
+# class. 0: the class has none.
+function(hnorm_fused_groups out space_json operation type)
+    string(JSON default GET "${space_json}" knobs fused_groups default)
+    set(groups "")
+    foreach(planes IN LISTS planes_classes)
+        set(of_class 0)
+        if(planes IN_LIST device_planes_of_fused_${operation})
+            hnorm_knobs(knobs fused_${operation} ${planes} ${type})
+            hnorm_merge(knobs fused_groups=${default} ${knobs})
+            list(FILTER knobs INCLUDE REGEX "^fused_groups=")
+            string(REPLACE "fused_groups=" "" of_class "${knobs}")
+        endif()
+        list(APPEND groups ${of_class})
+    endforeach()
+    list(JOIN groups ", " groups)
+    set(${out} "{${groups}}" PARENT_SCOPE)
+endfunction()
+
 # hnorm_add_device(NAME): sets dispatch_of_NAME, of the device of the schedule file just read
 macro(hnorm_add_device name)
     set(dispatch_of_${name} "")
@@ -59,7 +78,8 @@ macro(hnorm_add_device name)
         string(APPEND dispatch_of_${name} "        .${operation} =\n            {\n")
         foreach(type IN LISTS element_types)
             hnorm_dispatch_fields(values "${gpu_space_json}" ${operation} ${type})
-            string(APPEND dispatch_of_${name} "                {${values}},\n")
+            hnorm_fused_groups(groups "${gpu_space_json}" ${operation} ${type})
+            string(APPEND dispatch_of_${name} "                {${values}, .fused_groups = ${groups}},\n")
         endforeach()
         string(APPEND dispatch_of_${name} "            },\n")
     endforeach()

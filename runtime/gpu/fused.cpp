@@ -9,7 +9,10 @@ namespace hnorm::gpu {
 namespace {
 
 bool are_fused(const DeviceDispatch &dispatch, const SumsView &seen) {
-    const int64_t together = seen.planes == kSmall ? 4 : 16;  // groups of a block
+    const int64_t together = dispatch.fused_groups[seen.planes];
+    if (together == 0 || seen.few_channels) {
+        return false;
+    }
     const int64_t blocks = (seen.x.g0.extent + together - 1) / together * seen.x.g1.extent;
     const int64_t bytes = std::min(together, seen.x.g0.extent) * seen.x.group_size() * seen.x.element_size();
     const bool few = blocks < dispatch.fused_blocks;
@@ -17,8 +20,7 @@ bool are_fused(const DeviceDispatch &dispatch, const SumsView &seen) {
     // The second axis of a grid, on which the samples of instance norm are.
     constexpr int64_t kMostAlongSecond = 65535;
     const bool many = bytes < dispatch.fused_short_bytes && blocks > dispatch.fused_short_blocks;
-    const bool has_kernels = seen.planes != kLarge && !seen.few_channels;
-    return has_kernels && seen.x.g1.extent <= kMostAlongSecond && fit && !many;
+    return seen.x.g1.extent <= kMostAlongSecond && fit && !many;
 }
 
 }  // namespace

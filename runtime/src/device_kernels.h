@@ -109,10 +109,13 @@ struct DeviceElementKernels {
 
 // Which tensors take the fused kernels (runtime/gpu/fused.cpp), by the blocks of the device and the
 // bytes that a block has of x. The defaults are in schedules/space/gpu.json, which says what the
-// values are, and other values in the device's schedule file. The table's writer has the fields in
-// alphabetical order.
+// values are, and other values in the device's schedule file. The table's writer has these fields
+// in alphabetical order.
 struct DeviceDispatch {
     int64_t fused_alone_bytes, fused_blocks, fused_bytes, fused_short_blocks, fused_short_bytes;
+    // By class, the groups that a block of the plain fused kernel takes: the knob that it is
+    // compiled with. 0: there is no such kernel.
+    int64_t fused_groups[kPlaneClasses];
 };
 
 struct DeviceKernels {
