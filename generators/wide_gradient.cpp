@@ -1,5 +1,5 @@
 // What backward behind a residual takes where dz is not wanted as elements of 16 bits, which would
-// round it: kernels of devices alone. On the CPU runtime/src/residual_backward.cpp does it.
+// round it: kernels of devices alone. On the CPU runtime/src/wide_gradient.cpp does it.
 #include "kernel.h"
 
 namespace hnorm {

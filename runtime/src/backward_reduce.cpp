@@ -23,11 +23,10 @@ public:
           serial_(on.is_serial(view.x.type, view.x.elements())) {}
 
     hnorm_status compute(double *sum_dy, double *sum_dy_xmu) {
-        // A guess by the groups that this thread has summed last. No bit depends on it.
-        static thread_local bool most_were_ordinary = true;
+        static thread_local bool measured = false;
         HNORM_TRY(reserve());
-        HNORM_TRY(compute_reserved(!most_were_ordinary, sum_dy, sum_dy_xmu));
-        most_were_ordinary = 2 * others() <= view_.x.groups();
+        HNORM_TRY(compute_reserved(measured, sum_dy, sum_dy_xmu));
+        measured = pays_to_measure(visited(), view_.x.groups());
         return HNORM_OK;
     }
 

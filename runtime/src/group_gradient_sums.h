@@ -64,16 +64,17 @@ protected:
             measure();
         }
         HNORM_TRY(sum({0, x_.g1.extent, 0, x_.g0.extent}));
-        others_ = count_others();
-        if (others_ == 0) {
+        if (all_ordinary()) {
             return HNORM_OK;
         }
+        HNORM_TRY(mark([&](int64_t g) { return !is_ordinary_group(g); }));
+        visited_ = groups_visited(view_, marks_);
         if (!measured_) {
             measure();
-            HNORM_TRY(sum_where([&](int64_t g) { return !is_ordinary_group(g); }));
+            HNORM_TRY(sum_marked());
         }
         bool scaled = false;
-        HNORM_TRY(sum_where([&](int64_t g) {
+        HNORM_TRY(mark([&](int64_t g) {
             const float dy = as_float(sums_.greatest[0][g]), x = as_float(sums_.greatest[1][g]);
             if (is_ordinary_group(g) || is_within_range(dy, x)) {
                 return false;
@@ -82,6 +83,7 @@ protected:
             scale_x_[g] = scale_of(sums_.greatest[1][g]);
             return scaled = true;
         }));
+        HNORM_TRY(sum_marked());
         if (scaled) {
             undo_scales(sum_dy, sum_dy_xmu);
         }
@@ -95,8 +97,8 @@ protected:
             sum_dy_xmu[g] = (sum_dy_xmu[g] * of_dy) * of_x;
         }
     }
-    // How many groups were not ordinary.
-    int64_t others() const { return others_; }
+    // How many groups were visited for their magnitudes, or would have been.
+    int64_t visited() const { return visited_; }
 
     // The sums of the groups in the range, and their greatest if they are measured.
     virtual hnorm_status sum(const Range &range) = 0;
@@ -115,32 +117,34 @@ private:
         std::fill_n(scale_x_, 2 * x_.groups(), 1.0F);
     }
     bool is_ordinary_group(int64_t g) const { return is_ordinary(sums_.e[g], sums_.q[g]); }
-    int64_t count_others() const {
+    bool all_ordinary() const {
         const double *const e = sums_.e, *const q = sums_.q;
         const int64_t count = x_.groups();
-        return count - wide([=]() HNORM_INLINED {
-                   int64_t ordinary = 0;
-                   for (int64_t g = 0; g < count; ++g) {
-                       ordinary += static_cast<int64_t>(is_ordinary(e[g], q[g]));
-                   }
-                   return ordinary;
-               });
+        return wide([=]() HNORM_INLINED {
+            int all_are = 1;
+            for (int64_t g = 0; g < count; ++g) {
+                all_are &= static_cast<int>(is_ordinary(e[g], q[g]));
+            }
+            return all_are != 0;
+        });
     }
-    // Sums those groups again for which is_wanted(group) is true.
     template <typename Wanted>
-    hnorm_status sum_where(const Wanted &is_wanted) {
+    hnorm_status mark(const Wanted &is_wanted) {
         HNORM_TRY(marks_.clear(function_, x_.groups()));
         for (int64_t g = 0; g < x_.groups(); ++g) {
             if (is_wanted(g)) {
                 marks_.mark(g);
             }
         }
+        return HNORM_OK;
+    }
+    hnorm_status sum_marked() {
         return for_marked(view_, marks_, [&](const Range &range) { return sum(range); });
     }
 
     ScratchOf<float> floats_;
     ScratchOf<int32_t> bits_;
-    int64_t others_ = 0;
+    int64_t visited_ = 0;
 };
 
 }  // namespace hnorm::detail

@@ -88,8 +88,8 @@ protected:
     float *center_ = nullptr, *scale_ = nullptr;  // x is multiplied by the scale; the center is near x * scale
     Sums sums_ = {};
     bool scaled_ = false;  // whether scales matter, or magnitudes
-    // Groups whose probe is constant, and those of them whose greatest had to be known.
-    int64_t constant_probes_ = 0, unclear_ = 0;
+    // How many groups were visited for their greatest, or would have been.
+    int64_t visited_ = 0;
     Marks marks_;
 
 private:
@@ -145,14 +145,11 @@ private:
     hnorm_status mind_constant() {
         HNORM_TRY(marks_.clear(function_, x_.groups()));
         for (int64_t g = 0; g < x_.groups(); ++g) {
-            if (spread_[g] == 0) {
-                ++constant_probes_;
-                if (!is_clear(0, sums_.q[g])) {
-                    ++unclear_;
-                    marks_.mark(g);
-                }
+            if (spread_[g] == 0 && !is_clear(0, sums_.q[g])) {
+                marks_.mark(g);
             }
         }
+        visited_ = groups_visited(view_, marks_);
         if (scaled_ || !marks_.any()) {
             return HNORM_OK;
         }

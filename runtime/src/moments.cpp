@@ -24,11 +24,10 @@ public:
           serial_(on.is_serial(view.x.type, view.x.elements())) {}
 
     hnorm_status compute(double divisor, double *mean, double *m2) {
-        // A guess by the groups that this thread has summed last.
-        static thread_local bool measured = true;
+        static thread_local bool measured = false;
         HNORM_TRY(reserve());
         HNORM_TRY(compute_reserved(measured, divisor, mean, m2));
-        measured = constant_probes_ == 0 ? measured : 2 * unclear_ > constant_probes_;
+        measured = pays_to_measure(visited_, view_.x.groups());
         return HNORM_OK;
     }
 
