@@ -147,14 +147,27 @@ inline void fill(Tensor &x, const Recipe &recipe) {
 }
 
 // Normal data whose channels take different ways through the algorithm: some are taken again (1e30,
-// 1e-22, denormal), some in part, some are constant or minus zero there, some come near the limits
-// for that; some hold one element that is far greater than the others, a NaN or an infinity.
+// 1e-22, denormal), some in part, some are constant, sparse or minus zero there, some come near the
+// limits for that; some hold one element that is far greater than the others, a NaN or an infinity.
 inline void fill_mixed(Tensor &x, uint64_t seed) {
     const int64_t stretch = 2048;
     Random random(seed);
-    enum { kPlain, kConstantBlock, kHuge, kSmall, kDenormal, kMinusZero, kLowerLimit, kUpperLimit, kWays };
-    constexpr double kScale[] = {1, 0, 1e30, 1e-22, 1e-42, -0.0, 1e-14, 1e11};  // limits: 2^-40, 2^40, 2^50
-    constexpr double kDecades[] = {1, 3, 10, 30, 100, 1000, 10000};             // from the last two scales upwards
+    enum {
+        kPlain,
+        kConstantBlock,
+        kHuge,
+        kSmall,
+        kDenormal,
+        kMinusZero,
+        kSparse,
+        kSparseSmall,
+        kLowerLimit,
+        kUpperLimit,
+        kWays
+    };
+    // The last two begin below limits: 2^-40; 2^40 and 2^50.
+    constexpr double kScale[] = {1, 0, 1e30, 1e-22, 1e-42, -0.0, 1, 1e-23, 1e-14, 1e11};
+    constexpr double kDecades[] = {1, 3, 10, 30, 100, 1000, 10000};
     for (int64_t c = 0; c < x.channels(); c++) {
         const bool whole = random.index(2) != 0;  // the channel takes one way, else each stretch its own
         int64_t way = random.index(kWays);
@@ -163,11 +176,12 @@ inline void fill_mixed(Tensor &x, uint64_t seed) {
         for (int64_t n = 0; n < x.samples(); n++) {
             for (int64_t s = 0; s < x.positions(); s++) {
                 if (!whole && s % stretch == 0) way = random.index(kWays);
-                const double plain = offset + random.normal();
+                const bool zero = (way == kSparse || way == kSparseSmall) && random.index(40) != 0;
+                const double plain = zero ? 0 : offset + random.normal();
                 x.at(n, c, s) = way == kConstantBlock ? 7.3f
                                 : way == kMinusZero
                                     ? -0.0f
-                                    : static_cast<float>(plain * kScale[way] * (way >= kLowerLimit ? decade : 1));
+                                    : static_cast<float>(plain * kScale[way] * (way >= kSparseSmall ? decade : 1));
             }
         }
         const int64_t special = random.index(10);
