@@ -100,9 +100,9 @@ protected:
     }
     Expr stored(const Expr &value) const { return from_float(value, element, this->get_target()); }
 
-    // Pointwise CPU kernels have one more input, the last one. It says how the output is stored: 0
-    // in place of an input, maybe; 1 apart from all inputs; 2 apart from them and past the cache.
-    // Rows of y (planes or channels-last positions) are whole cache lines then.
+    // Pointwise CPU kernels have one more input, the last one: how the output is stored (Stores in
+    // runtime/src/kernels.h). Rows of an output that goes past the cache (planes or channels-last
+    // positions) are whole cache lines.
     void for_stores() {
         if (!on_device()) stores = this->template add_input<int32_t>("stores");
     }

@@ -104,7 +104,7 @@ inline void reduce_first(Reduction &d, const CpuKnobs &knobs) {
     lane_sum(d, knobs);
 }
 
-// Blocks of groups are computed in parallel. The sums of a block's samples stay in registers.
+// Blocks of groups are computed in parallel. The sums of a block's probes stay in registers.
 inline void probe(Probe &d, Func out, const CpuKnobs &knobs) {
     const Axes &v = d.v;
     const int lanes = probed_neighbours(d.planes);

@@ -165,7 +165,8 @@ inline void fill_mixed(Tensor &x, uint64_t seed) {
         kUpperLimit,
         kWays
     };
-    // The last two begin below limits: 2^-40; 2^40 and 2^50.
+    // kSparseSmall: squares vanish, or just do not. The last two begin below limits: 2^-40; 2^40
+    // and 2^50.
     constexpr double kScale[] = {1, 0, 1e30, 1e-22, 1e-42, -0.0, 1, 1e-23, 1e-14, 1e11};
     constexpr double kDecades[] = {1, 3, 10, 30, 100, 1000, 10000};
     for (int64_t c = 0; c < x.channels(); c++) {
@@ -176,7 +177,7 @@ inline void fill_mixed(Tensor &x, uint64_t seed) {
         for (int64_t n = 0; n < x.samples(); n++) {
             for (int64_t s = 0; s < x.positions(); s++) {
                 if (!whole && s % stretch == 0) way = random.index(kWays);
-                const bool zero = (way == kSparse || way == kSparseSmall) && random.index(40) != 0;
+                const bool zero = (way == kSparse || way == kSparseSmall) && random.index(c % 2 ? 40 : 400) != 0;
                 const double plain = zero ? 0 : offset + random.normal();
                 x.at(n, c, s) = way == kConstantBlock ? 7.3f
                                 : way == kMinusZero

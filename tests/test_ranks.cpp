@@ -461,6 +461,11 @@ TEST_CASE("a rank whose memory runs out ends the call on all ranks, wherever tha
             Elements dx(shape);
             const hnorm_tensor to = dx.view();
             const hnorm_status forward = hnorm_layer_forward(layer, &pair.in, &pair.out);
+            // dy, in which channels need the rounds of magnitudes and of scales too
+            for (size_t i = 0; i < pair.y.size(); i++) {
+                const size_t channel = i / 5 % 300;
+                if (channel == 7 || channel == 9) pair.y.set(i, channel == 7 ? 0 : 1e30f * pair.y[i]);
+            }
             const hnorm_status backward = hnorm_layer_backward(layer, &pair.in, &pair.out, &to);
             return forward == HNORM_OK ? backward : forward;
         });
@@ -588,11 +593,26 @@ TEST_CASE("a forward over ranks takes three rounds and a backward two, of the si
     REQUIRE((rounds == 4 || rounds == 5));
     took(forward);
     REQUIRE(rounds == 3);
-    REQUIRE(bytes < 128 * 1024);
+    // C W rows floats and 2 C sums doubles: 24 of the 48 rows lie on rank 0, and 4 runs.
+    REQUIRE(bytes == 64 + (8 + 4 * 64 * 4 * 24) + (8 + 16 * 64 * 4));
     took(backward);
     took(backward);
     REQUIRE(rounds == 2);
-    REQUIRE(bytes < 64 * 1024);
+    REQUIRE(bytes == 64 + (8 + 16 * 64 * 4));
+    // A channel whose dy is 0 has to be measured: once in a round of its own, then at once.
+    for (Pair &pair : of_rank)
+        for (size_t i = 0; i < pair.y.size(); i++)
+            if (i / (112 * 112) % 64 == 5) pair.y.set(i, 0);
+    const auto of_dead = [](hnorm_layer *layer, Pair &pair) {
+        Elements dx({2, 64, 112, 112});
+        const hnorm_tensor to = dx.view();
+        return hnorm_layer_backward(layer, &pair.in, &pair.out, &to);
+    };
+    took(of_dead);
+    REQUIRE(rounds >= 3);
+    took(of_dead);
+    REQUIRE(rounds == 2);
+    REQUIRE(bytes == 64 + (8 + 32 * 64 * 4));
 }
 
 TEST_CASE("mistakes of hnorm_layer_set_comm are refused and leave the layer", "[cpu]") {

@@ -41,7 +41,8 @@ private:
                                                        {scale_dy_ + first, channels}};
         RepeatedFloats repeated[kGradientValues];
         Values<float> of_parts[kGradientValues];
-        for (int i = 0; i < kGradientValues && (view_.dense || view_.transposed); ++i) {
+        const int count = !view_.dense && !view_.transposed ? 0 : measured_ ? kGradientValues : kUnscaledValues;
+        for (int i = 0; i < count; ++i) {
             HNORM_TRY(view_.dense ? repeated[i].repeat(on_.function, x, values[i].data, values[i].stride_n)
                                   : repeated[i].repeat_positions(on_.function, x, values[i].data));
             of_parts[i] = {repeated[i].data, repeated[i].stride_n};

@@ -22,7 +22,7 @@ inline bool is_within_range(float greatest_dy, float greatest_x) {
 
 // Computes the sums of runs, of groups whose planes have one class. values: m, a, b, and the scales
 // of x and dy, which are read only if sums are measured.
-constexpr int kGradientValues = 5;
+constexpr int kGradientValues = 5, kUnscaledValues = 3;
 inline hnorm_status run_gradient_kernel(const CpuCall &on, PlaneClass planes, const View &x, const View &dy,
                                         const Values<float> *values, float slope, bool measured, RunSums *runs) {
     TensorBuffer x_buffer(x), dy_buffer(dy);
@@ -56,7 +56,7 @@ protected:
     }
     // sum_dy and sum_dy_xmu have one value a group, channels adjacent. Here sum_dy_xmu is the sum
     // of dy * (x - m): m is the mean as a float. measured: whether the first sums give magnitudes
-    // too. That takes longer, but groups that are not ordinary are not summed once more for them.
+    // too. That takes longer, but then no group is summed a second time only for its magnitudes.
     hnorm_status compute_reserved(bool measured, double *sum_dy, double *sum_dy_xmu) {
         const int64_t count = x_.groups();
         sums_ = {sum_dy, sum_dy_xmu, {bits_.data(), bits_.data() + count}};

@@ -15,12 +15,13 @@ namespace hnorm::detail {
 inline bool is_clear(int32_t spread, double q) {
     return std::isfinite(q) && (is_ordinary(spread) || (spread == 0 && q >= 0x1p-60));
 }
-// Whether they hold, and else the scale to sum the group with.
+// Whether they hold, also by the greatest deviation.
 inline bool is_in_range(int32_t spread, double q, int32_t greatest) {
     return is_clear(spread, q) ||
            (!is_ordinary(spread) &&
             (greatest == 0 || (magnitude(0x1p-40f) <= greatest && greatest <= magnitude(0x1p50f))));
 }
+// The scale to sum the group with if they do not.
 inline float next_scale(int32_t spread, int32_t greatest, float scale) {
     return is_ordinary(spread) || !is_finite(greatest)
                ? power_of_two(74)
@@ -61,7 +62,7 @@ protected:
     }
     // mean and m2 have one value a group, channels adjacent. m2 is divided by `divisor`.
     // measured: whether groups with a constant probe are measured at once. That takes longer, but
-    // those that are constant are not summed once more for it. No bit depends on it.
+    // then a constant group is summed once, not twice. No bit depends on it.
     hnorm_status compute_reserved(bool measured, double divisor, double *mean, double *m2) {
         const Range all = {0, x_.g1.extent, 0, x_.g0.extent};
         std::fill_n(scale_, x_.groups(), 1.0F);

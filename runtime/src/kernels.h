@@ -54,8 +54,8 @@ inline int32_t slope_bits(float slope) {
     return bits;
 }
 
-// The output of a pointwise kernel may be one of the inputs, or it is apart from them. If it is, it
-// may go past the cache (past_cache.h).
+// How a pointwise kernel stores its output. kInPlace: the output may be one of the inputs. kApart:
+// it is none of them. kPastCache: it is none of them, and goes past the cache (past_cache.h).
 enum Stores : int32_t { kInPlace, kApart, kPastCache };
 
 // docs/order.md, "Chunks and runs", in the manifest's order.

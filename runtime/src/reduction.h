@@ -196,19 +196,23 @@ public:
         any_ = true;
     }
     bool any() const { return any_; }
+    // For ranks, who send each range to each other: one range holds all marked groups of a sample.
+    void visit_together() { near_ = kMaxExtent; }
+    // So many unmarked channels between marked ones are visited too.
+    int64_t near() const { return near_; }
     bool is_marked(int64_t group) const { return marks_[group] != 0; }
 
 private:
     ScratchOf<int32_t> memory_;
     int32_t *marks_ = nullptr;
     bool any_ = false;
+    int64_t near_ = 16;  // a vector or two
 };
 
 // Calls visit(range) for ranges of the view's groups that together hold all marked ones. A range
 // may include neighbours, and has all channels if these are few.
 template <typename Visit>
 hnorm_status for_marked(const SumsView &view, const Marks &marks, const Visit &visit) {
-    constexpr int64_t kNear = 16;  // so many unmarked channels between marked ones are visited too: a vector or two
     const int64_t channels = view.x.g0.extent;
     for (int64_t n = 0; n < view.x.g1.extent && marks.any(); ++n) {
         const auto is_marked = [&](int64_t c) { return marks.is_marked(n * channels + c); };
@@ -217,7 +221,7 @@ hnorm_status for_marked(const SumsView &view, const Marks &marks, const Visit &v
                 continue;
             }
             int64_t begin = c, end = c + 1;
-            for (; c < channels && c < end + kNear; ++c) {
+            for (; c < channels && c < end + marks.near(); ++c) {
                 end = is_marked(c) ? c + 1 : end;
             }
             if (view.few_channels) {

@@ -21,8 +21,8 @@ inline void note_call(const char *name) {
     const std::lock_guard<std::mutex> lock(mutex);
     kernels_called().insert(name);
 }
-// What the values are said to be: all groups are ordinary, or none, for which the runtime takes
-// other kernels.
+// Whether stubs answer as if all groups were ordinary; else as if none was, and the runtime takes
+// other kernels too.
 bool &values_are_ordinary();
 
 // Fills a result: a spread, a magnitude or a sum.

@@ -69,6 +69,7 @@ hnorm_status Exchange::failed(const char *function, int rank, hnorm_status statu
 hnorm_status Exchange::agree(const char *function, RankCall call) {
     std::memcpy(call.magic, kMagic, sizeof kMagic);
     call.tag = comm_.tag;
+    call.measures = static_cast<int16_t>(measures_next_);
     if (call.status != HNORM_OK) {
         call.channels = call.samples = call.positions = 0;
     }
@@ -112,9 +113,11 @@ hnorm_status Exchange::settle(const char *function) {
     int with_samples = -1, with_layout = -1;
     positions_ = 0;
     channels_last_ = false;
+    measures_ = true;
     for (int r = 0; r < comm_.ranks; ++r) {
         const RankCall &call = calls_[r];
         starts_[r + 1] = starts_[r] + call.samples;
+        measures_ = measures_ && call.measures != 0;
         if (call.channels != calls_[0].channels || call.type != calls_[0].type) {
             return fail(HNORM_COMM_ERROR,
                         "%s: x of rank %d has %" PRId64 " channels and type %d, but that of rank 0 %" PRId64

@@ -14,7 +14,8 @@ struct RankCall {
     int64_t tag, step, channels, samples, positions;
     int16_t operation, status, type;
     int16_t channels_last;  // 1, 0, or -1 if both layouts are the same
-    int32_t residual;       // whether there is one
+    int16_t residual;       // whether there is one
+    int16_t measures;       // whether the rank's latest backward had to know magnitudes
     float slope;            // of the activation
 };
 static_assert(sizeof(RankCall) == 64);
@@ -44,6 +45,9 @@ public:
     // Of ranks that have samples; 0 and false if none has.
     int64_t positions() const { return positions_; }
     bool channels_last() const { return channels_last_; }
+    // Whether the ranks' latest backward had to know magnitudes, on all of them.
+    bool measures() const { return measures_; }
+    void set_measures(bool measures) { measures_next_ = measures; }
 
     // A round in which each rank gives so many doubles; all ranks give the same number here. Fails
     // on every rank if memory() does.
@@ -69,7 +73,7 @@ private:
     RankCall *calls_ = nullptr;
     int64_t *starts_ = nullptr, *cursors_ = nullptr;
     int64_t positions_ = 0;
-    bool channels_last_ = false;
+    bool channels_last_ = false, measures_ = false, measures_next_ = false;
     // A status and values: first mine, then those of all ranks.
     double *memory_ = nullptr;
     int64_t capacity_ = 0, values_ = 0;

@@ -24,7 +24,8 @@ public:
         if (status_ != HNORM_OK) {
             return sum({0, 1, 0, x_.g0.extent});  // which tells the others
         }
-        HNORM_TRY(compute_reserved(false, sum_dy, sum_dy_xmu));
+        HNORM_TRY(compute_reserved(exchange_.measures(), sum_dy, sum_dy_xmu));
+        exchange_.set_measures(visited() > 0);
         if (of_rank_) {
             undo_scales(own_dy, own_dy_xmu);
         }
@@ -34,6 +35,7 @@ public:
 private:
     hnorm_status reserve_all() {
         HNORM_TRY(reserve());
+        marks_.visit_together();
         return marks_.clear(function_, x_.groups());
     }
 
@@ -52,7 +54,7 @@ private:
                                                                         {scale_dy_ + first, 0}};
                          RepeatedFloats repeated[kGradientValues];
                          Values<float> of_stream[kGradientValues];
-                         for (int i = 0; i < kGradientValues; ++i) {
+                         for (int i = 0; i < (measured_ ? kGradientValues : kUnscaledValues); ++i) {
                              HNORM_TRY(repeat(function_, view.x, stream, values[i].data, &repeated[i]));
                              of_stream[i] = {repeated[i].data, 0};
                          }

@@ -25,6 +25,7 @@ public:
 private:
     hnorm_status reserve_all() {
         HNORM_TRY(reserve());
+        marks_.visit_together();
         HNORM_TRY(marks_.clear(function_, x_.groups()));
         return elements_.reserve(function_, probed_.count() * of_row());
     }
