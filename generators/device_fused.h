@@ -1,6 +1,6 @@
 // Kernels that sum groups, make their coefficients and write y or dx in one program of the device
 // (docs/gpu.md, "Fused kernels"). A block of the device takes some neighbouring groups from the
-// probe to the stores. Two kinds of results come from one loop over blocks: tensors, and values of
+// sums to the stores. Two kinds of results come from one loop over blocks: tensors, and values of
 // groups.
 #pragma once
 

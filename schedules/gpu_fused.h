@@ -1,4 +1,4 @@
-// How the fused kernels run on GPUs (docs/gpu.md): a block takes some groups from the probe to the
+// How the fused kernels run on GPUs (docs/gpu.md): a block takes some groups from the sums to the
 // stores.
 #pragma once
 
