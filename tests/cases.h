@@ -24,7 +24,7 @@ struct Case {
 
     void fill(Tensor &x) const {
         if (mixed)
-            fill_mixed(x, recipe.seed);
+            fill_mixed(x, recipe.seed, true);
         else
             test::fill(x, recipe);
     }

@@ -147,9 +147,10 @@ inline void fill(Tensor &x, const Recipe &recipe) {
 }
 
 // Normal data whose channels take different ways through the algorithm: some are taken again (1e30,
-// 1e-22, denormal), some in part, some are constant, sparse or minus zero there, some come near the
-// limits for that; some hold one element that is far greater than the others, a NaN or an infinity.
-inline void fill_mixed(Tensor &x, uint64_t seed) {
+// 1e-22, denormal), some in part, some are constant or minus zero there, some come near the limits
+// for that; some hold one element that is far greater than the others, a NaN or an infinity. sparse:
+// some are 0 nearly everywhere, too.
+inline void fill_mixed(Tensor &x, uint64_t seed, bool sparse = false) {
     const int64_t stretch = 2048;
     Random random(seed);
     enum {
@@ -159,30 +160,30 @@ inline void fill_mixed(Tensor &x, uint64_t seed) {
         kSmall,
         kDenormal,
         kMinusZero,
-        kSparse,
-        kSparseSmall,
         kLowerLimit,
         kUpperLimit,
-        kWays
+        kSparse,
+        kSparseSmall
     };
-    // kSparseSmall: squares vanish, or just do not. The last two begin below limits: 2^-40; 2^40
-    // and 2^50.
-    constexpr double kScale[] = {1, 0, 1e30, 1e-22, 1e-42, -0.0, 1, 1e-23, 1e-14, 1e11};
+    const int64_t ways = sparse ? kSparseSmall + 1 : kSparse;
+    // From the limits on, each channel has a decade of its own. The limits are 2^-40, 2^40 and 2^50.
+    // Squares of kSparseSmall vanish, or just do not.
+    constexpr double kScale[] = {1, 0, 1e30, 1e-22, 1e-42, -0.0, 1e-14, 1e11, 1, 1e-23};
     constexpr double kDecades[] = {1, 3, 10, 30, 100, 1000, 10000};
     for (int64_t c = 0; c < x.channels(); c++) {
         const bool whole = random.index(2) != 0;  // the channel takes one way, else each stretch its own
-        int64_t way = random.index(kWays);
+        int64_t way = random.index(ways);
         const double decade = kDecades[random.index(7)];
         const double offset = way == kPlain ? 100 * random.normal() : 0;
         for (int64_t n = 0; n < x.samples(); n++) {
             for (int64_t s = 0; s < x.positions(); s++) {
-                if (!whole && s % stretch == 0) way = random.index(kWays);
-                const bool zero = (way == kSparse || way == kSparseSmall) && random.index(c % 2 ? 40 : 400) != 0;
+                if (!whole && s % stretch == 0) way = random.index(ways);
+                const bool zero = way >= kSparse && random.index(c % 2 ? 40 : 400) != 0;
                 const double plain = zero ? 0 : offset + random.normal();
                 x.at(n, c, s) = way == kConstantBlock ? 7.3f
                                 : way == kMinusZero
                                     ? -0.0f
-                                    : static_cast<float>(plain * kScale[way] * (way >= kSparseSmall ? decade : 1));
+                                    : static_cast<float>(plain * kScale[way] * (way >= kLowerLimit ? decade : 1));
             }
         }
         const int64_t special = random.index(10);

@@ -399,7 +399,7 @@ void check(const Shape &shape, const Padding &padding, uint64_t seed, Fill fill_
 }
 
 void mixed(Tensor &x, Tensor &dy, uint64_t seed) {
-    fill_mixed(x, seed);
+    fill_mixed(x, seed, true);
     fill_mixed(dy, seed + 1);
 }
 
