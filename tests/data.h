@@ -148,8 +148,8 @@ inline void fill(Tensor &x, const Recipe &recipe) {
 
 // Normal data whose channels take different ways through the algorithm: some are taken again (1e30,
 // 1e-22, denormal), some in part, some are constant or minus zero there, some come near the limits
-// for that; some hold one element that is far greater than the others, a NaN or an infinity. sparse:
-// some are 0 nearly everywhere, too.
+// for that; some hold one element that is far greater than the others, a NaN or an infinity.
+// sparse: some are 0 nearly everywhere, too.
 inline void fill_mixed(Tensor &x, uint64_t seed, bool sparse = false) {
     const int64_t stretch = 2048;
     Random random(seed);
@@ -166,7 +166,7 @@ inline void fill_mixed(Tensor &x, uint64_t seed, bool sparse = false) {
         kSparseSmall
     };
     const int64_t ways = sparse ? kSparseSmall + 1 : kSparse;
-    // From the limits on, each channel has a decade of its own. The limits are 2^-40, 2^40 and 2^50.
+    // From the limits on, each channel has a decade of its own. Limits are 2^-40, 2^40 and 2^50.
     // Squares of kSparseSmall vanish, or just do not.
     constexpr double kScale[] = {1, 0, 1e30, 1e-22, 1e-42, -0.0, 1e-14, 1e11, 1, 1e-23};
     constexpr double kDecades[] = {1, 3, 10, 30, 100, 1000, 10000};
