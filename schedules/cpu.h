@@ -196,8 +196,9 @@ inline void apply(PlaneClass planes, const Axes &v, Func y, const CpuKnobs &knob
         }
     }
     if (apart.defined() && planes == PlaneClass::Small) {
-        // The last vector of a plane is moved back to end with it. Masked stores take as long as a
-        // plane of 7x7 on some CPUs. In place, elements would be computed from what they overwrote.
+        // The last vector of a plane is moved back to end with it, because masked stores are slow
+        // on some CPUs (docs/performance.md). In place, elements would be computed from what they
+        // overwrote.
         blocks_of_planes(y.specialize(apart && S >= knobs.store_vector),
                          [&](Stage stage) { pointwise(stage, v, planes, knobs, TailStrategy::ShiftInwards); });
     }

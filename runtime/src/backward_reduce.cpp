@@ -26,7 +26,7 @@ public:
         static thread_local bool measured = false;
         HNORM_TRY(reserve());
         HNORM_TRY(compute_reserved(measured, sum_dy, sum_dy_xmu));
-        measured = pays_to_measure(visited(), view_.x.groups());
+        measured = pays_to_measure(visited_, view_.x.groups());
         return HNORM_OK;
     }
 

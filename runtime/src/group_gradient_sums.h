@@ -67,14 +67,14 @@ protected:
         if (all_ordinary()) {
             return HNORM_OK;
         }
-        HNORM_TRY(mark([&](int64_t g) { return !is_ordinary_group(g); }));
+        HNORM_TRY(marks_.mark_where(function_, count, [&](int64_t g) { return !is_ordinary_group(g); }));
         visited_ = groups_visited(view_, marks_);
         if (!measured_) {
             measure();
             HNORM_TRY(sum_marked());
         }
         bool scaled = false;
-        HNORM_TRY(mark([&](int64_t g) {
+        HNORM_TRY(marks_.mark_where(function_, count, [&](int64_t g) {
             const float dy = as_float(sums_.greatest[0][g]), x = as_float(sums_.greatest[1][g]);
             if (is_ordinary_group(g) || is_within_range(dy, x)) {
                 return false;
@@ -97,9 +97,6 @@ protected:
             sum_dy_xmu[g] = (sum_dy_xmu[g] * of_dy) * of_x;
         }
     }
-    // How many groups were visited for their magnitudes, or would have been.
-    int64_t visited() const { return visited_; }
-
     // The sums of the groups in the range, and their greatest if they are measured.
     virtual hnorm_status sum(const Range &range) = 0;
 
@@ -109,6 +106,8 @@ protected:
     Sums sums_ = {};
     bool measured_;  // whether sums give the greatest magnitudes, and have scales
     float *scale_x_ = nullptr, *scale_dy_ = nullptr;
+    // How many groups were visited for their magnitudes, or would have been.
+    int64_t visited_ = 0;
     Marks marks_;
 
 private:
@@ -119,24 +118,7 @@ private:
     bool is_ordinary_group(int64_t g) const { return is_ordinary(sums_.e[g], sums_.q[g]); }
     bool all_ordinary() const {
         const double *const e = sums_.e, *const q = sums_.q;
-        const int64_t count = x_.groups();
-        return wide([=]() HNORM_INLINED {
-            int all_are = 1;
-            for (int64_t g = 0; g < count; ++g) {
-                all_are &= static_cast<int>(is_ordinary(e[g], q[g]));
-            }
-            return all_are != 0;
-        });
-    }
-    template <typename Wanted>
-    hnorm_status mark(const Wanted &is_wanted) {
-        HNORM_TRY(marks_.clear(function_, x_.groups()));
-        for (int64_t g = 0; g < x_.groups(); ++g) {
-            if (is_wanted(g)) {
-                marks_.mark(g);
-            }
-        }
-        return HNORM_OK;
+        return holds_for_all(x_.groups(), [=](int64_t g) HNORM_INLINED { return is_ordinary(e[g], q[g]); });
     }
     hnorm_status sum_marked() {
         return for_marked(view_, marks_, [&](const Range &range) { return sum(range); });
@@ -144,7 +126,6 @@ private:
 
     ScratchOf<float> floats_;
     ScratchOf<int32_t> bits_;
-    int64_t visited_ = 0;
 };
 
 }  // namespace hnorm::detail

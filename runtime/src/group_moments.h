@@ -99,13 +99,7 @@ private:
     hnorm_status choose_scales(const Range &all, bool measured) {
         const int32_t *const spreads = spread_;
         const int64_t count = x_.groups();
-        all_ordinary_ = wide([=]() HNORM_INLINED {
-            int ordinary = 1;
-            for (int64_t g = 0; g < count; ++g) {
-                ordinary &= static_cast<int>(is_ordinary(spreads[g]));
-            }
-            return ordinary != 0;
-        });
+        all_ordinary_ = holds_for_all(count, [=](int64_t g) HNORM_INLINED { return is_ordinary(spreads[g]); });
         for (int64_t g = 0; g < count && !all_ordinary_ && !scaled_; ++g) {
             scaled_ = !is_ordinary(spreads[g]) && (measured || spreads[g] != 0);
         }
@@ -122,18 +116,17 @@ private:
     // Sums those groups again, with other scales, that left the range of float.
     hnorm_status mind_range() {
         const double *const q = sums_.q;
-        if (all_ordinary_ && all_finite(q, x_.groups())) {
+        const auto is_finite_sum = [=](int64_t g) HNORM_INLINED { return q[g] - q[g] == 0; };
+        if (all_ordinary_ && holds_for_all(x_.groups(), is_finite_sum)) {
             return HNORM_OK;
         }
         HNORM_TRY(mind_constant());
-        HNORM_TRY(marks_.clear(function_, x_.groups()));
-        for (int64_t g = 0; g < x_.groups(); ++g) {
+        HNORM_TRY(marks_.mark_where(function_, x_.groups(), [&](int64_t g) {
             const int32_t greatest = scaled_ ? sums_.greatest[0][g] : 0;
-            if (!is_in_range(spread_[g], q[g], greatest)) {
-                marks_.mark(g);
-                scale_[g] = next_scale(spread_[g], greatest, scale_[g]);
-            }
-        }
+            const bool in_range = is_in_range(spread_[g], q[g], greatest);
+            scale_[g] = in_range ? scale_[g] : next_scale(spread_[g], greatest, scale_[g]);
+            return !in_range;
+        }));
         scaled_ = scaled_ || marks_.any();
         return for_marked(view_, marks_, [&](const Range &range) {
             HNORM_TRY(probe(range, sums_.greatest[0]));
@@ -144,31 +137,28 @@ private:
     // Sums those groups with a constant probe again, for their greatest, whose sums alone do not
     // tell that they hold.
     hnorm_status mind_constant() {
-        HNORM_TRY(marks_.clear(function_, x_.groups()));
-        for (int64_t g = 0; g < x_.groups(); ++g) {
-            if (spread_[g] == 0 && !is_clear(0, sums_.q[g])) {
-                marks_.mark(g);
-            }
-        }
+        HNORM_TRY(marks_.mark_where(function_, x_.groups(),
+                                    [&](int64_t g) { return spread_[g] == 0 && !is_clear(0, sums_.q[g]); }));
         visited_ = groups_visited(view_, marks_);
         if (scaled_ || !marks_.any()) {
             return HNORM_OK;
         }
         scaled_ = true;
-        return for_marked(view_, marks_, [&](const Range &range) { return sum(range); });
+        return sum_marked();
     }
 
     // Sums those groups again, about their mean, whose center was far from it.
     hnorm_status mind_center() {
         const double n = group_size();
-        HNORM_TRY(marks_.clear(function_, x_.groups()));
-        for (int64_t g = 0; g < x_.groups(); ++g) {
+        HNORM_TRY(marks_.mark_where(function_, x_.groups(), [&](int64_t g) {
             const float mean = static_cast<float>(static_cast<double>(center_[g]) + sums_.e[g] / n);
-            if (is_far(g, n) && mean != center_[g]) {
-                marks_.mark(g);
-                center_[g] = mean;
-            }
-        }
+            const bool moves = is_far(g, n) && mean != center_[g];
+            center_[g] = moves ? mean : center_[g];
+            return moves;
+        }));
+        return sum_marked();
+    }
+    hnorm_status sum_marked() {
         return for_marked(view_, marks_, [&](const Range &range) { return sum(range); });
     }
     bool is_far(int64_t g, double n) const {

@@ -1,7 +1,5 @@
 #include "reduction.h"
 
-#include "wide.h"
-
 namespace hnorm::detail {
 
 namespace {
@@ -32,16 +30,6 @@ Runs runs_of(PlaneClass planes, int64_t positions, int64_t samples) {
     const int64_t of_planes = (samples + of.chunk - 1) / of.chunk;
     return {(of.chunks_of_plane + kChunksPerRun - 1) / kChunksPerRun,
             (of_planes + of.chunks_of_run - 1) / of.chunks_of_run};
-}
-
-bool all_finite(const double *values, int64_t count) {
-    return wide([=]() HNORM_INLINED {
-        int all = 1;
-        for (int64_t i = 0; i < count; ++i) {
-            all &= static_cast<int>(values[i] - values[i] == 0);
-        }
-        return all != 0;
-    });
 }
 
 RunSums::RunSums(const View &x, PlaneClass planes, const Sums &sums, int64_t stride_n, int64_t together)

@@ -176,8 +176,6 @@ hnorm_status for_parts(const char *function, const SumsView &view, const View &x
     return HNORM_OK;
 }
 
-bool all_finite(const double *values, int64_t count);
-
 // The groups that are to be summed again.
 class Marks {
 public:
@@ -191,9 +189,17 @@ public:
         any_ = false;
         return HNORM_OK;
     }
-    void mark(int64_t group) {
-        marks_[group] = 1;
-        any_ = true;
+    // Marks those groups for which is_wanted(group) is true, and no others.
+    template <typename Wanted>
+    hnorm_status mark_where(const char *function, int64_t groups, const Wanted &is_wanted) {
+        HNORM_TRY(clear(function, groups));
+        for (int64_t g = 0; g < groups; ++g) {
+            if (is_wanted(g)) {
+                marks_[g] = 1;
+                any_ = true;
+            }
+        }
+        return HNORM_OK;
     }
     bool any() const { return any_; }
     // For ranks, who send each range to each other: one range holds all marked groups of a sample.

@@ -25,7 +25,7 @@ public:
             return sum({0, 1, 0, x_.g0.extent});  // which tells the others
         }
         HNORM_TRY(compute_reserved(exchange_.measures(), sum_dy, sum_dy_xmu));
-        exchange_.set_measures(visited() > 0);
+        exchange_.set_measures(visited_ > 0);
         if (of_rank_) {
             undo_scales(own_dy, own_dy_xmu);
         }
