@@ -60,6 +60,7 @@ struct Reduction {
     Func chunk;   // (k, a, g0, g1): the sums over a chunk, where chunks are numbered
     Func run;     // (g0, a, b, g1): an update over `chunks`
     Func runs;    // (g0, a, b, g1): the same, as the kernel gives it
+    Expr S, N;    // positions of a plane, planes of a group
     Expr A, B;    // extents of a and b
     // Conditions, of which one always holds. The loops have a variant for each; the first is the
     // simplest.
@@ -157,6 +158,8 @@ public:
     void sum_runs(Reduction *d, Func runs, const Terms &terms) const {
         d->planes = planes;
         d->runs = runs;
+        d->S = S;
+        d->N = N;
         d->A = A;
         d->B = B;
         d->sum = lane_sum(terms);

@@ -83,6 +83,12 @@ inline void lane_sum(Reduction &d, const CpuKnobs &knobs) {
     }
 }
 
+// Whether groups of N small planes of S positions are summed one by one, and not chunk by chunk of a
+// block of groups (docs/performance.md, "Group by group"). Where a plane has two chunks, that reads
+// memory in order. Where two or four planes share a chunk, a group's lanes stay in registers; where
+// eight do, the pieces that are read would be too short.
+inline Expr group_by_group(const Expr &S, const Expr &N) { return S > 512 || (N > 1 && S > 64 && S < 256); }
+
 // Runs are computed in parallel: one group of large planes, else a block of groups with vectors
 // across them, chunk by chunk. Loops over blocks are not partitioned: code of its own for whole
 // blocks was no faster, and doubled the kernels.
@@ -97,7 +103,11 @@ inline void reduce_first(Reduction &d, const CpuKnobs &knobs) {
         d.runs.split(v.g0, block, v.g0, knobs.group_block, kTail).reorder(v.g0, v.a, v.b, block, v.g1);
         d.runs.parallel(v.g1).parallel(block).parallel(v.b).parallel(v.a).vectorize(v.g0, knobs.vector, kTail);
         d.runs.never_partition_all();
-        d.run.bound_storage(v.g0, knobs.group_block).vectorize(v.g0, knobs.vector, kTail);
+        d.run.bound_storage(v.g0, knobs.group_block).bound_storage(v.a, 1).vectorize(v.g0, knobs.vector, kTail);
+        if (d.planes == PlaneClass::Small) {
+            Stage by_group = add.specialize(group_by_group(d.S, d.N));
+            by_group.reorder(d.chunks.x, v.g0, d.chunks.y).never_partition_all();
+        }
         add.reorder(v.g0, d.chunks.x, d.chunks.y).vectorize(v.g0, knobs.vector, kTail);
     }
     add.never_partition_all();
