@@ -158,6 +158,36 @@ const char hnorm_kernels_digest[] = "@digest@";
     set(${out} "${source}" PARENT_SCOPE)
 endfunction()
 
+# hnorm_types_source(OUT TYPE...): the types that there are kernels for
+function(hnorm_types_source out)
+    set(has "")
+    set(names "")
+    set(number 0)
+    foreach(type IN LISTS element_types)
+        string(TOUPPER "HNORM_${type} (${number})" name)
+        if(type IN_LIST ARGN)
+            list(APPEND has true)
+            list(APPEND names "${name}")
+        else()
+            list(APPEND has false)
+        endif()
+        math(EXPR number "${number} + 1")
+    endforeach()
+    list(JOIN has ", " has)
+    list(JOIN names ", " names)
+    string(REGEX REPLACE "(.*), " "\\1 and " names "${names}")
+    string(CONFIGURE [=[
+// Made by cmake/KernelTable.cmake from generators/kernels.json and HNORM_TYPES.
+#include "kernels.h"
+
+extern "C" {
+const bool hnorm::detail::hnorm_has_type[] = {@has@};
+const char hnorm::detail::hnorm_types_in_words[] = "@names@";
+}
+]=] source @ONLY)
+    set(${out} "${source}" PARENT_SCOPE)
+endfunction()
+
 function(hnorm_kernel_source out kernel)
     set(table "")
     foreach(row IN LISTS rows)
@@ -261,6 +291,8 @@ endforeach()
 hnorm_kernels_digest(digest "${root}")
 hnorm_targets_source(sources ${digest})
 hnorm_build_name_source(source candidates) # no wisdom is for them
+string(APPEND sources "${source}")
+hnorm_types_source(source ${element_types})
 string(APPEND sources "${source}")
 foreach(kernel IN LISTS kernels)
     hnorm_kernel_source(source ${kernel})

@@ -2,11 +2,6 @@
 #
 # Sets for the parent: HNORM_DEVICE_OBJECTS, HNORM_DEVICE_TABLE (a source), HNORM_DEVICE_RUNTIME (an
 # object). Target hnorm_device_kernels makes them.
-set(default_devices cuda opencl)
-if(CMAKE_CROSSCOMPILING)
-    set(default_devices "")
-endif()
-set(HNORM_DEVICES "${default_devices}" CACHE STRING "The devices that there are kernels for: cuda;opencl, none if empty")
 
 json_items(device_features GET "${manifest_json}" device_features)
 foreach(device IN LISTS HNORM_DEVICES)

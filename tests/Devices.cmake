@@ -8,7 +8,7 @@ add_executable(test_devices test_devices.cpp ${HNORM_DEVICE_OBJECTS} ${HNORM_DEV
 add_dependencies(test_devices hnorm_device_kernels)
 include(CarriesRuntime)
 hnorm_carries_runtime(test_devices)
-target_compile_options(test_devices PRIVATE -O2 -ffp-contract=off -Wall -Wextra)
+target_compile_options(test_devices PRIVATE ${test_options})
 target_link_libraries(test_devices PRIVATE catch_main Threads::Threads ${CMAKE_DL_LIBS})
 target_include_directories(test_devices SYSTEM PRIVATE $<TARGET_PROPERTY:Halide::Runtime,INTERFACE_INCLUDE_DIRECTORIES>)
 target_include_directories(
@@ -25,22 +25,32 @@ endif()
 
 if(HNORM_DEVICES)
     set(number 100)
+    function(hnorm_test_device_kernels format label spec)
+        string(REPLACE "/" "_" list device_kernels_${format}_${label})
+        catch_discover_tests(
+            test_devices
+            TEST_PREFIX "device kernels ${format}:"
+            TEST_LIST ${list}
+            TEST_SPEC ${spec}
+            EXTRA_ARGS --warn NoTests --rng-seed ${number}
+            PROPERTIES TIMEOUT ${timeout} SKIP_REGULAR_EXPRESSION "skipped: no driver" LABELS ${label}
+                       ENVIRONMENT "HNORM_TEST_FORMAT=${format}"
+        )
+        math(EXPR number "${number} + 1")
+        set(number ${number} PARENT_SCOPE)
+    endfunction()
     foreach(layout IN LISTS layouts)
         foreach(type IN LISTS types)
-            math(EXPR number "${number} + 1")
+            set(format ${layout}/${type})
             # Each type once; kernels of a layout differ between types in conversions alone.
-            set(label device_long)
-            if("${layout}/${type}" MATCHES "^(channels_first/f32|channels_first/f16|channels_last/bf16)$")
-                set(label device)
+            if(format MATCHES "^(channels_first/f32|channels_last/bf16)$")
+                hnorm_test_device_kernels(${format} device "")
+            elseif(format STREQUAL "channels_first/f16") # small planes take the most time
+                hnorm_test_device_kernels(${format} device "~*small planes")
+                hnorm_test_device_kernels(${format} device_long "*small planes")
+            else()
+                hnorm_test_device_kernels(${format} device_long "")
             endif()
-            catch_discover_tests(
-                test_devices
-                TEST_PREFIX "device kernels ${layout}/${type}:"
-                TEST_LIST device_kernels_${layout}_${type}
-                EXTRA_ARGS --warn NoTests --rng-seed ${number}
-                PROPERTIES TIMEOUT ${timeout} SKIP_REGULAR_EXPRESSION "skipped: no driver" LABELS ${label}
-                           ENVIRONMENT "HNORM_TEST_FORMAT=${layout}/${type}"
-            )
         endforeach()
     endforeach()
 endif()

@@ -157,6 +157,8 @@ extern const int hnorm_targets_count;
 // The target of that name, with the values that are nearest to this CPU; null if there is none.
 const Target *hnorm_target_named(const char *name);
 extern const char hnorm_kernels_digest[];  // hnorm_kernels_digest() in cmake/Manifest.cmake
+extern const bool hnorm_has_type[];        // by hnorm_type: whether there are kernels for it
+extern const char hnorm_types_in_words[];  // "HNORM_F32 (0) and HNORM_F16 (1)"
 }
 
 }  // namespace hnorm::detail

@@ -9,6 +9,7 @@
 #include "device.h"
 #include "error.h"
 #include "given.h"
+#include "kernels.h"
 #include "overlap.h"
 
 namespace hnorm::detail {
@@ -23,10 +24,9 @@ const char *layout_name(Layout layout) { return layout == Layout::kChannelsFirst
 
 hnorm_status check_shape(const char *function, const char *name, const hnorm_tensor &t) {
     const int type = static_cast<int>(t.type);
-    if (type != HNORM_F32 && type != HNORM_F16 && type != HNORM_BF16) {
-        return fail(HNORM_UNSUPPORTED,
-                    "%s: %s.type is %d: this build has HNORM_F32 (0), HNORM_F16 (1) and HNORM_BF16 (2)", function, name,
-                    type);
+    if (type < 0 || type >= kElementTypes || !hnorm_has_type[type]) {
+        return fail(HNORM_UNSUPPORTED, "%s: %s.type is %d: this build has %s", function, name, type,
+                    hnorm_types_in_words);
     }
     HNORM_TRY(check_device(function, name, t.device));
     if (t.rank < 2 || t.rank > HNORM_MAX_RANK) {

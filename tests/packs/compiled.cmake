@@ -1,6 +1,6 @@
 # cmake -D SOURCE=FOLDER -D BUILD=FOLDER -D GENERATORS=PROGRAM -D MAKE=PROGRAM -D PREFIX=PATHS "-D
 # NAMES=KERNEL_CLASS_TYPE;..." -P compiled.cmake: a build with sse41.json as a schedule for some
-# CPUs compiles NAMES for it, and no other kernels.
+# CPUs and with f32 and f16 alone compiles NAMES for it, and no other kernels.
 cmake_minimum_required(VERSION 3.28)
 set(folder "${BUILD}/by_cpu")
 configure_file("${CMAKE_CURRENT_LIST_DIR}/sse41.json" "${folder}/x86-64-sse41.test.json" COPYONLY)
@@ -8,13 +8,26 @@ set(parts "")
 foreach(part IN ITEMS STATE GPU TOOLS TESTS BENCH EXAMPLES)
     list(APPEND parts "-DHNORM_BUILD_${part}=OFF")
 endforeach()
-execute_process(
-    COMMAND "${CMAKE_COMMAND}" -G Ninja -S "${SOURCE}" -B "${BUILD}" "-DCMAKE_MAKE_PROGRAM=${MAKE}" "-DCMAKE_PREFIX_PATH=${PREFIX}"
-            "-DHNORM_GENERATORS=${GENERATORS}" "-DHNORM_BY_CPU=${folder}" -DHNORM_TARGETS=x86-64-sse41 -DHNORM_DEVICES= ${parts}
-    OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE status
-)
+# Sets output and status.
+macro(configure types)
+    execute_process(
+        COMMAND "${CMAKE_COMMAND}" -G Ninja -S "${SOURCE}" -B "${BUILD}" "-DCMAKE_MAKE_PROGRAM=${MAKE}" "-DCMAKE_PREFIX_PATH=${PREFIX}"
+                "-DHNORM_GENERATORS=${GENERATORS}" "-DHNORM_BY_CPU=${folder}" -DHNORM_TARGETS=x86-64-sse41 -DHNORM_DEVICES=
+                "-DHNORM_TYPES=${types}" ${parts}
+        OUTPUT_VARIABLE output ERROR_VARIABLE output RESULT_VARIABLE status
+    )
+endmacro()
+configure("f32;f64")
+if(NOT output MATCHES "HNORM_TYPES names f64: it must be one of f32, f16, bf16")
+    message(FATAL_ERROR "a type that there is none of should be refused:\n${output}")
+endif()
+configure("f32;f16")
 if(status)
     message(FATAL_ERROR "it cannot be configured:\n${output}")
+endif()
+file(READ "${BUILD}/generators/kernel_table/types.cpp" types)
+if(NOT types MATCHES "{true, true, false}.*\"HNORM_F32 \\(0\\) and HNORM_F16 \\(1\\)\"")
+    message(FATAL_ERROR "the library should have f32 and f16:\n${types}")
 endif()
 file(STRINGS "${BUILD}/build.ninja" commands REGEX "^build [^:]*hnorm_kernel_[a-z0-9_]*_sse41_test\\.o")
 list(TRANSFORM commands REPLACE ".*hnorm_kernel_([a-z0-9_]*)_x86_64_sse41_test\\.o.*" "\\1")
