@@ -83,10 +83,10 @@ inline void lane_sum(Reduction &d, const CpuKnobs &knobs) {
     }
 }
 
-// Whether groups of N small planes of S positions are summed one by one, and not chunk by chunk of a
-// block of groups (docs/performance.md, "Group by group"). Where a plane has two chunks, that reads
-// memory in order. Where two or four planes share a chunk, a group's lanes stay in registers; where
-// eight do, the pieces that are read would be too short.
+// Whether groups of N small planes of S positions are summed one by one, and not chunk by chunk of
+// a block of groups (docs/performance.md, "Group by group"). Where a plane has two chunks, that
+// reads memory in order. Where two or four planes share a chunk, a group's lanes stay in registers;
+// where eight do, the pieces that are read would be too short.
 inline Expr group_by_group(const Expr &S, const Expr &N) { return S > 512 || (N > 1 && S > 64 && S < 256); }
 
 // Runs are computed in parallel: one group of large planes, else a block of groups with vectors
