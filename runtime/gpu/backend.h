@@ -115,7 +115,7 @@ struct Gpu : Call {
     Values<double> constant(double value) const { return {value == 0 ? constants.zero : constants.one, 0, 0}; }
     static Values<float> no_beta() { return {nullptr, 0, 0}; }
     hnorm_status check_counts(const double *, int64_t) const { return HNORM_OK; }
-    hnorm_status weigh(const Backward &, const Range &, const GroupSums &) const { return HNORM_OK; }
+    hnorm_status weigh(const Backward &, const Slice &, const GroupSums &) const { return HNORM_OK; }
 
     hnorm_status fill(double *values, int64_t count, double value) const;
     hnorm_status fill(float *values, int64_t count, float value) const;

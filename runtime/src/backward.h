@@ -19,8 +19,8 @@ public:
         return dy_xmu_.reserve(groups_);
     }
     GroupSums all() { return {dy_.data(), dy_xmu_.data(), b_.summed()}; }
-    GroupSums from(const Range &range) {
-        const int64_t first = b_.summed().first(b_.x, range);
+    GroupSums from(const Slice &slice) {
+        const int64_t first = b_.summed().first(b_.x, slice);
         return {dy_.data() + first, dy_xmu_.data() + first, b_.summed()};
     }
 
@@ -43,10 +43,10 @@ hnorm_status zero_parameter_gradients(const Backend &on, const Backward &b) {
 
 // The sums of some groups, and their dx.
 template <typename Backend>
-hnorm_status compute_backward_block(const Backend &on, const Backward &b, const Range &range, bool past_cache,
+hnorm_status compute_backward_block(const Backend &on, const Backward &b, const Slice &slice, bool past_cache,
                                     const GroupSums &sums) {
-    const CheckedTensor x = cropped(b.x, range), dy = cropped(b.dy, range);
-    const Normalization by = b.by.from(range);
+    const CheckedTensor x = cropped(b.x, slice), dy = cropped(b.dy, slice);
+    const Normalization by = b.by.from(slice);
     typename Backend::Gate gate(on);
     typename Backend::Gradient gradient(on);
     HNORM_TRY(on.gate(x, by, b.slope, &gate));
@@ -54,8 +54,8 @@ hnorm_status compute_backward_block(const Backend &on, const Backward &b, const 
     if (b.dx) {
         HNORM_TRY(on.gradient(x, by, b.group, static_cast<double>(b.group.size(b.x)), sums, &gradient));
     }
-    HNORM_TRY(on.weigh(b, range, sums));
-    return b.dx ? on.apply(x, dy, gradient, gate, cropped(*b.dx, range), past_cache) : HNORM_OK;
+    HNORM_TRY(on.weigh(b, slice, sums));
+    return b.dx ? on.apply(x, dy, gradient, gate, cropped(*b.dx, slice), past_cache) : HNORM_OK;
 }
 
 template <typename Backend>
@@ -68,7 +68,7 @@ hnorm_status compute_backward(const Backend &on, const Backward &given) {
     Backward &b = behind.rest;
     if constexpr (Backend::kFuses) {
         if (on.fuses(b)) {
-            const Range all = all_of(b.x);
+            const Slice all = all_of(b.x);
             HNORM_TRY(behind.compute_dz(all));
             HNORM_TRY(on.fused(b));
             return behind.write_dx(all);
@@ -82,12 +82,12 @@ hnorm_status compute_backward(const Backend &on, const Backward &given) {
         HNORM_TRY(sums.reserve());
     }
     const bool past_cache = b.dx && on.goes_past_cache(*b.dx, {&b.x, &b.dy}, !b.per_sample && !b.by.per_sample());
-    const auto compute = [&](const Range &range) {
-        HNORM_TRY(behind.compute_dz(range));
+    const auto compute = [&](const Slice &slice) {
+        HNORM_TRY(behind.compute_dz(slice));
         if (wanted) {
-            HNORM_TRY(compute_backward_block(on, b, range, past_cache, sums.from(range)));
+            HNORM_TRY(compute_backward_block(on, b, slice, past_cache, sums.from(slice)));
         }
-        return behind.write_dx(range);
+        return behind.write_dx(slice);
     };
     // Where batch norm has a gamma for each sample, a group's sums are of its samples one by one:
     // no blocks of groups.
@@ -123,7 +123,7 @@ hnorm_status compute_normalize_backward(const Backend &on, const Backward &given
     BehindResidual<Backend> behind(on, given);
     HNORM_TRY(behind.reserve());
     Backward &b = behind.rest;
-    const Range all = all_of(b.dy);
+    const Slice all = all_of(b.dy);
     HNORM_TRY(behind.compute_dz(all));
     typename Backend::ChannelStatistics statistics(on);
     HNORM_TRY(statistics.repeat(b.dy, &b.by));
@@ -172,13 +172,13 @@ hnorm_status compute_backward_apply(const Backend &on, const BackwardApply &a) {
     const Grouping &group = a.sums.group;
     HNORM_TRY(on.check_counts(a.count.data, group.count(a.x)));
     const bool past_cache = on.goes_past_cache(a.dx, {&a.x, &a.dy});
-    const auto compute = [&](const Range &range) {
-        const CheckedTensor x = cropped(a.x, range);
-        const int64_t first = group.first(a.x, range);
+    const auto compute = [&](const Slice &slice) {
+        const CheckedTensor x = cropped(a.x, slice);
+        const int64_t first = group.first(a.x, slice);
         typename Backend::Gradient gradient(on);
-        HNORM_TRY(on.gradient(x, a.by.from(range), group, a.count.from(range),
+        HNORM_TRY(on.gradient(x, a.by.from(slice), group, a.count.from(slice),
                               {a.sums.dy + first, a.sums.dy_xmu + first, group}, &gradient));
-        return on.apply(x, cropped(a.dy, range), gradient, typename Backend::Gate(on), cropped(a.dx, range),
+        return on.apply(x, cropped(a.dy, slice), gradient, typename Backend::Gate(on), cropped(a.dx, slice),
                         past_cache);
     };
     // As in compute_normalize.

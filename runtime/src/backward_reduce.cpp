@@ -31,12 +31,12 @@ public:
     }
 
 private:
-    hnorm_status sum(const Range &range) override {
-        const View x = cropped(x_, range), dy = cropped(view_.dy, range);
-        const int64_t first = x_.first(range), channels = x_.g0.extent;
-        const Values<float> values[kGradientValues] = {gate_.m.from(range),
-                                                       gate_.a.from(range),
-                                                       gate_.b.from(range),
+    hnorm_status sum(const Slice &slice) override {
+        const View x = cropped(x_, slice), dy = cropped(view_.dy, slice);
+        const int64_t first = x_.first(slice), channels = x_.g0.extent;
+        const Values<float> values[kGradientValues] = {gate_.m.from(slice),
+                                                       gate_.a.from(slice),
+                                                       gate_.b.from(slice),
                                                        {scale_x_ + first, channels},
                                                        {scale_dy_ + first, channels}};
         RepeatedFloats repeated[kGradientValues];
@@ -90,8 +90,8 @@ hnorm_status Cpu::reduce(const CheckedTensor &x, const CheckedTensor &dy, const 
         }
     }
     HNORM_TRY(for_channels(all, [&](const SumsView &view, int64_t first) {
-        const Range range = {0, 1, first, first + 1};
-        const detail::Gate of_view = {gate->m.from(range), gate->a.from(range), gate->b.from(range), gate->slope};
+        const Slice slice = {0, 1, first, first + 1};
+        const detail::Gate of_view = {gate->m.from(slice), gate->a.from(slice), gate->b.from(slice), gate->slope};
         return CpuGradientSums(*this, view, of_view).compute(sums.dy + first, sums.dy_xmu + first);
     }));
     // About the mean itself.

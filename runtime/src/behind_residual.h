@@ -72,24 +72,24 @@ public:
     }
 
     // Computes dz of some groups. Without an activation it is a copy of dy.
-    hnorm_status compute_dz(const Range &range) const {
+    hnorm_status compute_dz(const Slice &slice) const {
         if (!place_.computed) {
             return HNORM_OK;
         }
-        const CheckedTensor dy = cropped(given_.dy, range), y = place_.gated ? cropped(*given_.y, range) : dy;
+        const CheckedTensor dy = cropped(given_.dy, slice), y = place_.gated ? cropped(*given_.y, slice) : dy;
         if (!place_.wide) {
-            return on_.activation_backward(y, dy, given_.slope, cropped(rest.dy, range));
+            return on_.activation_backward(y, dy, given_.slope, cropped(rest.dy, slice));
         }
-        HNORM_TRY(on_.wide_gradient(y, dy, given_.slope, cropped(rest.dy, range)));
+        HNORM_TRY(on_.wide_gradient(y, dy, given_.slope, cropped(rest.dy, slice)));
         if (given_.x.data) {
-            const CheckedTensor x = cropped(given_.x, range);
-            HNORM_TRY(on_.wide_gradient(x, x, 1, cropped(rest.x, range)));
+            const CheckedTensor x = cropped(given_.x, slice);
+            HNORM_TRY(on_.wide_gradient(x, x, 1, cropped(rest.x, slice)));
         }
         return HNORM_OK;
     }
     // Writes dx of some groups, after the rest has computed it.
-    hnorm_status write_dx(const Range &range) const {
-        return place_.wide && rest.dx ? on_.narrow(cropped(dx_, range), cropped(*given_.dx, range)) : HNORM_OK;
+    hnorm_status write_dx(const Slice &slice) const {
+        return place_.wide && rest.dx ? on_.narrow(cropped(dx_, slice), cropped(*given_.dx, slice)) : HNORM_OK;
     }
 
     Backward rest;

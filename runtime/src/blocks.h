@@ -60,7 +60,7 @@ public:
         }
     }
 
-    // Calls compute(range) for each block. The error message of a failure becomes that of the
+    // Calls compute(slice) for each block. The error message of a failure becomes that of the
     // calling thread.
     template <typename Compute>
     hnorm_status for_each(const char *function, const Compute &compute) const {
@@ -70,11 +70,11 @@ public:
         if (count() == 1 || serial_ || shared_) {
             const SerialScope serial(serial_);
             for (int64_t i = 0; i < count(); ++i) {
-                HNORM_TRY(compute(range(i)));
+                HNORM_TRY(compute(slice(i)));
             }
             return HNORM_OK;
         }
-        return parallel_for(function, count(), [&](int64_t i) { return compute(range(i)); });
+        return parallel_for(function, count(), [&](int64_t i) { return compute(slice(i)); });
     }
 
 private:
@@ -85,7 +85,7 @@ private:
 
     int64_t of_channels() const { return (x_.c + channels_ - 1) / channels_; }
     int64_t count() const { return of_channels() * ((x_.n + samples_ - 1) / samples_); }
-    Range range(int64_t i) const {
+    Slice slice(int64_t i) const {
         const int64_t n = i / of_channels() * samples_, c = i % of_channels() * channels_;
         return {n, std::min(n + samples_, x_.n), c, std::min(c + channels_, x_.c)};
     }

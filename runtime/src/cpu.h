@@ -35,7 +35,7 @@ struct Cpu : CpuCall {
         hnorm_status repeat(const CheckedTensor &, Normalization *) { return HNORM_OK; }
     };
 
-    // Calls compute(range) for ranges of whole groups that together hold x. read: how many tensors
+    // Calls compute(slice) for slices of whole groups that together hold x. read: how many tensors
     // like x the work reads.
     template <typename Compute>
     hnorm_status for_blocks(const CheckedTensor &x, const Grouping &group, int read, const Compute &compute) const {
@@ -115,8 +115,8 @@ struct Cpu : CpuCall {
     hnorm_status check_counts(const double *count, int64_t groups) const;
     hnorm_status apply(const CheckedTensor &x, const CheckedTensor &dy, const Gradient &by, const Gate &gate,
                        const CheckedTensor &dx, bool past_cache) const;
-    // Replaces the sums of dy*(x - mean) of the range by those that the gradient of gamma needs.
-    hnorm_status weigh(const Backward &b, const Range &range, const GroupSums &sums) const;
+    // Replaces the sums of dy*(x - mean) of the slice by those that the gradient of gamma needs.
+    hnorm_status weigh(const Backward &b, const Slice &slice, const GroupSums &sums) const;
     // Needs weigh() of all groups before it.
     hnorm_status parameter_gradients(const Backward &b, const GroupSums &sums) const;
 

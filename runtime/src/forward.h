@@ -77,9 +77,9 @@ struct NormalizeFloats {
 template <typename Backend>
 hnorm_status moments_of_blocks(const Backend &on, const CheckedTensor &x, const Grouping &group, double divisor,
                                double *mean, double *m2) {
-    return on.for_blocks(x, group, 1, [&](const Range &range) {
-        const int64_t first = group.first(x, range);
-        return on.moments(cropped(x, range), group, divisor, mean + first, m2 + first);
+    return on.for_blocks(x, group, 1, [&](const Slice &slice) {
+        const int64_t first = group.first(x, slice);
+        return on.moments(cropped(x, slice), group, divisor, mean + first, m2 + first);
     });
 }
 
@@ -116,13 +116,13 @@ hnorm_status compute_forward(const Backend &on, const Forward &a) {
     const Normalization by = {group_values<double>(mean, a.x, a.group), group_values<double>(variance, a.x, a.group),
                               a.affine, a.eps};
     const bool past_cache = on.goes_past_cache(a.y, {&a.x, a.post.residual}, !by.per_sample());
-    HNORM_TRY(on.for_blocks(a.x, a.group, 1, [&](const Range &range) {
-        const CheckedTensor x = cropped(a.x, range);
-        const int64_t first = a.group.first(a.x, range);
+    HNORM_TRY(on.for_blocks(a.x, a.group, 1, [&](const Slice &slice) {
+        const CheckedTensor x = cropped(a.x, slice);
+        const int64_t first = a.group.first(a.x, slice);
         typename Backend::Coefficients coefficients(on);
-        HNORM_TRY(on.statistics(x, a, by.from(range), mean + first, variance + first, &coefficients));
+        HNORM_TRY(on.statistics(x, a, by.from(slice), mean + first, variance + first, &coefficients));
         CheckedTensor residual;
-        return on.normalize(x, coefficients, a.post.from(range, &residual), cropped(a.y, range), past_cache);
+        return on.normalize(x, coefficients, a.post.from(slice, &residual), cropped(a.y, slice), past_cache);
     }));
     return a.track && !on.has_tracked(a) ? on.track(*a.track) : HNORM_OK;
 }
@@ -136,12 +136,12 @@ hnorm_status compute_normalize(const Backend &on, const Normalize &a) {
     typename Backend::ChannelStatistics statistics(on);
     HNORM_TRY(statistics.repeat(a.x, &by));
     const bool past_cache = on.goes_past_cache(a.y, {&a.x, a.post.residual});
-    const auto compute = [&](const Range &range) {
-        const CheckedTensor x = cropped(a.x, range);
+    const auto compute = [&](const Slice &slice) {
+        const CheckedTensor x = cropped(a.x, slice);
         typename Backend::Coefficients coefficients(on);
-        HNORM_TRY(on.coefficients(x, by.from(range), &coefficients));
+        HNORM_TRY(on.coefficients(x, by.from(slice), &coefficients));
         CheckedTensor residual;
-        return on.normalize(x, coefficients, a.post.from(range, &residual), cropped(a.y, range), past_cache);
+        return on.normalize(x, coefficients, a.post.from(slice, &residual), cropped(a.y, slice), past_cache);
     };
     // Coefficients of each sample's groups: threads share that work, too.
     return by.per_sample() ? on.for_blocks(a.x, {HNORM_INSTANCE, by.variance.together}, 1, compute)

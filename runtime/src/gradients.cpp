@@ -40,13 +40,13 @@ hnorm_status Cpu::gradient(const CheckedTensor &x, const Normalization &by, cons
     return gradient->compute(function, x, by, {group_values(g1, x, group), group_values(g2, x, group), count});
 }
 
-hnorm_status Cpu::weigh(const Backward &b, const Range &range, const GroupSums &sums) const {
+hnorm_status Cpu::weigh(const Backward &b, const Slice &slice, const GroupSums &sums) const {
     if (!b.dgamma) {
         return HNORM_OK;
     }
-    const int64_t samples = sums.group.by == HNORM_BATCH ? 1 : range.n_end - range.n_begin;
-    const int64_t channels = range.c_end - range.c_begin;
-    const Values<double> variance = b.by.variance.from(range);
+    const int64_t samples = sums.group.by == HNORM_BATCH ? 1 : slice.n_end - slice.n_begin;
+    const int64_t channels = slice.c_end - slice.c_begin;
+    const Values<double> variance = b.by.variance.from(slice);
     const double eps = b.by.eps;
     const int64_t stride_n = sums.group.stride_n(b.x);
     for_together(samples, channels, [&](int64_t n, int64_t c, int64_t count, int64_t) {

@@ -97,8 +97,8 @@ protected:
             sum_dy_xmu[g] = (sum_dy_xmu[g] * of_dy) * of_x;
         }
     }
-    // The sums of the groups in the range, and their greatest if they are measured.
-    virtual hnorm_status sum(const Range &range) = 0;
+    // The sums of the groups in the slice, and their greatest if they are measured.
+    virtual hnorm_status sum(const Slice &slice) = 0;
 
     const char *const function_;
     const SumsView &view_;
@@ -121,7 +121,7 @@ private:
         return holds_for_all(x_.groups(), [=](int64_t g) HNORM_INLINED { return is_ordinary(e[g], q[g]); });
     }
     hnorm_status sum_marked() {
-        return for_marked(view_, marks_, [&](const Range &range) { return sum(range); });
+        return for_marked(view_, marks_, [&](const Slice &slice) { return sum(slice); });
     }
 
     ScratchOf<float> floats_;

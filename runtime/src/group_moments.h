@@ -64,7 +64,7 @@ protected:
     // measured: whether groups with a constant probe are measured at once. That takes longer, but
     // then a constant group is summed once, not twice. No bit depends on it.
     hnorm_status compute_reserved(bool measured, double divisor, double *mean, double *m2) {
-        const Range all = {0, x_.g1.extent, 0, x_.g0.extent};
+        const Slice all = {0, x_.g1.extent, 0, x_.g0.extent};
         std::fill_n(scale_, x_.groups(), 1.0F);
         HNORM_TRY(probe(all, spread_));
         HNORM_TRY(choose_scales(all, measured));
@@ -78,10 +78,10 @@ protected:
         return HNORM_OK;
     }
 
-    // The centers and spreads of the groups in the range, by their scales.
-    virtual hnorm_status probe(const Range &range, int32_t *spread) = 0;
-    // The sums of the groups in the range, and their greatest if scales matter.
-    virtual hnorm_status sum(const Range &range) = 0;
+    // The centers and spreads of the groups in the slice, by their scales.
+    virtual hnorm_status probe(const Slice &slice, int32_t *spread) = 0;
+    // The sums of the groups in the slice, and their greatest if scales matter.
+    virtual hnorm_status sum(const Slice &slice) = 0;
 
     const char *const function_;
     const SumsView &view_;
@@ -96,7 +96,7 @@ protected:
 private:
     double group_size() const { return static_cast<double>(x_.group_size()); }
 
-    hnorm_status choose_scales(const Range &all, bool measured) {
+    hnorm_status choose_scales(const Slice &all, bool measured) {
         const int32_t *const spreads = spread_;
         const int64_t count = x_.groups();
         all_ordinary_ = holds_for_all(count, [=](int64_t g) HNORM_INLINED { return is_ordinary(spreads[g]); });
@@ -128,9 +128,9 @@ private:
             return !in_range;
         }));
         scaled_ = scaled_ || marks_.any();
-        return for_marked(view_, marks_, [&](const Range &range) {
-            HNORM_TRY(probe(range, sums_.greatest[0]));
-            return sum(range);
+        return for_marked(view_, marks_, [&](const Slice &slice) {
+            HNORM_TRY(probe(slice, sums_.greatest[0]));
+            return sum(slice);
         });
     }
 
@@ -159,7 +159,7 @@ private:
         return sum_marked();
     }
     hnorm_status sum_marked() {
-        return for_marked(view_, marks_, [&](const Range &range) { return sum(range); });
+        return for_marked(view_, marks_, [&](const Slice &slice) { return sum(slice); });
     }
     bool is_far(int64_t g, double n) const {
         const double e = sums_.e[g], square = e * (e / n);

@@ -32,9 +32,9 @@ public:
     }
 
 private:
-    hnorm_status probe(const Range &range, int32_t *spread) override {
-        const View part = probed_.seen(cropped(x_, range));
-        const int64_t first = x_.first(range), stride_n = x_.g0.extent;
+    hnorm_status probe(const Slice &slice, int32_t *spread) override {
+        const View part = probed_.seen(cropped(x_, slice));
+        const int64_t first = x_.first(slice), stride_n = x_.g0.extent;
         TensorBuffer x(part);
         GroupBuffer scale(scale_ + first, part, stride_n), center(center_ + first, part, stride_n);
         GroupBuffer spreads(spread + first, part, stride_n);
@@ -44,9 +44,9 @@ private:
                                                x, scale, probed_.buffer(), center, spreads));
     }
 
-    hnorm_status sum(const Range &range) override {
-        const View part = cropped(x_, range);
-        const int64_t first = x_.first(range), channels = x_.g0.extent;
+    hnorm_status sum(const Slice &slice) override {
+        const View part = cropped(x_, slice);
+        const int64_t first = x_.first(slice), channels = x_.g0.extent;
         RepeatedFloats centers, scales;
         if (view_.transposed) {
             HNORM_TRY(centers.repeat_positions(on_.function, part, center_ + first));

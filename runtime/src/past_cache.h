@@ -67,7 +67,7 @@ inline void store_fence() {
 
 // A part of a tensor: the positions s_begin <= s < s_end of some planes.
 struct Part {
-    Range planes;
+    Slice planes;
     int64_t s_begin, s_end;
 };
 CheckedTensor cropped(const CheckedTensor &p, const Part &part);

@@ -202,7 +202,7 @@ public:
         return HNORM_OK;
     }
     bool any() const { return any_; }
-    // For ranks, who send each range to each other: one range holds all marked groups of a sample.
+    // For ranks, who send each slice to each other: one slice holds all marked groups of a sample.
     void visit_together() { near_ = kMaxExtent; }
     // So many unmarked channels between marked ones are visited too.
     int64_t near() const { return near_; }
@@ -215,7 +215,7 @@ private:
     int64_t near_ = 16;  // a vector or two
 };
 
-// Calls visit(range) for ranges of the view's groups that together hold all marked ones. A range
+// Calls visit(slice) for slices of the view's groups that together hold all marked ones. A slice
 // may include neighbours, and has all channels if these are few.
 template <typename Visit>
 hnorm_status for_marked(const SumsView &view, const Marks &marks, const Visit &visit) {
@@ -235,17 +235,17 @@ hnorm_status for_marked(const SumsView &view, const Marks &marks, const Visit &v
                 end = channels;
             }
             c = end;
-            HNORM_TRY(visit(Range{n, n + 1, begin, end}));
+            HNORM_TRY(visit(Slice{n, n + 1, begin, end}));
         }
     }
     return HNORM_OK;
 }
 
-// How many groups these ranges have.
+// How many groups these slices have.
 inline int64_t groups_visited(const SumsView &view, const Marks &marks) {
     int64_t count = 0;
-    for_marked(view, marks, [&](const Range &range) {
-        count += range.c_end - range.c_begin;
+    for_marked(view, marks, [&](const Slice &slice) {
+        count += slice.c_end - slice.c_begin;
         return HNORM_OK;
     });
     return count;
@@ -267,9 +267,9 @@ hnorm_status for_channels(const SumsView &view, const Reduce &reduce) {
     }
     SumsView channel = view;
     for (int64_t c = 0; c < view.x.g0.extent; ++c) {
-        const Range range = {0, 1, c, c + 1};
-        channel.x = cropped(view.x, range);
-        channel.dy = cropped(view.dy, range);
+        const Slice slice = {0, 1, c, c + 1};
+        channel.x = cropped(view.x, slice);
+        channel.dy = cropped(view.dy, slice);
         HNORM_TRY(reduce(channel, c));
     }
     return HNORM_OK;

@@ -52,15 +52,15 @@ struct CheckedTensor {
     int64_t group_size(hnorm_group group) const { return group == HNORM_BATCH ? n * s : s; }
 };
 
-// Some of a tensor's planes, both ranges half open.
-struct Range {
+// Some of a tensor's planes, of some samples and some channels, both half open.
+struct Slice {
     int64_t n_begin, n_end, c_begin, c_end;
 };
-inline Range all_of(const CheckedTensor &x) { return {0, x.n, 0, x.c}; }
-inline CheckedTensor cropped(CheckedTensor p, const Range &range) {
-    p.data = p.at(range.n_begin, range.c_begin);
-    p.n = range.n_end - range.n_begin;
-    p.c = range.c_end - range.c_begin;
+inline Slice all_of(const CheckedTensor &x) { return {0, x.n, 0, x.c}; }
+inline CheckedTensor cropped(CheckedTensor p, const Slice &slice) {
+    p.data = p.at(slice.n_begin, slice.c_begin);
+    p.n = slice.n_end - slice.n_begin;
+    p.c = slice.c_end - slice.c_begin;
     return p;
 }
 
@@ -78,9 +78,9 @@ struct Grouping {
     // The distance from the values of one sample to those of the next, in a dense array with one
     // value a group. 0: samples share them.
     int64_t stride_n(const CheckedTensor &x) const { return by == HNORM_BATCH ? 0 : x.c / together; }
-    // The place of a range's first group in such an array.
-    int64_t first(const CheckedTensor &x, const Range &range) const {
-        return range.n_begin * stride_n(x) + range.c_begin / together;
+    // The place of a slice's first group in such an array.
+    int64_t first(const CheckedTensor &x, const Slice &slice) const {
+        return slice.n_begin * stride_n(x) + slice.c_begin / together;
     }
 };
 

@@ -13,8 +13,8 @@ struct Values {
     int64_t stride_n = 0, stride_c = 1, together = 1;
 
     const T &at(int64_t n, int64_t c) const { return data[n * stride_n + group(c) * stride_c]; }
-    // Those of a range, whose first channel begins a group.
-    Values from(const Range &range) const { return {&at(range.n_begin, range.c_begin), stride_n, stride_c, together}; }
+    // Those of a slice, whose first channel begins a group.
+    Values from(const Slice &slice) const { return {&at(slice.n_begin, slice.c_begin), stride_n, stride_c, together}; }
 
     int64_t group(int64_t c) const { return together == 1 ? c : c / together; }  // A division takes longer.
 };
@@ -45,8 +45,8 @@ struct Normalization {
     double eps;
 
     bool per_sample() const { return mean.stride_n != 0 || variance.stride_n != 0 || affine.per_sample(); }
-    Normalization from(const Range &range) const {
-        return {mean.from(range), variance.from(range), {affine.gamma.from(range), affine.beta.from(range)}, eps};
+    Normalization from(const Slice &slice) const {
+        return {mean.from(slice), variance.from(slice), {affine.gamma.from(slice), affine.beta.from(slice)}, eps};
     }
 };
 
@@ -61,11 +61,11 @@ struct PostOps {
     const CheckedTensor *residual = nullptr;  // null: none
 
     // The same for some planes. *memory keeps the new residual.
-    PostOps from(const Range &range, CheckedTensor *memory) const {
+    PostOps from(const Slice &slice, CheckedTensor *memory) const {
         if (residual == nullptr) {
             return *this;
         }
-        *memory = cropped(*residual, range);
+        *memory = cropped(*residual, slice);
         return {slope, memory};
     }
 };

@@ -79,10 +79,10 @@ View all_in_g0(View view) {
 
 }  // namespace
 
-View cropped(View view, const Range &range) {
-    view.data = view.at(0, 0, range.c_begin, range.n_begin);
-    view.g0.extent = range.c_end - range.c_begin;
-    view.g1.extent = range.n_end - range.n_begin;
+View cropped(View view, const Slice &slice) {
+    view.data = view.at(0, 0, slice.c_begin, slice.n_begin);
+    view.g0.extent = slice.c_end - slice.c_begin;
+    view.g1.extent = slice.n_end - slice.n_begin;
     return view;
 }
 

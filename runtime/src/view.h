@@ -28,11 +28,11 @@ struct View {
     char *at(int64_t i_s, int64_t i_r, int64_t i_g0, int64_t i_g1) const {
         return data + (i_s * s.stride + i_r * r.stride + i_g0 * g0.stride + i_g1 * g1.stride) * element_size();
     }
-    // The place of a range's first group in a dense array with one value a group. Here and in
-    // cropped(), a range's channels are along g0 and its samples along g1.
-    int64_t first(const Range &range) const { return range.n_begin * g0.extent + range.c_begin; }
+    // The place of a slice's first group in a dense array with one value a group. Here and in
+    // cropped(), a slice's channels are along g0 and its samples along g1.
+    int64_t first(const Slice &slice) const { return slice.n_begin * g0.extent + slice.c_begin; }
 };
-View cropped(View view, const Range &range);
+View cropped(View view, const Slice &slice);
 
 // What sums read. `merged` neighbouring groups of the view make one group of the `grouping`.
 struct SumsView {

@@ -39,14 +39,14 @@ private:
         return marks_.clear(function_, x_.groups());
     }
 
-    hnorm_status sum(const Range &range) override {
-        const Sums own = own_.from(range.c_begin);
+    hnorm_status sum(const Slice &slice) override {
+        const Sums own = own_.from(slice.c_begin);
         return RankSums(on_, exchange_, ranked_, measured_ ? 2 : 0)
-            .compute(status_, range, sums_.from(range.c_begin), of_rank_ ? &own : nullptr,
+            .compute(status_, slice, sums_.from(slice.c_begin), of_rank_ ? &own : nullptr,
                      [&](const SumsView &view, int64_t channel, const Stream &stream, const View &x, const View &dy,
                          RunSums &runs) {
-                         const int64_t first = range.c_begin + channel;
-                         const Range from = {0, 1, first, first + 1};
+                         const int64_t first = slice.c_begin + channel;
+                         const Slice from = {0, 1, first, first + 1};
                          const Values<float> values[kGradientValues] = {gate_.m.from(from),
                                                                         gate_.a.from(from),
                                                                         gate_.b.from(from),

@@ -98,12 +98,12 @@ private:
     }
 
     // docs/order.md, "The probe"
-    hnorm_status probe(const Range &range, int32_t *spread) override {
+    hnorm_status probe(const Slice &slice, int32_t *spread) override {
         const int64_t width = probed_.neighbours(), channels = x_.g0.extent;
         // Channels are adjacent in memory, so some of them go together.
         constexpr int64_t kTogether = 64;
-        for (int64_t begin = range.c_begin; begin < range.c_end; begin += kTogether) {
-            const int64_t count = std::min(kTogether, range.c_end - begin);
+        for (int64_t begin = slice.c_begin; begin < slice.c_end; begin += kTogether) {
+            const int64_t count = std::min(kTogether, slice.c_end - begin);
             const float *const scale = scale_ + begin;
             float lanes[4][kTogether] = {};
             float first[kTogether];
@@ -133,13 +133,13 @@ private:
         return HNORM_OK;
     }
 
-    hnorm_status sum(const Range &range) override {
-        const Sums sums = sums_.from(range.c_begin);
+    hnorm_status sum(const Slice &slice) override {
+        const Sums sums = sums_.from(slice.c_begin);
         return RankSums(on_, exchange_, ranked_, scaled_ ? 1 : 0)
-            .compute(HNORM_OK, range, sums, nullptr,
+            .compute(HNORM_OK, slice, sums, nullptr,
                      [&](const SumsView &view, int64_t channel, const Stream &stream, const View &x, const View &,
                          RunSums &runs) {
-                         const int64_t first = range.c_begin + channel;
+                         const int64_t first = slice.c_begin + channel;
                          RepeatedFloats center, scale;
                          HNORM_TRY(repeat(function_, view.x, stream, center_ + first, &center));
                          HNORM_TRY(repeat(function_, view.x, stream, scale_ + first, &scale));

@@ -113,11 +113,11 @@ public:
 
     // Calls sum(view, first, stream, x, dy, runs) for pieces of this rank's samples. It computes
     // the runs of x and dy, which are a piece of the stream of the view. The view is that of the
-    // channels from `first` of the range on. Then all ranks tell each other what they have, and the
+    // channels from `first` of the slice on. Then all ranks tell each other what they have, and the
     // sums of all are added. Fails on all ranks if `status` or sum() is a failure on one. of_rank:
     // receives this rank's own sums, if it is not null.
     template <typename Sum>
-    hnorm_status compute(hnorm_status status, const Range &range, const Sums &sums, const Sums *of_rank,
+    hnorm_status compute(hnorm_status status, const Slice &slice, const Sums &sums, const Sums *of_rank,
                          const Sum &sum);
 
 private:
@@ -139,12 +139,12 @@ private:
 };
 
 template <typename Sum>
-hnorm_status RankSums::compute(hnorm_status status, const Range &range, const Sums &sums, const Sums *of_rank,
+hnorm_status RankSums::compute(hnorm_status status, const Slice &slice, const Sums &sums, const Sums *of_rank,
                                const Sum &sum) {
     SumsView all = view_.all(), mine = view_.mine();
     for (SumsView *view : {&all, &mine}) {
-        view->x = cropped(view->x, range);
-        view->dy = cropped(view->dy, range);
+        view->x = cropped(view->x, slice);
+        view->dy = cropped(view->dy, slice);
     }
     int64_t values = 0;
     for (int r = 0; r < exchange_.ranks(); ++r) {
