@@ -1,5 +1,5 @@
-// A library of some types of elements (-D HNORM_TYPES=f32;bf16). The archive's own list of types is
-// an object by itself, so that this program is linked with the following one.
+// A library of some types of elements (-D HNORM_TYPES=f32;bf16). Which types there are is an object
+// of its own in the archive. This program has the following one in its place.
 #include "api.h"
 
 namespace hnorm::detail {
@@ -13,7 +13,7 @@ const char hnorm_types_in_words[] = "HNORM_F32 (0) and HNORM_BF16 (2)";
 
 using namespace api;
 
-TEST_CASE("a type that the library was built without is refused by every function") {
+TEST_CASE("a type that the library was built without is refused, and nothing is written") {
     Layer layer(3);
     for (const Function &function : computing_functions(layer, 3)) {
         INFO(function.name);
@@ -32,4 +32,14 @@ TEST_CASE("a type that the library was built without is refused by every functio
             CHECK(arrays.untouched());
         }
     }
+
+    Pair pair({2, 3, 4, 5});
+    Elements dx({2, 3, 4, 5});
+    hnorm_tensor to = dx.view();
+    pair.in.type = pair.out.type = to.type = HNORM_F16;
+    const Arrays arrays(3);
+    require_refused(hnorm_backward(&pair.in, &pair.out, HNORM_BATCH, arrays.given_mean.data(),
+                                   arrays.given_variance.data(), nullptr, 1e-5, nullptr, &to, nullptr, nullptr),
+                    HNORM_UNSUPPORTED, {"x.type is 1"});
+    CHECK(all_are(dx, kSentinel));
 }
