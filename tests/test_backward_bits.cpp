@@ -36,8 +36,8 @@ TEST_CASE("gradients of few groups, where threads work inside a group, have the 
 }
 
 TEST_CASE("gradients of many groups, where threads share the groups, have the transcription's bits") {
-    const std::vector<Shape> shapes = {{2, 70, 41, 43}, {32, 65, 14, 14}, {8, 257, 7, 7},
-                                       {5, 513, 3, 3},  {64, 1025},       {3, 2100, 5, 5}};
+    const std::vector<Shape> shapes = {{2, 70, 41, 43}, {32, 65, 14, 14}, {8, 257, 7, 7}, {5, 513, 3, 3},
+                                       {64, 1025},      {3, 2100, 5, 5},  {700, 33, 7},   {300, 70, 20}};
     REQUIRE(classes_shared(shapes, GroupCount::kMany) == kAllClasses);
     for (size_t i = 0; i < shapes.size(); i++) check_case(varied(shapes[i], i + 102));
 }

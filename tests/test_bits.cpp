@@ -43,7 +43,8 @@ TEST_CASE("few groups, where threads work inside a group, give the transcription
 TEST_CASE("many groups, where threads share the groups, give the transcription's bits") {
     const std::vector<Shape> shapes = {{2, 70, 41, 43}, {3, 64, 56, 56},  {32, 65, 14, 14}, {8, 257, 7, 7},
                                        {5, 513, 3, 3},  {9, 1000, 4, 3},  {64, 1025},       {1, 70, 65, 64},
-                                       {33, 130, 8, 8}, {16, 16, 32, 32}, {3, 2100, 5, 5},  {2, 2049, 2, 3}};
+                                       {33, 130, 8, 8}, {16, 16, 32, 32}, {3, 2100, 5, 5},  {2, 2049, 2, 3},
+                                       {700, 33, 7},    {300, 70, 20}};
     REQUIRE(classes_shared(shapes, GroupCount::kMany) == kAllClasses);
     for (size_t i = 0; i < shapes.size(); i++) {
         Case test_case = varied(shapes[i], i + 100);

@@ -36,16 +36,21 @@ public:
         const int64_t of_group = x.group_size(group), groups = x.groups(group);
         const int64_t elements = batch ? dispatch_.batch_block_elements : dispatch_.block_elements;
         // The values of a block's groups stay in cache as well.
-        int64_t together = std::clamp<int64_t>(elements / read / of_group, 1,
-                                               std::max(dispatch_.block_elements / kFloatsOfGroup, kVectors));
+        const int64_t least = batch ? least_of_many_samples(x) : 1;
+        int64_t together = std::clamp<int64_t>(elements / read / of_group, least,
+                                               std::max({dispatch_.block_elements / kFloatsOfGroup, kVectors, least}));
         if (!serial_) {
-            together = std::min(together, std::max<int64_t>(groups / (kBlocksPerThread * on.threads), 1));
+            const int64_t balanced = groups / (kBlocksPerThread * on.threads);
+            together = std::min(
+                together, std::max({balanced, std::min(least, (groups + on.threads - 1) / on.threads), int64_t(1)}));
         }
         if (x.layout == Layout::kChannelsLast && !adjacent) {  // whole samples
             samples_ = std::clamp<int64_t>(together / x.c, 1, x.n);
             shared_ = !serial_ && x.c * x.s > dispatch_.sample_elements;
         } else {
-            if (together >= kVectors && x.s <= 1024) {
+            if (least > 1) {
+                together = divided_evenly(x.c, std::max<int64_t>(x.c / together, 1));
+            } else if (together >= kVectors && x.s <= 1024) {
                 together -= together % kVectors;
             }
             const int64_t whole = grouping.together;
@@ -82,6 +87,16 @@ private:
     static constexpr int64_t kFloatsOfGroup = 20;
     // Groups of so few elements are shorter than their values.
     static constexpr int64_t kFewElements = 16;
+
+    // A block of batch norm has a piece of each sample. Of many samples short pieces are slow,
+    // whatever fits in a cache: each is another page, and vectors that run across groups are partly
+    // empty (docs/performance.md, "Many samples").
+    static constexpr int64_t kManySamples = 256, kLeastPiece = 1024;
+    static int64_t least_of_many_samples(const CheckedTensor &x) {
+        const bool many = x.n > kManySamples && x.layout == Layout::kChannelsFirst;
+        return many ? std::min((kLeastPiece + x.s - 1) / x.s, x.c) : 1;
+    }
+    static int64_t divided_evenly(int64_t groups, int64_t blocks) { return (groups + blocks - 1) / blocks; }
 
     int64_t of_channels() const { return (x_.c + channels_ - 1) / channels_; }
     int64_t count() const { return of_channels() * ((x_.n + samples_ - 1) / samples_); }
