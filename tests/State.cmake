@@ -1,9 +1,10 @@
 # The tests of saved states. They make files with libzip that hnorm would not.
 include(hnormLibzip)
-foreach(name IN ITEMS test_fuzz_state test_layer_state test_layer_state_errors test_layer_state_memory)
-    target_link_libraries(${name} PRIVATE hnorm::state hnorm::libzip)
+set(of_states fuzz_state layer_state layer_state_errors layer_state_file_errors layer_state_memory layer_state_numpy)
+foreach(name IN LISTS of_states)
+    target_link_libraries(test_${name} PRIVATE hnorm::state hnorm::libzip)
 endforeach()
-target_compile_definitions(test_layer_state PRIVATE HNORM_STATE_FILES="${CMAKE_CURRENT_SOURCE_DIR}")
+target_compile_definitions(test_layer_state_numpy PRIVATE HNORM_STATE_FILES="${CMAKE_CURRENT_SOURCE_DIR}")
 
 # NumPy's own opinion, where ./dev has put NumPy.
 hnorm_test_executable(state_for_numpy)

@@ -1,6 +1,6 @@
 // A CUDA driver that takes every call and computes nothing, as libcuda.so.1, for the programs that
 // ./dev gpu runs (check_gpu.py). Its memory is the CPU's. What programs ask of a driver is tested
-// by on_device/test_cuda_calls.cpp.
+// by on_device/test_cuda_*.cpp.
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>

@@ -1,8 +1,8 @@
 """Makes state_numpy.npz and state_numpy_compressed.npz: a layer's state as NumPy writes it.
 
-Run once, with NumPy 2.2: python make_state.py. The tests read the files (test_layer_state.cpp), which hold the same
-values: the first as numpy.savez writes what PyTorch's state_dict holds, the second compressed, in types and byte
-orders that load too.
+Run once, with NumPy 2.2: python make_state.py. The tests read the files (test_layer_state_numpy.cpp), which hold the
+same values: the first as numpy.savez writes what PyTorch's state_dict holds, the second compressed, in types and
+byte orders that load too.
 """
 
 import numpy
