@@ -62,7 +62,8 @@ inline Tuple gradient_coefficients(Expr mean, Expr variance, Expr gamma, Expr g1
     const Expr inverse = invstd(variance, eps);
     const Expr slope = (((g2 / total) * inverse) * inverse) * inverse;
     const Expr e = cast<int>((reinterpret<int64_t>(slope) >> 52) & 2047) - 1023;
-    const Expr power = reinterpret<float>((127 + select(-100 <= e && e < 100, 0, clamp(e >> 1, -126, 127))) << 23);
+    const Expr is_one = (-100 <= e && e < 100) || e == -1023;
+    const Expr power = reinterpret<float>((127 + select(is_one, 0, clamp(e >> 1, -126, 127))) << 23);
     return Tuple(m, cast<float>(cast<double>(gamma) * inverse),
                  cast<float>(times(g1 / total, inverse) - times(mean - cast<double>(m), slope)), power,
                  cast<float>(slope / cast<double>(power)));

@@ -361,7 +361,7 @@ inline float slope_power(double slope) {
     uint64_t bits;
     std::memcpy(&bits, &slope, sizeof bits);
     const int e = static_cast<int>(bits >> 52 & 2047) - 1023;
-    if (-100 <= e && e < 100) return 1;
+    if ((-100 <= e && e < 100) || e == -1023) return 1;
     return std::ldexp(1.0f, std::min(std::max(e < 0 ? -((1 - e) / 2) : e / 2, -126), 127));
 }
 

@@ -12,12 +12,12 @@ namespace hnorm::detail {
 
 // Whether a group whose sums without scales are these needs none (docs/order.md, "Backward").
 inline bool is_ordinary(double e, double q) {
-    return std::isfinite(e) && 0x1p-60 <= std::fabs(q) && std::fabs(q) <= 0x1p60;
+    return is_finite(e) & (0x1p-60 <= std::fabs(q)) & (std::fabs(q) <= 0x1p60);
 }
 // Whether a group of these greatest magnitudes needs none either.
 inline bool is_within_range(float greatest_dy, float greatest_x) {
     const double product = static_cast<double>(greatest_dy) * static_cast<double>(greatest_x);
-    return greatest_dy < 0x1p110f && (product == 0 || (0x1p-80 <= product && product <= 0x1p100));
+    return (greatest_dy < 0x1p110f) & ((product == 0) | ((0x1p-80 <= product) & (product <= 0x1p100)));
 }
 
 // Computes the sums of runs, of groups whose planes have one class. values: m, a, b, and the scales
@@ -64,38 +64,43 @@ protected:
             measure();
         }
         HNORM_TRY(sum({0, x_.g1.extent, 0, x_.g0.extent}));
-        if (all_ordinary()) {
+        const double *const e = sums_.e, *const q = sums_.q;
+        const auto ordinary = [=](int64_t g) HNORM_INLINED { return is_ordinary(e[g], q[g]); };
+        if (holds_for_all(count, ordinary)) {
             return HNORM_OK;
         }
-        HNORM_TRY(marks_.mark_where(function_, count, [&](int64_t g) { return !is_ordinary_group(g); }));
+        HNORM_TRY(marks_.mark_where(function_, count, [=](int64_t g) HNORM_INLINED { return !ordinary(g); }));
         visited_ = groups_visited(view_, marks_);
         if (!measured_) {
             measure();
             HNORM_TRY(sum_marked());
         }
-        bool scaled = false;
-        HNORM_TRY(marks_.mark_where(function_, count, [&](int64_t g) {
-            const float dy = as_float(sums_.greatest[0][g]), x = as_float(sums_.greatest[1][g]);
-            if (is_ordinary_group(g) || is_within_range(dy, x)) {
-                return false;
-            }
-            scale_dy_[g] = scale_of(sums_.greatest[0][g]);
-            scale_x_[g] = scale_of(sums_.greatest[1][g]);
-            return scaled = true;
+        const int32_t *const greatest_dy = sums_.greatest[0], *const greatest_x = sums_.greatest[1];
+        float *const scale_dy = scale_dy_, *const scale_x = scale_x_;
+        HNORM_TRY(marks_.mark_where(function_, count, [=](int64_t g) HNORM_INLINED {
+            const float dy = as_float(greatest_dy[g]), x = as_float(greatest_x[g]);
+            const bool holds = ordinary(g) | is_within_range(dy, x);
+            scale_dy[g] = holds ? 1 : scale_of(greatest_dy[g]);
+            scale_x[g] = holds ? 1 : scale_of(greatest_x[g]);
+            return !holds;
         }));
         HNORM_TRY(sum_marked());
-        if (scaled) {
+        if (marks_.any()) {
             undo_scales(sum_dy, sum_dy_xmu);
         }
         return HNORM_OK;
     }
     // Divides the sums by the scales of their groups.
     void undo_scales(double *sum_dy, double *sum_dy_xmu) const {
-        for (int64_t g = 0; g < x_.groups() && measured_; ++g) {
-            const double of_dy = 1 / static_cast<double>(scale_dy_[g]), of_x = 1 / static_cast<double>(scale_x_[g]);
-            sum_dy[g] = sum_dy[g] * of_dy;
-            sum_dy_xmu[g] = (sum_dy_xmu[g] * of_dy) * of_x;
-        }
+        const float *const scale_dy = scale_dy_, *const scale_x = scale_x_;
+        const int64_t count = measured_ ? x_.groups() : 0;
+        wide([=]() HNORM_INLINED {
+            for (int64_t g = 0; g < count; ++g) {
+                const double of_dy = 1 / static_cast<double>(scale_dy[g]), of_x = 1 / static_cast<double>(scale_x[g]);
+                sum_dy[g] = sum_dy[g] * of_dy;
+                sum_dy_xmu[g] = (sum_dy_xmu[g] * of_dy) * of_x;
+            }
+        });
     }
     // The sums of the groups in the slice, and their greatest if they are measured.
     virtual hnorm_status sum(const Slice &slice) = 0;
@@ -114,11 +119,6 @@ private:
     void measure() {
         measured_ = true;
         std::fill_n(scale_x_, 2 * x_.groups(), 1.0F);
-    }
-    bool is_ordinary_group(int64_t g) const { return is_ordinary(sums_.e[g], sums_.q[g]); }
-    bool all_ordinary() const {
-        const double *const e = sums_.e, *const q = sums_.q;
-        return holds_for_all(x_.groups(), [=](int64_t g) HNORM_INLINED { return is_ordinary(e[g], q[g]); });
     }
     hnorm_status sum_marked() {
         return for_marked(view_, marks_, [&](const Slice &slice) { return sum(slice); });

@@ -13,13 +13,12 @@ namespace hnorm::detail {
 // Whether a group's sums hold, whatever its greatest deviation is (docs/order.md, "Sums about the
 // center").
 inline bool is_clear(int32_t spread, double q) {
-    return std::isfinite(q) && (is_ordinary(spread) || (spread == 0 && q >= 0x1p-60));
+    return is_finite(q) & (is_ordinary(spread) | ((spread == 0) & (q >= 0x1p-60)));
 }
 // Whether they hold, also by the greatest deviation.
 inline bool is_in_range(int32_t spread, double q, int32_t greatest) {
-    return is_clear(spread, q) ||
-           (!is_ordinary(spread) &&
-            (greatest == 0 || (magnitude(0x1p-40f) <= greatest && greatest <= magnitude(0x1p50f))));
+    const bool safe = (greatest == 0) | ((magnitude(0x1p-40f) <= greatest) & (greatest <= magnitude(0x1p50f)));
+    return is_clear(spread, q) | (!is_ordinary(spread) & safe);
 }
 // The scale to sum the group with if they do not.
 inline float next_scale(int32_t spread, int32_t greatest, float scale) {
@@ -100,34 +99,43 @@ private:
         const int32_t *const spreads = spread_;
         const int64_t count = x_.groups();
         all_ordinary_ = holds_for_all(count, [=](int64_t g) HNORM_INLINED { return is_ordinary(spreads[g]); });
-        for (int64_t g = 0; g < count && !all_ordinary_ && !scaled_; ++g) {
-            scaled_ = !is_ordinary(spreads[g]) && (measured || spreads[g] != 0);
+        scaled_ = !all_ordinary_ && !holds_for_all(count, [=](int64_t g) HNORM_INLINED {
+            return is_ordinary(spreads[g]) | (!measured & (spreads[g] == 0));
+        });
+        if (!scaled_) {
+            return HNORM_OK;
         }
-        bool again = false;
-        for (int64_t g = 0; g < x_.groups() && scaled_; ++g) {
-            scale_[g] = is_ordinary(spread_[g]) ? 1 : scale_of(spread_[g]);
-            again = again || scale_[g] != 1;
-        }
+        float *const scales = scale_;
+        rescaled_ = !holds_for_all(count, [=](int64_t g) HNORM_INLINED {
+            scales[g] = is_ordinary(spreads[g]) ? 1 : scale_of(spreads[g]);
+            return scales[g] == 1;
+        });
         // New centers for the scaled groups. Their new spreads are not looked at: the first ones
         // decide.
-        return again ? probe(all, sums_.greatest[0]) : HNORM_OK;
+        return rescaled_ ? probe(all, sums_.greatest[0]) : HNORM_OK;
     }
 
     // Sums those groups again, with other scales, that left the range of float.
     hnorm_status mind_range() {
         const double *const q = sums_.q;
-        const auto is_finite_sum = [=](int64_t g) HNORM_INLINED { return q[g] - q[g] == 0; };
-        if (all_ordinary_ && holds_for_all(x_.groups(), is_finite_sum)) {
+        const int64_t count = x_.groups();
+        if (all_ordinary_ && holds_for_all(count, [=](int64_t g) HNORM_INLINED { return is_finite(q[g]); })) {
             return HNORM_OK;
         }
         HNORM_TRY(mind_constant());
-        HNORM_TRY(marks_.mark_where(function_, x_.groups(), [&](int64_t g) {
-            const int32_t greatest = scaled_ ? sums_.greatest[0][g] : 0;
-            const bool in_range = is_in_range(spread_[g], q[g], greatest);
-            scale_[g] = in_range ? scale_[g] : next_scale(spread_[g], greatest, scale_[g]);
-            return !in_range;
-        }));
-        scaled_ = scaled_ || marks_.any();
+        const int32_t *const spreads = spread_, *const greatest = sums_.greatest[0];
+        const bool scaled = scaled_;
+        const auto holds = [=](int64_t g)
+                               HNORM_INLINED { return is_in_range(spreads[g], q[g], scaled ? greatest[g] : 0); };
+        HNORM_TRY(marks_.mark_where(function_, count, [=](int64_t g) HNORM_INLINED { return !holds(g); }));
+        if (!marks_.any()) {
+            return HNORM_OK;
+        }
+        float *const scales = scale_;
+        for (int64_t g = 0; g < count; ++g) {
+            scales[g] = holds(g) ? scales[g] : next_scale(spreads[g], scaled ? greatest[g] : 0, scales[g]);
+        }
+        scaled_ = rescaled_ = true;
         return for_marked(view_, marks_, [&](const Slice &slice) {
             HNORM_TRY(probe(slice, sums_.greatest[0]));
             return sum(slice);
@@ -137,8 +145,10 @@ private:
     // Sums those groups with a constant probe again, for their greatest, whose sums alone do not
     // tell that they hold.
     hnorm_status mind_constant() {
+        const int32_t *const spreads = spread_;
+        const double *const q = sums_.q;
         HNORM_TRY(marks_.mark_where(function_, x_.groups(),
-                                    [&](int64_t g) { return spread_[g] == 0 && !is_clear(0, sums_.q[g]); }));
+                                    [=](int64_t g) HNORM_INLINED { return (spreads[g] == 0) & !is_clear(0, q[g]); }));
         visited_ = groups_visited(view_, marks_);
         if (scaled_ || !marks_.any()) {
             return HNORM_OK;
@@ -169,7 +179,7 @@ private:
 
     // Writes the results, and returns whether no center was far from its mean.
     bool finish(double divisor, double *mean, double *m2) const {
-        const double n = group_size(), by = scaled_ ? 1 : divisor;
+        const double n = group_size(), by = rescaled_ ? 1 : divisor;
         const double *const e = sums_.e, *const q = sums_.q;
         const float *const centers = center_;
         const int64_t count = x_.groups();
@@ -183,15 +193,20 @@ private:
             }
             return all != 0;
         });
-        for (int64_t g = 0; g < x_.groups() && scaled_; ++g) {
-            const double inverse = 1 / static_cast<double>(scale_[g]);
-            mean[g] = mean[g] * inverse;
-            m2[g] = ((m2[g] * inverse) * inverse) / divisor;
+        const float *const scales = scale_;
+        if (rescaled_) {
+            wide([=]() HNORM_INLINED {
+                for (int64_t g = 0; g < count; ++g) {
+                    const double inverse = 1 / static_cast<double>(scales[g]);
+                    mean[g] = mean[g] * inverse;
+                    m2[g] = ((m2[g] * inverse) * inverse) / divisor;
+                }
+            });
         }
         return near;
     }
 
-    bool all_ordinary_ = false;
+    bool all_ordinary_ = false, rescaled_ = false;  // rescaled_: whether any scale is not 1
     Scratch doubles_;
     ScratchOf<float> floats_;
     ScratchOf<int32_t> bits_;

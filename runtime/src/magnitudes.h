@@ -18,8 +18,12 @@ inline float as_float(int32_t bits) {
     std::memcpy(&value, &bits, sizeof value);
     return value;
 }
-inline bool is_ordinary(int32_t greatest) { return magnitude(0x1p-40f) <= greatest && greatest <= magnitude(0x1p40f); }
+// & and |, here and below: && and || are branches, which sparse data make slow.
+inline bool is_ordinary(int32_t greatest) {
+    return (magnitude(0x1p-40f) <= greatest) & (greatest <= magnitude(0x1p40f));
+}
 inline bool is_finite(int32_t magnitude) { return magnitude < 0x7f800000; }
+inline bool is_finite(double value) { return value - value == 0; }  // std::isfinite makes no vectors
 inline int exponent(int32_t magnitude) { return (magnitude >> 23) - 127; }
 // 2^-k
 inline float power_of_two(int k) { return as_float((127 - k) << 23); }

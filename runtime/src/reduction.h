@@ -8,6 +8,7 @@
 #include "call.h"
 #include "error.h"
 #include "scratch.h"
+#include "wide.h"
 
 namespace hnorm::detail {
 
@@ -189,16 +190,16 @@ public:
         any_ = false;
         return HNORM_OK;
     }
-    // Marks those groups for which is_wanted(group) is true, and no others.
+    // Marks those groups for which is_wanted(group), a lambda that is HNORM_INLINED, is true, and no
+    // others.
     template <typename Wanted>
     hnorm_status mark_where(const char *function, int64_t groups, const Wanted &is_wanted) {
         HNORM_TRY(clear(function, groups));
-        for (int64_t g = 0; g < groups; ++g) {
-            if (is_wanted(g)) {
-                marks_[g] = 1;
-                any_ = true;
-            }
-        }
+        int32_t *const marks = marks_;
+        any_ = !holds_for_all(groups, [=](int64_t g) HNORM_INLINED {
+            marks[g] = static_cast<int32_t>(is_wanted(g));
+            return marks[g] == 0;
+        });
         return HNORM_OK;
     }
     bool any() const { return any_; }
