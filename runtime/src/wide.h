@@ -32,7 +32,7 @@ auto wide(const Body &body) {
 }
 
 // Whether holds(g), a lambda that is HNORM_INLINED, is true for all 0 <= g < count. It is called for
-// each g, also after it was false.
+// all of them, whatever it returns.
 template <typename Holds>
 bool holds_for_all(int64_t count, const Holds &holds) {
     return wide([&]() HNORM_INLINED {
