@@ -12,12 +12,12 @@ namespace hnorm::detail {
 
 // Whether a group whose sums without scales are these needs none (docs/order.md, "Backward").
 inline bool is_ordinary(double e, double q) {
-    return is_finite(e) & (0x1p-60 <= std::fabs(q)) & (std::fabs(q) <= 0x1p60);
+    return both(is_finite(e), both(0x1p-60 <= std::fabs(q), std::fabs(q) <= 0x1p60));
 }
 // Whether a group of these greatest magnitudes needs none either.
 inline bool is_within_range(float greatest_dy, float greatest_x) {
     const double product = static_cast<double>(greatest_dy) * static_cast<double>(greatest_x);
-    return (greatest_dy < 0x1p110f) & ((product == 0) | ((0x1p-80 <= product) & (product <= 0x1p100)));
+    return both(greatest_dy < 0x1p110F, either(product == 0, both(0x1p-80 <= product, product <= 0x1p100)));
 }
 
 // Computes the sums of runs, of groups whose planes have one class. values: m, a, b, and the scales
@@ -79,7 +79,7 @@ protected:
         float *const scale_dy = scale_dy_, *const scale_x = scale_x_;
         HNORM_TRY(marks_.mark_where(function_, count, [=](int64_t g) HNORM_INLINED {
             const float dy = as_float(greatest_dy[g]), x = as_float(greatest_x[g]);
-            const bool holds = ordinary(g) | is_within_range(dy, x);
+            const bool holds = either(ordinary(g), is_within_range(dy, x));
             scale_dy[g] = holds ? 1 : scale_of(greatest_dy[g]);
             scale_x[g] = holds ? 1 : scale_of(greatest_x[g]);
             return !holds;

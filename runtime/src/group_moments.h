@@ -13,12 +13,12 @@ namespace hnorm::detail {
 // Whether a group's sums hold, whatever its greatest deviation is (docs/order.md, "Sums about the
 // center").
 inline bool is_clear(int32_t spread, double q) {
-    return is_finite(q) & (is_ordinary(spread) | ((spread == 0) & (q >= 0x1p-60)));
+    return both(is_finite(q), either(is_ordinary(spread), both(spread == 0, q >= 0x1p-60)));
 }
 // Whether they hold, also by the greatest deviation.
 inline bool is_in_range(int32_t spread, double q, int32_t greatest) {
-    const bool safe = (greatest == 0) | ((magnitude(0x1p-40f) <= greatest) & (greatest <= magnitude(0x1p50f)));
-    return is_clear(spread, q) | (!is_ordinary(spread) & safe);
+    const bool safe = either(greatest == 0, is_between(greatest, 0x1p-40F, 0x1p50F));
+    return either(is_clear(spread, q), both(!is_ordinary(spread), safe));
 }
 // The scale to sum the group with if they do not.
 inline float next_scale(int32_t spread, int32_t greatest, float scale) {
@@ -100,7 +100,7 @@ private:
         const int64_t count = x_.groups();
         all_ordinary_ = holds_for_all(count, [=](int64_t g) HNORM_INLINED { return is_ordinary(spreads[g]); });
         scaled_ = !all_ordinary_ && !holds_for_all(count, [=](int64_t g) HNORM_INLINED {
-            return is_ordinary(spreads[g]) | (!measured & (spreads[g] == 0));
+            return either(is_ordinary(spreads[g]), both(!measured, spreads[g] == 0));
         });
         if (!scaled_) {
             return HNORM_OK;
@@ -147,8 +147,9 @@ private:
     hnorm_status mind_constant() {
         const int32_t *const spreads = spread_;
         const double *const q = sums_.q;
-        HNORM_TRY(marks_.mark_where(function_, x_.groups(),
-                                    [=](int64_t g) HNORM_INLINED { return (spreads[g] == 0) & !is_clear(0, q[g]); }));
+        HNORM_TRY(marks_.mark_where(function_, x_.groups(), [=](int64_t g) HNORM_INLINED {
+            return both(spreads[g] == 0, !is_clear(0, q[g]));
+        }));
         visited_ = groups_visited(view_, marks_);
         if (scaled_ || !marks_.any()) {
             return HNORM_OK;

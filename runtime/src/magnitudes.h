@@ -18,10 +18,14 @@ inline float as_float(int32_t bits) {
     std::memcpy(&value, &bits, sizeof value);
     return value;
 }
-// & and |, here and below: && and || are branches, which sparse data make slow.
-inline bool is_ordinary(int32_t greatest) {
-    return (magnitude(0x1p-40f) <= greatest) & (greatest <= magnitude(0x1p40f));
+// && and || without their branches, which sparse data make slow.
+inline bool both(bool a, bool b) { return (a & b) != 0; }
+inline bool either(bool a, bool b) { return (a | b) != 0; }
+
+inline bool is_between(int32_t bits, float least, float most) {
+    return both(magnitude(least) <= bits, bits <= magnitude(most));
 }
+inline bool is_ordinary(int32_t greatest) { return is_between(greatest, 0x1p-40F, 0x1p40F); }
 inline bool is_finite(int32_t magnitude) { return magnitude < 0x7f800000; }
 inline bool is_finite(double value) { return value - value == 0; }  // std::isfinite makes no vectors
 inline int exponent(int32_t magnitude) { return (magnitude >> 23) - 127; }

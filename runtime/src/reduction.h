@@ -190,7 +190,7 @@ public:
         any_ = false;
         return HNORM_OK;
     }
-    // Marks those groups for which is_wanted(group), a lambda that is HNORM_INLINED, is true, and no
+    // Marks those groups for which is_wanted(group) is true, a lambda that is HNORM_INLINED, and no
     // others.
     template <typename Wanted>
     hnorm_status mark_where(const char *function, int64_t groups, const Wanted &is_wanted) {

@@ -31,8 +31,8 @@ auto wide(const Body &body) {
     return body();
 }
 
-// Whether holds(g), a lambda that is HNORM_INLINED, is true for all 0 <= g < count. It is called for
-// all of them, whatever it returns.
+// Whether holds(g), a lambda that is HNORM_INLINED, is true for all 0 <= g < count. It is called
+// for all of them, whatever it returns.
 template <typename Holds>
 bool holds_for_all(int64_t count, const Holds &holds) {
     return wide([&]() HNORM_INLINED {
