@@ -1,5 +1,5 @@
 # The devices' part of the dispatch table (runtime/src/device_kernels.h), included by
-# KernelTable.cmake.
+# KernelTable.cmake, whose functions it calls.
 
 # The knob fused_groups that the schedule file gives an operation's fused kernels, as an array by
 # class. 0: the class has none.
@@ -59,7 +59,7 @@ function(hnorm_devices_source out namespace name)
         string(APPEND declarations "${device_declarations_${kernel}}")
     endforeach()
     string(CONFIGURE [=[
-// Made by cmake/KernelTable.cmake from generators/kernels.json and schedules/: edit those.
+// Made by cmake/DeviceTable.cmake from generators/kernels.json and schedules/: edit those.
 #include <type_traits>
 
 #include "device_kernels.h"

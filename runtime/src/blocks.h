@@ -35,29 +35,29 @@ public:
         constexpr int64_t kVectors = 16, kBlocksPerThread = 4;
         const int64_t of_group = x.group_size(group), groups = x.groups(group);
         const int64_t elements = batch ? dispatch_.batch_block_elements : dispatch_.block_elements;
-        // The values of a block's groups stay in cache as well.
         const int64_t least = batch ? least_of_many_samples(x) : 1;
+        // The values of a block's groups stay in cache as well.
         int64_t together = std::clamp<int64_t>(elements / read / of_group, least,
                                                std::max({dispatch_.block_elements / kFloatsOfGroup, kVectors, least}));
         if (!serial_) {
             const int64_t balanced = groups / (kBlocksPerThread * on.threads);
-            together = std::min(
-                together, std::max({balanced, std::min(least, (groups + on.threads - 1) / on.threads), int64_t(1)}));
+            together =
+                std::min(together, std::max({balanced, std::min(least, ceil_div(groups, on.threads)), int64_t(1)}));
         }
         if (x.layout == Layout::kChannelsLast && !adjacent) {  // whole samples
             samples_ = std::clamp<int64_t>(together / x.c, 1, x.n);
             shared_ = !serial_ && x.c * x.s > dispatch_.sample_elements;
         } else {
             if (least > 1) {
-                together = divided_evenly(x.c, std::max<int64_t>(x.c / together, 1));
+                together = ceil_div(x.c, std::max<int64_t>(x.c / together, 1));  // even blocks
             } else if (together >= kVectors && x.s <= 1024) {
                 together -= together % kVectors;
             }
             const int64_t whole = grouping.together;
-            channels_ = std::min((together + whole - 1) / whole * whole, x.c);
+            channels_ = std::min(ceil_div(together, whole) * whole, x.c);
             samples_ = batch ? x.n : std::clamp<int64_t>(together / x.c, 1, x.n);
         }
-        const int64_t threads = on.threads, rounds = (count() + threads - 1) / threads;
+        const int64_t threads = on.threads, rounds = ceil_div(count(), threads);
         if (!serial_ && !shared_ && 100 * count() < dispatch_.least_busy_percent * rounds * threads) {
             channels_ = x.c;
             samples_ = x.n;
@@ -94,12 +94,13 @@ private:
     static constexpr int64_t kManySamples = 256, kLeastPiece = 1024;
     static int64_t least_of_many_samples(const CheckedTensor &x) {
         const bool many = x.n > kManySamples && x.layout == Layout::kChannelsFirst;
-        return many ? std::min((kLeastPiece + x.s - 1) / x.s, x.c) : 1;
+        return many ? std::min(ceil_div(kLeastPiece, x.s), x.c) : 1;
     }
-    static int64_t divided_evenly(int64_t groups, int64_t blocks) { return (groups + blocks - 1) / blocks; }
 
-    int64_t of_channels() const { return (x_.c + channels_ - 1) / channels_; }
-    int64_t count() const { return of_channels() * ((x_.n + samples_ - 1) / samples_); }
+    static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+    int64_t of_channels() const { return ceil_div(x_.c, channels_); }
+    int64_t count() const { return of_channels() * ceil_div(x_.n, samples_); }
     Slice slice(int64_t i) const {
         const int64_t n = i / of_channels() * samples_, c = i % of_channels() * channels_;
         return {n, std::min(n + samples_, x_.n), c, std::min(c + channels_, x_.c)};

@@ -125,15 +125,16 @@ private:
         HNORM_TRY(mind_constant());
         const int32_t *const spreads = spread_, *const greatest = sums_.greatest[0];
         const bool scaled = scaled_;
-        const auto holds = [=](int64_t g)
-                               HNORM_INLINED { return is_in_range(spreads[g], q[g], scaled ? greatest[g] : 0); };
-        HNORM_TRY(marks_.mark_where(function_, count, [=](int64_t g) HNORM_INLINED { return !holds(g); }));
+        const auto greatest_of = [=](int64_t g) HNORM_INLINED { return scaled ? greatest[g] : 0; };
+        HNORM_TRY(marks_.mark_where(
+            function_, count, [=](int64_t g) HNORM_INLINED { return !is_in_range(spreads[g], q[g], greatest_of(g)); }));
         if (!marks_.any()) {
             return HNORM_OK;
         }
-        float *const scales = scale_;
         for (int64_t g = 0; g < count; ++g) {
-            scales[g] = holds(g) ? scales[g] : next_scale(spreads[g], scaled ? greatest[g] : 0, scales[g]);
+            if (marks_.is_marked(g)) {
+                scale_[g] = next_scale(spreads[g], greatest_of(g), scale_[g]);
+            }
         }
         scaled_ = rescaled_ = true;
         return for_marked(view_, marks_, [&](const Slice &slice) {
