@@ -19,13 +19,20 @@ double finite_float(double value) {
     return value > kMost ? kMost : value < -kMost ? -kMost : value;
 }
 
-// p of docs/order.md, "Backward". A slope of 0 has 1: (x - m) * 2^-126 would be subnormal, and
+// j of docs/order.md, "Backward": p is 2^j. It is 0 for a slope of 0: (x - m) * 2^-126 would be subnormal, and
 // backward took 1.4 times as long where dy is 0.
-float slope_power(double slope) {
+int exponent_of_slope_power(double slope) {
     int64_t bits;
     std::memcpy(&bits, &slope, sizeof bits);
     const int e = static_cast<int>(bits >> 52 & 2047) - 1023;
-    return (-100 <= e && e < 100) || e == -1023 ? 1 : power_of_two(-std::clamp(e >> 1, -126, 127));
+    return (-100 <= e && e < 100) || e == -1023 ? 0 : std::clamp(e >> 1, -126, 127);
+}
+// 2^-j: with it a division by p is a product, of the same bits.
+double inverse_power(int j) {
+    const int64_t bits = static_cast<int64_t>(1023 - j) << 52;
+    double power;
+    std::memcpy(&power, &bits, sizeof power);
+    return power;
 }
 
 }  // namespace
@@ -79,8 +86,9 @@ hnorm_status GradientCoefficients::compute(const char *function, const CheckedTe
                 scale[i] = static_cast<float>(gammas.of[i] * inverse);
                 k1[i] = static_cast<float>((g1.of[i] / counts.of[i]) * inverse -
                                            (means.of[i] - static_cast<double>(m[i])) * slope);
-                power[i] = slope_power(slope);
-                k2[i] = static_cast<float>(slope / static_cast<double>(power[i]));
+                const int j = exponent_of_slope_power(slope);
+                power[i] = power_of_two(-j);
+                k2[i] = static_cast<float>(slope * inverse_power(j));
             }
         });
     });

@@ -67,8 +67,8 @@ hnorm_status check_device(const char *function, const char *name, hnorm_device d
     return HNORM_OK;
 }
 
-hnorm_status check_device_memory(const char *function, const char *name, const char *part, hnorm_device device,
-                                 const void *memory, int64_t bytes) {
+hnorm_status check_memory_of_device(const char *function, const char *name, const char *part, hnorm_device device,
+                                    const void *memory, int64_t bytes) {
     const Device *const table = device_of_thread(device);
     return table == nullptr || memory == nullptr || bytes == 0
                ? HNORM_OK

@@ -66,7 +66,11 @@ void set_device_of_thread(hnorm_device device, const Device *table);
 // layer that lies there.
 hnorm_status check_device(const char *function, const char *name, hnorm_device device);
 // Calls Device::check_memory, if there is a device and memory is not null.
-hnorm_status check_device_memory(const char *function, const char *name, const char *part, hnorm_device device,
-                                 const void *memory, int64_t bytes);
+hnorm_status check_memory_of_device(const char *function, const char *name, const char *part, hnorm_device device,
+                                    const void *memory, int64_t bytes);
+inline hnorm_status check_device_memory(const char *function, const char *name, const char *part, hnorm_device device,
+                                        const void *memory, int64_t bytes) {
+    return device == HNORM_CPU ? HNORM_OK : check_memory_of_device(function, name, part, device, memory, bytes);
+}
 
 }  // namespace hnorm::detail

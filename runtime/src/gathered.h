@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "values.h"
 
@@ -25,25 +26,28 @@ void for_together(int64_t samples, int64_t channels, const Visit &visit) {
     }
 }
 
-// The values of `count` groups, of which (n, c) is the first.
-struct Gathered {
-    double of[kTogether];
-
+// The values of `count` groups, of which (n, c) is the first. Doubles in a row stay where they are.
+class Gathered {
+public:
     template <typename T>
     Gathered(const Values<T> &values, int64_t channels, int64_t n, int64_t c, int64_t count) {
         const T *data = &values.at(n, c);
         if (values.stride_n == 0 && values.stride_c == 0) {
-            std::fill_n(of, count, *data);
+            std::fill_n(copied_, count, *data);
             return;
         }
         const bool in_a_row = c + count <= channels || values.stride_n == channels;
         if (values.together == 1 && values.stride_c == 1 && in_a_row) {
-            std::copy_n(data, count, of);
+            if constexpr (std::is_same_v<T, double>) {
+                of = data;
+            } else {
+                std::copy_n(data, count, copied_);
+            }
             return;
         }
         int64_t left = values.together - (values.together == 1 ? 0 : c % values.together);  // channels of the group
         for (int64_t i = 0; i < count; ++i) {
-            of[i] = *data;
+            copied_[i] = *data;
             if (++c == channels) {
                 c = 0;
                 data = values.data + ++n * values.stride_n;
@@ -54,6 +58,14 @@ struct Gathered {
             }
         }
     }
+    Gathered(const Gathered &) = delete;
+    Gathered &operator=(const Gathered &) = delete;
+
+private:
+    double copied_[kTogether];
+
+public:
+    const double *of = copied_;
 };
 
 }  // namespace hnorm::detail

@@ -2,8 +2,8 @@
 
 namespace hnorm::detail {
 
-hnorm_status check_size(const char *function, const char *name, const char *type, const void *given, size_t first,
-                        size_t known) {
+hnorm_status check_other_size(const char *function, const char *name, const char *type, const void *given, size_t first,
+                              size_t known) {
     size_t size;
     std::memcpy(&size, given, sizeof size);
     if (size < first) {

@@ -38,12 +38,14 @@ HNORM_FIRST(hnorm_comm, reserved);
 #undef HNORM_FIRST
 
 // Refuses a size below `first`, and a byte behind the first `known` ones that is not 0.
-hnorm_status check_size(const char *function, const char *name, const char *type, const void *given, size_t first,
-                        size_t known);
+hnorm_status check_other_size(const char *function, const char *name, const char *type, const void *given, size_t first,
+                              size_t known);
 
 template <typename T>
 hnorm_status check_size(const char *function, const char *name, const T &given) {
-    return check_size(function, name, First<T>::kName, &given, First<T>::kSize, sizeof(T));
+    return given.size == sizeof(T)
+               ? HNORM_OK
+               : check_other_size(function, name, First<T>::kName, &given, First<T>::kSize, sizeof(T));
 }
 
 // Reads a structure of whatever version the caller has. Fields that its version lacks become 0.

@@ -31,15 +31,16 @@ hnorm_status read_post_ops(const char *function, const hnorm_post_ops_gradient *
 hnorm_status check_read(const char *function, const Array &array, const GradientTensors &tensors) {
     HNORM_TRY(check_array(function, array, tensors.dy.planes.device));
     for (const NamedTensor *written : {&tensors.dx, &tensors.dresidual}) {
-        HNORM_TRY(check_array(function, array, written->name, written->planes));
+        HNORM_TRY(check_apart(function, array, written->name, written->planes));
     }
     return HNORM_OK;
 }
 
 hnorm_status check_written(const char *function, const Array &array, const GradientTensors &tensors,
                            std::initializer_list<Array> others) {
+    HNORM_TRY(check_array(function, array, tensors.dy.planes.device));
     for (const NamedTensor *tensor : {&tensors.x, &tensors.dy, &tensors.dx, &tensors.y, &tensors.dresidual}) {
-        HNORM_TRY(check_array(function, array, tensor->name, tensor->planes));
+        HNORM_TRY(check_apart(function, array, tensor->name, tensor->planes));
     }
     for (const Array &other : others) {
         HNORM_TRY(check_apart(function, array, other, tensors.dy.planes.device));

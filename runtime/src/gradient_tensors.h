@@ -54,9 +54,9 @@ struct GradientTensors {
         }
         if (dx.tensor || needs_dx) {
             HNORM_TRY(read_tensor(function, dx.name, dx.tensor, &dx.planes));
+            HNORM_TRY(check_same_shape(function, x.tensor ? x : dy, dx));  // x and dy are alike
             for (const NamedTensor *other : {&x, &dy}) {
                 if (other->tensor) {
-                    HNORM_TRY(check_same_shape(function, *other, dx));
                     HNORM_TRY(check_places(function, *other, dx));
                 }
             }

@@ -48,22 +48,14 @@ hnorm_status Cpu::weigh(const Backward &b, const Slice &slice, const GroupSums &
     const int64_t channels = slice.c_end - slice.c_begin;
     const Values<double> variance = b.by.variance.from(slice);
     const double eps = b.by.eps;
-    const int64_t stride_n = sums.group.stride_n(b.x);
-    for_together(samples, channels, [&](int64_t n, int64_t c, int64_t count, int64_t) {
+    for_together(samples, channels, [&](int64_t n, int64_t c, int64_t count, int64_t first) {
         const Gathered variances(variance, channels, n, c, count);
-        double inverse[kTogether];
+        double *const dy_xmu = sums.dy_xmu + first;
         wide([&]() HNORM_INLINED {
             for (int64_t i = 0; i < count; ++i) {
-                inverse[i] = invstd(variances.of[i], eps);
+                dy_xmu[i] = dy_xmu[i] * invstd(variances.of[i], eps);
             }
         });
-        for (int64_t i = 0; i < count; ++i) {
-            sums.dy_xmu[n * stride_n + c] *= inverse[i];
-            if (++c == channels) {
-                c = 0;
-                ++n;
-            }
-        }
     });
     return HNORM_OK;
 }

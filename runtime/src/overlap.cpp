@@ -92,17 +92,11 @@ bool shift_between(const CheckedTensor &a, const CheckedTensor &b, int64_t *shif
 
 bool overlaps_itself(const CheckedTensor &planes) { return Runs(planes).overlap(); }
 
-bool touches(const CheckedTensor &planes, const void *begin, const void *end) {
-    if (planes.empty()) {
-        return false;
-    }
-    if (planes.opaque()) {
-        return planes.data == begin;
-    }
+bool touches_element(const CheckedTensor &planes, const void *begin, const void *end) {
     const auto from = reinterpret_cast<intptr_t>(begin) - reinterpret_cast<intptr_t>(planes.data);
     const auto to = reinterpret_cast<intptr_t>(end) - reinterpret_cast<intptr_t>(planes.data);
     const int64_t size = planes.element_size();
-    if (from >= to || from >= planes.span() * size || to <= 0) {
+    if (from >= to) {
         return false;
     }
     // The run at offset o covers the bytes [o, o + length) * size: it meets [from, to) where o*size

@@ -8,8 +8,14 @@ namespace hnorm::detail {
 // Whether two of its elements share memory. Not of an empty tensor.
 bool overlaps_itself(const CheckedTensor &planes);
 
+// Whether any byte of [begin, end) belongs to an element of the tensor, whose memory it meets.
+bool touches_element(const CheckedTensor &planes, const void *begin, const void *end);
 // Whether any byte of [begin, end), on its device, belongs to an element of the tensor.
-bool touches(const CheckedTensor &planes, const void *begin, const void *end);
+inline bool touches(const CheckedTensor &planes, const void *begin, const void *end) {
+    return !planes.empty() &&
+           (planes.opaque() ? planes.data == begin
+                            : begin < planes.end() && planes.data < end && touches_element(planes, begin, end));
+}
 
 // Memory that is either the same or shares no element. Of equal shapes.
 hnorm_status check_places(const char *function, const NamedTensor &x, const NamedTensor &y);

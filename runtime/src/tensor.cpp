@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
-#include <functional>
-#include <numeric>
 
 #include "device.h"
 #include "error.h"
@@ -22,7 +20,8 @@ const char *type_name(hnorm_type type) {
 
 const char *layout_name(Layout layout) { return layout == Layout::kChannelsFirst ? "channels-first" : "channels-last"; }
 
-hnorm_status check_shape(const char *function, const char *name, const hnorm_tensor &t) {
+// Reads the extents. s is 0 if any of them is.
+hnorm_status read_shape(const char *function, const char *name, const hnorm_tensor &t, CheckedTensor *p) {
     const int type = static_cast<int>(t.type);
     if (type < 0 || type >= kElementTypes || !hnorm_has_type[type]) {
         return fail(HNORM_UNSUPPORTED, "%s: %s.type is %d: this build has %s", function, name, type,
@@ -41,17 +40,17 @@ hnorm_status check_shape(const char *function, const char *name, const hnorm_ten
         }
         empty |= t.shape[axis] == 0;
     }
+    // Of extents; kMaxExtent + 1 for any that is more.
+    const auto product = [](int64_t a, int64_t b) {
+        return b > kMaxExtent || a * b > kMaxExtent ? kMaxExtent + 1 : a * b;
+    };
     // An empty tensor may have spatial extents of any size, but still has statistics for each
     // group.
-    const auto product = [&](int from, int to) {  // of extents; kMaxExtent + 1 for any that is more
-        int64_t result = 1;
-        for (int axis = from; axis < to; ++axis) {
-            const bool more = t.shape[axis] > kMaxExtent || result * t.shape[axis] > kMaxExtent;
-            result = more ? kMaxExtent + 1 : result * t.shape[axis];
-        }
-        return result;
-    };
-    const int64_t groups = product(0, 2), positions = empty ? 0 : product(2, t.rank);
+    const int64_t groups = product(product(1, t.shape[0]), t.shape[1]);
+    int64_t positions = empty ? 0 : 1;
+    for (int axis = 2; axis < t.rank; ++axis) {
+        positions = product(positions, t.shape[axis]);
+    }
     if (groups > kMaxExtent || positions > kMaxExtent) {
         return fail(HNORM_UNSUPPORTED, "%s: %s.shape is %s: %s of more than %" PRId64 " are not supported", function,
                     name, ShapeText(t).text, groups > kMaxExtent ? "N*C" : "planes", kMaxExtent);
@@ -60,6 +59,9 @@ hnorm_status check_shape(const char *function, const char *name, const hnorm_ten
         return fail(HNORM_UNSUPPORTED, "%s: %s.shape is %s: more than %" PRId64 " elements are not supported", function,
                     name, ShapeText(t).text, kMaxElements);
     }
+    p->n = t.shape[0];
+    p->c = t.shape[1];
+    p->s = positions;
     return HNORM_OK;
 }
 
@@ -185,16 +187,12 @@ hnorm_status read_tensor(const char *function, const char *name, const hnorm_ten
     // All of its fields are of the first version, so that every caller's tensor has them.
     static_assert(sizeof(hnorm_tensor) == First<hnorm_tensor>::kSize);
     HNORM_TRY(check_size(function, name, *tensor));
-    HNORM_TRY(check_shape(function, name, *tensor));
-    const int64_t *const spatial = tensor->shape + 2, *const end = tensor->shape + tensor->rank;
     CheckedTensor p = {};
+    HNORM_TRY(read_shape(function, name, *tensor, &p));
     p.data = static_cast<char *>(tensor->data);
     p.type = tensor->type;
     p.device = tensor->device;
-    p.n = tensor->shape[0];
-    p.c = tensor->shape[1];
-    if (std::find(tensor->shape, end, 0) == end) {
-        p.s = std::accumulate(spatial, end, int64_t(1), std::multiplies<>());
+    if (!p.empty()) {
         p.stride_n = p.n > 1 ? tensor->strides[0] : 0;
         p.stride_c = p.c > 1 ? tensor->strides[1] : 0;
         HNORM_TRY(read_layout(function, name, *tensor, &p));

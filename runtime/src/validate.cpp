@@ -7,7 +7,6 @@
 #include "device.h"
 #include "error.h"
 #include "given.h"
-#include "overlap.h"
 
 namespace hnorm::detail {
 
@@ -106,15 +105,9 @@ hnorm_status check_array(const char *function, const Array &array, hnorm_device 
     return check_device_memory(function, array.name, "", device, array.data, array.count * array.size);
 }
 
-hnorm_status check_array(const char *function, const Array &array, const char *tensor_name,
-                         const CheckedTensor &tensor) {
-    HNORM_TRY(check_array(function, array, tensor.device));
-    if (array.data != nullptr && touches(tensor, array.data, array.end())) {
-        return fail(HNORM_INVALID_ARGUMENT,
-                    "%s: %s (%" PRId64 " values at %p) overlaps %s: it must have its own memory", function, array.name,
-                    array.count, array.data, tensor_name);
-    }
-    return HNORM_OK;
+hnorm_status refuse_overlap(const char *function, const Array &array, const char *tensor_name) {
+    return fail(HNORM_INVALID_ARGUMENT, "%s: %s (%" PRId64 " values at %p) overlaps %s: it must have its own memory",
+                function, array.name, array.count, array.data, tensor_name);
 }
 
 hnorm_status check_apart(const char *function, const Array &a, const Array &b, hnorm_device device) {

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "error.h"
+#include "overlap.h"
 #include "values.h"
 
 namespace hnorm::detail {
@@ -41,12 +43,22 @@ hnorm_status check_eps(const char *function, const char *name, double eps);
 
 // Not null unless it has no elements, aligned, and memory of the device.
 hnorm_status check_array(const char *function, const Array &array, hnorm_device device);
-// Does check_array on the device of the tensor, and checks that the array and the tensor share no
-// byte.
-hnorm_status check_array(const char *function, const Array &array, const char *tensor_name,
-                         const CheckedTensor &tensor);
 // No byte in common; null arrays share nothing.
 hnorm_status check_apart(const char *function, const Array &a, const Array &b, hnorm_device device);
+// The same of an array and a tensor. The first is what fails.
+hnorm_status refuse_overlap(const char *function, const Array &array, const char *tensor_name);
+inline hnorm_status check_apart(const char *function, const Array &array, const char *tensor_name,
+                                const CheckedTensor &tensor) {
+    const bool meet = array.data != nullptr && touches(tensor, array.data, array.end());
+    return meet ? refuse_overlap(function, array, tensor_name) : HNORM_OK;
+}
+// Does check_array on the device of the tensor, and checks that the array and the tensor share no
+// byte.
+inline hnorm_status check_array(const char *function, const Array &array, const char *tensor_name,
+                                const CheckedTensor &tensor) {
+    HNORM_TRY(check_array(function, array, tensor.device));
+    return check_apart(function, array, tensor_name, tensor);
+}
 
 // Reads affine, which may be null, as may its gamma and beta. If the call writes y, `written` is
 // its name, and gamma and beta must not overlap y. If it does not, `written` is null.
