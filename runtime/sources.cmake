@@ -9,6 +9,7 @@ set(HNORM_RUNTIME_SOURCES
     src/call.cpp
     src/call_log.cpp
     src/call_log_file.cpp
+    src/chunk_by_chunk.cpp
     src/coefficients.cpp
     src/context.cpp
     src/cores.cpp

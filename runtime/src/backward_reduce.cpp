@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "chunk_by_chunk.h"
 #include "cpu.h"
 #include "error.h"
 #include "gradient_arguments.h"
@@ -41,29 +42,38 @@ private:
                                                        {scale_dy_ + first, channels}};
         RepeatedFloats repeated[kGradientValues];
         Values<float> of_parts[kGradientValues];
-        const int count = !view_.dense && !view_.transposed ? 0 : measured_ ? kGradientValues : kUnscaledValues;
+        const ChunkByChunk chunks(view_, x);
+        const bool repeats = view_.dense || view_.transposed || chunks.applies();
+        const int count = !repeats ? 0 : measured_ ? kGradientValues : kUnscaledValues;
         for (int i = 0; i < count; ++i) {
-            HNORM_TRY(view_.dense ? repeated[i].repeat(on_.function, x, values[i].data, values[i].stride_n)
-                                  : repeated[i].repeat_positions(on_.function, x, values[i].data));
+            HNORM_TRY(chunks.applies() ? repeated[i].repeat_value(on_.function, *values[i].data, chunks.side_by_side())
+                      : view_.dense    ? repeated[i].repeat(on_.function, x, values[i].data, values[i].stride_n)
+                                       : repeated[i].repeat_positions(on_.function, x, values[i].data));
             of_parts[i] = {repeated[i].data, repeated[i].stride_n};
         }
+        if (chunks.applies()) {
+            return chunks.compute(on_.function, sums_.from(first), [&](const auto &of, const Sums &sums) {
+                return sum_part(of(x), of(dy), kTiny, of_parts, sums, 0);
+            });
+        }
         if (view_.transposed) {
-            return sum_part(positions_as_channels(x), positions_as_channels(dy), of_parts, sums_.from(first), channels,
-                            x.r.extent);
+            return sum_part(positions_as_channels(x), positions_as_channels(dy), view_.planes, of_parts,
+                            sums_.from(first), channels, x.r.extent);
         }
         return for_parts(on_.function, view_, x, sums_.from(first),
                          [&](const auto &of, int64_t repeats, const Sums &sums, int64_t sums_n) {
-                             return sum_part(of(x), of(dy), repeats == 1 ? values : of_parts, sums, sums_n);
+                             return sum_part(of(x), of(dy), view_.planes, repeats == 1 ? values : of_parts, sums,
+                                             sums_n);
                          });
     }
 
     // values: m, a, b, and the scales of x and dy
-    hnorm_status sum_part(const View &x, const View &dy, const Values<float> *values, const Sums &sums, int64_t sums_n,
-                          int64_t together = 1) {
-        RunSums runs(x, view_.planes, measured_ ? sums : Sums{sums.e, sums.q, {}}, sums_n, together);
+    hnorm_status sum_part(const View &x, const View &dy, PlaneClass planes, const Values<float> *values,
+                          const Sums &sums, int64_t sums_n, int64_t together = 1) {
+        RunSums runs(x, planes, measured_ ? sums : Sums{sums.e, sums.q, {}}, sums_n, together);
         HNORM_TRY(runs.reserve(on_.function));
         const SerialScope serial(serial_);
-        HNORM_TRY(run_gradient_kernel(on_, view_.planes, x, dy, values, gate_.slope, measured_, &runs));
+        HNORM_TRY(run_gradient_kernel(on_, planes, x, dy, values, gate_.slope, measured_, &runs));
         runs.add_up();
         return HNORM_OK;
     }

@@ -57,20 +57,13 @@ PlannedCall::PlannedCall(const Plan &plan, const CpuCall &call, Operation operat
 }
 
 template <typename T>
-hnorm_status ScratchOf<T>::reserve(const char *function, int64_t count) {
-    free_scratch(large_);
-    large_ = nullptr;
-    if (count > kSmall) {
-        large_ = static_cast<T *>(allocate_scratch(static_cast<size_t>(count) * sizeof(T)));
-        if (large_ == nullptr) {
-            return fail(HNORM_OUT_OF_MEMORY, "%s: no memory for %" PRId64 " values", function, count);
-        }
-    }
-    return HNORM_OK;
+hnorm_status ScratchOf<T>::reserve_large(const char *function, int64_t count) {
+    large_ = static_cast<T *>(allocate_scratch(static_cast<size_t>(count) * sizeof(T)));
+    return large_ ? HNORM_OK : fail(HNORM_OUT_OF_MEMORY, "%s: no memory for %" PRId64 " values", function, count);
 }
-template class ScratchOf<double>;
-template class ScratchOf<float>;
-template class ScratchOf<int32_t>;
-template class ScratchOf<char>;
+template hnorm_status ScratchOf<double>::reserve_large(const char *function, int64_t count);
+template hnorm_status ScratchOf<float>::reserve_large(const char *function, int64_t count);
+template hnorm_status ScratchOf<int32_t>::reserve_large(const char *function, int64_t count);
+template hnorm_status ScratchOf<char>::reserve_large(const char *function, int64_t count);
 
 }  // namespace hnorm::detail

@@ -8,11 +8,18 @@ namespace hnorm::detail {
 
 #if defined(__x86_64__)
 
+// Writing the register takes longer than reading it, and most callers have the default.
 FloatEnvironment::FloatEnvironment() : callers_(_mm_getcsr()) {
-    constexpr unsigned kDefault = 0x1f80;
-    _mm_setcsr(kDefault);
+    constexpr unsigned kDefault = 0x1f80, kExceptions = 0x3f;
+    if ((callers_ & ~kExceptions) != kDefault) {
+        _mm_setcsr(kDefault);
+    }
 }
-FloatEnvironment::~FloatEnvironment() { _mm_setcsr(callers_); }
+FloatEnvironment::~FloatEnvironment() {
+    if (_mm_getcsr() != callers_) {
+        _mm_setcsr(callers_);
+    }
+}
 
 #else
 

@@ -80,10 +80,10 @@ hnorm_status read_backward(const char *function, bool needs_x, hnorm_group group
     const bool per_sample = affine && affine->stride_n != 0 && dy.n != 1;
     const int64_t gradients = per_sample ? dy.n * dy.c : dy.c;
     const Array dgammas("dgamma", dgamma, gradients), dbetas("dbeta", dbeta, gradients);
+    const std::initializer_list<Array> read = {means, variances, gamma_array(view, dy), beta_array(view, dy)};
     for (const Array *array : {&dgammas, &dbetas}) {
         if (array->data != nullptr) {
-            HNORM_TRY(check_written(function, *array, tensors,
-                                    {means, variances, gamma_array(view, dy), beta_array(view, dy)}));
+            HNORM_TRY(check_written(function, *array, tensors, read));
         }
     }
     HNORM_TRY(check_apart(function, dgammas, dbetas, dy.device));

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "chunk_by_chunk.h"
 #include "cpu.h"
 #include "error.h"
 #include "group_moments.h"
@@ -48,30 +49,38 @@ private:
         const View part = cropped(x_, slice);
         const int64_t first = x_.first(slice), channels = x_.g0.extent;
         RepeatedFloats centers, scales;
+        if (const ChunkByChunk chunks(view_, part); chunks.applies()) {
+            HNORM_TRY(centers.repeat_value(on_.function, center_[first], chunks.side_by_side()));
+            HNORM_TRY(scales.repeat_value(on_.function, scale_[first], chunks.side_by_side()));
+            return chunks.compute(on_.function, sums_.from(first), [&](const auto &of, const Sums &sums) {
+                return sum_part(of(part), kTiny, centers.data, scales.data, 0, sums, 0);
+            });
+        }
         if (view_.transposed) {
             HNORM_TRY(centers.repeat_positions(on_.function, part, center_ + first));
             HNORM_TRY(scales.repeat_positions(on_.function, part, scale_ + first));
-            return sum_part(positions_as_channels(part), centers.data, scales.data, 0, sums_.from(first), channels,
-                            part.r.extent);
+            return sum_part(positions_as_channels(part), view_.planes, centers.data, scales.data, 0, sums_.from(first),
+                            channels, part.r.extent);
         }
         if (view_.dense) {
             HNORM_TRY(centers.repeat(on_.function, part, center_ + first, channels));
             HNORM_TRY(scales.repeat(on_.function, part, scale_ + first, channels));
         }
-        return for_parts(
-            on_.function, view_, part, sums_.from(first),
-            [&](const auto &of, int64_t repeats, const Sums &sums, int64_t stride_n) {
-                return repeats == 1 ? sum_part(of(part), center_ + first, scale_ + first, channels, sums, stride_n)
-                                    : sum_part(of(part), centers.data, scales.data, centers.stride_n, sums, stride_n);
-            });
+        return for_parts(on_.function, view_, part, sums_.from(first),
+                         [&](const auto &of, int64_t repeats, const Sums &sums, int64_t stride_n) {
+                             return repeats == 1 ? sum_part(of(part), view_.planes, center_ + first, scale_ + first,
+                                                            channels, sums, stride_n)
+                                                 : sum_part(of(part), view_.planes, centers.data, scales.data,
+                                                            centers.stride_n, sums, stride_n);
+                         });
     }
 
-    hnorm_status sum_part(const View &part, const float *centers, const float *scales, int64_t values_n,
-                          const Sums &sums, int64_t stride_n, int64_t together = 1) {
-        RunSums runs(part, view_.planes, scaled_ ? sums : Sums{sums.e, sums.q, {}}, stride_n, together);
+    hnorm_status sum_part(const View &part, PlaneClass planes, const float *centers, const float *scales,
+                          int64_t values_n, const Sums &sums, int64_t stride_n, int64_t together = 1) {
+        RunSums runs(part, planes, scaled_ ? sums : Sums{sums.e, sums.q, {}}, stride_n, together);
         HNORM_TRY(runs.reserve(on_.function));
         const SerialScope serial(serial_);
-        HNORM_TRY(run_moments_kernel(on_, view_.planes, part, centers, scaled_ ? scales : nullptr, values_n, &runs));
+        HNORM_TRY(run_moments_kernel(on_, planes, part, centers, scaled_ ? scales : nullptr, values_n, &runs));
         runs.add_up();
         return HNORM_OK;
     }

@@ -92,9 +92,8 @@ bool shift_between(const CheckedTensor &a, const CheckedTensor &b, int64_t *shif
 
 bool overlaps_itself(const CheckedTensor &planes) { return Runs(planes).overlap(); }
 
-bool touches_element(const CheckedTensor &planes, const void *begin, const void *end) {
-    const auto from = reinterpret_cast<intptr_t>(begin) - reinterpret_cast<intptr_t>(planes.data);
-    const auto to = reinterpret_cast<intptr_t>(end) - reinterpret_cast<intptr_t>(planes.data);
+bool touches_element(const CheckedTensor &planes, uintptr_t begin, uintptr_t end) {
+    const auto from = static_cast<int64_t>(begin - begin_of(planes)), to = static_cast<int64_t>(end - begin_of(planes));
     const int64_t size = planes.element_size();
     if (from >= to) {
         return false;
@@ -108,7 +107,7 @@ bool touches_element(const CheckedTensor &planes, const void *begin, const void 
 
 hnorm_status check_places(const char *function, const NamedTensor &x, const NamedTensor &y) {
     const CheckedTensor &a = x.planes, &b = y.planes;
-    if (a.empty() || (same_strides(a, b) && a.data == b.data) || !touches(a, b.data, b.end())) {
+    if (a.empty() || (same_strides(a, b) && a.data == b.data) || !touches(a, begin_of(b), end_of(b))) {
         return HNORM_OK;
     }
     if (!same_strides(a, b)) {
@@ -131,7 +130,7 @@ hnorm_status check_places(const char *function, const NamedTensor &x, const Name
 hnorm_status check_disjoint(const char *function, const NamedTensor &x, const NamedTensor &y) {
     const CheckedTensor &a = x.planes, &b = y.planes;
     int64_t shift;
-    if (a.empty() || !touches(a, b.data, b.end()) ||
+    if (a.empty() || !touches(a, begin_of(b), end_of(b)) ||
         (same_strides(a, b) && shift_between(a, b, &shift) && !Runs(a).meet(shift))) {
         return HNORM_OK;
     }

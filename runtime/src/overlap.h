@@ -8,13 +8,17 @@ namespace hnorm::detail {
 // Whether two of its elements share memory. Not of an empty tensor.
 bool overlaps_itself(const CheckedTensor &planes);
 
+// The first byte of a tensor and the one past its last, as numbers.
+inline uintptr_t begin_of(const CheckedTensor &planes) { return reinterpret_cast<uintptr_t>(planes.data); }
+inline uintptr_t end_of(const CheckedTensor &planes) { return reinterpret_cast<uintptr_t>(planes.end()); }
+
 // Whether any byte of [begin, end) belongs to an element of the tensor, whose memory it meets.
-bool touches_element(const CheckedTensor &planes, const void *begin, const void *end);
+bool touches_element(const CheckedTensor &planes, uintptr_t begin, uintptr_t end);
 // Whether any byte of [begin, end), on its device, belongs to an element of the tensor.
-inline bool touches(const CheckedTensor &planes, const void *begin, const void *end) {
+inline bool touches(const CheckedTensor &planes, uintptr_t begin, uintptr_t end) {
+    const bool meet = begin < end_of(planes) && begin_of(planes) < end;
     return !planes.empty() &&
-           (planes.opaque() ? planes.data == begin
-                            : begin < planes.end() && planes.data < end && touches_element(planes, begin, end));
+           (planes.opaque() ? begin_of(planes) == begin : meet && touches_element(planes, begin, end));
 }
 
 // Memory that is either the same or shares no element. Of equal shapes.

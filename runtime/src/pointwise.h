@@ -36,6 +36,15 @@ struct Operands {
         return std::all_of(values.begin(), values.end(),
                            [this](const Values<float> &v) { return v.stride_n == tensors[0].c; });
     }
+    // Whether all samples of one channel are one plane, and the operands as such.
+    bool are_one_plane() const {
+        return tensors[0].n > 1 && std::all_of(tensors.begin(), tensors.end(), is_one_plane) && !per_sample();
+    }
+    Operands one_plane() const {
+        Operands result = *this;
+        std::transform(tensors.begin(), tensors.end(), result.tensors.begin(), as_one_plane);
+        return result;
+    }
     Operands from(const Part &part) const {
         Operands result;
         std::transform(tensors.begin(), tensors.end(), result.tensors.begin(),
@@ -179,6 +188,9 @@ hnorm_status launch_cut(const CpuCall &on, const Operands<kTensors, kValues> &of
 template <size_t kTensors, size_t kValues, typename Launch>
 hnorm_status for_pointwise(const CpuCall &on, const Operands<kTensors, kValues> &of, bool past_cache,
                            const Launch &launch) {
+    if (of.are_one_plane()) {
+        return for_pointwise(on, of.one_plane(), past_cache, launch);
+    }
     const CheckedTensor &y = of.tensors[kTensors - 1];
     const SerialScope serial(on.is_serial(y.type, y.elements()));
     const auto compute = [&]() -> hnorm_status {

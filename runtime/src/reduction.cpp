@@ -5,6 +5,7 @@ namespace hnorm::detail {
 namespace {
 
 constexpr int64_t kChunksPerRun = 8, kPlanesPerChunk = 8, kPlanesPerRun = 32;
+constexpr int64_t kLanes[] = {1, 16, 64, 1}, kRows[] = {32, 32, 16, 32};  // by class; rows of a chunk
 
 int64_t power_below(int64_t value) {
     int64_t power = 1;
@@ -17,12 +18,16 @@ int64_t power_below(int64_t value) {
 }  // namespace
 
 ChunkPlanes chunk_planes(PlaneClass planes, int64_t positions) {
-    constexpr int64_t kLanes[] = {1, 16, 64, 1}, kRows[] = {32, 32, 16, 32};
     const int64_t rows = (positions + kLanes[planes] - 1) / kLanes[planes];
     const int64_t together = std::min(power_below(std::max<int64_t>(kRows[planes] / rows, 1)), kPlanesPerChunk);
     const int64_t of_plane = (rows + kRows[planes] - 1) / kRows[planes];
     return {together, of_plane,
             std::min(power_below(std::max<int64_t>(kChunksPerRun / of_plane, 1)), kPlanesPerRun / together)};
+}
+
+LaneChunks lane_chunks(PlaneClass planes, int64_t positions) {
+    const ChunkPlanes of = chunk_planes(planes, positions);
+    return planes == kTiny ? LaneChunks{of.chunk, of.chunks_of_run} : LaneChunks{kRows[kLast], kChunksPerRun};
 }
 
 Runs runs_of(PlaneClass planes, int64_t positions, int64_t samples) {

@@ -18,6 +18,13 @@ struct ChunkPlanes {
     int64_t chunk, chunks_of_plane, chunks_of_run;
 };
 ChunkPlanes chunk_planes(PlaneClass planes, int64_t positions);
+// How the chunks of planes of one lane follow each other, where each chunk has one axis: across
+// tiny planes it has `length` planes, and along a plane of class last `length` positions. So many
+// chunks are a run, unless the plane has fewer.
+struct LaneChunks {
+    int64_t length, of_run;
+};
+LaneChunks lane_chunks(PlaneClass planes, int64_t positions);
 // How many runs (a, b) a group has.
 struct Runs {
     int64_t a, b;
@@ -99,6 +106,13 @@ public:
         for (int64_t c = 0; c < x.g0.extent; ++c) {
             std::fill_n(scratch_.data() + c * positions, positions, values[c]);
         }
+        data = scratch_.data();
+        return HNORM_OK;
+    }
+    // Repeats one value.
+    hnorm_status repeat_value(const char *function, float value, int64_t count) {
+        HNORM_TRY(scratch_.reserve(function, count));
+        std::fill_n(scratch_.data(), count, value);
         data = scratch_.data();
         return HNORM_OK;
     }

@@ -48,7 +48,7 @@ hnorm_status read_shape(const char *function, const char *name, const hnorm_tens
     // group.
     const int64_t groups = product(product(1, t.shape[0]), t.shape[1]);
     int64_t positions = empty ? 0 : 1;
-    for (int axis = 2; axis < t.rank; ++axis) {
+    for (int axis = 2; axis < t.rank && !empty; ++axis) {
         positions = product(positions, t.shape[axis]);
     }
     if (groups > kMaxExtent || positions > kMaxExtent) {

@@ -17,7 +17,9 @@ struct Array {
     Array(const char *its_name, const float *its_data, int64_t its_count)
         : name(its_name), data(its_data), count(its_count), size(sizeof(float)) {}
 
-    const void *end() const { return static_cast<const char *>(data) + count * size; }
+    // As numbers: those of different arrays are compared.
+    uintptr_t begin() const { return reinterpret_cast<uintptr_t>(data); }
+    uintptr_t end() const { return begin() + static_cast<uintptr_t>(count * size); }
 
     const char *name;
     const void *data;
@@ -43,13 +45,17 @@ hnorm_status check_eps(const char *function, const char *name, double eps);
 
 // Not null unless it has no elements, aligned, and memory of the device.
 hnorm_status check_array(const char *function, const Array &array, hnorm_device device);
-// No byte in common; null arrays share nothing.
-hnorm_status check_apart(const char *function, const Array &a, const Array &b, hnorm_device device);
-// The same of an array and a tensor. The first is what fails.
+// What fails where they have a byte in common.
+hnorm_status refuse_overlap(const char *function, const Array &a, const Array &b);
 hnorm_status refuse_overlap(const char *function, const Array &array, const char *tensor_name);
+// No byte in common; null arrays share nothing.
+inline hnorm_status check_apart(const char *function, const Array &a, const Array &b, hnorm_device device) {
+    const bool meet = opaque(device) ? a.data == b.data : a.begin() < b.end() && b.begin() < a.end();
+    return meet && a.data && b.data && a.count > 0 && b.count > 0 ? refuse_overlap(function, a, b) : HNORM_OK;
+}
 inline hnorm_status check_apart(const char *function, const Array &array, const char *tensor_name,
                                 const CheckedTensor &tensor) {
-    const bool meet = array.data != nullptr && touches(tensor, array.data, array.end());
+    const bool meet = array.data != nullptr && touches(tensor, array.begin(), array.end());
     return meet ? refuse_overlap(function, array, tensor_name) : HNORM_OK;
 }
 // Does check_array on the device of the tensor, and checks that the array and the tensor share no

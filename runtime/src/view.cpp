@@ -79,13 +79,6 @@ View all_in_g0(View view) {
 
 }  // namespace
 
-View cropped(View view, const Slice &slice) {
-    view.data = view.at(0, 0, slice.c_begin, slice.n_begin);
-    view.g0.extent = slice.c_end - slice.c_begin;
-    view.g1.extent = slice.n_end - slice.n_begin;
-    return view;
-}
-
 SumsView sums_view(const CheckedTensor &x, const CheckedTensor *dy, const Grouping &grouping) {
     const CheckedTensor tensors[] = {x, dy == nullptr ? x : *dy};
     const bool last = channels_last(tensors, 2);
@@ -191,6 +184,13 @@ View few_channels_remainder(View view) {
     view.data = view.at(view.s.extent - rest, 0, 0, 0);
     view.s.extent = rest;
     return view;
+}
+
+bool is_one_plane(const CheckedTensor &p) {
+    return p.c == 1 && (p.s == 1 || p.stride_s == 1) && (p.n == 1 || p.stride_n == p.s);
+}
+CheckedTensor as_one_plane(const CheckedTensor &p) {
+    return {p.data, p.type, p.device, Layout::kChannelsFirst, 1, 1, p.n * p.s, 0, 0, 1};
 }
 
 PointwiseView pointwise_view(const CheckedTensor *tensors, int count, bool per_sample, bool dense) {

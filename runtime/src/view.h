@@ -32,7 +32,12 @@ struct View {
     // cropped(), a slice's channels are along g0 and its samples along g1.
     int64_t first(const Slice &slice) const { return slice.n_begin * g0.extent + slice.c_begin; }
 };
-View cropped(View view, const Slice &slice);
+inline View cropped(View view, const Slice &slice) {
+    view.data = view.at(0, 0, slice.c_begin, slice.n_begin);
+    view.g0.extent = slice.c_end - slice.c_begin;
+    view.g1.extent = slice.n_end - slice.n_begin;
+    return view;
+}
 
 // What sums read. `merged` neighbouring groups of the view make one group of the `grouping`.
 struct SumsView {
@@ -75,6 +80,11 @@ constexpr int64_t kFewChannelsParts = 32;
 View few_channels_part(View view, int64_t i);
 View few_channels_parts(View view);
 View few_channels_remainder(View view);
+
+// Whether a tensor of one channel lies side by side, and how it is seen as one plane. The pointwise
+// part sees it so, whatever its samples are.
+bool is_one_plane(const CheckedTensor &p);
+CheckedTensor as_one_plane(const CheckedTensor &p);
 
 // How a pointwise kernel reads and writes tensors of one shape.
 constexpr int kMostTensors = 3;
