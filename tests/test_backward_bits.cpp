@@ -30,7 +30,7 @@ TEST_CASE("gradients of large planes, from 1025 positions, have the transcriptio
 
 TEST_CASE("gradients of few groups, where threads work inside a group, have the transcription's bits") {
     const std::vector<Shape> shapes = {{1, 1, 300, 1024}, {1, 3, 409, 211},  {64, 1, 71, 71}, {700, 2, 14, 14},
-                                       {6000, 1, 7, 7},   {40'000, 1, 3, 3}, {90'001, 2}};
+                                       {6000, 1, 7, 7},   {40'000, 1, 3, 3}, {90'001, 2},     {150'001, 1}};
     REQUIRE(classes_shared(shapes, GroupCount::kFew) == kAllClasses);
     for (size_t i = 0; i < shapes.size(); i++) check_case(varied(shapes[i], i + 3));
 }
@@ -53,7 +53,11 @@ TEST_CASE("gradients of ranks 2 to 5 with padded strides have the transcription'
                   {3, 2, 5, 7, 11},
                   {2, 3, 1, 40, 1},
                   {300, 3, 5},
-                  {1025, 1, 2}},
+                  {1025, 1, 2},
+                  {611, 1},
+                  {128, 1},
+                  {255, 1, 7},
+                  {90, 1, 2}},
                  {Padding{0, 0, false}, Padding{1, 0, true}, Padding{16, 64, true}}, check_case);
 }
 
@@ -78,7 +82,9 @@ TEST_CASE("gradients of groups beyond float's range, NaN and infinities have the
                  {3, 9, 1000},
                  {2, 9, 4097},
                  {5, 70, 7, 7},
-                 {20, 5, 70, 70}},
+                 {20, 5, 70, 70},
+                 {611, 1},
+                 {200, 1, 3}},
                 check_case);
 }
 
@@ -92,7 +98,9 @@ TEST_CASE("gradients whose sums of dy alone come near float's range, or leave it
                                                  {3, 5, 1000},
                                                  {2, 3, 4097},
                                                  {300, 9, 3},
-                                                 {600, 1, 15}}) {
+                                                 {600, 1, 15},
+                                                 {611, 1},
+                                                 {200, 1, 3}}) {
         for (const auto &[scale, ratio] : std::vector<std::pair<double, double>>{{1e36, 0}, {5e36, 0}, {3e36, 3}}) {
             Case test_case = varied(shape, seed++), dy_case;
             test_case.mixed = false;

@@ -27,9 +27,9 @@ TEST_CASE("large planes, from 1025 positions, give the transcription's bits") {
 // Large enough for the runtime to share the work among threads; with few groups it does so inside a
 // group.
 TEST_CASE("few groups, where threads work inside a group, give the transcription's bits") {
-    const std::vector<Shape> shapes = {{1, 1, 1024, 1024}, {1, 3, 409, 511}, {3, 1, 300'001},  {64, 1, 71, 71},
-                                       {700, 3, 14, 14},   {600, 1, 31, 33}, {7000, 1, 7, 7},  {3001, 3, 5, 5},
-                                       {40'000, 1, 3, 3},  {90'001, 2},      {20, 3, 112, 112}};
+    const std::vector<Shape> shapes = {{1, 1, 1024, 1024}, {1, 3, 409, 511}, {3, 1, 300'001},   {64, 1, 71, 71},
+                                       {700, 3, 14, 14},   {600, 1, 31, 33}, {7000, 1, 7, 7},   {3001, 3, 5, 5},
+                                       {40'000, 1, 3, 3},  {90'001, 2},      {20, 3, 112, 112}, {150'001, 1}};
     REQUIRE(classes_shared(shapes, GroupCount::kFew) == kAllClasses);
     for (size_t i = 0; i < shapes.size(); i++) {
         Case test_case = varied(shapes[i], i);
@@ -60,7 +60,8 @@ TEST_CASE("ranks 2 to 5 with padded strides give the transcription's bits") {
         {1, 1},          {17, 70},         {611, 3},          {550, 15, 1, 1}, {2, 33},
         {4, 3, 1},       {4, 3, 29},       {2, 5, 1, 1},      {2, 5, 7, 9},    {1, 2, 33, 65},
         {2, 3, 2, 3, 4}, {3, 2, 5, 7, 11}, {1, 2, 9, 21, 23}, {5, 4, 1, 1, 1}, {2, 3, 1, 40, 1},
-        {300, 3, 5},     {255, 4, 15},     {256, 4, 15},      {1025, 1, 2}};
+        {300, 3, 5},     {255, 4, 15},     {256, 4, 15},      {1025, 1, 2},    {611, 1},
+        {128, 1},        {255, 1, 7},      {90, 1, 2}};
     check_padded(shapes, {Padding{0, 0, false}, Padding{1, 0, true}, Padding{0, 1, false}, Padding{16, 64, true}},
                  check_forward_bits);
 }
@@ -79,6 +80,8 @@ TEST_CASE("groups beyond float's range, NaN and infinities among ordinary ones g
                  {5, 70, 7, 7},
                  {30, 9, 70, 70},
                  {300, 9, 3},
-                 {600, 1, 15}},
+                 {600, 1, 15},
+                 {611, 1},
+                 {200, 1, 3}},
                 check_forward_bits);
 }
