@@ -1,6 +1,7 @@
 #include "view.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "element_rows.h"
 #include "past_cache.h"
@@ -115,7 +116,7 @@ SumsView one_row(SumsView view) {
 }
 
 bool faster_side_by_side(const SumsView &view) {
-    constexpr int64_t kMostElements = 192;  // of a sample: the copy of more takes longer than it saves
+    constexpr int64_t kMostElements = 512;  // of a sample: the copy of more takes longer than it saves
     const View &x = view.x;
     return view.planes == kLast && !view.samples_are_positions && x.r.extent == 1 && x.g1.extent > 1 &&
            x.s.extent > 1 && x.g0.extent * x.s.extent <= kMostElements;
@@ -123,18 +124,18 @@ bool faster_side_by_side(const SumsView &view) {
 
 namespace {
 
-// kChannels: as many as the view has, adjacent; 0: any.
-template <int kChannels, typename Element>
-void copy_channels(const View &view, Element *to) {
+// The samples from `first` on, in steps of kWidth channels. What is too much lies in the next
+// sample, and the next step overwrites it.
+template <int kWidth, typename Element>
+void copy_samples(const View &view, int64_t first, int64_t end, Element *to) {
     const Axis s = view.s, g0 = view.g0;
-    const int64_t groups = view.groups(), channels = kChannels > 0 ? kChannels : g0.extent;
-    const int64_t stride = kChannels > 0 ? 1 : g0.stride;
-    for (int64_t n = 0; n < view.g1.extent; ++n) {
+    const int64_t groups = view.groups(), more = kWidth > 2 && kWidth < 16 ? 1 : g0.extent;
+    for (int64_t n = first; n < end; ++n) {
         const auto *from = reinterpret_cast<const Element *>(view.at(0, 0, 0, n));
-        Element *at = to + n * channels;
+        Element *at = to + n * g0.extent;
         for (int64_t i = 0; i < s.extent; ++i, from += s.stride, at += groups) {
-            for (int64_t g = 0; g < channels; ++g) {
-                at[g] = from[g * stride];
+            for (int64_t g = 0; g < more; g += kWidth) {
+                std::memcpy(at + g, from + g * (kWidth == 1 ? g0.stride : 1), kWidth * sizeof(Element));
             }
         }
     }
@@ -142,13 +143,20 @@ void copy_channels(const View &view, Element *to) {
 
 template <typename Element>
 void copy_side_by_side(const View &view, Element *to) {
-    switch (view.g0.stride == 1 ? view.g0.extent : 0) {
-    case 2: return copy_channels<2>(view, to);
-    case 3: return copy_channels<3>(view, to);
-    case 4: return copy_channels<4>(view, to);
-    case 8: return copy_channels<8>(view, to);
-    default: return copy_channels<0>(view, to);
+    // All but the last sample in steps, if samples follow each other: a step also reads and writes
+    // a part of the next sample.
+    const bool follow = is_dense(view) && view.g1.stride == view.s.extent * view.s.stride;
+    const int64_t channels = view.g0.extent, samples = view.g1.extent, steps = follow ? samples - 1 : 0;
+    if (channels <= 2) {
+        copy_samples<2>(view, 0, steps, to);
+    } else if (channels <= 4) {
+        copy_samples<4>(view, 0, steps, to);
+    } else if (channels <= 8) {
+        copy_samples<8>(view, 0, steps, to);
+    } else {
+        copy_samples<16>(view, 0, steps, to);
     }
+    copy_samples<1>(view, steps, samples, to);
 }
 
 }  // namespace
