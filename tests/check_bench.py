@@ -81,6 +81,29 @@ class Rows(unittest.TestCase):
                 self.assertAlmostEqual(math.prod(map(int, shape.split("x"))) / size, 1, delta=0.1)
                 self.assertTrue(any(computes(shape, group) for group in GROUPS), shape)
 
+    def test_the_grid_times_each_row_with_its_threads(self):
+        class Library:  # two threads take half of the time, and the library always twice the plain loops'
+            target, opened, asked = "avx2", None, set()
+
+            def open(self, row):
+                self.opened = row
+
+            def set_threads(self, threads):
+                self.threads = threads
+
+            def measure(self, names, effort):
+                self.asked.add((self.opened, self.threads))
+                return {name: [(2 if name == self.target else 1) / self.threads] * 5 for name in names}
+
+        library = Library()
+        found = grid.measure(library, ["forward"], ["batch"], ["channels_last"])
+        self.assertEqual({(one["row"], one["threads"]) for one in found}, library.asked)
+        for one in found:
+            self.assertTrue(one["name"].endswith(f"/threads{one['threads']}"))
+            near = one["bytes"] >= grid.SMALL  # misses its limit, but not by far: measured once more
+            self.assertEqual(one["rounds"], 10 if near else 5)
+            self.assertEqual(one["real_time"], 2e6 / one["threads"])
+
 
 if __name__ == "__main__":
     unittest.main()
