@@ -19,22 +19,14 @@ double finite_float(double value) {
     return value > kMost ? kMost : value < -kMost ? -kMost : value;
 }
 
-// j of docs/order.md, "Backward": p is 2^j. It is 0 for a slope of 0: (x - m) * 2^-126 would be subnormal, and
+// p of docs/order.md, "Backward". A slope of 0 has 1: (x - m) * 2^-126 would be subnormal, and
 // backward took 1.4 times as long where dy is 0.
-int exponent_of_slope_power(double slope) {
+float slope_power(double slope) {
     int64_t bits;
     std::memcpy(&bits, &slope, sizeof bits);
     const int e = static_cast<int>(bits >> 52 & 2047) - 1023;
-    return (-100 <= e && e < 100) || e == -1023 ? 0 : std::clamp(e >> 1, -126, 127);
+    return (-100 <= e && e < 100) || e == -1023 ? 1 : power_of_two(-std::clamp(e >> 1, -126, 127));
 }
-// 2^-j: with it a division by p is a product, of the same bits.
-double inverse_power(int j) {
-    const int64_t bits = static_cast<int64_t>(1023 - j) << 52;
-    double power;
-    std::memcpy(&power, &bits, sizeof power);
-    return power;
-}
-
 }  // namespace
 
 hnorm_status Coefficients::compute(const char *function, const CheckedTensor &x, const Normalization &by) {
@@ -78,19 +70,29 @@ hnorm_status GradientCoefficients::compute(const char *function, const CheckedTe
         const double eps = by.eps;
         float *const scale = m + count_, *const k1 = scale + count_, *const power = k1 + count_,
                      *const k2 = power + count_;
-        wide([&]() HNORM_INLINED {
+        const auto slope_of = [&](int64_t i, double inverse)
+                                  HNORM_INLINED { return (((g2.of[i] / counts.of[i]) * inverse) * inverse) * inverse; };
+        // Nearly all powers are 1. So vectors only say whether all are.
+        const bool all_one = wide([&]() HNORM_INLINED {
+            int all = 1;
             for (int64_t i = 0; i < count; ++i) {
-                const double inverse = invstd(variances.of[i], eps);
-                const double slope = (((g2.of[i] / counts.of[i]) * inverse) * inverse) * inverse;
+                const double inverse = invstd(variances.of[i], eps), slope = slope_of(i, inverse);
                 m[i] = static_cast<float>(means.of[i]);
                 scale[i] = static_cast<float>(gammas.of[i] * inverse);
                 k1[i] = static_cast<float>((g1.of[i] / counts.of[i]) * inverse -
                                            (means.of[i] - static_cast<double>(m[i])) * slope);
-                const int j = exponent_of_slope_power(slope);
-                power[i] = power_of_two(-j);
-                k2[i] = static_cast<float>(slope * inverse_power(j));
+                power[i] = 1;
+                k2[i] = static_cast<float>(slope);
+                const double size = std::fabs(slope);
+                all &= static_cast<int>(either(both(0x1p-100 <= size, size < 0x1p100), size == 0));
             }
+            return all != 0;
         });
+        for (int64_t i = 0; i < count && !all_one; ++i) {
+            const double slope = slope_of(i, invstd(variances.of[i], eps));
+            power[i] = slope_power(slope);
+            k2[i] = static_cast<float>(slope / static_cast<double>(power[i]));
+        }
     });
     return HNORM_OK;
 }
