@@ -38,11 +38,15 @@ hnorm_status Coefficients::compute(const char *function, const CheckedTensor &x,
         float *const a = m + count_, *const b = a + count_;
         wide([&]() HNORM_INLINED {
             for (int64_t i = 0; i < count; ++i) {
-                m[i] = static_cast<float>(means.of[i]);
-                const double total = variances.of[i] + eps, wanted = total == 0 ? 0 : gammas.of[i] / std::sqrt(total);
-                a[i] = static_cast<float>(variances.of[i] == 0 ? finite_float(wanted) : wanted);
-                b[i] = static_cast<float>(betas.of[i] -
-                                          (means.of[i] - static_cast<double>(m[i])) * static_cast<double>(a[i]));
+                // All is read and computed first, so that selects follow and no branches: a branch
+                // keeps the loop from being vectors.
+                const double mean = means.of[i], variance = variances.of[i], gamma = gammas.of[i], beta = betas.of[i];
+                const double total = variance + eps, wanted = gamma / std::sqrt(total), finite = finite_float(wanted);
+                const auto center = static_cast<float>(mean);
+                const auto scale = static_cast<float>(total == 0 ? 0 : variance == 0 ? finite : wanted);
+                m[i] = center;
+                a[i] = scale;
+                b[i] = static_cast<float>(beta - (mean - static_cast<double>(center)) * static_cast<double>(scale));
             }
         });
     });
