@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "gathered.h"
 #include "past_cache.h"
 
 namespace hnorm::detail {
@@ -27,20 +28,6 @@ int64_t columns_of(const CheckedTensor &y, bool lines, int64_t flat_elements) {
     return y.layout == Layout::kChannelsLast ? columns_of_positions(y)
            : lines                           ? kColumns
                                              : std::max(flat_elements / line_of(y), int64_t(1)) * line_of(y);
-}
-
-// From channel `first` on, all channels again and again: twice as many at each step.
-void repeat_channels(const float *of_channels, int64_t channels, int64_t first, int64_t count, float *to) {
-    int64_t done = std::min(channels - first, count);
-    std::copy_n(of_channels + first, done, to);
-    if (done < count) {
-        const int64_t rest = std::min(first, count - done);
-        std::copy_n(of_channels, rest, to + done);
-        done += rest;
-    }
-    for (; done < count; done *= 2) {
-        std::copy_n(to, std::min(done, count - done), to + done);
-    }
 }
 
 // From element `first` of a sample on, each channel as often as it has positions.

@@ -26,6 +26,21 @@ void for_together(int64_t samples, int64_t channels, const Visit &visit) {
     }
 }
 
+// From channel `first` on, the values of all channels again and again: twice as many at each step.
+template <typename From, typename To>
+void repeat_channels(const From *of_channels, int64_t channels, int64_t first, int64_t count, To *to) {
+    int64_t done = std::min(channels - first, count);
+    std::copy_n(of_channels + first, done, to);
+    if (done < count) {
+        const int64_t rest = std::min(first, count - done);
+        std::copy_n(of_channels, rest, to + done);
+        done += rest;
+    }
+    for (; done < count; done *= 2) {
+        std::copy_n(to, std::min(done, count - done), to + done);
+    }
+}
+
 // The values of `count` groups, of which (n, c) is the first. Doubles in a row stay where they are.
 class Gathered {
 public:
@@ -43,6 +58,10 @@ public:
             } else {
                 std::copy_n(data, count, copied_);
             }
+            return;
+        }
+        if (values.together == 1 && values.stride_c == 1 && values.stride_n == 0) {
+            repeat_channels(values.data, channels, c, count, copied_);
             return;
         }
         int64_t left = values.together - (values.together == 1 ? 0 : c % values.together);  // channels of the group
