@@ -67,6 +67,20 @@ TEST_CASE("a plane of the largest size is computed, and one position more is ref
                     {"x.shape is (1, 1, 2000000001)", "planes of more than 2000000000 are not supported"});
 }
 
+// The samples of one channel are one plane for the pointwise part, unless they are more than a plane
+// may have.
+TEST_CASE("samples of one channel that are more than the largest plane are normalized") {
+    const int64_t shape[] = {3, 1, 800'000'000};
+    const Repeated<float> x(shape[0] * shape[2]), y(shape[0] * shape[2]);
+    for (size_t i = 0; i < x.kLength; i++) x.data[i] = i % 2 ? 1.0f : 3.0f;
+    const hnorm_tensor in = hnorm_channels_first(x.data, 3, shape), out = hnorm_channels_first(y.data, 3, shape);
+    const double mean = 2, variance = 4;
+    REQUIRE(hnorm_normalize(&in, HNORM_BATCH, &mean, &variance, nullptr, 0, nullptr, &out) == HNORM_OK);
+    bool right = true;
+    for (size_t i = 0; i < y.kLength; i++) right &= y.data[i] == (i % 2 ? -0.5f : 0.5f);
+    REQUIRE(right);
+}
+
 // Samples that are the same memory: every one of them has the same statistics and the same result.
 void check_more_than_32_bits(hnorm_type type, bool channels_last) {
     const test::TensorFormat format{channels_last, type};

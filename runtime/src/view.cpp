@@ -195,7 +195,8 @@ View few_channels_remainder(View view) {
 }
 
 bool is_one_plane(const CheckedTensor &p) {
-    return p.c == 1 && (p.s == 1 || p.stride_s == 1) && (p.n == 1 || p.stride_n == p.s);
+    const bool dense = (p.s == 1 || p.stride_s == 1) && (p.n == 1 || p.stride_n == p.s);
+    return p.c == 1 && dense && p.n * p.s <= kMaxExtent;
 }
 CheckedTensor as_one_plane(const CheckedTensor &p) {
     return {p.data, p.type, p.device, Layout::kChannelsFirst, 1, 1, p.n * p.s, 0, 0, 1};

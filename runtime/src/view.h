@@ -81,8 +81,8 @@ View few_channels_part(View view, int64_t i);
 View few_channels_parts(View view);
 View few_channels_remainder(View view);
 
-// Whether a tensor of one channel lies side by side, and how it is seen as one plane. The pointwise
-// part sees it so, whatever its samples are.
+// Whether a tensor of one channel lies side by side and is not too large for one plane, and how it
+// is seen as one. The pointwise part sees it so, whatever its samples are.
 bool is_one_plane(const CheckedTensor &p);
 CheckedTensor as_one_plane(const CheckedTensor &p);
 
