@@ -67,8 +67,8 @@ TEST_CASE("a plane of the largest size is computed, and one position more is ref
                     {"x.shape is (1, 1, 2000000001)", "planes of more than 2000000000 are not supported"});
 }
 
-// The samples of one channel are one plane for the pointwise part, unless they are more than a plane
-// may have.
+// The samples of one channel are one plane for the pointwise part, unless they are more than a
+// plane may have.
 TEST_CASE("samples of one channel that are more than the largest plane are normalized") {
     const int64_t shape[] = {3, 1, 800'000'000};
     const Repeated<float> x(shape[0] * shape[2]), y(shape[0] * shape[2]);
