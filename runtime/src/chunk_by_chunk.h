@@ -20,13 +20,9 @@ public:
     // which are side by side and have tiny planes.
     template <typename Reduce>
     hnorm_status compute(const char *function, const Sums &sums, const Reduce &reduce) const {
-        const int64_t size = full_ + 1;
-        Scratch memory;
-        HNORM_TRY(memory.reserve(function, 3 * size));
-        auto *const bits = reinterpret_cast<int32_t *>(memory.data() + 2 * size);
-        const Sums of_chunks = {memory.data(),
-                                memory.data() + size,
-                                {sums.greatest[0] ? bits : nullptr, sums.greatest[1] ? bits + size : nullptr}};
+        PartSums memory;
+        HNORM_TRY(memory.reserve(function, sums, full_ + 1));
+        const Sums &of_chunks = memory.sums;
         HNORM_TRY(reduce([this](const View &v) { return full_chunks(v); }, of_chunks));
         if (rest_ > 0) {
             HNORM_TRY(reduce([this](const View &v) { return last_chunk(v); }, of_chunks.from(full_)));

@@ -96,6 +96,22 @@ private:
     const int32_t *bits_ = nullptr;
 };
 
+// Sums of groups that are added up later. They have magnitudes if `like` has them.
+class PartSums {
+public:
+    hnorm_status reserve(const char *function, const Sums &like, int64_t size) {
+        HNORM_TRY(memory_.reserve(function, 3 * size));
+        double *const values = memory_.data();
+        auto *const bits = reinterpret_cast<int32_t *>(values + 2 * size);
+        sums = {values, values + size, {like.greatest[0] ? bits : nullptr, like.greatest[1] ? bits + size : nullptr}};
+        return HNORM_OK;
+    }
+    Sums sums = {};
+
+private:
+    Scratch memory_;
+};
+
 // Floats of groups, repeated side by side.
 class RepeatedFloats {
 public:
@@ -153,12 +169,9 @@ hnorm_status for_parts(const char *function, const SumsView &view, const View &x
     const bool remains = few_channels_remainder(x).s.extent > 0;
     const int64_t parts = kFewChannelsParts + static_cast<int64_t>(remains), stride_n = parts * channels;
     const int64_t size = x.g1.extent * stride_n;
-    Scratch memory;
-    HNORM_TRY(memory.reserve(function, 3 * size));
-    auto *const bits = reinterpret_cast<int32_t *>(memory.data() + 2 * size);
-    const Sums of_parts = {memory.data(),
-                           memory.data() + size,
-                           {sums.greatest[0] ? bits : nullptr, sums.greatest[1] ? bits + size : nullptr}};
+    PartSums memory;
+    HNORM_TRY(memory.reserve(function, sums, size));
+    const Sums &of_parts = memory.sums;
     for (int64_t i = 0; i < kFewChannelsParts && !view.dense; ++i) {
         HNORM_TRY(
             reduce([i](const View &v) { return few_channels_part(v, i); }, 1, of_parts.from(i * channels), stride_n));

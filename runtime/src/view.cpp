@@ -129,12 +129,14 @@ namespace {
 template <int kWidth, typename Element>
 void copy_samples(const View &view, int64_t first, int64_t end, Element *to) {
     const Axis s = view.s, g0 = view.g0;
-    const int64_t groups = view.groups(), more = kWidth > 2 && kWidth < 16 ? 1 : g0.extent;
+    const int64_t groups = view.groups();
+    // A step of 4 or 8 holds all channels, so that there is no loop.
+    const int64_t channels = kWidth == 4 || kWidth == 8 ? kWidth : g0.extent;
     for (int64_t n = first; n < end; ++n) {
         const auto *from = reinterpret_cast<const Element *>(view.at(0, 0, 0, n));
         Element *at = to + n * g0.extent;
         for (int64_t i = 0; i < s.extent; ++i, from += s.stride, at += groups) {
-            for (int64_t g = 0; g < more; g += kWidth) {
+            for (int64_t g = 0; g < channels; g += kWidth) {
                 std::memcpy(at + g, from + g * (kWidth == 1 ? g0.stride : 1), kWidth * sizeof(Element));
             }
         }
