@@ -118,11 +118,12 @@ protected:
         }
         const bool streams = stores && planes != PlaneClass::Tiny && has_stores_past_cache(this->get_target());
         constexpr int kInPlace = 0, kPastCacheStores = 2;
+        const Expr apart = stores ? *stores != kInPlace : Expr();
         const Expr past_cache = streams ? *stores == kPastCacheStores : Expr();
         if (channels_last(planes)) {
-            cpu::apply_last(v, y, knobs(), values_per_group, past_cache, variants);
+            cpu::apply_last(v, y, knobs(), values_per_group, apart, past_cache, variants);
         } else {
-            cpu::apply(planes, v, y, knobs(), stores ? *stores != kInPlace : Expr(), past_cache, variants);
+            cpu::apply(planes, v, y, knobs(), apart, past_cache, variants);
         }
         if (streams) this->get_pipeline().add_custom_lowering_pass(new StorePastCache(y.name(), this->get_target()));
     }

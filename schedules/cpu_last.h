@@ -52,15 +52,19 @@ inline void reduce(Reduction &d, const CpuKnobs &knobs) {
     }
 }
 
-// The pointwise part. A task is some positions of a plane, or some planes where these have few
-// positions. values_per_group: the floats that it reads of each channel. past_cache: as in apply().
-inline void apply_last(const Axes &v, Func y, const CpuKnobs &knobs, int values_per_group, const Expr &past_cache,
-                       const std::vector<Expr> &variants) {
-    Var ss("ss"), rs("rs"), task("task");
+// The pointwise part. A task is some positions of a plane, some planes where these have few
+// positions, or some samples where these have few elements. values_per_group: the floats that it
+// reads of each channel. apart, past_cache: as in apply().
+inline void apply_last(const Axes &v, Func y, const CpuKnobs &knobs, int values_per_group, const Expr &apart,
+                       const Expr &past_cache, const std::vector<Expr> &variants) {
+    Var ss("ss"), rs("rs"), ns("ns"), task("task");
     const auto extent = [&](int i) { return y.output_buffer().dim(i).extent(); };
-    const Expr positions = max(knobs.task_floats / max(extent(2), 1), 1);
-    const auto tasks = [&](Stage stage, const std::vector<VarOrRVar> &loops) {
-        stage.reorder(loops).fuse(ss, rs, task).fuse(task, v.g1, task).parallel(task);
+    const Expr S = extent(0), C = extent(2), positions = max(knobs.task_floats / max(C, 1), 1);
+    // Enough of them that what a task costs does not show, and few enough for many threads.
+    const Expr samples = max(positions / 8 / max(S * extent(1), 1), 1);
+    const auto tasks = [&](Stage stage, std::vector<VarOrRVar> loops) {
+        loops.insert(loops.end(), {v.r, v.g1, ss, rs, ns});
+        stage.reorder(loops).fuse(ss, rs, task).fuse(task, ns, task).parallel(task);
         specialize(stage, variants);
     };
     // Positions are computed one after the other, in the order of memory: two or four side by side
@@ -69,22 +73,29 @@ inline void apply_last(const Axes &v, Func y, const CpuKnobs &knobs, int values_
     const int bytes = values_per_group * static_cast<int>(sizeof(float));
     Var steps("steps"), step("step");
     const auto split = [&](Stage stage) {
-        return stage.split(v.s, ss, v.s, min(positions, extent(0)), kTail)
-            .split(v.r, rs, v.r, max(positions / extent(0), 1), kTail);
+        return stage.split(v.s, ss, v.s, min(positions, S), kTail)
+            .split(v.r, rs, v.r, max(positions / S, 1), kTail)
+            .split(v.g1, ns, v.g1, samples, kTail);
     };
     if (past_cache.defined()) {
         const int element = y.types()[0].bytes();
-        Stage past = split(y.specialize(past_cache && extent(2) * element >= kPastCacheBytes));
+        Stage past = split(y.specialize(past_cache && C * element >= kPastCacheBytes));
         const TilesPastCache tiles(past, v.g0, element, knobs);
-        tasks(past, {tiles.lane, tiles.vectors, tiles.tile, v.s, v.r, ss, rs, v.g1});
+        tasks(past, {tiles.lane, tiles.vectors, tiles.tile, v.s});
     }
-    const auto vectors = [&](Stage stage) { return split(stage).vectorize(v.g0, knobs.store_vector, kTail); };
+    const auto vectors = [&](Stage stage, TailStrategy tail) {
+        return split(stage).vectorize(v.g0, knobs.store_vector, tail);
+    };
     if (bytes > 0) {
-        Stage many = vectors(y.specialize(extent(2) * bytes >= knobs.share_bytes));
-        tasks(many.split(v.s, steps, step, knobs.share_positions, kTail).unroll(step),
-              {step, v.g0, steps, v.r, ss, rs, v.g1});
+        Stage many = vectors(y.specialize(C * bytes >= knobs.share_bytes), kTail);
+        tasks(many.split(v.s, steps, step, knobs.share_positions, kTail).unroll(step), {step, v.g0, steps});
     }
-    tasks(vectors(y), {v.g0, v.s, v.r, ss, rs, v.g1});
+    if (apart.defined()) {
+        // The last vector is moved back to end with the channels, as in apply().
+        const Expr partial = C > knobs.store_vector && C % knobs.store_vector != 0;
+        tasks(vectors(y.specialize(apart && partial), TailStrategy::ShiftInwards), {v.g0, v.s});
+    }
+    tasks(vectors(y, kTail), {v.g0, v.s});
 }
 
 }  // namespace cpu
