@@ -108,7 +108,9 @@ inline Expr is_between(const Expr &magnitude, float least, float greatest) {
     return bits_of(least) <= magnitude && magnitude <= bits_of(greatest);
 }
 inline Expr exponent(const Expr &magnitude) { return (magnitude >> 23) - 127; }
-inline Expr scale_of_exponent(const Expr &e) { return reinterpret<float>((127 - clamp(e, -100, 74)) << 23); }
+inline Expr scale_of_exponent(const Expr &e) {
+    return reinterpret<float>((127 - ((clamp(e, -100, 74) + 8) & ~15)) << 23);
+}
 inline Expr scale(const Expr &magnitude) {
     return select(magnitude == 0, 1.0f, scale_of_exponent(exponent(magnitude)));
 }

@@ -69,7 +69,7 @@ inline Tuple device_moments(DeviceReduction &d, Func x, const Groups &of, const 
     Func rescaled = decision("rescaled"), range = decision("range");
     const Expr before = value(known, 1);
     rescaled(v.g0, v.g1) =
-        Tuple(cast<int>(!in_range), select(in_range, before, ordinary || L >= 0x7f800000, 0x1p-74f,
+        Tuple(cast<int>(!in_range), select(in_range, before, ordinary || L >= 0x7f800000, 0x1p-80f,
                                            scale_of_exponent(exponent(L) - exponent(reinterpret<int>(before)))));
     const Expr scale = value(rescaled, 1), start = times(x(0, 0, v.g0, v.g1), scale);
     d.probe_again = probe_of_groups(

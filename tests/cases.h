@@ -16,7 +16,9 @@ struct Case {
     Shape shape;
     Padding padding;
     Recipe recipe;
-    bool mixed = false;  // fill_mixed instead of the recipe
+    bool mixed = false;     // fill_mixed instead of the recipe
+    float outlier = 0;      // an element of each plane, if it is not 0
+    int64_t cancelled = 0;  // so many positions after it comes its negative, if it is not 0
     AffineKind affine = AffineKind::kChannel;
     Activation activation = {};
     bool residual = false;
@@ -27,11 +29,20 @@ struct Case {
             fill_mixed(x, recipe.seed, true);
         else
             test::fill(x, recipe);
+        for (int64_t n = 0; n < x.samples() && outlier != 0; n++) {
+            for (int64_t c = 0; c < x.channels(); c++) {
+                const int64_t s = cancelled ? 0 : (7 * n + c) % x.positions();
+                x.at(n, c, s) = clamp_to_float(outlier);
+                if (cancelled && cancelled < x.positions()) x.at(n, c, cancelled) = -x.at(n, c, s);
+            }
+        }
+        if (outlier != 0) x.settle();
     }
     // For another tensor of the call.
     Padding other_padding() const { return {padding.c ? 0 : 3, padding.n + 5, !padding.at_end}; }
     std::string describe(const Tensor &x) const {
         std::string data = mixed ? "mixed data, seed " + std::to_string(recipe.seed) : recipe.describe();
+        if (outlier != 0) data += ", outliers of " + std::to_string(outlier);
         return x.describe() + ", " + data + ", eps " + std::to_string(eps) + ", " + activation.describe() +
                (residual ? ", residual" : "");
     }
@@ -66,6 +77,41 @@ void check_padded(const std::vector<Shape> &shapes, const std::vector<Padding> &
             Case test_case = varied(shape, i++);
             test_case.padding = padding;
             check(test_case);
+        }
+    }
+}
+
+// What a call remembers of the one before it on its thread, to sum groups with the scales that they
+// will need, may change its speed alone. Calls check(case, dy_case) for each of these magnitudes
+// after each other, and for mixed data.
+struct Magnitudes {
+    double of_x, of_dy;
+    float outlier = 0;
+    Kind kind_of_x = Kind::kNormal, kind_of_dy = Kind::kNormal;
+    int64_t cancelled = 0;
+};
+template <typename Check>
+void check_one_after_the_other(const std::vector<Magnitudes> &all, Check check) {
+    uint64_t seed = 3000;
+    for (const Shape &shape : std::vector<Shape>{{40, 9, 3}, {8, 9, 49}, {2, 5, 1100}, {70, 17}, {600, 3}}) {
+        const auto check_next = [&](const Magnitudes &magnitudes, bool mixed) {
+            Case test_case = varied(shape, seed++), dy_case;
+            test_case.mixed = dy_case.mixed = mixed;
+            test_case.recipe = {magnitudes.kind_of_x, 0, magnitudes.of_x, seed};
+            test_case.outlier = magnitudes.outlier;
+            test_case.cancelled = magnitudes.cancelled;
+            dy_case.recipe = {magnitudes.kind_of_dy, 0, magnitudes.of_dy, seed + 1};
+            check(test_case, dy_case);
+        };
+        // Each of them comes once after each, itself included, and mixed data after each.
+        for (size_t i = 0; i < all.size(); i++) {
+            check_next(all[i], true);
+            check_next(all[i], false);
+            check_next(all[i], false);
+            for (size_t j = i + 1; j < all.size(); j++) {
+                check_next(all[j], false);
+                check_next(all[i], false);
+            }
         }
     }
 }

@@ -85,3 +85,16 @@ TEST_CASE("groups beyond float's range, NaN and infinities among ordinary ones g
                  {200, 1, 3}},
                 check_forward_bits);
 }
+
+// Among them: outliers whose squares are infinite, are just infinite, and are finite.
+TEST_CASE("data that leave float's range have the same bits, whatever was computed before") {
+    check_one_after_the_other({{1, 1},
+                               {1, 1, 1e30F},
+                               {1, 1, 2e19F},
+                               {1, 1, 1.2e19F},
+                               {1, 1, 1e18F},
+                               {1e-20, 1},
+                               {1e20, 1},
+                               {1, 1, 0, Kind::kConstant}},
+                              [](const Case &x, const Case &) { check_forward_bits(x); });
+}

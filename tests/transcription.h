@@ -237,7 +237,10 @@ inline Probe probe(const Group &x, float scale) {
 
 // "Scales", of magnitudes.
 inline int exponent(uint32_t magnitude) { return static_cast<int>(magnitude >> 23) - 127; }
-inline float power_of_scale(int k) { return std::ldexp(1.0f, -std::min(std::max(k, -100), 74)); }
+inline float power_of_scale(int e) {
+    const double nearest = 16 * std::floor(std::min(std::max(e, -100), 74) / 16.0 + 0.5);
+    return std::ldexp(1.0f, -static_cast<int>(nearest));
+}
 inline float scale(uint32_t magnitude) { return magnitude == 0 ? 1 : power_of_scale(exponent(magnitude)); }
 inline bool ordinary(uint32_t D) { return magnitude(0x1p-40f) <= D && D <= magnitude(0x1p40f); }
 
@@ -264,7 +267,7 @@ inline Moments moments(const Group &x, int *passes = nullptr) {
     const bool in_range = clear || (!ordinary(D) && (L == 0 || (magnitude(0x1p-40f) <= L && L <= magnitude(0x1p50f))));
     if (!in_range) {
         const bool finite = L < magnitude(HUGE_VALF);
-        s = ordinary(D) || !finite ? 0x1p-74f : power_of_scale(exponent(L) - std::ilogb(s));
+        s = ordinary(D) || !finite ? 0x1p-80f : power_of_scale(exponent(L) - std::ilogb(s));
         c = probe(x, s).center;
         sums = sums_about(x, c, s);
         count++;

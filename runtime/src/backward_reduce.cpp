@@ -24,10 +24,11 @@ public:
           serial_(on.is_serial(view.x.type, view.x.elements())) {}
 
     hnorm_status compute(double *sum_dy, double *sum_dy_xmu) {
-        static thread_local bool measured = false;
+        static thread_local ExpectedGradients expected;
         HNORM_TRY(reserve());
-        HNORM_TRY(compute_reserved(measured, sum_dy, sum_dy_xmu));
-        measured = pays_to_measure(visited_, view_.x.groups());
+        HNORM_TRY(compute_reserved(expected, sum_dy, sum_dy_xmu));
+        expected = next_;
+        expected.measured = pays_to_measure(visited_, view_.x.groups());
         return HNORM_OK;
     }
 

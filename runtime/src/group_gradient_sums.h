@@ -15,10 +15,32 @@ inline bool is_ordinary(double e, double q) {
     return both(is_finite(e), both(0x1p-60 <= std::fabs(q), std::fabs(q) <= 0x1p60));
 }
 // Whether a group of these greatest magnitudes needs none either.
-inline bool is_within_range(float greatest_dy, float greatest_x) {
-    const double product = static_cast<double>(greatest_dy) * static_cast<double>(greatest_x);
-    return both(greatest_dy < 0x1p110F, either(product == 0, both(0x1p-80 <= product, product <= 0x1p100)));
+inline bool is_within_range(double greatest_dy, double greatest_x) {
+    const double product = greatest_dy * greatest_x;
+    return both(greatest_dy < 0x1p110, either(product == 0, both(0x1p-80 <= product, product <= 0x1p100)));
 }
+
+// What the first sums of a call expect, as the call before would have needed it. No bit depends on
+// it: groups for which it is wrong are summed once more.
+struct ExpectedGradients {
+    bool measured = false;            // The first sums give magnitudes too.
+    float scale_dy = 1, scale_x = 1;  // They are taken with these scales, and give magnitudes.
+
+    bool has_scales() const { return scale_dy != 1 || scale_x != 1; }
+    // Whether the order of summation is sure to come to these scales, for a group of so many
+    // elements whose sum of dy*(x - m) and magnitudes with these scales are these: the magnitudes
+    // need these scales, and the sum without scales is not ordinary. It differs from q, less its
+    // scales, by rounding: by less than 2^-18 of the greatest sum that there can be.
+    bool hold(double size, double q, int32_t bits_dy, int32_t bits_x) const {
+        const double dy = as_float(bits_dy), x = as_float(bits_x), sum = std::fabs(q);
+        const double undo_dy = 1 / static_cast<double>(scale_dy), undo_x = 1 / static_cast<double>(scale_x);
+        const double greatest_dy = dy * undo_dy, greatest_x = x * undo_x, unscaled = (sum * undo_dy) * undo_x;
+        const bool small = both(greatest_dy * greatest_x < 0x1p-80, unscaled < 0x1p-62);
+        const bool large = both(unscaled > 0x1p62, sum > 0x1p-18 * size * dy * x);
+        return both(both(scale_of(bits_dy, scale_dy) == scale_dy, scale_of(bits_x, scale_x) == scale_x),
+                    both(!is_within_range(greatest_dy, greatest_x), either(small, large)));
+    }
+};
 
 // Computes the sums of runs, of groups whose planes have one class. values: m, a, b, and the scales
 // of x and dy, which are read only if sums are measured.
@@ -55,37 +77,29 @@ protected:
         return HNORM_OK;
     }
     // sum_dy and sum_dy_xmu have one value a group, channels adjacent. Here sum_dy_xmu is the sum
-    // of dy * (x - m): m is the mean as a float. measured: whether the first sums give magnitudes
-    // too. That takes longer, but then no group is summed a second time only for its magnitudes.
-    hnorm_status compute_reserved(bool measured, double *sum_dy, double *sum_dy_xmu) {
+    // of dy * (x - m): m is the mean as a float.
+    hnorm_status compute_reserved(const ExpectedGradients &expected, double *sum_dy, double *sum_dy_xmu) {
         const int64_t count = x_.groups();
         sums_ = {sum_dy, sum_dy_xmu, {bits_.data(), bits_.data() + count}};
-        if (measured || measured_) {
-            measure();
-        }
-        HNORM_TRY(sum({0, x_.g1.extent, 0, x_.g0.extent}));
         const double *const e = sums_.e, *const q = sums_.q;
         const auto ordinary = [=](int64_t g) HNORM_INLINED { return is_ordinary(e[g], q[g]); };
-        if (holds_for_all(count, ordinary)) {
+        if (expected.has_scales()) {
+            HNORM_TRY(sum_expected(expected));
+            const float *const scale_dy = scale_dy_, *const scale_x = scale_x_;
+            HNORM_TRY(mind_range([=](int64_t g) HNORM_INLINED {
+                return either(either(scale_dy[g] != 1, scale_x[g] != 1), ordinary(g));
+            }));
+            expect_scales();
+            undo_scales(sum_dy, sum_dy_xmu);
             return HNORM_OK;
         }
-        HNORM_TRY(marks_.mark_where(function_, count, [=](int64_t g) HNORM_INLINED { return !ordinary(g); }));
-        visited_ = groups_visited(view_, marks_);
-        if (!measured_) {
-            measure();
-            HNORM_TRY(sum_marked());
+        if (expected.measured || measured_) {
+            measure({});
         }
-        const int32_t *const greatest_dy = sums_.greatest[0], *const greatest_x = sums_.greatest[1];
-        float *const scale_dy = scale_dy_, *const scale_x = scale_x_;
-        HNORM_TRY(marks_.mark_where(function_, count, [=](int64_t g) HNORM_INLINED {
-            const float dy = as_float(greatest_dy[g]), x = as_float(greatest_x[g]);
-            const bool holds = either(ordinary(g), is_within_range(dy, x));
-            scale_dy[g] = holds ? 1 : scale_of(greatest_dy[g]);
-            scale_x[g] = holds ? 1 : scale_of(greatest_x[g]);
-            return !holds;
-        }));
-        HNORM_TRY(sum_marked());
-        if (marks_.any()) {
+        HNORM_TRY(sum(all()));
+        HNORM_TRY(mind_range(ordinary));
+        if (rescaled_) {
+            expect_scales();
             undo_scales(sum_dy, sum_dy_xmu);
         }
         return HNORM_OK;
@@ -113,17 +127,80 @@ protected:
     float *scale_x_ = nullptr, *scale_dy_ = nullptr;
     // How many groups were visited for their magnitudes, or would have been.
     int64_t visited_ = 0;
+    ExpectedGradients next_;  // what the next call should expect of groups like these, but `measured`
     Marks marks_;
 
 private:
-    void measure() {
+    double group_size() const { return static_cast<double>(x_.group_size()); }
+    Slice all() const { return {0, x_.g1.extent, 0, x_.g0.extent}; }
+    void measure(const ExpectedGradients &expected) {
         measured_ = true;
-        std::fill_n(scale_x_, 2 * x_.groups(), 1.0F);
+        std::fill_n(scale_x_, x_.groups(), expected.scale_x);
+        std::fill_n(scale_dy_, x_.groups(), expected.scale_dy);
+    }
+    // Expects the scales of the last group that has some, if they hold for many groups.
+    void expect_scales() {
+        const int64_t count = x_.groups();
+        for (int64_t g = count - 1; g >= 0 && !next_.has_scales(); --g) {
+            next_.scale_dy = scale_dy_[g];
+            next_.scale_x = scale_x_[g];
+        }
+        const double size = group_size();
+        int64_t held = 0;
+        for (int64_t g = 0; g < count; ++g) {
+            const bool same = scale_dy_[g] == next_.scale_dy && scale_x_[g] == next_.scale_x;
+            held +=
+                static_cast<int64_t>(same && next_.hold(size, sums_.q[g], sums_.greatest[0][g], sums_.greatest[1][g]));
+        }
+        if (!pays_to_measure(held, count)) {
+            next_ = {};
+        }
+    }
+    // Sums all groups with these scales, and those again without scales for which they do not hold.
+    hnorm_status sum_expected(const ExpectedGradients &expected) {
+        measure(expected);
+        HNORM_TRY(sum(all()));
+        const double size = group_size(), *const q = sums_.q;
+        const int32_t *const greatest_dy = sums_.greatest[0], *const greatest_x = sums_.greatest[1];
+        float *const scale_dy = scale_dy_, *const scale_x = scale_x_;
+        HNORM_TRY(marks_.mark_where(function_, x_.groups(), [=](int64_t g) HNORM_INLINED {
+            const bool holds = expected.hold(size, q[g], greatest_dy[g], greatest_x[g]);
+            scale_dy[g] = holds ? scale_dy[g] : 1;
+            scale_x[g] = holds ? scale_x[g] : 1;
+            return !holds;
+        }));
+        return sum_marked();
+    }
+    // Sums those groups again, with scales, that left the range of float. holds(g): whether a
+    // group's sums hold, whatever its magnitudes are; it is HNORM_INLINED.
+    template <typename Holds>
+    hnorm_status mind_range(const Holds &holds) {
+        const int64_t count = x_.groups();
+        if (holds_for_all(count, holds)) {
+            return HNORM_OK;
+        }
+        HNORM_TRY(marks_.mark_where(function_, count, [=](int64_t g) HNORM_INLINED { return !holds(g); }));
+        visited_ = groups_visited(view_, marks_);
+        if (!measured_) {
+            measure({});
+            HNORM_TRY(sum_marked());
+        }
+        const int32_t *const greatest_dy = sums_.greatest[0], *const greatest_x = sums_.greatest[1];
+        float *const scale_dy = scale_dy_, *const scale_x = scale_x_;
+        HNORM_TRY(marks_.mark_where(function_, count, [=](int64_t g) HNORM_INLINED {
+            const bool keeps = either(holds(g), is_within_range(as_float(greatest_dy[g]), as_float(greatest_x[g])));
+            scale_dy[g] = keeps ? scale_dy[g] : scale_of(greatest_dy[g]);
+            scale_x[g] = keeps ? scale_x[g] : scale_of(greatest_x[g]);
+            return !keeps;
+        }));
+        rescaled_ = marks_.any();
+        return sum_marked();
     }
     hnorm_status sum_marked() {
         return for_marked(view_, marks_, [&](const Slice &slice) { return sum(slice); });
     }
 
+    bool rescaled_ = false;  // whether mind_range() gave scales
     ScratchOf<float> floats_;
     ScratchOf<int32_t> bits_;
 };

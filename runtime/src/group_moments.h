@@ -22,10 +22,18 @@ inline bool is_in_range(int32_t spread, double q, int32_t greatest) {
 }
 // The scale to sum the group with if they do not.
 inline float next_scale(int32_t spread, int32_t greatest, float scale) {
-    return is_ordinary(spread) || !is_finite(greatest)
-               ? power_of_two(74)
-               : scale_of_exponent(exponent(greatest) - exponent(magnitude(scale)));
+    return is_ordinary(spread) || !is_finite(greatest) ? kLeastScale : scale_of(greatest, scale);
 }
+
+// What the first sums of a call expect, as the call before would have needed it. No bit depends on
+// it: groups for which it is wrong are summed once more.
+struct ExpectedMoments {
+    bool measured = false;  // groups with a constant probe are measured at once
+    bool huge = false;      // ordinary groups are out of range
+};
+// Whether an ordinary group is out of range: by the greatest deviation that was taken with the
+// least scale. Its square is not finite then.
+inline bool is_huge(int32_t greatest) { return greatest >= magnitude(0x1p65F * kLeastScale); }
 
 // Computes the sums of runs about the centers, of groups whose planes have one class. scales: null
 // if all are 1. The centers and scales of one sample lie values_n after those of the sample before.
@@ -60,14 +68,15 @@ protected:
         return HNORM_OK;
     }
     // mean and m2 have one value a group, channels adjacent. m2 is divided by `divisor`.
-    // measured: whether groups with a constant probe are measured at once. That takes longer, but
-    // then a constant group is summed once, not twice. No bit depends on it.
-    hnorm_status compute_reserved(bool measured, double divisor, double *mean, double *m2) {
+    hnorm_status compute_reserved(const ExpectedMoments &expected, double divisor, double *mean, double *m2) {
         const Slice all = {0, x_.g1.extent, 0, x_.g0.extent};
         std::fill_n(scale_, x_.groups(), 1.0F);
         HNORM_TRY(probe(all, spread_));
-        HNORM_TRY(choose_scales(all, measured));
+        HNORM_TRY(choose_scales(all, expected));
         HNORM_TRY(sum(all));
+        if (expected.huge) {
+            HNORM_TRY(mind_expected());
+        }
         HNORM_TRY(mind_range());
         if (finish(divisor, mean, m2)) {
             return HNORM_OK;
@@ -75,6 +84,15 @@ protected:
         HNORM_TRY(mind_center());
         finish(divisor, mean, m2);
         return HNORM_OK;
+    }
+
+    // What the next call should expect of groups like these.
+    ExpectedMoments expected_next() const {
+        int64_t huge = 0;
+        for (int64_t g = 0; rescaled_ && g < x_.groups(); ++g) {
+            huge += static_cast<int64_t>(is_ordinary(spread_[g]) && scale_[g] != 1);
+        }
+        return {pays_to_measure(visited_, x_.groups()), pays_to_measure(huge, x_.groups())};
     }
 
     // The centers and spreads of the groups in the slice, by their scales.
@@ -95,24 +113,38 @@ protected:
 private:
     double group_size() const { return static_cast<double>(x_.group_size()); }
 
-    hnorm_status choose_scales(const Slice &all, bool measured) {
+    hnorm_status choose_scales(const Slice &all, const ExpectedMoments &expected) {
         const int32_t *const spreads = spread_;
         const int64_t count = x_.groups();
         all_ordinary_ = holds_for_all(count, [=](int64_t g) HNORM_INLINED { return is_ordinary(spreads[g]); });
-        scaled_ = !all_ordinary_ && !holds_for_all(count, [=](int64_t g) HNORM_INLINED {
-            return either(is_ordinary(spreads[g]), both(!measured, spreads[g] == 0));
-        });
+        const bool measured = expected.measured;
+        scaled_ = expected.huge || (!all_ordinary_ && !holds_for_all(count, [=](int64_t g) HNORM_INLINED {
+                      return either(is_ordinary(spreads[g]), both(!measured, spreads[g] == 0));
+                  }));
         if (!scaled_) {
             return HNORM_OK;
         }
+        const float of_ordinary = expected.huge ? kLeastScale : 1;
         float *const scales = scale_;
         rescaled_ = !holds_for_all(count, [=](int64_t g) HNORM_INLINED {
-            scales[g] = is_ordinary(spreads[g]) ? 1 : scale_of(spreads[g]);
+            scales[g] = is_ordinary(spreads[g]) ? of_ordinary : scale_of(spreads[g]);
             return scales[g] == 1;
         });
         // New centers for the scaled groups. Their new spreads are not looked at: the first ones
         // decide.
         return rescaled_ ? probe(all, sums_.greatest[0]) : HNORM_OK;
+    }
+
+    // Sums those ordinary groups again, without a scale, that may be in range.
+    hnorm_status mind_expected() {
+        const int32_t *const spreads = spread_, *const greatest = sums_.greatest[0];
+        float *const scales = scale_;
+        HNORM_TRY(marks_.mark_where(function_, x_.groups(), [=](int64_t g) HNORM_INLINED {
+            const bool moves = both(is_ordinary(spreads[g]), !is_huge(greatest[g]));
+            scales[g] = moves ? 1 : scales[g];
+            return moves;
+        }));
+        return probe_and_sum_marked();
     }
 
     // Sums those groups again, with other scales, that left the range of float.
@@ -137,10 +169,7 @@ private:
             }
         }
         scaled_ = rescaled_ = true;
-        return for_marked(view_, marks_, [&](const Slice &slice) {
-            HNORM_TRY(probe(slice, sums_.greatest[0]));
-            return sum(slice);
-        });
+        return probe_and_sum_marked();
     }
 
     // Sums those groups with a constant probe again, for their greatest, whose sums alone do not
@@ -172,6 +201,13 @@ private:
     }
     hnorm_status sum_marked() {
         return for_marked(view_, marks_, [&](const Slice &slice) { return sum(slice); });
+    }
+    // The same about new centers, whose scales are new.
+    hnorm_status probe_and_sum_marked() {
+        return for_marked(view_, marks_, [&](const Slice &slice) {
+            HNORM_TRY(probe(slice, sums_.greatest[0]));
+            return sum(slice);
+        });
     }
     bool is_far(int64_t g, double n) const {
         const double e = sums_.e[g], square = e * (e / n);

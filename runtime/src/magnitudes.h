@@ -31,7 +31,11 @@ inline bool is_finite(double value) { return value - value == 0; }  // std::isfi
 inline int exponent(int32_t magnitude) { return (magnitude >> 23) - 127; }
 // 2^-k
 inline float power_of_two(int k) { return as_float((127 - k) << 23); }
-inline float scale_of_exponent(int e) { return power_of_two(std::clamp(e, -100, 74)); }
-inline float scale_of(int32_t magnitude) { return magnitude == 0 ? 1 : scale_of_exponent(exponent(magnitude)); }
+inline float scale_of_exponent(int e) { return power_of_two((std::clamp(e, -100, 74) + 8) & ~15); }
+constexpr float kLeastScale = 0x1p-80F;
+// Of a magnitude that was multiplied by the scale `by`.
+inline float scale_of(int32_t magnitude, float by = 1) {
+    return magnitude == 0 ? 1 : scale_of_exponent(exponent(magnitude) - exponent(hnorm::detail::magnitude(by)));
+}
 
 }  // namespace hnorm::detail

@@ -25,10 +25,10 @@ public:
           serial_(on.is_serial(view.x.type, view.x.elements())) {}
 
     hnorm_status compute(double divisor, double *mean, double *m2) {
-        static thread_local bool measured = false;
+        static thread_local ExpectedMoments expected;
         HNORM_TRY(reserve());
-        HNORM_TRY(compute_reserved(measured, divisor, mean, m2));
-        measured = pays_to_measure(visited_, view_.x.groups());
+        HNORM_TRY(compute_reserved(expected, divisor, mean, m2));
+        expected = expected_next();
         return HNORM_OK;
     }
 

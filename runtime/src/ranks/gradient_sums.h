@@ -24,7 +24,7 @@ public:
         if (status_ != HNORM_OK) {
             return sum({0, 1, 0, x_.g0.extent});  // which tells the others
         }
-        HNORM_TRY(compute_reserved(exchange_.measures(), sum_dy, sum_dy_xmu));
+        HNORM_TRY(compute_reserved({exchange_.measures(), 1, 1}, sum_dy, sum_dy_xmu));
         exchange_.set_measures(visited_ > 0);
         if (of_rank_) {
             undo_scales(own_dy, own_dy_xmu);

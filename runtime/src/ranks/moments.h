@@ -19,7 +19,7 @@ public:
             status = reserve_all();
         }
         HNORM_TRY(gather_probe(status));
-        return compute_reserved(true, static_cast<double>(x_.group_size()), mean, variance);
+        return compute_reserved({true, false}, static_cast<double>(x_.group_size()), mean, variance);
     }
 
 private:
