@@ -27,6 +27,9 @@ struct ExpectedGradients {
     float scale_dy = 1, scale_x = 1;  // They are taken with these scales, and give magnitudes.
 
     bool has_scales() const { return scale_dy != 1 || scale_x != 1; }
+    bool has_scales_of(const ExpectedGradients &other) const {
+        return scale_dy == other.scale_dy && scale_x == other.scale_x;
+    }
     // Whether the order of summation is sure to come to these scales, for a group of so many
     // elements whose sum of dy*(x - m) and magnitudes with these scales are these: the magnitudes
     // need these scales, and the sum without scales is not ordinary. It differs from q, less its
@@ -127,7 +130,7 @@ protected:
     float *scale_x_ = nullptr, *scale_dy_ = nullptr;
     // How many groups were visited for their magnitudes, or would have been.
     int64_t visited_ = 0;
-    ExpectedGradients next_;  // what the next call should expect of groups like these, but `measured`
+    ExpectedGradients next_;  // the scales that groups like these need
     Marks marks_;
 
 private:

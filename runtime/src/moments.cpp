@@ -25,10 +25,14 @@ public:
           serial_(on.is_serial(view.x.type, view.x.elements())) {}
 
     hnorm_status compute(double divisor, double *mean, double *m2) {
-        static thread_local ExpectedMoments expected;
+        static thread_local ExpectedMoments needed, expected;
         HNORM_TRY(reserve());
         HNORM_TRY(compute_reserved(expected, divisor, mean, m2));
-        expected = expected_next();
+        const ExpectedMoments needed_before = needed;
+        needed = expected = expected_next();
+        // Two calls in a row must have needed a scale: where they take turns with others, each would
+        // be wrong.
+        expected.huge = both(needed.huge, needed_before.huge);
         return HNORM_OK;
     }
 
