@@ -24,13 +24,10 @@ public:
           serial_(on.is_serial(view.x.type, view.x.elements())) {}
 
     hnorm_status compute(double *sum_dy, double *sum_dy_xmu) {
-        static thread_local ExpectedGradients needed, expected;
+        auto &expected = remembered<ExpectedGradients>(view_.x);
         HNORM_TRY(reserve());
         HNORM_TRY(compute_reserved(expected, sum_dy, sum_dy_xmu));
-        // Two calls in a row must have needed these scales: where they take turns with others, each
-        // would be wrong.
-        expected = next_.has_scales_of(needed) ? next_ : ExpectedGradients();
-        needed = next_;
+        expected = next_;
         expected.measured = pays_to_measure(visited_, view_.x.groups());
         return HNORM_OK;
     }

@@ -20,16 +20,13 @@ inline bool is_within_range(double greatest_dy, double greatest_x) {
     return both(greatest_dy < 0x1p110, either(product == 0, both(0x1p-80 <= product, product <= 0x1p100)));
 }
 
-// What the first sums of a call expect, as the call before would have needed it. No bit depends on
-// it: groups for which it is wrong are summed once more.
+// What the first sums of a call expect: what the call before it of such a view would have needed.
+// No bit depends on it: groups for which it is wrong are summed once more.
 struct ExpectedGradients {
     bool measured = false;            // The first sums give magnitudes too.
     float scale_dy = 1, scale_x = 1;  // They are taken with these scales, and give magnitudes.
 
     bool has_scales() const { return scale_dy != 1 || scale_x != 1; }
-    bool has_scales_of(const ExpectedGradients &other) const {
-        return scale_dy == other.scale_dy && scale_x == other.scale_x;
-    }
     // Whether the order of summation is sure to come to these scales, for a group of so many
     // elements whose sum of dy*(x - m) and magnitudes with these scales are these: the magnitudes
     // need these scales, and the sum without scales is not ordinary. It differs from q, less its

@@ -25,8 +25,8 @@ inline float next_scale(int32_t spread, int32_t greatest, float scale) {
     return is_ordinary(spread) || !is_finite(greatest) ? kLeastScale : scale_of(greatest, scale);
 }
 
-// What the first sums of a call expect, as the call before would have needed it. No bit depends on
-// it: groups for which it is wrong are summed once more.
+// What the first sums of a call expect: what the call before it of such a view would have needed.
+// No bit depends on it: groups for which it is wrong are summed once more.
 struct ExpectedMoments {
     bool measured = false;  // groups with a constant probe are measured at once
     bool huge = false;      // ordinary groups are out of range

@@ -25,14 +25,10 @@ public:
           serial_(on.is_serial(view.x.type, view.x.elements())) {}
 
     hnorm_status compute(double divisor, double *mean, double *m2) {
-        static thread_local ExpectedMoments needed, expected;
+        auto &expected = remembered<ExpectedMoments>(view_.x);
         HNORM_TRY(reserve());
         HNORM_TRY(compute_reserved(expected, divisor, mean, m2));
-        const ExpectedMoments needed_before = needed;
-        needed = expected = expected_next();
-        // Two calls in a row must have needed a scale: where they take turns with others, each would
-        // be wrong.
-        expected.huge = both(needed.huge, needed_before.huge);
+        expected = expected_next();
         return HNORM_OK;
     }
 

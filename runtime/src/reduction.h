@@ -284,6 +284,16 @@ inline int64_t groups_visited(const SumsView &view, const Marks &marks) {
 // depends on it.
 inline bool pays_to_measure(int64_t visited, int64_t groups) { return 4 * visited > groups; }
 
+// Where a thread remembers something of its last call of so many groups of such a size. Layers take
+// turns, so what one needs says little of the next. A few sizes share a place.
+template <typename T>
+T &remembered(const View &x) {
+    constexpr int kPlacesBits = 4;
+    static thread_local T places[1 << kPlacesBits];
+    const uint64_t size = 31 * static_cast<uint64_t>(x.groups()) + static_cast<uint64_t>(x.group_size());
+    return places[size * 0x9E3779B97F4A7C15U >> (64 - kPlacesBits)];
+}
+
 // Calls reduce(view, first) for the view's groups: for all at once, or for each channel where the
 // CPU's kernels need adjacent channels and these are not. first: the place of the call's first
 // group.
