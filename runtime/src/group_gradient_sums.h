@@ -23,14 +23,16 @@ inline bool is_within_range(double greatest_dy, double greatest_x) {
 // What the first sums of a call expect: what the call before it of such a view would have needed.
 // No bit depends on it: groups for which it is wrong are summed once more.
 struct ExpectedGradients {
-    bool measured = false;            // The first sums give magnitudes too.
-    float scale_dy = 1, scale_x = 1;  // They are taken with these scales, and give magnitudes.
+    bool measured = false;            // the first sums give magnitudes too
+    float scale_dy = 1, scale_x = 1;  // the scales of the first sums; if one is not 1, they give magnitudes too
 
     bool has_scales() const { return scale_dy != 1 || scale_x != 1; }
     // Whether the order of summation is sure to come to these scales, for a group of so many
     // elements whose sum of dy*(x - m) and magnitudes with these scales are these: the magnitudes
-    // need these scales, and the sum without scales is not ordinary. It differs from q, less its
-    // scales, by rounding: by less than 2^-18 of the greatest sum that there can be.
+    // need these scales, and the sum without scales is not ordinary. That sum differs from q, less
+    // its scales, if numbers are subnormal in one of them. Then each of up to 24 roundings on the
+    // way to the sum of a chunk may go the other way: by less than 2^-18 of the greatest sum that
+    // there can be.
     bool hold(double size, double q, int32_t bits_dy, int32_t bits_x) const {
         const double dy = as_float(bits_dy), x = as_float(bits_x), sum = std::fabs(q);
         const double undo_dy = 1 / static_cast<double>(scale_dy), undo_x = 1 / static_cast<double>(scale_x);

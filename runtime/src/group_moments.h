@@ -29,7 +29,7 @@ inline float next_scale(int32_t spread, int32_t greatest, float scale) {
 // No bit depends on it: groups for which it is wrong are summed once more.
 struct ExpectedMoments {
     bool measured = false;  // groups with a constant probe are measured at once
-    bool huge = false;      // ordinary groups are out of range
+    bool huge = false;      // ordinary groups are out of range, and are summed with the least scale
 };
 // Whether an ordinary group is out of range: by the greatest deviation that was taken with the
 // least scale. Its square is not finite then.
