@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "magnitudes.h"
+#include "marks.h"
 #include "reduction.h"
 #include "wide.h"
 
