@@ -1,4 +1,5 @@
-// The groups of a view that are summed again, and what a thread remembers of them for its next call.
+// The groups of a view that are summed again, and what a thread remembers of them for its next
+// call.
 #pragma once
 
 #include <algorithm>
