@@ -105,13 +105,13 @@ void check_one_after_the_other(const std::vector<Magnitudes> &all, Check check) 
         };
         // Each of them comes once after each, itself included, and mixed data after each.
         for (size_t i = 0; i < all.size(); i++) {
-            check_next(all[i], true);
             check_next(all[i], false);
             check_next(all[i], false);
             for (size_t j = i + 1; j < all.size(); j++) {
                 check_next(all[j], false);
                 check_next(all[i], false);
             }
+            check_next(all[i], true);
         }
     }
 }

@@ -101,7 +101,7 @@ protected:
         }
         HNORM_TRY(sum(all()));
         HNORM_TRY(mind_range(ordinary));
-        if (rescaled_) {
+        if (marks_.any()) {
             expect_scales();
             undo_scales(sum_dy, sum_dy_xmu);
         }
@@ -174,8 +174,8 @@ private:
         }));
         return sum_marked();
     }
-    // Sums those groups again, with scales, that left the range of float. holds(g): whether a
-    // group's sums hold, whatever its magnitudes are; it is HNORM_INLINED.
+    // Sums those groups again, with scales, that left the range of float, and marks them. holds(g):
+    // whether a group's sums hold, whatever its magnitudes are; it is HNORM_INLINED.
     template <typename Holds>
     hnorm_status mind_range(const Holds &holds) {
         const int64_t count = x_.groups();
@@ -196,14 +196,12 @@ private:
             scale_x[g] = keeps ? scale_x[g] : scale_of(greatest_x[g]);
             return !keeps;
         }));
-        rescaled_ = marks_.any();
         return sum_marked();
     }
     hnorm_status sum_marked() {
         return for_marked(view_, marks_, [&](const Slice &slice) { return sum(slice); });
     }
 
-    bool rescaled_ = false;  // whether mind_range() gave scales
     ScratchOf<float> floats_;
     ScratchOf<int32_t> bits_;
 };
