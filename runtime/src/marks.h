@@ -87,9 +87,9 @@ inline int64_t groups_visited(const SumsView &view, const Marks &marks) {
     return count;
 }
 
-// Whether to measure groups at once, or to sum them with scales at once, where so many of the latest
-// ones were visited for their magnitudes, or would have been, or needed these scales. Measuring takes up to 1.4 times as long as summing. No bit
-// depends on it.
+// Whether to measure groups at once, or to sum them with scales at once, where so many of the
+// latest ones were visited for their magnitudes, or would have been, or needed these scales.
+// Measuring takes up to 1.4 times as long as summing. No bit depends on it.
 inline bool pays_to_measure(int64_t visited, int64_t groups) { return 4 * visited > groups; }
 
 // Where a thread remembers something of its last call of so many groups of such a size. Layers take
