@@ -33,15 +33,16 @@ inline void reduce_last(Reduction &d, const CpuKnobs &knobs) {
     if (block > knobs.vector) tasks(d.runs.specialize(C >= knobs.vector), knobs.vector, TailStrategy::ShiftInwards);
     tasks(d.runs, knobs.vector, kTail);
 
-    d.run.compute_at(d.runs, tile).bound_storage(v.g0, knobs.channel_tile).vectorize(v.g0, knobs.vector, kTail);
-    d.run.update().reorder(v.g0, d.chunks.x, d.chunks.y).vectorize(v.g0, knobs.vector, kTail).never_partition_all();
-
     // So many floats more keep the sums of a tile from lying a multiple of 4096 bytes apart. Loads
     // of one would wait for stores of the other.
     constexpr int kApart = 272;
+    const int width = knobs.channel_tile + kApart;
+    d.run.compute_at(d.runs, tile).bound_storage(v.g0, width).vectorize(v.g0, knobs.vector, kTail);
+    d.run.update().reorder(v.g0, d.chunks.x, d.chunks.y).vectorize(v.g0, knobs.vector, kTail).never_partition_all();
+
     Func lanes = d.sum.lanes;
     lanes.compute_at(d.run, d.chunks.x).reorder_storage(v.g0, v.l, v.k, v.m, v.g1);
-    one_chunk(lanes, v, knobs.channel_tile + kApart);
+    one_chunk(lanes, v, width);
     lanes.reorder(v.g0, v.l).vectorize(v.g0, knobs.vector, kTail);
     Stage rows = lanes.update(0), last = lanes.update(1);
     Var bo("bo"), bi("bi"), prefetched(kPrefetched);
