@@ -23,7 +23,6 @@ public:
             scale_dy = add_input<Buffer<float, 2>>("scale_dy");
             types.insert(types.end(), {Int(32), Int(32)});
         }
-        for_tasks();
         runs = add_output<Func>("runs", types, 4);
     }
 
@@ -42,7 +41,7 @@ public:
         group_inputs(x, m, a, b);
         if (measured) group_inputs(x, *scale_x, *scale_dy);
         run_results(x, reduction);
-        reduce_scheduled(reduction, {"x", "dy"});
+        if (!scheduled_otherwise()) cpu::reduce(reduction, knobs());
     }
 
 private:

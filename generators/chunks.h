@@ -65,8 +65,6 @@ struct Reduction {
     // Conditions, of which one always holds. The loops have a variant for each; the first is the
     // simplest.
     std::vector<Expr> variants;
-    std::vector<std::string> tensors;  // the names of what is summed
-    Expr tasks;                        // how many a parallel loop should have at least, if that is known
 };
 
 // f(args) = values, as a plain value or a tuple.

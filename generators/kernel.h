@@ -6,7 +6,6 @@
 #include "../schedules/gpu.h"
 #include "../schedules/gpu_vectors.h"
 #include "../schedules/others.h"
-#include "../schedules/prefetch.h"
 #include "algorithm.h"
 #include "element.h"
 #include "gradients.h"
@@ -108,22 +107,6 @@ protected:
         if (!on_device()) stores = this->template add_input<int32_t>("stores");
     }
 
-    // Kernels of sums have one more input, the last one: how many tasks the threads of the call
-    // want.
-    void for_tasks() { tasks = this->template add_input<int32_t>("tasks"); }
-
-    // The schedule of sums over these tensors.
-    void reduce_scheduled(Reduction &reduction, std::vector<std::string> tensors) {
-        if (scheduled_otherwise()) return;
-        const CpuKnobs values = knobs();
-        reduction.tensors = std::move(tensors);
-        reduction.tasks = *tasks;
-        cpu::reduce(reduction, values);
-        if (channels_last(planes) && values.prefetch > 0) {
-            this->get_pipeline().add_custom_lowering_pass(new PrefetchRows(reduction, values.prefetch));
-        }
-    }
-
     // The schedule of the pointwise part. values_per_group: floats that the loop reads of each
     // group. variants: conditions, one of which holds, that make it simpler.
     void apply_scheduled(const Axes &v, Func y, int values_per_group, const std::vector<Expr> &variants = {}) {
@@ -188,7 +171,7 @@ protected:
     }
 
 private:
-    GeneratorInput<int32_t> *zero = nullptr, *stores = nullptr, *tasks = nullptr;
+    GeneratorInput<int32_t> *zero = nullptr, *stores = nullptr;
 
     void estimate(Parameter &p) const {
         if (!p.is_buffer()) {

@@ -19,7 +19,6 @@ public:
             scale = add_input<Buffer<float, 2>>("scale");
             types.push_back(Int(32));
         }
-        for_tasks();
         runs = add_output<Func>("runs", types, 4);
     }
 
@@ -35,7 +34,7 @@ public:
         group_inputs(x, center);
         if (scale) group_inputs(x, *scale);
         run_results(x, reduction);
-        reduce_scheduled(reduction, {"x"});
+        if (!scheduled_otherwise()) cpu::reduce(reduction, knobs());
     }
 
 private:

@@ -3,14 +3,12 @@
 #pragma once
 
 #include "cpu.h"
-#include "prefetch.h"
 
 namespace hnorm {
 namespace cpu {
 
-// Tiles of channels are summed run by run. Of few channels, a block is summed for some rows of a
-// chunk, then the tile's next block for the same rows. Of more channels, rows are summed whole:
-// memory is read in its order then.
+// Tiles of channels are summed run by run. Within a tile a block of channels is in registers while
+// some rows of a chunk pass by, then the tile's next block for the same rows.
 inline void reduce_last(Reduction &d, const CpuKnobs &knobs) {
     const Axes &v = d.v;
     const int block = std::min(knobs.channel_block, knobs.channel_tile);
@@ -19,41 +17,29 @@ inline void reduce_last(Reduction &d, const CpuKnobs &knobs) {
         s.split(v.g0, tile, v.g0, width, tail).reorder(v.g0, tile, v.a, v.b, v.g1).vectorize(v.g0, knobs.vector, kTail);
         s.parallel(v.g1).parallel(v.b).parallel(v.a).parallel(tile).never_partition_all();
     };
-    // Tiles are of whole blocks, and as equal as can be. They are narrower where threads would lack
-    // tasks. The last one is moved back to end with the channels, so it needs no guards. Fewer
-    // channels than a block are computed by vectors, and fewer than a vector behind guards.
-    constexpr int kNarrowTile = 128;
-    const auto extent = [&](int i) { return d.runs.output_buffers()[0].dim(i).extent(); };
-    const auto parts = [](const Expr &all, const Expr &of_part) { return (all + of_part - 1) / of_part; };
-    const Expr C = extent(0), rows_of_tasks = max(extent(1) * extent(2) * extent(3), 1);
-    const Expr tiles = max(parts(C, knobs.channel_tile),
-                           min(parts(C, std::min(knobs.channel_tile, kNarrowTile)), parts(d.tasks, rows_of_tasks)));
-    tasks(d.runs.specialize(C >= block), max(min(parts(parts(C, tiles), block), C / block), 1) * block,
+    // Tiles are of whole blocks, and as equal as can be. The last one is moved back to end with the
+    // channels, so it needs no guards. Fewer channels than a block are computed by vectors, and
+    // fewer than a vector behind guards.
+    const Expr C = d.runs.output_buffers()[0].dim(0).extent();
+    const Expr tiles = (C + knobs.channel_tile - 1) / knobs.channel_tile, of_tile = (C + tiles - 1) / tiles;
+    tasks(d.runs.specialize(C >= block), max(min((of_tile + block - 1) / block, C / block), 1) * block,
           TailStrategy::ShiftInwards);
     if (block > knobs.vector) tasks(d.runs.specialize(C >= knobs.vector), knobs.vector, TailStrategy::ShiftInwards);
     tasks(d.runs, knobs.vector, kTail);
 
-    // So many floats more keep the sums of a tile from lying a multiple of 4096 bytes apart. Loads
-    // of one would wait for stores of the other.
-    constexpr int kApart = 272;
-    const int width = knobs.channel_tile + kApart;
-    d.run.compute_at(d.runs, tile).bound_storage(v.g0, width).vectorize(v.g0, knobs.vector, kTail);
+    d.run.compute_at(d.runs, tile).bound_storage(v.g0, knobs.channel_tile).vectorize(v.g0, knobs.vector, kTail);
     d.run.update().reorder(v.g0, d.chunks.x, d.chunks.y).vectorize(v.g0, knobs.vector, kTail).never_partition_all();
 
     Func lanes = d.sum.lanes;
     lanes.compute_at(d.run, d.chunks.x).reorder_storage(v.g0, v.l, v.k, v.m, v.g1);
-    one_chunk(lanes, v, width);
+    one_chunk(lanes, v, knobs.channel_tile);
     lanes.reorder(v.g0, v.l).vectorize(v.g0, knobs.vector, kTail);
     Stage rows = lanes.update(0), last = lanes.update(1);
-    Var bo("bo"), bi("bi"), prefetched(kPrefetched);
+    Var bo("bo"), bi("bi");
     RVar sweep("sweep"), four("four");
-    const auto blocks = [&](Stage stage, const Var &outer, int fours) {
-        stage.split(v.g0, outer, bi, block, kTail).split(d.sum.rows.x, sweep, four, fours, kTail);
-        stage.reorder(bi, four, outer, sweep, d.sum.rows.y).vectorize(bi, knobs.vector).never_partition_all();
-        specialize(stage, d.variants, [&](Stage variant) { variant.unroll(bi); });
-    };
-    if (knobs.prefetch > 0) blocks(rows.specialize(C >= knobs.prefetch_channels), prefetched, 1);
-    blocks(rows, bo, knobs.sweep);
+    rows.split(v.g0, bo, bi, block, kTail).split(d.sum.rows.x, sweep, four, knobs.sweep, kTail);
+    rows.reorder(bi, four, bo, sweep, d.sum.rows.y).vectorize(bi, knobs.vector).never_partition_all();
+    specialize(rows, d.variants, [&](Stage stage) { stage.unroll(bi); });
     last.reorder(v.g0, d.sum.last[0].x).vectorize(v.g0, knobs.vector, kTail).never_partition_all();
     specialize(last, d.variants);
 }

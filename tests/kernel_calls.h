@@ -39,14 +39,14 @@ public:
     }
     Results operator()(hnorm::detail::MomentsKernel kernel) {
         ResultBuffer<double> e(runs()), q(runs());
-        check(kernel(tensor(in_.x), values(in_.center), tasks(), &e.buffer.raw, &q.buffer.raw));
+        check(kernel(tensor(in_.x), values(in_.center), &e.buffer.raw, &q.buffer.raw));
         return together(e.result(), q.result());
     }
     Results operator()(hnorm::detail::MomentsMeasuredKernel kernel) {
         ResultBuffer<double> e(runs()), q(runs());
         ResultBuffer<int32_t> greatest(runs());
-        check(kernel(tensor(in_.x), values(in_.scaled_center), values(in_.scale_x), tasks(), &e.buffer.raw,
-                     &q.buffer.raw, &greatest.buffer.raw));
+        check(kernel(tensor(in_.x), values(in_.scaled_center), values(in_.scale_x), &e.buffer.raw, &q.buffer.raw,
+                     &greatest.buffer.raw));
         return together(e.result(), q.result(), greatest.result());
     }
     Results operator()(hnorm::detail::NormalizeKernel kernel) {
@@ -59,15 +59,15 @@ public:
     Results operator()(hnorm::detail::BackwardReduceKernel kernel) {
         ResultBuffer<double> e(runs()), q(runs());
         check(kernel(tensor(in_.x), tensor(in_.dy), values(in_.m), gate(in_.a), gate(in_.b),
-                     hnorm::detail::slope_bits(variant_ ? 0 : 1), tasks(), &e.buffer.raw, &q.buffer.raw));
+                     hnorm::detail::slope_bits(variant_ ? 0 : 1), &e.buffer.raw, &q.buffer.raw));
         return together(e.result(), q.result());
     }
     Results operator()(hnorm::detail::BackwardReduceMeasuredKernel kernel) {
         ResultBuffer<double> e(runs()), q(runs());
         ResultBuffer<int32_t> of_dy(runs()), of_x(runs());
         check(kernel(tensor(in_.x), tensor(in_.dy), values(in_.m), gate(in_.a), gate(in_.b), slope_or_none(),
-                     values(in_.scale_x), values(in_.scale_dy), tasks(), &e.buffer.raw, &q.buffer.raw,
-                     &of_dy.buffer.raw, &of_x.buffer.raw));
+                     values(in_.scale_x), values(in_.scale_dy), &e.buffer.raw, &q.buffer.raw, &of_dy.buffer.raw,
+                     &of_x.buffer.raw));
         return together(e.result(), q.result(), of_dy.result(), of_x.result());
     }
     Results operator()(hnorm::detail::BackwardApplyKernel kernel) {
@@ -86,8 +86,6 @@ private:
     int32_t slope_or_none() const { return variant_ ? slope() : hnorm::detail::slope_bits(1); }
     halide_buffer_t *gate(std::vector<float> &list) { return values(variant_ ? list : unread_); }
     int32_t stores() const { return replaced_ ? hnorm::detail::kInPlace : hnorm::detail::kApart; }
-    // Few where threads share nothing, or many.
-    int32_t tasks() const { return variant_ ? 1 : 64; }
     int32_t slope() const { return hnorm::detail::slope_bits(in_.slope); }
 
     template <typename Made, typename... Arguments>

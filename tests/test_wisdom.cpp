@@ -24,15 +24,15 @@ std::set<std::thread::id> threads_of_sse41;  // that ran its kernel of large pla
 
 #if defined(HNORM_HAS_SSE41)
 extern "C" {
-int __real_hnorm_kernel_moments_large_f32_x86_64_sse41(halide_buffer_t *x, halide_buffer_t *center, int32_t tasks,
-                                                       halide_buffer_t *e, halide_buffer_t *q);
-int __wrap_hnorm_kernel_moments_large_f32_x86_64_sse41(halide_buffer_t *x, halide_buffer_t *center, int32_t tasks,
-                                                       halide_buffer_t *e, halide_buffer_t *q) {
+int __real_hnorm_kernel_moments_large_f32_x86_64_sse41(halide_buffer_t *x, halide_buffer_t *center, halide_buffer_t *e,
+                                                       halide_buffer_t *q);
+int __wrap_hnorm_kernel_moments_large_f32_x86_64_sse41(halide_buffer_t *x, halide_buffer_t *center, halide_buffer_t *e,
+                                                       halide_buffer_t *q) {
     {
         const std::lock_guard<std::mutex> lock(mutex);
         threads_of_sse41.insert(std::this_thread::get_id());
     }
-    return __real_hnorm_kernel_moments_large_f32_x86_64_sse41(x, center, tasks, e, q);
+    return __real_hnorm_kernel_moments_large_f32_x86_64_sse41(x, center, e, q);
 }
 }
 #endif

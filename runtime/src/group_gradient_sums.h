@@ -7,7 +7,6 @@
 #include "magnitudes.h"
 #include "marks.h"
 #include "reduction.h"
-#include "threads.h"
 #include "wide.h"
 
 namespace hnorm::detail {
@@ -54,12 +53,12 @@ inline hnorm_status run_gradient_kernel(const CpuCall &on, PlaneClass planes, co
     TensorBuffer x_buffer(x), dy_buffer(dy);
     const auto buffer = [&](int i) { return GroupBuffer(values[i].data, x, values[i].stride_n); };
     GroupBuffer m = buffer(0), a = buffer(1), b = buffer(2), scale_x = buffer(3), scale_dy = buffer(4);
-    const int32_t bits = slope_bits(slope), tasks = wanted_tasks(on.threads);
+    const int32_t bits = slope_bits(slope);
     return kernel_status(on.function, measured ? kernel_of(hnorm_kernels_backward_reduce_measured, on, x.type, planes)(
-                                                     x_buffer, dy_buffer, m, a, b, bits, scale_x, scale_dy, tasks,
-                                                     runs->e(), runs->q(), runs->greatest(0), runs->greatest(1))
+                                                     x_buffer, dy_buffer, m, a, b, bits, scale_x, scale_dy, runs->e(),
+                                                     runs->q(), runs->greatest(0), runs->greatest(1))
                                                : kernel_of(hnorm_kernels_backward_reduce, on, x.type, planes)(
-                                                     x_buffer, dy_buffer, m, a, b, bits, tasks, runs->e(), runs->q()));
+                                                     x_buffer, dy_buffer, m, a, b, bits, runs->e(), runs->q()));
 }
 
 // The sums of the groups of a view of x and dy. sum() says how elements are read, as in

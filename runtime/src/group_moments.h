@@ -7,7 +7,6 @@
 #include "magnitudes.h"
 #include "marks.h"
 #include "reduction.h"
-#include "threads.h"
 #include "wide.h"
 
 namespace hnorm::detail {
@@ -43,11 +42,10 @@ inline hnorm_status run_moments_kernel(const CpuCall &on, PlaneClass planes, con
                                        const float *scales, int64_t values_n, RunSums *runs) {
     TensorBuffer x(part);
     GroupBuffer center(centers, part, values_n), scale(scales, part, values_n);
-    const int tasks = wanted_tasks(on.threads);
-    return kernel_status(on.function, scales ? kernel_of(hnorm_kernels_moments_measured, on, part.type, planes)(
-                                                   x, center, scale, tasks, runs->e(), runs->q(), runs->greatest(0))
-                                             : kernel_of(hnorm_kernels_moments, on, part.type, planes)(
-                                                   x, center, tasks, runs->e(), runs->q()));
+    return kernel_status(
+        on.function, scales ? kernel_of(hnorm_kernels_moments_measured, on, part.type, planes)(
+                                  x, center, scale, runs->e(), runs->q(), runs->greatest(0))
+                            : kernel_of(hnorm_kernels_moments, on, part.type, planes)(x, center, runs->e(), runs->q()));
 }
 
 // The moments of the groups of a view. probe() and sum() say how elements are read: they may lie

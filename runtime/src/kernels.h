@@ -10,7 +10,6 @@
 // - slope: the slope of the activation, a float, as its bits (slope_bits()). It is 1 for no
 //   activation.
 // - stores: how the output is stored (Stores).
-// - tasks: so many the threads of the call want, or more (wanted_tasks()).
 #pragma once
 
 #include <HalideRuntime.h>
@@ -24,11 +23,10 @@ namespace hnorm::detail {
 using ProbeKernel = int (*)(halide_buffer_t *x, halide_buffer_t *scale, halide_buffer_t *places,
                             halide_buffer_t *center, halide_buffer_t *spread);
 // E and Q by run, of d = x - center.
-using MomentsKernel = int (*)(halide_buffer_t *x, halide_buffer_t *center, int32_t tasks, halide_buffer_t *e,
-                              halide_buffer_t *q);
+using MomentsKernel = int (*)(halide_buffer_t *x, halide_buffer_t *center, halide_buffer_t *e, halide_buffer_t *q);
 // Those and the bits of L by run, of d = x*scale - center.
 using MomentsMeasuredKernel = int (*)(halide_buffer_t *x, halide_buffer_t *center, halide_buffer_t *scale,
-                                      int32_t tasks, halide_buffer_t *e, halide_buffer_t *q, halide_buffer_t *greatest);
+                                      halide_buffer_t *e, halide_buffer_t *q, halide_buffer_t *greatest);
 using NormalizeKernel = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_buffer_t *a, halide_buffer_t *b,
                                 int32_t slope, int32_t stores, halide_buffer_t *y);
 using NormalizeResidualKernel = int (*)(halide_buffer_t *x, halide_buffer_t *m, halide_buffer_t *a, halide_buffer_t *b,
@@ -36,13 +34,12 @@ using NormalizeResidualKernel = int (*)(halide_buffer_t *x, halide_buffer_t *m, 
 
 // E and Q by run; the slope is 1 or 0.
 using BackwardReduceKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *m, halide_buffer_t *a,
-                                     halide_buffer_t *b, int32_t slope, int32_t tasks, halide_buffer_t *e,
-                                     halide_buffer_t *q);
+                                     halide_buffer_t *b, int32_t slope, halide_buffer_t *e, halide_buffer_t *q);
 // Those and the bits of Ly and Lx by run, of dy*scale_dy and x*scale_x - m*scale_x; any slope.
 using BackwardReduceMeasuredKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *m,
                                              halide_buffer_t *a, halide_buffer_t *b, int32_t slope,
-                                             halide_buffer_t *scale_x, halide_buffer_t *scale_dy, int32_t tasks,
-                                             halide_buffer_t *e, halide_buffer_t *q, halide_buffer_t *greatest_dy,
+                                             halide_buffer_t *scale_x, halide_buffer_t *scale_dy, halide_buffer_t *e,
+                                             halide_buffer_t *q, halide_buffer_t *greatest_dy,
                                              halide_buffer_t *greatest_x);
 // a, b: forward's, for the activation's sign; not read where slope is 1.
 using BackwardApplyKernel = int (*)(halide_buffer_t *x, halide_buffer_t *dy, halide_buffer_t *m, halide_buffer_t *scale,

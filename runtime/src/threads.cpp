@@ -249,8 +249,6 @@ hnorm_status parallel_for(const char *function, int64_t count, hnorm_status (*ta
     return failure == HNORM_OK ? kernel_status(function, code) : fail(failure, "%s", kernel_message());
 }
 
-int wanted_tasks(int threads) { return serial_thread || threads == 1 ? 1 : threads * kTasksThatSuffice; }
-
 SerialScope::SerialScope(bool serial) : before_(serial_thread) { serial_thread = before_ || serial; }
 SerialScope::~SerialScope() { serial_thread = before_; }
 

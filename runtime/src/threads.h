@@ -20,10 +20,6 @@ hnorm_status parallel_for(const char *function, int64_t count, hnorm_status (*ta
 template <typename Compute>
 hnorm_status parallel_for(const char *function, int64_t count, const Compute &compute);
 
-// How many tasks a parallel loop of the current thread should have, so that all of so many threads
-// stay busy.
-int wanted_tasks(int threads);
-
 // While a SerialScope(true) lives, parallel loops of the current thread run on this thread only.
 class SerialScope {
 public:
